@@ -1,0 +1,59 @@
+/*
+ * Configuration: one table of options that the shim (HOLDLINE_* variables), `holdline run` (flags) and the
+ * documentation are all made from.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_mode { CONFIG_MODE_OFF, CONFIG_MODE_OBSERVE, CONFIG_MODE_FULL };
+enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_REUSE };
+
+struct config {
+	enum config_mode mode;			/* HOLDLINE_MODE, default full */
+	bool rewrite;				/* HOLDLINE_REWRITE=on|off, default on */
+	enum config_unsafe_methods unsafe_methods; /* HOLDLINE_UNSAFE_METHODS=fresh|reuse, default fresh */
+	uint64_t idle_conn_timeout_ns;		/* HOLDLINE_IDLE_CONN_TIMEOUT, default 60s, 0: none */
+	uint32_t max_idle_conns;		/* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
+	uint32_t max_idle_conns_per_host;	/* HOLDLINE_MAX_IDLE_CONNS_PER_HOST, default 100, 0: no limit */
+	uint64_t max_conn_age_ns;		/* HOLDLINE_MAX_CONN_AGE, default 90s, 0: none */
+	uint32_t max_conn_requests;		/* HOLDLINE_MAX_CONN_REQUESTS, default 1000, 0: no limit */
+	char log_path[PATH_MAX];		/* HOLDLINE_LOG, default "": no log */
+};
+
+/* How an option's value is written. */
+enum config_kind { CONFIG_KIND_CHOICE, CONFIG_KIND_DURATION, CONFIG_KIND_COUNT, CONFIG_KIND_PATH };
+
+struct config_option {
+	const char *variable;		/* "HOLDLINE_IDLE_CONN_TIMEOUT" */
+	const char *flag;		/* "idle-conn-timeout", for --idle-conn-timeout=VALUE */
+	const char *value_name;		/* "DURATION", "off|observe|full" */
+	const char *default_value;	/* as it would be written: "60s" */
+	const char *help;		/* one sentence */
+	enum config_kind kind;
+	size_t offset;			/* of the field in struct config */
+	const char *const *choices;	/* NULL-terminated, in the order of the enum; CONFIG_KIND_CHOICE only */
+};
+
+extern const struct config_option config_options[];
+extern const size_t config_n_options;
+
+/* Fills in the defaults. */
+void config_init(struct config *config);
+
+/* Sets one option from text. 0, or -EINVAL for a value that the option doesn't take (`config` is then unchanged). No
+ * allocation, no locale, async-signal-safe: the shim calls it in its constructor. */
+int config_set(struct config *config, const struct config_option *option, const char *text)
+	__attribute__((warn_unused_result));
+
+/* Takes every HOLDLINE_* variable of the table from `environment` (NULL-terminated "NAME=value" strings). 0, or -EINVAL
+ * with *bad pointing to the first option whose value is wrong (bad may be NULL). */
+int config_read_environment(struct config *config, char *const environment[], const struct config_option **bad)
+	__attribute__((warn_unused_result));
+
+/* Parses a duration as Go's time.ParseDuration does for non-negative values: "0", "500ms", "1m30s", "1.5h", units ns us
+ * (also µs) ms s m h. 0, -EINVAL for bad syntax, -ERANGE if it doesn't fit. */
+int config_parse_duration(const char *text, uint64_t *duration_ns) __attribute__((warn_unused_result));
