@@ -24,8 +24,15 @@ struct config {
 	char log_path[PATH_MAX];		/* HOLDLINE_LOG, default "": no log */
 };
 
-/* How an option's value is written. */
-enum config_kind { CONFIG_KIND_CHOICE, CONFIG_KIND_DURATION, CONFIG_KIND_COUNT, CONFIG_KIND_PATH };
+/* How an option's value is written, and the type of its field: an enum, a bool, uint64_t nanoseconds, uint32_t,
+ * char[PATH_MAX]. */
+enum config_kind {
+	CONFIG_KIND_CHOICE,
+	CONFIG_KIND_SWITCH,
+	CONFIG_KIND_DURATION,
+	CONFIG_KIND_COUNT,
+	CONFIG_KIND_PATH,
+};
 
 struct config_option {
 	const char *variable;		/* "HOLDLINE_IDLE_CONN_TIMEOUT" */
@@ -49,11 +56,12 @@ void config_init(struct config *config);
 int config_set(struct config *config, const struct config_option *option, const char *text)
 	__attribute__((warn_unused_result));
 
-/* Takes every HOLDLINE_* variable of the table from `environment` (NULL-terminated "NAME=value" strings). 0, or -EINVAL
- * with *bad pointing to the first option whose value is wrong (bad may be NULL). */
+/* Takes every HOLDLINE_* variable of the table from `environment` (NULL-terminated "NAME=value" strings); an empty value
+ * counts as unset, and the first of two settings wins, as for getenv(). 0, or -EINVAL with *bad pointing to the first
+ * option of the table whose value is wrong (bad may be NULL); `config` is then half-filled: stay native. */
 int config_read_environment(struct config *config, char *const environment[], const struct config_option **bad)
 	__attribute__((warn_unused_result));
 
 /* Parses a duration as Go's time.ParseDuration does for non-negative values: "0", "500ms", "1m30s", "1.5h", units ns us
- * (also µs) ms s m h. 0, -EINVAL for bad syntax, -ERANGE if it doesn't fit. */
+ * (also µs) ms s m h. 0, -EINVAL for bad syntax, -ERANGE above INT64_MAX: a time plus a duration never overflows. */
 int config_parse_duration(const char *text, uint64_t *duration_ns) __attribute__((warn_unused_result));

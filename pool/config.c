@@ -1,0 +1,253 @@
+/*
+ * The option table, and the parsing of its values. No strtoul() or strtod(): they obey the host's locale and set its
+ * errno. Nothing here allocates, so the shim may call it from its constructor.
+ */
+#include "pool/config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define FIELD(name) offsetof(struct config, name)
+
+static const char *const mode_choices[] = {"off", "observe", "full", NULL};
+static const char *const unsafe_methods_choices[] = {"fresh", "reuse", NULL};
+
+const struct config_option config_options[] = {
+	{"HOLDLINE_MODE", "mode", "off|observe|full", "full",
+	 "full reuses connections; observe changes nothing and only counts; off leaves the program alone.",
+	 CONFIG_KIND_CHOICE, FIELD(mode), mode_choices},
+	{"HOLDLINE_REWRITE", "rewrite", "on|off", "on",
+	 "Ask servers to keep connections that the program would close; off reuses only what it left open itself.",
+	 CONFIG_KIND_SWITCH, FIELD(rewrite), NULL},
+	{"HOLDLINE_UNSAFE_METHODS", "unsafe-methods", "fresh|reuse", "fresh",
+	 "Where POST, PUT and the like go: to a fresh connection, or to a kept one that might die under them.",
+	 CONFIG_KIND_CHOICE, FIELD(unsafe_methods), unsafe_methods_choices},
+	{"HOLDLINE_IDLE_CONN_TIMEOUT", "idle-conn-timeout", "DURATION", "60s",
+	 "Close a connection that was idle this long; 0: never.", CONFIG_KIND_DURATION, FIELD(idle_conn_timeout_ns), NULL},
+	{"HOLDLINE_MAX_IDLE_CONNS", "max-idle-conns", "COUNT", "500",
+	 "Keep at most this many idle connections in all; 0: no limit.", CONFIG_KIND_COUNT, FIELD(max_idle_conns), NULL},
+	{"HOLDLINE_MAX_IDLE_CONNS_PER_HOST", "max-idle-conns-per-host", "COUNT", "100",
+	 "Keep at most this many idle connections to one destination; 0: no limit.", CONFIG_KIND_COUNT,
+	 FIELD(max_idle_conns_per_host), NULL},
+	{"HOLDLINE_MAX_CONN_AGE", "max-conn-age", "DURATION", "90s",
+	 "Reuse no connection older than this (+-20 %), so that balancers still spread the load; 0: any age.",
+	 CONFIG_KIND_DURATION, FIELD(max_conn_age_ns), NULL},
+	{"HOLDLINE_MAX_CONN_REQUESTS", "max-conn-requests", "COUNT", "1000",
+	 "Send at most this many requests over one connection; 0: no limit.", CONFIG_KIND_COUNT, FIELD(max_conn_requests),
+	 NULL},
+	{"HOLDLINE_LOG", "log", "FILE", "", "Append to FILE what was reused, and why other connections were not.",
+	 CONFIG_KIND_PATH, FIELD(log_path), NULL},
+};
+
+const size_t config_n_options = ARRAY_LENGTH(config_options);
+
+static const struct duration_unit {
+	const char *name;
+	uint64_t ns;
+} duration_units[] = {
+	{"ns", 1},
+	{"us", 1000},
+	{"\xc2\xb5s", 1000}, /* U+00B5, micro sign */
+	{"\xce\xbcs", 1000}, /* U+03BC, Greek mu */
+	{"ms", 1000 * 1000},
+	{"s", 1000 * 1000 * 1000},
+	{"m", 60ULL * 1000 * 1000 * 1000},
+	{"h", 3600ULL * 1000 * 1000 * 1000},
+};
+
+static bool is_digit(char character)
+{
+	return character >= '0' && character <= '9';
+}
+
+/* The unit that the text begins with, followed by the end or by the next number; moves *text behind it. */
+static const struct duration_unit *take_unit(const char **text)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(duration_units); i++) {
+		size_t length = strlen(duration_units[i].name);
+		char after;
+
+		if (strncmp(*text, duration_units[i].name, length) != 0)
+			continue;
+		after = (*text)[length];
+		if (after != '\0' && after != '.' && !is_digit(after))
+			continue;
+		*text += length;
+		return &duration_units[i];
+	}
+	return NULL;
+}
+
+/* Takes digits into *value; 1 if there were any, 0 if not, -ERANGE if they don't fit in INT64_MAX. */
+static int take_digits(const char **text, uint64_t *value)
+{
+	const char *begin = *text;
+
+	for (*value = 0; is_digit(**text); (*text)++) {
+		*value = *value * 10 + (uint64_t)(**text - '0');
+		if (*value > INT64_MAX)
+			return -ERANGE;
+	}
+	return *text != begin;
+}
+
+/* Takes the digits after a point as numerator / scale; 1 if there were any. What lies below 10^-18 is dropped. */
+static int take_fraction(const char **text, uint64_t *numerator, uint64_t *scale)
+{
+	const char *begin = *text;
+
+	for (*numerator = 0, *scale = 1; is_digit(**text); (*text)++) {
+		if (*text - begin < 18) {
+			*numerator = *numerator * 10 + (uint64_t)(**text - '0');
+			*scale *= 10;
+		}
+	}
+	return *text != begin;
+}
+
+/* Takes "1.5h" off the text and adds it to *total_ns. */
+static int take_duration_term(const char **text, uint64_t *total_ns)
+{
+	const struct duration_unit *unit;
+	uint64_t whole, numerator = 0, scale = 1;
+	unsigned __int128 term_ns;
+	int has_digits = take_digits(text, &whole);
+
+	if (has_digits < 0)
+		return has_digits;
+	if (**text == '.') {
+		(*text)++;
+		has_digits += take_fraction(text, &numerator, &scale);
+	}
+	if (has_digits == 0)
+		return -EINVAL;
+	unit = take_unit(text);
+	if (!unit)
+		return -EINVAL;
+	term_ns = (unsigned __int128)whole * unit->ns + (unsigned __int128)numerator * unit->ns / scale;
+	if (term_ns > INT64_MAX - *total_ns)
+		return -ERANGE;
+	*total_ns += (uint64_t)term_ns;
+	return 0;
+}
+
+int config_parse_duration(const char *text, uint64_t *duration_ns)
+{
+	uint64_t total_ns = 0;
+
+	if (strcmp(text, "0") == 0) {
+		*duration_ns = 0;
+		return 0;
+	}
+	do {
+		int result = take_duration_term(&text, &total_ns);
+
+		if (result < 0)
+			return result;
+	} while (*text);
+	*duration_ns = total_ns;
+	return 0;
+}
+
+static int parse_count(const char *text, uint32_t *count)
+{
+	uint64_t value;
+	int has_digits = take_digits(&text, &value);
+
+	if (has_digits <= 0 || *text || value > UINT32_MAX)
+		return -EINVAL;
+	*count = (uint32_t)value;
+	return 0;
+}
+
+static int parse_choice(const char *text, const char *const *choices, unsigned *index)
+{
+	for (*index = 0; choices[*index]; (*index)++)
+		if (strcmp(text, choices[*index]) == 0)
+			return 0;
+	return -EINVAL;
+}
+
+static int parse_switch(const char *text, bool *value)
+{
+	static const char *const choices[] = {"off", "on", NULL};
+	unsigned index;
+
+	if (parse_choice(text, choices, &index) < 0)
+		return -EINVAL;
+	*value = index == 1;
+	return 0;
+}
+
+static int parse_path(const char *text, char path[PATH_MAX])
+{
+	size_t length = strnlen(text, PATH_MAX);
+
+	if (length == PATH_MAX)
+		return -EINVAL;
+	memcpy(path, text, length + 1);
+	return 0;
+}
+
+void config_init(struct config *config)
+{
+	memset(config, 0, sizeof(*config));
+	for (size_t i = 0; i < config_n_options; i++)
+		(void)!config_set(config, &config_options[i], config_options[i].default_value);
+}
+
+int config_set(struct config *config, const struct config_option *option, const char *text)
+{
+	char *field = (char *)config + option->offset;
+	uint64_t duration_ns;
+	unsigned index;
+
+	switch (option->kind) {
+	case CONFIG_KIND_CHOICE:
+		if (parse_choice(text, option->choices, &index) < 0)
+			return -EINVAL;
+		memcpy(field, &index, sizeof(index)); /* every enum of ours is an unsigned int: see below */
+		return 0;
+	case CONFIG_KIND_SWITCH:
+		return parse_switch(text, (bool *)field);
+	case CONFIG_KIND_DURATION:
+		if (config_parse_duration(text, &duration_ns) < 0)
+			return -EINVAL;
+		memcpy(field, &duration_ns, sizeof(duration_ns));
+		return 0;
+	case CONFIG_KIND_COUNT:
+		return parse_count(text, (uint32_t *)(void *)field);
+	case CONFIG_KIND_PATH:
+		return parse_path(text, field);
+	}
+	return -EINVAL;
+}
+
+_Static_assert(sizeof(enum config_mode) == sizeof(unsigned), "config_set() stores choices as unsigned");
+_Static_assert(sizeof(enum config_unsafe_methods) == sizeof(unsigned), "config_set() stores choices as unsigned");
+
+/* The value of `name` in the environment, as getenv() finds it, or NULL. */
+static const char *find_variable(char *const environment[], const char *name)
+{
+	size_t length = strlen(name);
+
+	for (; environment && *environment; environment++)
+		if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
+			return *environment + length + 1;
+	return NULL;
+}
+
+int config_read_environment(struct config *config, char *const environment[], const struct config_option **bad)
+{
+	for (size_t i = 0; i < config_n_options; i++) {
+		const char *value = find_variable(environment, config_options[i].variable);
+
+		if (!value || !*value || config_set(config, &config_options[i], value) == 0)
+			continue;
+		if (bad)
+			*bad = &config_options[i];
+		return -EINVAL;
+	}
+	return 0;
+}
