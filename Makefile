@@ -1,9 +1,17 @@
 # Holdline. Two commands are enough to begin with: `make demo`, then `make check`.
 CC ?= cc
 BUILD ?= build
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+LIBDIR = $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
+
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 CFLAGS ?= -O2 -g
-HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -I. -isystem /usr/share/include $(CFLAGS)
+# The command is hardened. Not so the shim: it would then call the very _chk functions that it interposes.
+HARDEN = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -I. -isystem /usr/share/include \
+	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
@@ -11,28 +19,112 @@ LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
 POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
 SHIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
 TOOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c))
+UNIT_SRC = $(wildcard tests/unit/test_*.c)
+UNIT_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(UNIT_SRC)) $(BUILD)/tests/unit/main.o
+FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+# A recipe that installs packages continues in a second make: what it installed changes what the lines above find.
+AGAIN = $(MAKE) --no-print-directory
+
+.DEFAULT_GOAL = all
+help:
+	@echo 'make demo      install what is missing, build, and show what Holdline does (ten seconds)'
+	@echo 'make check     install what is missing, build, and run every test (under five minutes)'
+	@echo 'make           build $(BUILD)/libholdline.so and $(BUILD)/holdline; "make deps" installs what that needs'
+	@echo 'make install   into PREFIX ($(PREFIX)), honours DESTDIR; make uninstall takes it away'
+	@echo 'make torture | bench | lint | format | asan | tsan | fuzz | clean      for developers'
 
 all: $(BUILD)/libholdline.so $(BUILD)/holdline
+
+deps:
+	@tools/install-deps build
+
+demo:
+	@tools/install-deps demo
+	@$(AGAIN) all
+	@$(BUILD)/holdline demo
+
+check:
+	@tools/install-deps check
+	@$(AGAIN) all $(BUILD)/unit-tests
+	@BUILD=$(abspath $(BUILD)) tests/run
+
+torture:
+	@tools/install-deps torture
+	@$(AGAIN) all $(BUILD)/unit-tests
+	@BUILD=$(abspath $(BUILD)) TORTURE=1 tests/run
+
+bench:
+	@tools/install-deps bench
+	@$(AGAIN) all
+	@BUILD=$(abspath $(BUILD)) tests/bench/run
+
+lint:
+	@tools/install-deps lint
+	@$(AGAIN) all
+	@BUILD=$(abspath $(BUILD)) MAKE="$(AGAIN)" tests/lint
+
+format:
+	clang-format -i $(wildcard pool/*.[ch] shim/*.[ch] tools/*.[ch] tests/*/*.[ch])
+
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+TSAN = -fsanitize=thread
+asan tsan:
+	@tools/install-deps check
+	@$(AGAIN) BUILD=build/$@ HARDEN= CFLAGS="-O1 -g $($(if $(filter asan,$@),ASAN,TSAN))" \
+		LDFLAGS="$($(if $(filter asan,$@),ASAN,TSAN))" all build/$@/unit-tests
+	@BUILD=$(abspath build/$@) tests/sanitized $@
+
+fuzz:
+	@tools/install-deps fuzz
+	@$(AGAIN) BUILD=build/fuzz CC=clang HARDEN= CFLAGS="-O1 -g $(ASAN) -fsanitize=fuzzer-no-link" fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=$(abspath build/fuzz) tests/fuzz/run
 
 $(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/holdline.map
 	$(CC) $(HL_CFLAGS) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl
 
 $(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/libpool.a
-	$(CC) $(HL_CFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libpool.a
+	$(CC) $(HL_CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libpool.a
 
 $(BUILD)/libpool.a: $(POOL_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@
+	$(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.c
+# The tests of the command's modules link them; only main() stays away. Objects of shim/ are never linked: they would
+# interpose the test runner itself.
+$(BUILD)/unit-tests: $(UNIT_OBJ) $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/libpool.a
+	$(CC) $(HL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcheck_pic -lsubunit -lrt -lm -lpthread
+
+$(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
+# Every tests/unit/test_NAME.c is run: it must define `Suite *NAME_suite(void)`.
+$(BUILD)/tests/unit/main.o: HL_CFLAGS += -D'UNIT_SUITES=$(foreach source,$(UNIT_SRC),SUITE($(patsubst test_%.c,%,$(notdir $(source)))))'
+$(BUILD)/tests/unit/main.o: $(UNIT_SRC)
+
+fuzzers: $(FUZZERS)
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/libpool.a
+	$(CC) $(HL_CFLAGS) -fsanitize=fuzzer -o $@ $^
+
+$(BUILD)/tools/%.o: HL_CFLAGS += $(HARDEN)
+$(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(HL_CFLAGS) -w -I/usr/share/include/llhttp -c -o $@ $<
 
-clean:
-	rm -rf $(BUILD)
+install: all
+	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
+	install -D -m 644 $(BUILD)/libholdline.so $(DESTDIR)$(LIBDIR)/libholdline.so
+	install -D -m 644 tools/man/holdline.1 $(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
 
--include $(POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d)
-.PHONY: all clean
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \
+		$(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
+
+clean:
+	rm -rf build
+
+-include $(POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
+.DELETE_ON_ERROR:
+.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall clean

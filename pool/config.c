@@ -24,9 +24,11 @@ const struct config_option config_options[] = {
 	 "Where POST, PUT and the like go: to a fresh connection, or to a kept one that might die under them.",
 	 CONFIG_KIND_CHOICE, FIELD(unsafe_methods), unsafe_methods_choices},
 	{"HOLDLINE_IDLE_CONN_TIMEOUT", "idle-conn-timeout", "DURATION", "60s",
-	 "Close a connection that was idle this long; 0: never.", CONFIG_KIND_DURATION, FIELD(idle_conn_timeout_ns), NULL},
+	 "Close a connection that was idle this long; 0: never.", CONFIG_KIND_DURATION, FIELD(idle_conn_timeout_ns),
+	 NULL},
 	{"HOLDLINE_MAX_IDLE_CONNS", "max-idle-conns", "COUNT", "500",
-	 "Keep at most this many idle connections in all; 0: no limit.", CONFIG_KIND_COUNT, FIELD(max_idle_conns), NULL},
+	 "Keep at most this many idle connections in all; 0: no limit.", CONFIG_KIND_COUNT, FIELD(max_idle_conns),
+	 NULL},
 	{"HOLDLINE_MAX_IDLE_CONNS_PER_HOST", "max-idle-conns-per-host", "COUNT", "100",
 	 "Keep at most this many idle connections to one destination; 0: no limit.", CONFIG_KIND_COUNT,
 	 FIELD(max_idle_conns_per_host), NULL},
@@ -34,8 +36,8 @@ const struct config_option config_options[] = {
 	 "Reuse no connection older than this (+-20 %), so that balancers still spread the load; 0: any age.",
 	 CONFIG_KIND_DURATION, FIELD(max_conn_age_ns), NULL},
 	{"HOLDLINE_MAX_CONN_REQUESTS", "max-conn-requests", "COUNT", "1000",
-	 "Send at most this many requests over one connection; 0: no limit.", CONFIG_KIND_COUNT, FIELD(max_conn_requests),
-	 NULL},
+	 "Send at most this many requests over one connection; 0: no limit.", CONFIG_KIND_COUNT,
+	 FIELD(max_conn_requests), NULL},
 	{"HOLDLINE_LOG", "log", "FILE", "", "Append to FILE what was reused, and why other connections were not.",
 	 CONFIG_KIND_PATH, FIELD(log_path), NULL},
 };
@@ -85,6 +87,8 @@ static int take_digits(const char **text, uint64_t *value)
 	const char *begin = *text;
 
 	for (*value = 0; is_digit(**text); (*text)++) {
+		if (*value > INT64_MAX / 10)
+			return -ERANGE;
 		*value = *value * 10 + (uint64_t)(**text - '0');
 		if (*value > INT64_MAX)
 			return -ERANGE;

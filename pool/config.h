@@ -13,15 +13,15 @@ enum config_mode { CONFIG_MODE_OFF, CONFIG_MODE_OBSERVE, CONFIG_MODE_FULL };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_REUSE };
 
 struct config {
-	enum config_mode mode;			/* HOLDLINE_MODE, default full */
-	bool rewrite;				/* HOLDLINE_REWRITE=on|off, default on */
+	enum config_mode mode;			   /* HOLDLINE_MODE, default full */
+	bool rewrite;				   /* HOLDLINE_REWRITE=on|off, default on */
 	enum config_unsafe_methods unsafe_methods; /* HOLDLINE_UNSAFE_METHODS=fresh|reuse, default fresh */
-	uint64_t idle_conn_timeout_ns;		/* HOLDLINE_IDLE_CONN_TIMEOUT, default 60s, 0: none */
-	uint32_t max_idle_conns;		/* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
-	uint32_t max_idle_conns_per_host;	/* HOLDLINE_MAX_IDLE_CONNS_PER_HOST, default 100, 0: no limit */
-	uint64_t max_conn_age_ns;		/* HOLDLINE_MAX_CONN_AGE, default 90s, 0: none */
-	uint32_t max_conn_requests;		/* HOLDLINE_MAX_CONN_REQUESTS, default 1000, 0: no limit */
-	char log_path[PATH_MAX];		/* HOLDLINE_LOG, default "": no log */
+	uint64_t idle_conn_timeout_ns;		   /* HOLDLINE_IDLE_CONN_TIMEOUT, default 60s, 0: none */
+	uint32_t max_idle_conns;		   /* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
+	uint32_t max_idle_conns_per_host;	   /* HOLDLINE_MAX_IDLE_CONNS_PER_HOST, default 100, 0: no limit */
+	uint64_t max_conn_age_ns;		   /* HOLDLINE_MAX_CONN_AGE, default 90s, 0: none */
+	uint32_t max_conn_requests;		   /* HOLDLINE_MAX_CONN_REQUESTS, default 1000, 0: no limit */
+	char log_path[PATH_MAX];		   /* HOLDLINE_LOG, default "": no log */
 };
 
 /* How an option's value is written, and the type of its field: an enum, a bool, uint64_t nanoseconds, uint32_t,
@@ -35,14 +35,14 @@ enum config_kind {
 };
 
 struct config_option {
-	const char *variable;		/* "HOLDLINE_IDLE_CONN_TIMEOUT" */
-	const char *flag;		/* "idle-conn-timeout", for --idle-conn-timeout=VALUE */
-	const char *value_name;		/* "DURATION", "off|observe|full" */
-	const char *default_value;	/* as it would be written: "60s" */
-	const char *help;		/* one sentence */
+	const char *variable;	   /* "HOLDLINE_IDLE_CONN_TIMEOUT" */
+	const char *flag;	   /* "idle-conn-timeout", for --idle-conn-timeout=VALUE */
+	const char *value_name;	   /* "DURATION", "off|observe|full" */
+	const char *default_value; /* as it would be written: "60s" */
+	const char *help;	   /* one sentence */
 	enum config_kind kind;
-	size_t offset;			/* of the field in struct config */
-	const char *const *choices;	/* NULL-terminated, in the order of the enum; CONFIG_KIND_CHOICE only */
+	size_t offset;		    /* of the field in struct config */
+	const char *const *choices; /* NULL-terminated, in the order of the enum; CONFIG_KIND_CHOICE only */
 };
 
 extern const struct config_option config_options[];
