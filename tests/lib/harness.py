@@ -1,0 +1,156 @@
+"""What the black-box suites share: building the test programs, a server's life, runs bare and preloaded, and the tally.
+
+Every process started here is ended here, by its own id. Nothing leaves the loopback interface.
+"""
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, "build", "tests")
+SHIM = os.path.abspath(os.environ.get("HL_PRELOAD") or os.path.join(ROOT, "build", "libholdline.so"))
+CC = os.environ.get("CC", "cc")
+# Some promises are about bad pointers and empty sizes: the compiler is right to wonder, and we mean it.
+CFLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wvla", "-Wstrict-prototypes",
+          "-Wno-nonnull", "-Wno-stringop-overflow", "-Wno-stringop-overread", "-Wno-array-bounds", "-Wno-unknown-warning-option",
+          "-I" + ROOT]
+
+
+def python():
+    """A real interpreter: version managers put shell scripts in its place."""
+    return "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+
+
+def compile_program(output, sources, flags=()):
+    """Compiles sources (relative to the root) into build/tests/OUTPUT unless it is newer; returns its path."""
+    path = os.path.join(BUILD, output)
+    sources = [os.path.join(ROOT, source) for source in sources]
+    library = os.path.join(ROOT, "tests", "lib")
+    inputs = sources + [os.path.join(library, name) for name in os.listdir(library) if name.endswith((".c", ".h"))]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path) and os.path.getmtime(path) >= max(os.path.getmtime(i) for i in inputs):
+        return path
+    temporary = "%s.%d" % (path, os.getpid())
+    subprocess.run([CC, *CFLAGS, "-o", temporary, *sources, *flags, "-lpthread"], check=True)
+    os.rename(temporary, path)
+    return path
+
+
+def build_server():
+    return compile_program("server", ["tests/lib/server.c", "tests/lib/server_http.c", "tests/lib/server_paths.c"])
+
+
+class Server:
+    """The test server (server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a namespace."""
+
+    def __init__(self, *options, prefix=()):
+        self.command = [*prefix, build_server(), *options]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port, self.control = map(int, self.process.stdout.readline().split())
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+    def url(self, path):
+        return "http://127.0.0.1:%d%s" % (self.port, path)
+
+    def ask_control(self, path):
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open("http://127.0.0.1:%d%s" % (self.control, path), timeout=5) as answer:
+            return {key: int(value) for key, value in (pair.split("=") for pair in answer.read().decode().split())}
+
+    def stats(self):
+        return self.ask_control("/stats")
+
+    def reset(self):
+        self.ask_control("/reset")
+
+
+def environment(preloaded, **extra):
+    """The caller's environment without proxies and without any Holdline setting; with the shim, if preloaded."""
+    env = {key: value for key, value in os.environ.items()
+           if not key.startswith("HOLDLINE_") and not key.lower().endswith("_proxy") and key != "LD_PRELOAD"}
+    if preloaded:
+        env["LD_PRELOAD"] = SHIM
+    env.update(extra)
+    return env
+
+
+class Outcome:
+    """What became of a process."""
+
+    def __init__(self, status, output, errors, seconds):
+        self.status, self.output, self.errors, self.seconds = status, output, errors, seconds
+
+    def text(self):
+        ending = "" if self.status == 0 else "status %s\n" % self.status
+        return self.output.decode("utf-8", "backslashreplace") + ending
+
+
+def run(command, preloaded, timeout=20, stdin=None, cwd=None, **extra):
+    """Runs a command to its end, or kills its process group after the timeout (status "timeout")."""
+    begin = time.monotonic()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(preloaded, **extra), cwd=cwd,
+                               start_new_session=True)
+    try:
+        output, errors = process.communicate(stdin, timeout)
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        output, errors = process.communicate()
+        status = "timeout"
+    return Outcome(status, output, errors, time.monotonic() - begin)
+
+
+class Tally:
+    """Counts and prints verdicts; the last line of a suite comes from finish()."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.lock = threading.Lock()
+        self.verbose = "-v" in sys.argv
+
+    def pass_(self, name, note=""):
+        with self.lock:
+            self.passed += 1
+            if self.verbose or note:
+                print("ok   %s%s" % (name, note and ": " + note), flush=True)
+
+    def fail(self, name, why):
+        with self.lock:
+            self.failed += 1
+            print("FAIL %s: %s" % (name, why), flush=True)
+
+    def skip(self, name, why):
+        with self.lock:
+            self.skipped += 1
+            print("skip %s: %s" % (name, why), flush=True)
+
+    def expect(self, name, condition, why, note=""):
+        if condition:
+            self.pass_(name, note)
+        else:
+            self.fail(name, why)
+        return condition
+
+    def finish(self):
+        print("%d passed, %d failed, %d skipped" % (self.passed, self.failed, self.skipped))
+        return 1 if self.failed else 0
+
+
+def need_shim():
+    if not os.path.exists(SHIM):
+        sys.exit("no shim to test at %s: run `make` first" % SHIM)

@@ -1,0 +1,74 @@
+/*
+ * The test server: an HTTP/1.x server on 127.0.0.1 that keeps connections, counts everything and misbehaves on request.
+ *
+ * One thread a connection, except with --single-threaded. Paths choose behaviours (server_paths.c), options choose those of the
+ * whole server (server.c). A control port answers /stats and /reset and is never counted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct server_options {
+	int port;
+	int drop_percent;		/* of the second and later requests of a connection */
+	bool drop_by_rst;
+	unsigned seed;
+	int idle_timeout_ms;		/* 0: none */
+	bool single_threaded;
+	bool client_closes_first;	/* after `Connection: close`, wait for the client's end */
+	bool no_keep_alive;		/* every answer says close */
+	bool silent_keep;		/* no Connection field where the connection is kept (most servers) */
+};
+
+struct server_stats {
+	long connections, requests, gets, posts, duplicates, dropped, bytes, reused, resets, open, peak;
+};
+
+/* A connection and the request that is being answered on it. */
+struct client {
+	int fd;
+	long number;			/* connections counted from 1 */
+	long n_requests;
+	char *buffer;			/* bytes read: head, body, then whatever came after */
+	size_t length, capacity;
+	size_t head_length;
+	size_t body_length;		/* decoded bytes, right behind the head */
+	size_t consumed;		/* head and body as they came */
+	char method[16];
+	char path[512];
+	int minor;
+	bool keep;
+	bool finished;			/* the answer has already ended the connection */
+};
+
+extern struct server_options server_options;
+extern struct server_stats server_stats;
+
+/* Adds to a counter of server_stats, atomically. */
+void server_count(long *counter, long by);
+
+/* Records that the POST of this id was executed; counts a duplicate if it had been before. */
+void server_execute(long id);
+
+/* True with the probability of --drop. */
+bool server_draws_drop(void);
+
+/* Serves one accepted connection to its end, and closes it. */
+void server_serve(int fd, bool control);
+
+/* Answers the request in `client` according to its path. */
+void server_answer(struct client *client);
+
+/* Sends all bytes, or false if the peer is gone. */
+bool server_send(struct client *client, const void *bytes, size_t length);
+
+/* Ends the connection at once: by FIN, or by RST. */
+void server_end(struct client *client, bool by_rst);
+
+/* Value of a header field of the request, or NULL; *length is its length without surrounding spaces. */
+const char *server_header(const struct client *client, const char *name, size_t *length);
+
+/* True if the field holds the token. */
+bool server_header_has(const struct client *client, const char *name, const char *token);
