@@ -57,7 +57,7 @@ static int listen_on(int *port)
 	socklen_t length = sizeof address;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	address.sin_addr.s_addr = htonl(server_options.any_address ? INADDR_ANY : INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4096)) {
 		perror("test server");
@@ -131,6 +131,7 @@ static const struct option long_options[] = {
 	{ "single-threaded", no_argument, NULL, '1' },
 	{ "client-closes-first", no_argument, NULL, 'c' },
 	{ "no-keep-alive", no_argument, NULL, 'n' },
+	{ "any", no_argument, NULL, 'a' },
 	{ "silent-keep", no_argument, NULL, 'q' },
 	{ 0 },
 };
@@ -152,6 +153,7 @@ int main(int argc, char **argv)
 		case '1': server_options.single_threaded = true; break;
 		case 'c': server_options.client_closes_first = true; break;
 		case 'n': server_options.no_keep_alive = true; break;
+		case 'a': server_options.any_address = true; break;
 		case 'q': server_options.silent_keep = true; break;
 		default: return 2;
 		}

@@ -12,6 +12,7 @@
 
 struct server_options {
 	int port;
+	bool any_address;		/* listen beyond the loopback interface: for private namespaces only */
 	int drop_percent;		/* of the second and later requests of a connection */
 	bool drop_by_rst;
 	unsigned seed;
