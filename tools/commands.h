@@ -1,0 +1,16 @@
+/*
+ * The subcommands of `holdline`, a file each. Each gets the arguments from its own name on and returns the exit status.
+ */
+#pragma once
+
+#define EXIT_CANNOT 1	    /* check: the shim can't work in that program */
+#define EXIT_USAGE 2	    /* bad arguments, or nothing to work on */
+#define EXIT_RUN_FAILED 125 /* run: our own failure, as env(1) has it */
+#define EXIT_RUN_NOT_EXECUTABLE 126
+#define EXIT_RUN_NOT_FOUND 127
+
+int command_check(int argc, char **argv);
+int command_demo(int argc, char **argv);
+int command_options(int argc, char **argv);
+int command_run(int argc, char **argv);
+int command_version(int argc, char **argv);

@@ -1,0 +1,37 @@
+/*
+ * Which socket calls a program and the libraries that it needs take from libc, and which of them libholdline.so stands
+ * in front of.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define IMPORTS_MAX_OBJECTS 256
+#define IMPORTS_MAX_MISSING 16
+
+/* A libc call that can touch a socket. */
+struct imports_call {
+	const char *name;
+	bool is_interposed;
+	unsigned n_users;
+	unsigned first_user; /* index into imports.objects */
+};
+
+struct imports {
+	struct imports_call *calls; /* sorted by name; static storage */
+	size_t n_calls;
+	char *objects[IMPORTS_MAX_OBJECTS]; /* paths: the program, then its libraries */
+	size_t n_objects;
+	char *missing[IMPORTS_MAX_MISSING]; /* names of libraries that were not found */
+	size_t n_missing;
+};
+
+/* Takes from the shim's exported symbols what it interposes. 0 or -errno. Call first. */
+int imports_init(struct imports *imports, const char *shim_path) __attribute__((warn_unused_result));
+
+/* Collects what `path` and everything it needs import. 0, -ENOMEM, -E2BIG for too many libraries. */
+int imports_collect(struct imports *imports, const char *path) __attribute__((warn_unused_result));
+
+void imports_fini(struct imports *imports);

@@ -1,0 +1,49 @@
+/*
+ * holdline: finds the subcommand. Everything else lives in the subcommand's own file.
+ */
+#include "tools/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary; /* NULL: not shown */
+} commands[] = {
+	{"run", command_run, "run a program with its TCP connections kept and reused"},
+	{"check", command_check, "say whether Holdline can work for a program, and why not"},
+	{"demo", command_demo, "show what it does, with real programs on this machine"},
+	{"options", command_options, NULL},
+	{"version", command_version, "print the version"},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *stream)
+{
+	fputs("usage: holdline COMMAND [ARGUMENT...]\n\n", stream);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (commands[i].summary)
+			fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fputs("\nholdline COMMAND --help says more.\n", stream);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+		print_usage(stdout);
+		return 0;
+	}
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (*name)
+		fprintf(stderr, "holdline: no command '%s'\n", name);
+	print_usage(stderr);
+	return EXIT_USAGE;
+}

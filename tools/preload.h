@@ -1,0 +1,15 @@
+/*
+ * Where libholdline.so is, and how it gets into LD_PRELOAD.
+ */
+#pragma once
+
+#include <limits.h>
+
+/* Finds the library: HOLDLINE_LIBRARY if set, else beside this executable, else where `make install` put it relative to
+ * this executable. 0 with its absolute path, -ENOENT; -EINVAL if LD_PRELOAD couldn't name it (ld.so(8): blanks and
+ * colons separate, `$` expands). `path` names the culprit then too. */
+int preload_find_library(char path[PATH_MAX]) __attribute__((warn_unused_result));
+
+/* Appends the library to LD_PRELOAD unless it is in there already: what the user preloads himself stays first. 0, or
+ * -ENOMEM. */
+int preload_append(const char *library) __attribute__((warn_unused_result));

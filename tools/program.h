@@ -1,0 +1,37 @@
+/*
+ * Which file a command line would run, through scripts to the program that interprets them, and whether a library can be
+ * preloaded into it.
+ */
+#pragma once
+
+#include <limits.h>
+
+enum program_obstacle {
+	PROGRAM_NO_OBSTACLE,
+	PROGRAM_STATIC,
+	PROGRAM_GO,
+	PROGRAM_SETUID,
+	PROGRAM_CAPABILITIES,
+	PROGRAM_MUSL,
+	PROGRAM_OTHER_LIBC,
+	PROGRAM_OTHER_ARCHITECTURE,
+	PROGRAM_UNKNOWN_FORMAT,
+};
+
+#define PROGRAM_MAX_STEPS 6 /* the kernel itself follows no more than five interpreters */
+
+struct program {
+	unsigned n_steps;
+	char steps[PROGRAM_MAX_STEPS][PATH_MAX]; /* the file that was named, then the interpreter of each */
+	enum program_obstacle obstacle;
+};
+
+/* Finds the file that execvp() would run. 0, -ENOENT, -EACCES if it was only found without permission to execute it. */
+int program_resolve(const char *name, char path[PATH_MAX]) __attribute__((warn_unused_result));
+
+/* Follows `name` to the program that the kernel would load and judges that. 0, or -errno if some step can't be found or
+ * read: `program` holds the steps up to that one. */
+int program_judge(struct program *program, const char *name) __attribute__((warn_unused_result));
+
+/* The obstacle as a clause: "it is statically linked". Static storage. */
+const char *program_explain(enum program_obstacle obstacle);
