@@ -1,0 +1,341 @@
+/* Exchanges across fork, vfork, exec, spawn and passed descriptors. */
+#include "tests/lib/probe.h"
+
+#include <spawn.h>
+#include <sys/un.h>
+#include <linux/close_range.h>
+
+extern char **environ;
+
+static void reap(const char *what, pid_t pid)
+{
+	int status = -1;
+
+	if (waitpid(pid, &status, 0) != pid)
+		say("%s: waitpid failed: %s", what, strerrorname_np(errno));
+	say("%s ended with %x", what, (unsigned)status);
+}
+
+static void run_child_reads(void)
+{
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/bytes/100");
+	probe_settle();
+	pid = fork();
+	if (pid == 0) {
+		probe_drain(fd);
+		probe_poll("child", fd, POLLIN | POLLRDHUP, 100);
+		_exit(7);
+	}
+	reap("child", pid);
+	probe_read(fd, 10);
+	CALL(close(fd));
+}
+
+static void run_child_reads_the_rest(void)
+{
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/bytes/100");
+	probe_settle();
+	probe_read(fd, 50);
+	pid = fork();
+	if (pid == 0) {
+		probe_drain(fd);
+		_exit(7);
+	}
+	CALL(close(fd));
+	reap("child", pid);
+	probe_exchange("/bytes/10");
+}
+
+static void run_parent_reads(void)
+{
+	int fd = probe_dial();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		CALL(close(fd));
+		_exit(0);
+	}
+	reap("child", pid);
+	probe_ask(fd, "/bytes/100");
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static void run_child_asks(void)
+{
+	int fd = probe_dial();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		probe_ask(fd, "/bytes/100");
+		_exit(0);
+	}
+	reap("child", pid);
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static void run_after_end(void)
+{
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/bytes/100");
+	probe_drain(fd);
+	pid = fork();
+	if (pid == 0) {
+		probe_read(fd, 10);
+		probe_poll("child", fd, POLLIN | POLLOUT | POLLRDHUP, 100);
+		CALL(close(fd));
+		probe_exchange("/bytes/20");
+		_exit(0);
+	}
+	reap("child", pid);
+	probe_read(fd, 10);
+	CALL(close(fd));
+}
+
+/* Children and the parent go on with connections of their own: none may take the bytes of another. */
+static void exchange_sized(unsigned size)
+{
+	char path[64];
+	int fd = probe_dial();
+
+	snprintf(path, sizeof path, "/bytes/%u", size);
+	probe_ask(fd, path);
+	probe_drain(fd);
+	close(fd);
+}
+
+static void run_children_at_once(void)
+{
+	pid_t pids[4];
+
+	probe_exchange("/bytes/10");
+	for (unsigned i = 0; i < 4; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			probe_mute(true);
+			for (unsigned j = 0; j < 20; j++)
+				exchange_sized(100 * (i + 1));
+			probe_mute(false);
+			exit(0);
+		}
+	}
+	for (unsigned i = 0; i < 4; i++)
+		reap("one of four", pids[i]);
+	exchange_sized(50);
+}
+
+static void run_fork_while_open(void)
+{
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/sleep/60");
+	pid = fork();
+	if (pid == 0) {
+		CALL(close(fd));
+		exchange_sized(30);
+		_exit(0);
+	}
+	reap("child", pid);
+	probe_drain(fd);
+	CALL(close(fd));
+	exchange_sized(40);
+}
+
+/* As CPython's subprocess does: the child shares our memory until it execs, and closes everything. */
+static pid_t vfork_and_close(bool with_close_range)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		if (with_close_range)
+			close_range(3, ~0U, 0);
+		else
+			for (int fd = 3; fd < 1024; fd++)
+				close(fd);
+		dup2(2, 1);
+		execl("/bin/true", "true", NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static void vfork_amid(bool with_close_range)
+{
+	int fd = probe_dial();
+
+	probe_exchange("/bytes/10");
+	probe_ask(fd, "/bytes/100");
+	reap("true", vfork_and_close(with_close_range));
+	probe_drain(fd);
+	CALL(close(fd));
+	reap("true", vfork_and_close(with_close_range));
+	exchange_sized(60);
+}
+
+static void run_vfork_close_loop(void) { vfork_amid(false); }
+static void run_vfork_close_range(void) { vfork_amid(true); }
+
+static void run_spawn(void)
+{
+	posix_spawn_file_actions_t actions;
+	char *arguments[] = { (char *)"cat", NULL };
+	int fd = probe_dial();
+	pid_t pid = -1;
+
+	probe_ask(fd, "/bytes/100");
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, fd, 0);
+	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	CALL(posix_spawnp(&pid, "cat", &actions, NULL, arguments, environ));
+	posix_spawn_file_actions_destroy(&actions);
+	CALL(close(fd));
+	reap("cat", pid);
+	exchange_sized(70);
+}
+
+static void run_spawn_in_vain(void)
+{
+	char *arguments[] = { (char *)"no-such-program", NULL };
+	pid_t pid;
+
+	CALL(posix_spawnp(&pid, "no-such-program", NULL, NULL, arguments, environ));
+	exchange_sized(70);
+}
+
+/* `exec 3<>/dev/tcp/...; printf request >&3; cat <&3`: the child must see the end. */
+static void exec_cat(bool half_read)
+{
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/bytes/100");
+	if (half_read) {
+		probe_settle();
+		probe_read(fd, 20);
+	}
+	pid = fork();
+	if (pid == 0) {
+		dup2(fd, 0);
+		execlp("cat", "cat", NULL);
+		_exit(127);
+	}
+	reap("cat", pid);
+	probe_read(fd, 10);
+	CALL(close(fd));
+}
+
+static void run_exec_cat(void) { exec_cat(false); }
+static void run_exec_cat_the_rest(void) { exec_cat(true); }
+
+static void run_exec_self(void)
+{
+	int fd = probe_dial();
+
+	probe_exchange("/bytes/10");
+	if (fork() == 0) {
+		char command[64];
+
+		snprintf(command, sizeof command, "/bin/echo open: /proc/self/fd/%d >&2; ls /proc/self/fd | wc -l", fd);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	wait(NULL);
+	probe_ask(fd, "/bytes/30");
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static void run_exec_refused(void)
+{
+	probe_exchange("/bytes/10");
+	CALL(execl("/no/such/program", "x", NULL));
+	exchange_sized(20);
+}
+
+static void run_system(void)
+{
+	int fd = probe_dial();
+	FILE *stream;
+
+	probe_ask(fd, "/bytes/40");
+	CALL(system("exit 3"));
+	stream = popen("echo hello", "r");
+	CALL(fgetc(stream));
+	CALL(pclose(stream));
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static void pass(int through, int fd)
+{
+	char control[CMSG_SPACE(sizeof fd)] = { 0 }, byte = 'x';
+	struct iovec piece = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(header), &fd, sizeof fd);
+	CALL(sendmsg(through, &message, 0));
+}
+
+static int take(int through)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec piece = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	int fd = -1;
+
+	CALL(recvmsg(through, &message, 0));
+	if (CMSG_FIRSTHDR(&message))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+	return fd;
+}
+
+static void passed(bool ask_first, bool end_first)
+{
+	int pair[2], fd = probe_dial(), copy;
+
+	CALL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	if (ask_first || end_first)
+		probe_ask(fd, "/bytes/100");
+	if (end_first)
+		probe_drain(fd);
+	pass(pair[0], fd);
+	CALL(close(fd));
+	copy = take(pair[1]);
+	say("copy %d", copy);
+	if (!ask_first && !end_first)
+		probe_ask(copy, "/bytes/100");
+	probe_drain(copy);
+	probe_poll("copy", copy, POLLIN | POLLOUT | POLLRDHUP, 100);
+	CALL(close(copy));
+	CALL(close(pair[0]));
+	CALL(close(pair[1]));
+}
+
+static void run_passed_fresh(void) { passed(false, false); }
+static void run_passed_asked(void) { passed(true, false); }
+static void run_passed_ended(void) { passed(true, true); }
+
+static const struct probe_case cases[] = {
+	{ "child-reads", run_child_reads }, { "child-reads-the-rest", run_child_reads_the_rest }, { "parent-reads", run_parent_reads },
+	{ "child-asks", run_child_asks }, { "after-end", run_after_end }, { "children-at-once", run_children_at_once },
+	{ "fork-while-open", run_fork_while_open }, { "vfork-close-loop", run_vfork_close_loop },
+	{ "vfork-close-range", run_vfork_close_range }, { "spawn", run_spawn }, { "spawn-in-vain", run_spawn_in_vain },
+	{ "exec-cat", run_exec_cat }, { "exec-cat-the-rest", run_exec_cat_the_rest }, { "exec-self", run_exec_self },
+	{ "exec-refused", run_exec_refused }, { "system", run_system }, { "passed-fresh", run_passed_fresh },
+	{ "passed-asked", run_passed_asked }, { "passed-ended", run_passed_ended },
+};
+PROBE_MAIN(cases)
