@@ -1,0 +1,187 @@
+/* Socket options: what a program reads at every stage, what it sets, and that nothing of it shows on the next connection. */
+#include "tests/lib/probe.h"
+
+#include <netinet/ip.h>
+
+/* Values that a kernel measures or hands out anew are compared by their length alone. */
+enum shown { BY_VALUE, BY_LENGTH };
+
+static const struct {
+	int level, name;
+	enum shown shown;
+	const char *text;
+} options[] = {
+#define SOCKET(name) { SOL_SOCKET, name, BY_VALUE, #name }
+#define TCP(name) { IPPROTO_TCP, name, BY_VALUE, #name }
+	SOCKET(SO_ACCEPTCONN), SOCKET(SO_BROADCAST), SOCKET(SO_DEBUG), SOCKET(SO_DOMAIN), SOCKET(SO_DONTROUTE), SOCKET(SO_ERROR),
+	SOCKET(SO_KEEPALIVE), SOCKET(SO_LINGER), SOCKET(SO_MARK), SOCKET(SO_OOBINLINE), SOCKET(SO_PASSCRED), SOCKET(SO_PRIORITY),
+	SOCKET(SO_PROTOCOL), SOCKET(SO_RCVLOWAT), SOCKET(SO_RCVTIMEO), SOCKET(SO_REUSEADDR), SOCKET(SO_REUSEPORT), SOCKET(SO_SNDLOWAT),
+	SOCKET(SO_SNDTIMEO), SOCKET(SO_TIMESTAMP), SOCKET(SO_TYPE), SOCKET(SO_SNDBUF), SOCKET(SO_BINDTODEVICE), SOCKET(SO_BUSY_POLL),
+	{ SOL_SOCKET, SO_RCVBUF, BY_VALUE, "SO_RCVBUF" }, { SOL_SOCKET, SO_COOKIE, BY_LENGTH, "SO_COOKIE" },
+	{ SOL_SOCKET, SO_INCOMING_CPU, BY_LENGTH, "SO_INCOMING_CPU" }, { SOL_SOCKET, SO_PEERCRED, BY_LENGTH, "SO_PEERCRED" },
+	{ SOL_SOCKET, SO_PEERNAME, BY_LENGTH, "SO_PEERNAME" }, { SOL_SOCKET, SO_MEMINFO, BY_LENGTH, "SO_MEMINFO" },
+	TCP(TCP_NODELAY), TCP(TCP_CORK), TCP(TCP_DEFER_ACCEPT), TCP(TCP_KEEPCNT), TCP(TCP_KEEPIDLE), TCP(TCP_KEEPINTVL), TCP(TCP_LINGER2),
+	TCP(TCP_SYNCNT), TCP(TCP_USER_TIMEOUT), TCP(TCP_CONGESTION), TCP(TCP_NOTSENT_LOWAT), TCP(TCP_FASTOPEN_CONNECT),
+	{ IPPROTO_TCP, TCP_MAXSEG, BY_LENGTH, "TCP_MAXSEG" }, { IPPROTO_TCP, TCP_WINDOW_CLAMP, BY_LENGTH, "TCP_WINDOW_CLAMP" },
+	{ IPPROTO_TCP, TCP_INFO, BY_LENGTH, "TCP_INFO" },
+	{ IPPROTO_IP, IP_TOS, BY_VALUE, "IP_TOS" }, { IPPROTO_IP, IP_TTL, BY_VALUE, "IP_TTL" }, { IPPROTO_IP, IP_MTU, BY_VALUE, "IP_MTU" },
+	{ IPPROTO_IP, IP_RECVERR, BY_VALUE, "IP_RECVERR" }, { IPPROTO_IP, 9999, BY_VALUE, "unknown" },
+	{ 9999, 1, BY_VALUE, "unknown level" }, { IPPROTO_IPV6, 26, BY_VALUE, "IPV6_V6ONLY" },
+};
+
+static void print_options(const char *when, int fd)
+{
+	say("%s:", when);
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+		unsigned char value[512] = { 0 };
+		socklen_t length = sizeof value;
+		char text[64] = "";
+
+		if (getsockopt(fd, options[i].level, options[i].name, value, &length)) {
+			say("  %s: %s", options[i].text, strerrorname_np(errno));
+			continue;
+		}
+		for (unsigned j = 0; options[i].shown == BY_VALUE && j < length && j < 24; j++)
+			sprintf(text + 2 * j, "%02x", value[j]);
+		say("  %s: %u %s", options[i].text, length, text);
+	}
+}
+
+static void run_stages(void)
+{
+	int fd = probe_socket();
+
+	print_options("new", fd);
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	print_options("connected", fd);
+	probe_ask(fd, "/bytes/10");
+	probe_settle();
+	print_options("answered", fd);
+	probe_drain(fd);
+	probe_settle();
+	print_options("after EOF", fd);
+	CALL(close(fd));
+	print_options("closed", fd);
+}
+
+static void print_state(const char *when, int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t length = sizeof info;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length))
+		say("%s: %s", when, strerrorname_np(errno));
+	else
+		say("%s: state %d", when, info.tcpi_state);
+}
+
+static void run_state(void)
+{
+	int fd = probe_socket();
+
+	print_state("new", fd);
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	print_state("connected", fd);
+	probe_ask(fd, "/bytes/10");
+	probe_drain(fd);
+	print_state("after EOF", fd);
+	CALL(shutdown(fd, SHUT_WR));
+	probe_settle();
+	print_state("shut", fd);
+	CALL(close(fd));
+}
+
+static void set(int fd, int level, int name, int value, const char *text)
+{
+	int seen = -1;
+	socklen_t length = sizeof seen;
+	int result = setsockopt(fd, level, name, &value, sizeof value);
+	int error = result ? errno : 0;
+
+	if (getsockopt(fd, level, name, &seen, &length))
+		seen = -errno;
+	say("set %s to %d: %d %s, now %d", text, value, result, strerrorname_np(error), seen);
+}
+
+static void set_many(int fd)
+{
+	set(fd, SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE");
+	set(fd, SOL_SOCKET, SO_SNDBUF, 30000, "SO_SNDBUF");
+	set(fd, SOL_SOCKET, SO_RCVBUF, 30000, "SO_RCVBUF");
+	set(fd, SOL_SOCKET, SO_PRIORITY, 3, "SO_PRIORITY");
+	set(fd, SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE");
+	set(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+	set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 77, "TCP_KEEPIDLE");
+	set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 7, "TCP_KEEPINTVL");
+	set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3, "TCP_KEEPCNT");
+	set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 12345, "TCP_USER_TIMEOUT");
+	set(fd, IPPROTO_TCP, TCP_LINGER2, 5, "TCP_LINGER2");
+	set(fd, IPPROTO_IP, IP_TOS, 16, "IP_TOS");
+	set(fd, IPPROTO_IP, IP_TTL, 33, "IP_TTL");
+}
+
+/* What one connection sets is gone on the next. */
+static void set_at(int stage)
+{
+	int fd = probe_socket();
+
+	if (stage == 0)
+		set_many(fd);
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	if (stage == 1)
+		set_many(fd);
+	print_options("set", fd);
+	probe_ask(fd, "/bytes/10");
+	probe_drain(fd);
+	if (stage == 2)
+		set_many(fd);
+	print_options("after EOF", fd);
+	CALL(close(fd));
+	fd = probe_dial();
+	print_options("next", fd);
+	probe_ask(fd, "/bytes/10");
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static void run_set_before(void) { set_at(0); }
+static void run_set_connected(void) { set_at(1); }
+static void run_set_after_eof(void) { set_at(2); }
+
+static void run_arguments(void)
+{
+	int fd = probe_dial(), value = 1;
+	char small[2];
+	socklen_t length;
+
+	for (int stage = 0; stage < 2; stage++) {
+		CALL(getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, NULL));
+		length = 2;
+		CALL(getsockopt(fd, SOL_SOCKET, SO_DOMAIN, small, &length));
+		say("length %u", length);
+		length = 2;
+		CALL(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, small, &length));
+		say("length %u", length);
+		length = (socklen_t)-1;
+		CALL(getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &length));
+		length = sizeof value;
+		CALL(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, NULL, &length));
+		CALL(getsockopt(fd, SOL_SOCKET, SO_DOMAIN, (void *)8, &length));
+		CALL(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, NULL, sizeof value));
+		CALL(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, 2));
+		CALL(setsockopt(fd, SOL_SOCKET, SO_TYPE, &value, sizeof value));
+		CALL(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (void *)8, sizeof value));
+		CALL(setsockopt(fd, IPPROTO_TCP, 9999, &value, sizeof value));
+		if (stage == 0) {
+			probe_ask(fd, "/bytes/10");
+			probe_drain(fd);
+		}
+	}
+	CALL(close(fd));
+}
+
+static const struct probe_case cases[] = {
+	{ "stages", run_stages }, { "state", run_state }, { "set-before", run_set_before }, { "set-connected", run_set_connected },
+	{ "set-after-eof", run_set_after_eof }, { "arguments", run_arguments },
+};
+PROBE_MAIN(cases)
