@@ -1,0 +1,261 @@
+/* Several threads on one connection, and many threads with connections of their own. */
+#include "tests/lib/probe.h"
+
+#include <pthread.h>
+
+static int shared_fd;
+static char answer[65536];
+
+static void *read_to_end(void *unused)
+{
+	long n, total = 0;
+
+	(void)unused;
+	while ((n = recv(shared_fd, answer + total, 50, 0)) > 0)
+		total += n;
+	return (void *)(n < 0 ? -1 : total);
+}
+
+static void join(const char *what, pthread_t thread)
+{
+	struct timespec limit;
+	void *result = NULL;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 5;
+	if (pthread_timedjoin_np(thread, &result, &limit))
+		say("%s never ends", what);
+	else if (result == PTHREAD_CANCELED)
+		say("%s was cancelled", what);
+	else
+		say("%s: %ld", what, (long)result);
+}
+
+static void run_reader_thread(void)
+{
+	pthread_t thread;
+
+	shared_fd = probe_dial();
+	pthread_create(&thread, NULL, read_to_end, NULL);
+	probe_settle();
+	probe_ask(shared_fd, "/slow-two-pieces/20");
+	join("reader", thread);
+	probe_read(shared_fd, 10);
+	CALL(close(shared_fd));
+	probe_exchange("/bytes/10");
+}
+
+static void run_shutdown_wakes(void)
+{
+	pthread_t thread;
+
+	shared_fd = probe_dial();
+	pthread_create(&thread, NULL, read_to_end, NULL);
+	probe_settle();
+	CALL(shutdown(shared_fd, SHUT_RDWR));
+	join("reader", thread);
+	CALL(close(shared_fd));
+}
+
+static void *poll_for_end(void *events)
+{
+	struct pollfd pollfd = { .fd = shared_fd, .events = (short)(intptr_t)events };
+	int n = poll(&pollfd, 1, 3000);
+
+	return (void *)(intptr_t)(n == 1 ? pollfd.revents : n);
+}
+
+/* One thread sleeps in poll for the end, another reads the answer. */
+static void run_poller_and_reader(void)
+{
+	pthread_t thread;
+
+	shared_fd = probe_dial();
+	probe_ask(shared_fd, "/slow-two-pieces/50");
+	pthread_create(&thread, NULL, poll_for_end, (void *)POLLRDHUP);
+	probe_settle();
+	probe_drain(shared_fd);
+	join("poller", thread);
+	CALL(close(shared_fd));
+	probe_exchange("/bytes/10");
+}
+
+static void *wait_in_epoll(void *set)
+{
+	struct epoll_event event = { 0 };
+	int n = epoll_wait((int)(intptr_t)set, &event, 1, 3000);
+
+	return (void *)(intptr_t)(n == 1 ? (long)event.events : n);
+}
+
+static void run_epoll_and_reader(void)
+{
+	int set = epoll_create1(0);
+	struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET };
+	pthread_t thread;
+
+	shared_fd = probe_dial();
+	CALL(epoll_ctl(set, EPOLL_CTL_ADD, shared_fd, &event));
+	probe_ask(shared_fd, "/slow-two-pieces/50");
+	pthread_create(&thread, NULL, wait_in_epoll, (void *)(intptr_t)set);
+	probe_settle();
+	probe_drain(shared_fd);
+	join("waiter", thread);
+	CALL(close(shared_fd));
+	CALL(close(set));
+}
+
+/* Two readers: both must see the end, and neither anything of the next connection. */
+static void run_two_readers(void)
+{
+	pthread_t threads[2];
+	void *results[2];
+
+	shared_fd = probe_dial();
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, read_to_end, NULL);
+	probe_settle();
+	probe_ask(shared_fd, "/bytes/500");
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], &results[i]);
+	say("together %ld", (long)results[0] + (long)results[1]);
+	CALL(close(shared_fd));
+	probe_exchange("/bytes/10");
+}
+
+static void *cancelled_reader(void *unused)
+{
+	char byte;
+
+	(void)unused;
+	return (void *)(intptr_t)read(shared_fd, &byte, 1);
+}
+
+static void cancel(bool ask_first)
+{
+	pthread_t thread;
+
+	shared_fd = probe_dial();
+	if (ask_first)
+		probe_ask(shared_fd, "/sleep/100");
+	pthread_create(&thread, NULL, cancelled_reader, NULL);
+	probe_settle();
+	CALL(pthread_cancel(thread));
+	join("reader", thread);
+	if (!ask_first)
+		probe_ask(shared_fd, "/bytes/20");
+	probe_drain(shared_fd);
+	CALL(close(shared_fd));
+	probe_exchange("/bytes/10");
+}
+
+static void run_cancel(void) { cancel(false); }
+static void run_cancel_asked(void) { cancel(true); }
+
+static void *cancelled_connect(void *unused)
+{
+	(void)unused;
+	for (;;)
+		probe_exchange("/bytes/10");
+	return NULL;
+}
+
+static void run_cancel_anywhere(void)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, cancelled_connect, NULL);
+		usleep(500 + i * 211);
+		pthread_cancel(thread);
+		join("exchanger", thread);
+	}
+	closefrom(3);
+	probe_exchange("/bytes/10");
+	say("alive");
+}
+
+static void *many_exchanges(void *number)
+{
+	char path[64], bytes[4096];
+	long wrong = 0;
+
+	for (long i = 0; i < 200; i++) {
+		long size = 1 + (long)(intptr_t)number * 137 + i, total = 0, n;
+		int fd = probe_dial();
+
+		snprintf(path, sizeof path, "/bytes/%ld", size);
+		probe_ask(fd, path);
+		while ((n = read(fd, bytes + total, sizeof bytes - 1 - (size_t)total)) > 0)
+			total += n;
+		bytes[total] = 0;
+		if (!strstr(bytes, "\r\n\r\n") || total - (strstr(bytes, "\r\n\r\n") + 4 - bytes) != size)
+			wrong++;
+		close(fd);
+	}
+	return (void *)wrong;
+}
+
+static void run_many(void)
+{
+	pthread_t threads[8];
+
+	for (long i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, many_exchanges, (void *)i);
+	for (int i = 0; i < 8; i++)
+		join("wrong answers", threads[i]);
+}
+
+static void *churn(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < 300; i++) {
+		int fd = open("/dev/null", O_RDWR), copy = dup(fd);
+		char byte = 'x';
+
+		if (read(fd, &byte, 1) != 0 || write(copy, &byte, 1) != 1)
+			return (void *)1;
+		close(fd);
+		close(copy);
+	}
+	return NULL;
+}
+
+/* Descriptor numbers fly between threads: a file never becomes a socket. */
+static void run_churn(void)
+{
+	pthread_t threads[6];
+
+	for (long i = 0; i < 6; i++)
+		pthread_create(&threads[i], NULL, i % 2 ? churn : many_exchanges, (void *)i);
+	for (int i = 0; i < 6; i++)
+		join("wrong answers", threads[i]);
+}
+
+static void *close_it(void *unused)
+{
+	(void)unused;
+	return (void *)(intptr_t)close(shared_fd);
+}
+
+static void run_closed_elsewhere(void)
+{
+	for (int i = 0; i < 5; i++) {
+		pthread_t thread;
+
+		shared_fd = probe_dial();
+		probe_ask(shared_fd, "/bytes/100");
+		probe_drain(shared_fd);
+		pthread_create(&thread, NULL, close_it, NULL);
+		join("closer", thread);
+		probe_read(shared_fd, 10);
+	}
+}
+
+static const struct probe_case cases[] = {
+	{ "reader-thread", run_reader_thread }, { "shutdown-wakes", run_shutdown_wakes }, { "poller-and-reader", run_poller_and_reader },
+	{ "epoll-and-reader", run_epoll_and_reader }, { "two-readers", run_two_readers }, { "cancel", run_cancel },
+	{ "cancel-asked", run_cancel_asked }, { "cancel-anywhere", run_cancel_anywhere }, { "many", run_many }, { "churn", run_churn },
+	{ "closed-elsewhere", run_closed_elsewhere },
+};
+PROBE_MAIN(cases)
