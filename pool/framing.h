@@ -37,7 +37,9 @@ enum framing_doubt {
 };
 
 #define FRAMING_MAX_EDITS 8
-#define FRAMING_VALUE_MAX 256
+#define FRAMING_MAX_OUTSTANDING 64
+#define FRAMING_NAME_MAX 32
+#define FRAMING_VALUE_MAX 64
 
 /* One range of a buffer to overwrite. Offsets are relative to the buffer that was fed. */
 struct framing_edit {
@@ -53,19 +55,42 @@ struct framing_plan {
 	uint32_t insert_offset;				/* ... here, right after the request line's CRLF */
 };
 
-/* Header values are only collected for the fields that decide something. */
+/* Where one direction stands. */
+enum framing_phase {
+	FRAMING_PHASE_BETWEEN,		/* before a message */
+	FRAMING_PHASE_HEAD,
+	FRAMING_PHASE_LENGTH,		/* a Content-Length body */
+	FRAMING_PHASE_CHUNKED,
+	FRAMING_PHASE_UNTIL_CLOSE,	/* a response's body that the server's FIN ends */
+	FRAMING_PHASE_OPAQUE,		/* a tunnel, surplus, or lost: bytes are not looked at any more */
+};
+
+/* One direction. Only `phase`, `in_message`, `in_head` and `parser` (method, status_code, http_minor of the newest
+ * head) are for others to read. Header values are only collected for the fields that decide something, and one
+ * element of their lists at a time. */
 struct framing_side {
-	llhttp_t parser;
-	uint8_t field;				/* which interesting field the current value belongs to (private) */
-	uint8_t name_length;
-	uint16_t value_length;
+	llhttp_t parser;			/* tokenizes heads */
+	enum framing_phase phase;
 	bool in_message;			/* bytes of a message have come and its end has not */
 	bool in_head;
-	bool has_content_length, has_transfer_encoding, has_chunked;
+
+	/* Of the head. */
+	bool line_seen;				/* its start line is complete */
+	bool skip_line;				/* a field line that can't be tokenized: the rest of it is passed over */
+	bool in_value;
+	bool has_content_length, length_invalid, has_transfer_encoding;
 	bool token_close, token_keep_alive;
-	char name[32];
-	char value[FRAMING_VALUE_MAX];
-	uint64_t body_remaining;		/* of a Content-Length body; valid while in_message and !in_head */
+	bool expects_continue;
+	bool gap;				/* white space came within the list element */
+	uint8_t field;				/* which interesting field the current value belongs to */
+	uint8_t coding;				/* the last transfer coding */
+	uint8_t word_length;			/* how much of the word `connection` the last bytes match */
+	uint8_t strict, strict_index;		/* state of the strict grammar */
+	uint8_t chunk, n_chunk_digits;		/* state of the chunked coding */
+	uint8_t name_length, value_length;
+	char name[FRAMING_NAME_MAX];		/* lower case */
+	char value[FRAMING_VALUE_MAX];		/* the current list element, lower case */
+	uint64_t body_remaining;		/* of a Content-Length body, or of a chunk (in the head: the length so far) */
 };
 
 struct framing {
@@ -77,6 +102,7 @@ struct framing {
 
 	/* Results, to be read by the owner. */
 	enum framing_doubt doubt;		/* sticky for the connection's life */
+	bool lost;				/* ends of messages are not known any more, whatever came first as `doubt` */
 	unsigned n_requests;			/* heads completed, in all */
 	unsigned n_outstanding;			/* request heads completed or begun whose final response has not ended */
 	bool unsafe_outstanding;		/* one of those is no GET, HEAD, OPTIONS or TRACE */
@@ -92,9 +118,18 @@ struct framing {
 	uint32_t keep_alive_timeout_s;		/* from the server's `Keep-Alive: timeout=`; 0: not said */
 	uint32_t keep_alive_max;		/* from `max=`; UINT32_MAX: not said */
 
-	/* Private: methods of outstanding requests, oldest at bit 0: which are HEAD, which CONNECT. */
+	/* Private. */
+	bool surplus;				/* bytes that belong to no message have passed */
+	bool unrepeatable;			/* something that may not be sent twice was sent */
+	bool edit_forbidden;			/* the newest request is signed over `connection` */
+	bool inserted;				/* `Connection: keep-alive` was inserted into it */
+	bool close_left;			/* a close token of it went to the server */
+	bool token_blanked;			/* the list element in progress is a close token that was blanked */
+	uint8_t blank_owed;			/* so many bytes more of it are to be blanked */
+	/* Outstanding requests, oldest at bit 0: which are HEAD, CONNECT, unsafe. */
 	uint64_t head_methods;
 	uint64_t connect_methods;
+	uint64_t unsafe_methods;
 };
 
 /* Begins a connection of which no byte has been seen. `rewrite` false: feeding never makes a plan. */
@@ -108,10 +143,19 @@ void framing_restart(struct framing *framing, bool rewrite);
 enum framing_first framing_classify_first(const char *bytes, size_t length);
 
 /* Feeds bytes that the program sends. `plan` (may be NULL) receives the edits that make the server keep the
- * connection; it is only filled if framing->rewrite and nothing seen so far forbids it (Upgrade; a signature over
- * `connection`: Signature-Input, or Signature / Authorization whose list of signed headers names connection).
- * A token is edited only if it and the byte that ends it lie wholly in this buffer. Errors show as `doubt`. */
+ * connection; it is only filled if framing->rewrite, `doubt` is still FRAMING_CANONICAL and nothing seen so far forbids
+ * it (Upgrade; a signature over `connection`: Signature-Input, or Signature / Authorization whose list of signed headers
+ * names connection). Fields that come later in the same buffer forbid it too. A token is edited only if it and the
+ * comma or line end that ends it lie wholly in this buffer. With `plan` NULL the edits count as carried out all the
+ * same. Errors show as `doubt`. */
 void framing_feed_request(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
+
+/* As framing_feed_request(), for the first `length` bytes of a longer buffer that was planned with a scratch copy, and
+ * of which the kernel accepted only these. `carried_out` is that plan: edits within `length` were made; the rest of one
+ * that `length` cuts is the first edit of the next plan, so that the server never sees half a token; the insertion was
+ * made (or is being completed by the owner) if insert_offset <= length: clear `insert` if none of it went out. */
+void framing_feed_request_part(struct framing *framing, const char *bytes, size_t length,
+			       const struct framing_plan *carried_out);
 
 /* Feeds bytes that the server sent. `plan` (may be NULL) receives the edits that put back `close` for `keep-alive`
  * in the response's Connection field where framing->edited. Interim (1xx) responses are passed over; 101 is an
@@ -133,9 +177,10 @@ void framing_skip_response(struct framing *framing, uint64_t length);
 /* True between messages: everything begun was ended in both directions, nothing surplus, at least one exchange done. */
 bool framing_at_boundary(const struct framing *framing);
 
-/* True if the whole connection may be kept now: at a boundary, canonical, and the server stays. */
+/* True if the whole connection may be kept now: at a boundary, canonical, and the server stays: it neither said that it
+ * closes nor was it asked to. */
 bool framing_can_keep(const struct framing *framing);
 
 /* True if what was sent since init may be sent again on a fresh connection (RFC 9110 9.2.2): only safe methods, or a
- * head that is not complete. Says nothing about responses: ask response_started. */
+ * head that is not complete, and nothing unreadable. Says nothing about responses: ask response_started. */
 bool framing_can_replay(const struct framing *framing);
