@@ -152,6 +152,7 @@ static void run_jump_out_of_connect(void)
 	fd = probe_socket();
 	alarm_in(60, count, 0);
 	CALL(connect(fd, (struct sockaddr *)&address, sizeof address));
+	alarm_in(60, count, 0);
 	CALL(connect(fd, (struct sockaddr *)&address, sizeof address));
 	CALL(close(fd));
 	for (int i = 0; i < 3; i++)

@@ -3,15 +3,21 @@
 Every process started here is ended here, by its own id. Nothing leaves the loopback interface.
 """
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PRODUCT = os.environ.get("BUILD") or os.path.join(ROOT, "build")
 BUILD = os.path.join(ROOT, "build", "tests")
-SHIM = os.path.abspath(os.environ.get("HL_PRELOAD") or os.path.join(ROOT, "build", "libholdline.so"))
+# What is preloaded: the shim, or a list of libraries, a sanitizer's runtime before it.
+SHIM = os.environ.get("HL_PRELOAD") or os.path.join(os.path.abspath(PRODUCT), "libholdline.so")
+HEAVY = "--heavy" in sys.argv or os.environ.get("TORTURE") == "1"
 CC = os.environ.get("CC", "cc")
 # Some promises are about bad pointers and empty sizes: the compiler is right to wonder, and we mean it.
 CFLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wvla", "-Wstrict-prototypes",
@@ -152,5 +158,92 @@ class Tally:
 
 
 def need_shim():
-    if not os.path.exists(SHIM):
+    if not all(os.path.exists(library) for library in SHIM.split(":")):
         sys.exit("no shim to test at %s: run `make` first" % SHIM)
+
+
+NGINX_CONFIGURATION = """
+daemon off;
+pid {home}/nginx.pid;
+error_log {home}/error.log;
+worker_processes 1;
+{user}
+events {{ worker_connections 4096; }}
+http {{
+    log_format connections '$connection';
+    access_log {log};
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+    keepalive_requests 1000000;
+    tcp_nodelay on;
+    sendfile on;
+    server {{ listen 127.0.0.1:{port}; root {home}; }}
+}}
+"""
+
+
+class Nginx:
+    """A private nginx that serves files of known sizes: /bytes/10, /bytes/1024, /bytes/100000."""
+
+    def __init__(self, log_connections=True):
+        self.log_connections = log_connections
+
+    def __enter__(self):
+        self.home = tempfile.mkdtemp(prefix="holdline-nginx-")
+        os.chmod(self.home, 0o755)
+        os.mkdir(os.path.join(self.home, "bytes"))
+        for size in 10, 1024, 100000:
+            with open(os.path.join(self.home, "bytes", str(size)), "w") as file:
+                file.write("x" * size)
+        self.port = free_port()
+        self.log = os.path.join(self.home, "connections.log")
+        configuration = os.path.join(self.home, "nginx.conf")
+        with open(configuration, "w") as file:
+            file.write(NGINX_CONFIGURATION.format(home=self.home, port=self.port, user="user root;" if os.geteuid() == 0 else "",
+                                                  log=self.log + " connections" if self.log_connections else "off"))
+        self.process = subprocess.Popen([find_nginx(), "-p", self.home, "-c", configuration], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            time.sleep(0.02)
+        self.__exit__()
+        raise RuntimeError("nginx does not start")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def url(self, path):
+        return "http://127.0.0.1:%d%s" % (self.port, path)
+
+    def reset(self):
+        open(self.log, "w").close()
+
+    def stats(self):
+        time.sleep(0.05)
+        with open(self.log) as file:
+            lines = file.read().split()
+        return {"connections": len(set(lines)), "requests": len(lines)}
+
+
+def find_nginx():
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
+def free_port():
+    """A port that nobody listens on, below the range that outgoing connections draw from."""
+    for port in range(18000 + os.getpid() % 1000, 20000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no port is free")
