@@ -1,0 +1,269 @@
+/* Lists and limits of the idle pool. See idle.h. */
+#include "pool/pool_uthash.h"
+
+#include "pool/idle.h"
+
+#include <string.h>
+#include <utlist.h>
+
+#include "pool/learn.h"
+
+#define SECOND_NS 1000000000ull
+#define MILLISECOND_NS 1000000ull
+
+/* Destinations without connections are remembered for what was learned about them, but not without end. */
+#define REMEMBERED_DESTINATIONS 1024
+
+void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config)
+{
+	memset(pool, 0, sizeof(*pool));
+	pool->sys = sys;
+	pool->config = config;
+	arena_init(&pool->conn_arena, sys, sizeof(struct conn));
+	arena_init(&pool->destination_arena, sys, sizeof(struct destination));
+	pool_uthash_use(sys);
+}
+
+/* The only place that moves a connection's state: what it leaves, what it enters. */
+static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_state to)
+{
+	struct destination *destination = conn->destination;
+	struct conn **slot = &pool->wheel[conn->expires_ns / SECOND_NS % IDLE_WHEEL_SLOTS];
+
+	switch (conn->state) {
+	case CONN_FREE:
+		break;
+	case CONN_OPEN:
+		destination->n_open--;
+		break;
+	case CONN_IDLE:
+		DL_DELETE2(destination->idle, conn, destination_prev, destination_next);
+		DL_DELETE2(pool->oldest, conn, age_prev, age_next);
+		DL_DELETE2(*slot, conn, wheel_prev, wheel_next);
+		destination->n_idle--;
+		pool->n_idle--;
+		break;
+	}
+	conn->state = to;
+	switch (to) {
+	case CONN_FREE:
+		arena_put(&pool->conn_arena, conn);
+		break;
+	case CONN_OPEN:
+		if (++destination->n_open > destination->peak_open)
+			destination->peak_open = destination->n_open;
+		break;
+	case CONN_IDLE:
+		DL_PREPEND2(destination->idle, conn, destination_prev, destination_next);
+		DL_APPEND2(pool->oldest, conn, age_prev, age_next);
+		DL_APPEND2(*slot, conn, wheel_prev, wheel_next);
+		destination->n_idle++;
+		pool->n_idle++;
+		break;
+	}
+}
+
+static void reap_destination(struct idle_pool *pool)
+{
+	struct destination *destination = pool->recent;
+
+	/* The least recently used one may be busy; then the next look-up tries again. */
+	if (!destination || destination->n_idle || destination->n_open)
+		return;
+	HASH_DEL(pool->destinations, destination);
+	DL_DELETE2(pool->recent, destination, recent_prev, recent_next);
+	pool->n_destinations--;
+	arena_put(&pool->destination_arena, destination);
+}
+
+static struct destination *add_destination(struct idle_pool *pool, const struct destination_key *key)
+{
+	unsigned length = destination_key_length(key);
+	struct destination *destination;
+
+	if (pool->n_destinations >= REMEMBERED_DESTINATIONS)
+		reap_destination(pool);
+	destination = arena_take(&pool->destination_arena);
+	if (!destination)
+		return NULL;
+	memset(destination, 0, sizeof(*destination));
+	destination->key = *key;
+	HASH_ADD_KEYPTR(hh, pool->destinations, &destination->key, length, destination);
+	if (!destination->hh.tbl) {
+		/* HASH_NONFATAL_OOM: it is not in the table. */
+		arena_put(&pool->destination_arena, destination);
+		return NULL;
+	}
+	DL_APPEND2(pool->recent, destination, recent_prev, recent_next);
+	pool->n_destinations++;
+	return destination;
+}
+
+struct destination *idle_pool_find(struct idle_pool *pool, const struct destination_key *key)
+{
+	struct destination *destination;
+
+	HASH_FIND(hh, pool->destinations, key, destination_key_length(key), destination);
+	if (!destination)
+		return add_destination(pool, key);
+	/* A list's head's `prev` is its tail: the most recent one needs no move. */
+	if (pool->recent->recent_prev != destination) {
+		DL_DELETE2(pool->recent, destination, recent_prev, recent_next);
+		DL_APPEND2(pool->recent, destination, recent_prev, recent_next);
+	}
+	return destination;
+}
+
+struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destination, uint64_t now_ns)
+{
+	struct conn *conn = arena_take(&pool->conn_arena);
+
+	if (!conn)
+		return NULL;
+	memset(conn, 0, sizeof(*conn));
+	conn->fd = -1;
+	conn->destination = destination;
+	conn->created_ns = now_ns;
+	conn->used_ns = now_ns;
+	conn->requests_left = UINT32_MAX;
+	change_state(pool, conn, CONN_OPEN);
+	return conn;
+}
+
+void idle_pool_discard(struct idle_pool *pool, struct conn *conn)
+{
+	if (conn->fd >= 0)
+		pool->sys->close(conn->fd);
+	change_state(pool, conn, CONN_FREE);
+}
+
+/* Spread over +-20 %, or all connections opened together would end together. */
+static uint64_t age_limit_ns(const struct idle_pool *pool, const struct conn *conn)
+{
+	uint64_t limit = pool->config->max_conn_age_ns;
+
+	return limit ? limit / 100 * (80 + conn->cookie * 2654435761u % 41) : UINT64_MAX;
+}
+
+/* When a connection that goes idle now has to end; 0: at once. */
+static uint64_t deadline_ns(const struct idle_pool *pool, const struct conn *conn, uint64_t now_ns)
+{
+	uint64_t idle_limit = learn_idle_limit_ns(conn->destination);
+	uint64_t age = now_ns - conn->created_ns;
+	uint64_t age_limit = age_limit_ns(pool, conn);
+
+	if (pool->config->idle_conn_timeout_ns && pool->config->idle_conn_timeout_ns < idle_limit)
+		idle_limit = pool->config->idle_conn_timeout_ns;
+	if (age >= age_limit)
+		return 0;
+	if (age_limit - age < idle_limit)
+		idle_limit = age_limit - age;
+	return idle_limit > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + idle_limit;
+}
+
+enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
+{
+	struct destination *destination = conn->destination;
+	const struct config *config = pool->config;
+	uint64_t expires_ns = deadline_ns(pool, conn, now_ns);
+
+	if (expires_ns <= now_ns || !conn->requests_left ||
+	    (config->max_conn_requests && conn->n_requests >= config->max_conn_requests))
+		return REFUSAL_POLICY;
+	/* Connections replaced behind the pool's back could add up to more than the program ever used. */
+	if (destination->n_open + destination->n_idle > destination->peak_open && !idle_pool_retire(pool, destination))
+		return REFUSAL_POOL_FULL;
+	if (config->max_idle_conns_per_host && destination->n_idle >= config->max_idle_conns_per_host)
+		idle_pool_retire(pool, destination);
+	if (config->max_idle_conns && pool->n_idle >= config->max_idle_conns) {
+		pool->stats.refused[REFUSAL_POOL_FULL]++;
+		idle_pool_discard(pool, pool->oldest);
+	}
+	conn->expires_ns = expires_ns;
+	conn->idle_since_ns = now_ns;
+	conn->used_ns = now_ns;
+	change_state(pool, conn, CONN_IDLE);
+	pool->stats.parked++;
+	return REFUSAL_NONE;
+}
+
+bool idle_pool_retire(struct idle_pool *pool, struct destination *destination)
+{
+	if (!destination->idle)
+		return false;
+	pool->stats.refused[REFUSAL_POOL_FULL]++;
+	/* The head's `prev` is the tail: the one that has been idle for longest. */
+	idle_pool_discard(pool, destination->idle->destination_prev);
+	return true;
+}
+
+/* False: it is of no use any more; what its end teaches has been learned. */
+static bool is_usable(struct idle_pool *pool, const struct conn *conn, uint64_t now_ns)
+{
+	uint64_t idle_ns = now_ns - conn->idle_since_ns;
+	struct ledger_reading reading;
+	enum ledger_verdict verdict;
+
+	if (now_ns >= conn->expires_ns) {
+		pool->stats.refused[REFUSAL_IDLE_TIMEOUT]++;
+		return false;
+	}
+	verdict = ledger_check(pool->sys, conn->fd, &conn->ledger, &reading);
+	if (verdict == LEDGER_EXACT)
+		return true;
+	pool->stats.refused[verdict == LEDGER_CLOSED ? REFUSAL_STALE : REFUSAL_LEDGER]++;
+	if (verdict == LEDGER_CLOSED && reading.last_ack_ms * MILLISECOND_NS < idle_ns)
+		learn_closed(conn->destination, idle_ns - reading.last_ack_ms * MILLISECOND_NS);
+	return false;
+}
+
+struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t now_ns)
+{
+	while (destination->idle) {
+		struct conn *conn = destination->idle;
+
+		if (is_usable(pool, conn, now_ns)) {
+			change_state(pool, conn, CONN_OPEN);
+			pool->stats.leased++;
+			return conn;
+		}
+		idle_pool_discard(pool, conn);
+	}
+	return NULL;
+}
+
+static void expire_slot(struct idle_pool *pool, struct conn *head, uint64_t now_ns)
+{
+	struct conn *conn, *next;
+
+	DL_FOREACH_SAFE2(head, conn, next, wheel_next) {
+		/* A slot also holds those of later turns of the wheel. */
+		if (conn->expires_ns > now_ns)
+			continue;
+		pool->stats.refused[REFUSAL_IDLE_TIMEOUT]++;
+		idle_pool_discard(pool, conn);
+	}
+}
+
+void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns)
+{
+	uint64_t second = now_ns / SECOND_NS;
+	uint64_t first = pool->wheel_second;
+
+	if (second == first)
+		return;
+	pool->wheel_second = second;
+	if (!pool->n_idle)
+		return;
+	if (second - first > IDLE_WHEEL_SLOTS)
+		first = second - IDLE_WHEEL_SLOTS;
+	/* The present second's slot is left for later, or a slot would be walked on every call. */
+	for (; first < second; first++)
+		expire_slot(pool, pool->wheel[first % IDLE_WHEEL_SLOTS], now_ns);
+}
+
+void idle_pool_clear(struct idle_pool *pool)
+{
+	while (pool->oldest)
+		idle_pool_discard(pool, pool->oldest);
+}

@@ -1,0 +1,70 @@
+/*
+ * The idle pool: connections by destination, parked and leased newest first, expired by time, bounded in number.
+ *
+ * Hash-keyed (uthash) by struct destination_key. Park, lease and expiry are O(1): a list per destination, one by age for
+ * the total limit, and a wheel of one-second slots for the deadlines.
+ * Open + idle connections of a destination never exceed the most that the program itself has had open at once.
+ *
+ * Not thread-safe, not reentrant: the owner holds its lock around every call. No allocation but through
+ * pool_sys.map; running out of memory is reported, never fatal.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/arena.h"
+#include "pool/config.h"
+#include "pool/connection.h"
+#include "pool/destination.h"
+#include "pool/stats.h"
+
+#define IDLE_WHEEL_SLOTS 128
+
+struct idle_pool {
+	const struct pool_sys *sys;
+	const struct config *config;
+	struct destination *destinations;	/* hash table */
+	struct destination *recent;		/* the same, least recently used first */
+	uint32_t n_destinations;
+	struct conn *oldest;			/* all idle connections, longest idle first */
+	uint32_t n_idle;
+	struct conn *wheel[IDLE_WHEEL_SLOTS];	/* by the second of expiry */
+	uint64_t wheel_second;			/* all before it has been expired */
+	struct arena conn_arena;
+	struct arena destination_arena;
+	struct stats stats;
+};
+
+/* `sys` and `config` are borrowed for the pool's life. */
+void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config);
+
+/* The destination for a key, made if it is new. NULL when there is no memory. Borrowed: it may be reaped once it has no
+ * connection and another destination is looked up. */
+struct destination *idle_pool_find(struct idle_pool *pool, const struct destination_key *key);
+
+/* A new connection object in CONN_OPEN, for a dial that succeeded or is under way; counts as one of the destination's
+ * open connections. NULL when there is no memory. */
+struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destination, uint64_t now_ns);
+
+/* The newest idle connection that is proven alive and clean, now CONN_OPEN; NULL if there is none. Those found dead,
+ * expired or with unexpected bytes on the way are ended. */
+struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t now_ns);
+
+/* Parks an open connection whose `fd` is set and which is at a message boundary with an exact ledger (the caller has
+ * seen to both). REFUSAL_NONE, or why not (REFUSAL_POLICY, REFUSAL_POOL_FULL): then it is still the caller's. */
+enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
+	__attribute__((warn_unused_result));
+
+/* Ends a connection in any state: closes `fd` if there is one (a parked socket was prepared by the caller to end as it
+ * must) and frees the object. */
+void idle_pool_discard(struct idle_pool *pool, struct conn *conn);
+
+/* Ends the connection of this destination that has been idle for longest. False if there was none. */
+bool idle_pool_retire(struct idle_pool *pool, struct destination *destination);
+
+/* Ends what has been idle for too long. Cheap enough to be called on every request. */
+void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns);
+
+/* Ends all idle connections. */
+void idle_pool_clear(struct idle_pool *pool);

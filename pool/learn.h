@@ -1,0 +1,19 @@
+/* What servers tell and show about how long they keep an idle connection. */
+#pragma once
+
+#include <stdint.h>
+
+struct destination;
+
+/* The server's `Keep-Alive: timeout=`, in seconds; 0 (not said) keeps what is known. */
+void learn_announced(struct destination *destination, uint32_t timeout_s);
+
+/* It was seen to have closed a connection that had been idle for that long. Times under a second are races or faults,
+ * no policy, and teach nothing. */
+void learn_closed(struct destination *destination, uint64_t idle_ns);
+
+/* It answered on a connection that had been idle for that long. */
+void learn_survived(struct destination *destination, uint64_t idle_ns);
+
+/* How long a connection may idle here before it is too likely that the server hangs up: UINT64_MAX if nothing is known. */
+uint64_t learn_idle_limit_ns(const struct destination *destination);

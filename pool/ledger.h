@@ -1,0 +1,35 @@
+/*
+ * The ledger: what we counted on a connection against what the kernel counted.
+ *
+ * Every I/O path that the wrappers can't see (splice, io_uring, stdio inside libc, raw system calls, another process)
+ * shows as a difference in TCP_INFO's byte counters (tcp(7); tcpi_bytes_* as in RFC 4898). A connection is parked only
+ * while the two agree, and leased only while they still agree.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "pool/sys.h"
+
+struct ledger {
+	uint64_t sent;		/* bytes that the kernel accepted from us, our insertions included */
+	uint64_t received;	/* bytes that the program has taken out */
+};
+
+enum ledger_verdict {
+	LEDGER_EXACT,
+	LEDGER_CLOSED,		/* the peer's FIN or RST has come, or it was never established */
+	LEDGER_UNSETTLED,	/* bytes not sent or not acknowledged yet */
+	LEDGER_SURPLUS,		/* the kernel holds bytes that nobody has read */
+	LEDGER_MISMATCH,	/* somebody moved bytes behind our back */
+	LEDGER_UNKNOWN,		/* the kernel doesn't tell (too old, another implementation, not a TCP socket) */
+};
+
+struct ledger_reading {
+	uint32_t rtt_us;
+	uint32_t last_ack_ms;	/* since any acknowledgement came; of a closed one: since its FIN came */
+};
+
+/* One getsockopt(TCP_INFO), about 0.6 us. `reading` may be NULL; it is filled unless LEDGER_UNKNOWN. */
+enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struct ledger *ledger,
+				 struct ledger_reading *reading);

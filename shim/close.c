@@ -1,0 +1,111 @@
+/* close, shutdown, close_range, closefrom. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <linux/close_range.h>
+
+#include "shim/closing.h"
+#include "shim/export.h"
+#include "shim/finish.h"
+#include "shim/log.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+EXPORT int close(int fd)
+{
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.close(fd);
+	if (fdtable_is_internal(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	closing_begin(fd);
+	return real.close(fd);
+}
+
+/* A program that shuts down a finished connection before closing it would end one that can be kept. It gets a stub that
+ * is shut down instead. */
+static void finish_before_shutdown(struct sock *sock, int how)
+{
+	const struct framing *framing = &sock->framing;
+
+	if (how == SHUT_RD || sock->state != SOCK_OPEN || !framing_can_keep(framing) ||
+	    (framing->close_wanted && !framing->edited))
+		return;
+	finish_with_end_of_file(sock);
+	if (sock->state == SOCK_STUB)
+		atomic_store(&sock->is_shared, true);
+}
+
+EXPORT int shutdown(int fd, int how)
+{
+	struct sock *sock = sock_enter(fd);
+	int result;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(shutdown)(fd, how);
+	finish_before_shutdown(sock, how);
+	if (sock->state == SOCK_OPEN) {
+		sock->cannot_keep = true;
+		/* The server will close by itself when it sees our end. */
+		if (how != SHUT_RD)
+			sock_leave_window(sock);
+	}
+	if (sock->state == SOCK_STUB) {
+		/* The pair's end can't be used again. */
+		atomic_store(&sock->is_shared, true);
+		sock->n_sends_after_end += how != SHUT_RD;
+	}
+	result = real.shutdown(fd, how);
+	sock_leave(sock);
+	return result;
+}
+
+/* Closes first..last but for our own descriptors, which are not there as far as the program knows. */
+static int close_around_internal(unsigned first, unsigned last, int flags)
+{
+	unsigned end = (unsigned)fdtable_end();
+	unsigned from = first;
+
+	for (unsigned fd = first; fd < end && fd <= last; fd++) {
+		if (!fdtable_is_internal((int)fd)) {
+			if (!(flags & CLOSE_RANGE_CLOEXEC))
+				closing_begin((int)fd);
+			continue;
+		}
+		if (fd > from && real.close_range(from, fd - 1, flags) < 0)
+			return -1;
+		from = fd + 1;
+	}
+	return from <= last ? real.close_range(from, last, flags) : 0;
+}
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+	if (!REAL(close_range)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	/* After CLOSE_RANGE_UNSHARE the other threads have other descriptors than this one: we can't speak of both. */
+	if (first > last || (flags & CLOSE_RANGE_UNSHARE) || !guard_is_home())
+		return real.close_range(first, last, flags);
+	return close_around_internal(first, last, flags);
+}
+
+EXPORT void closefrom(int first)
+{
+	if (!guard_is_home() || first < 0) {
+		if (REAL(closefrom))
+			real.closefrom(first);
+		return;
+	}
+	if (REAL(close_range) && close_around_internal((unsigned)first, UINT_MAX, 0) == 0)
+		return;
+	for (int fd = first; fd < fdtable_end(); fd++)
+		closing_begin(fd);
+	if (real.closefrom)
+		real.closefrom(first);
+}

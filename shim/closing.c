@@ -1,0 +1,113 @@
+/* See closing.h. */
+#include "shim/closing.h"
+
+#include <errno.h>
+
+#include "shim/finish.h"
+#include "shim/log.h"
+#include "shim/sock.h"
+#include "shim/stub.h"
+#include "shim/swap.h"
+
+static void drop_stub(struct sock *sock, int fd)
+{
+	struct stub stub = sock->stub;
+
+	swap_delete_registrations(sock, fd);
+	sock->stub = (struct stub){-1, -1};
+	stub_put(&stub, !atomic_load(&sock->is_shared) && !sock_n_inside(sock));
+}
+
+static void end_last(struct sock *sock, int fd)
+{
+	switch (sock->state) {
+	case SOCK_OPEN:
+		finish_at_close(sock);
+		break;
+	case SOCK_STUB:
+		drop_stub(sock, fd);
+		break;
+	case SOCK_ENDED:
+		finish_ended(sock);
+		break;
+	case SOCK_NEW:
+	case SOCK_FREE:
+		break;
+	}
+}
+
+static bool has_registration(const struct sock *sock, int fd)
+{
+	for (unsigned i = 0; i < sock->n_registrations; i++)
+		if (sock->registrations[i].fd == fd)
+			return true;
+	return false;
+}
+
+void closing_begin(int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+	int saved = errno;
+
+	if (!sock || sock == &fdtable_internal || !guard_is_home())
+		return;
+	sock = sock_enter(fd);
+	if (!sock) {
+		/* Its holder will find it without numbers and end it. */
+		fdtable_set(fd, NULL);
+		errno = saved;
+		return;
+	}
+	if (sock->n_fds > 1) {
+		/* epoll goes on watching the file under the closed number (epoll(7), Q6): we can't move that one. */
+		if (has_registration(sock, fd))
+			sock->cannot_swap = true;
+		sock_remove_fd(sock, fd);
+		sock_leave(sock);
+		errno = saved;
+		return;
+	}
+	end_last(sock, fd);
+	sock_remove_fd(sock, fd);
+	sock_drop_conn(sock);
+	sock_free(sock);
+	errno = saved;
+}
+
+static void move(int *ours, int fd)
+{
+	if (*ours == fd)
+		*ours = fdtable_dup_high(fd);
+}
+
+/* Moves the descriptor that stands at `fd`, if it belongs to this socket. */
+static void move_if_of(int socket_fd, int fd)
+{
+	struct sock *sock = sock_enter(socket_fd);
+
+	if (!sock)
+		return;
+	if (sock->conn)
+		move(&sock->conn->fd, fd);
+	move(&sock->stub.end, fd);
+	move(&sock->stub.peer, fd);
+	sock_leave(sock);
+}
+
+void closing_make_room(int fd)
+{
+	int end = fdtable_end();
+
+	if (!fdtable_is_internal(fd) || !guard_is_home())
+		return;
+	/* Whose descriptor it is is recorded nowhere, since this hardly ever happens: what is idle is let go, and what is
+	 * in use is looked through. */
+	pool_let_go_of_idle();
+	if (!fdtable_is_internal(fd))
+		return;
+	log_move(fd);
+	for (int other = 0; other < end; other++)
+		if (fdtable_get(other) && !fdtable_is_internal(other))
+			move_if_of(other, fd);
+	fdtable_close_internal(fd);
+}

@@ -1,0 +1,128 @@
+/* dup, dup2, dup3, fcntl: further numbers for a socket, and numbers that are taken over. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "shim/closing.h"
+#include "shim/export.h"
+#include "shim/pass.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+/* `to` has become another number of `from`. In a vfork child it is the child's only, which may then hand it on. */
+static int note_alias(int from, int to)
+{
+	struct sock *sock;
+	int saved = errno;
+
+	if (to < 0)
+		return to;
+	if (!guard_is_home()) {
+		sock = fdtable_get(from);
+		if (sock && sock != &fdtable_internal)
+			atomic_store(&sock->is_shared, true);
+		return to;
+	}
+	sock = sock_enter(from);
+	if (sock) {
+		sock_add_fd(sock, to);
+		sock_leave(sock);
+	}
+	errno = saved;
+	return to;
+}
+
+static int refuse(void)
+{
+	errno = EBADF;
+	return -1;
+}
+
+EXPORT int dup(int fd)
+{
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return REAL(dup)(fd);
+	return fdtable_is_internal(fd) ? refuse() : note_alias(fd, REAL(dup)(fd));
+}
+
+/* The kernel closes `to` in the same instant; what close() would have had to do happens before. */
+static bool prepare_target(int from, int to)
+{
+	if (from == to || !fdtable_get(to))
+		return true;
+	if (REAL(fcntl)(from, F_GETFD) < 0)
+		return false;
+	closing_make_room(to);
+	closing_begin(to);
+	return true;
+}
+
+EXPORT int dup2(int from, int to)
+{
+	if (fdtable_is_internal(from))
+		return refuse();
+	if (from == to || !prepare_target(from, to))
+		return REAL(dup2)(from, to);
+	return fdtable_get(from) ? note_alias(from, REAL(dup2)(from, to)) : REAL(dup2)(from, to);
+}
+
+EXPORT int dup3(int from, int to, int flags)
+{
+	if (fdtable_is_internal(from))
+		return refuse();
+	if (from == to || (flags & ~O_CLOEXEC) || !prepare_target(from, to))
+		return REAL(dup3)(from, to, flags);
+	return fdtable_get(from) ? note_alias(from, REAL(dup3)(from, to, flags)) : REAL(dup3)(from, to, flags);
+}
+
+static void note_command(int fd, int command, long argument)
+{
+	struct sock *sock;
+	bool is_async = command == F_SETFL && (argument & O_ASYNC);
+
+	/* Signals for readiness can't be moved from one socket to another. */
+	if (command != F_SETOWN && command != F_SETOWN_EX && command != F_SETSIG && !is_async)
+		return;
+	sock = sock_enter(fd);
+	if (!sock)
+		return;
+	pass_make_honest(sock);
+	sock->cannot_keep = true;
+	sock_leave(sock);
+}
+
+static int control(int (*next)(int, int, ...), int fd, int command, void *argument)
+{
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return next(fd, command, argument);
+	if (fdtable_is_internal(fd))
+		return refuse();
+	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+		return note_alias(fd, next(fd, command, argument));
+	note_command(fd, command, (long)argument);
+	return next(fd, command, argument);
+}
+
+EXPORT int fcntl(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	return control(REAL(fcntl), fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...);
+EXPORT int fcntl64(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	return control(REAL(fcntl64), fd, command, argument);
+}

@@ -1,0 +1,103 @@
+/* See exchange.h. */
+#include "shim/exchange.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "shim/finish.h"
+#include "shim/fresh.h"
+#include "shim/log.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+struct sock *exchange_return(struct inside_token token, int fd)
+{
+	struct sock *sock;
+
+	sock_come_out(token);
+	sock = sock_enter(fd);
+	if (!sock)
+		return NULL;
+	if (sock == token.sock && (uint32_t)(atomic_load(&sock->inside) >> 32) == token.generation)
+		return sock;
+	sock_leave(sock);
+	return NULL;
+}
+
+bool exchange_is_hang_up(ssize_t result, int error)
+{
+	if (result >= 0)
+		return result == 0;
+	switch (error) {
+	case EPIPE:
+	case ECONNRESET:
+	case ECONNABORTED:
+	case ENOTCONN:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool exchange_recover(struct sock *sock)
+{
+	bool nothing_lost = !sock->has_sent || (sock->outgoing.is_complete && framing_can_replay(&sock->framing));
+	struct idle_pool *pool;
+	bool is_replay = sock->outgoing.length > 0;
+
+	if (!sock_in_window(sock) || !nothing_lost || sock->n_senders || sock->n_receivers)
+		return false;
+	if (fresh_replace(sock, false))
+		return false;
+	pool = pool_enter(guard_now_ns());
+	if (pool) {
+		pool->stats.refused[REFUSAL_STALE]++;
+		pool->stats.replayed += is_replay;
+		pool_leave();
+	}
+	return true;
+}
+
+void exchange_settle(struct sock *sock)
+{
+	const struct framing *framing = &sock->framing;
+
+	if (sock->state != SOCK_OPEN) {
+		sock_leave(sock);
+	} else if (framing->edited && framing->close_wanted && framing->response_ended) {
+		finish_with_end_of_file(sock);
+		sock_leave(sock);
+	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {
+		/* Never to be kept, and nothing owed: out of the way. */
+		sock_release(sock, framing->doubt == FRAMING_DOUBT_UPGRADE ? REFUSAL_UPGRADE : REFUSAL_NOT_CANONICAL);
+	} else if (framing->doubt == FRAMING_DOUBT_ERROR || framing->doubt == FRAMING_DOUBT_UNKNOWN_PROTOCOL) {
+		sock_release(sock, REFUSAL_ERROR);
+	} else {
+		sock_leave(sock);
+	}
+}
+
+void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
+{
+	uint64_t skippable = is_request ? framing_skippable_request(&sock->framing)
+					: framing_skippable_response(&sock->framing);
+
+	if (length > skippable) {
+		sock_release(sock, REFUSAL_LEDGER);
+		return;
+	}
+	if (is_request) {
+		sock->has_sent = true;
+		sock->conn->ledger.sent += length;
+		outgoing_free(&sock->outgoing, false);
+		framing_skip_request(&sock->framing, length);
+	} else {
+		sock->conn->ledger.received += length;
+		sock_leave_window(sock);
+		framing_skip_response(&sock->framing, length);
+	}
+	exchange_settle(sock);
+}

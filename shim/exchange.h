@@ -1,0 +1,27 @@
+/* What sending and receiving share: the bookkeeping of one exchange on an open socket. All under the socket's lock. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct inside_token;
+struct sock;
+struct transfer;
+
+/* After a call that may have blocked: the lock again, if the number still means this socket. */
+struct sock *exchange_return(struct inside_token token, int fd) __attribute__((warn_unused_result));
+
+/* The leased connection is dead before any answer: a fresh one takes its place if nothing can be lost or done twice by
+ * it. True: replaced, the call may be tried again. */
+bool exchange_recover(struct sock *sock);
+
+/* True for what a kept connection shows when the server has gone: end of file, or one of the errors of a broken one. */
+bool exchange_is_hang_up(ssize_t result, int error);
+
+/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones go native.
+ * Consumes the lock. */
+void exchange_settle(struct sock *sock);
+
+/* Bytes of body that no wrapper looked at (sendfile, splice). Consumes the lock. */
+void exchange_account_unseen(struct sock *sock, bool is_request, size_t length);

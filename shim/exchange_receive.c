@@ -1,0 +1,184 @@
+/*
+ * Receiving on a tracked connection: the answer is framed as it passes, and at its end the program gets the end of file
+ * that the server would have made. A kept connection that dies before the first byte is replaced on the way.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "pool/learn.h"
+#include "shim/exchange.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/transfer.h"
+
+/* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). */
+static bool is_request_timeout(const struct transfer *transfer, size_t received)
+{
+	static const char status[] = "HTTP/1.x 408";
+	size_t n;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+	const char *bytes = n ? iov[0].iov_base : NULL;
+
+	return bytes && received >= sizeof(status) - 1 && iov[0].iov_len >= sizeof(status) - 1 &&
+	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
+}
+
+static void put_back_close(char *bytes, const struct framing_plan *plan)
+{
+	for (unsigned i = 0; i < plan->n_edits; i++) {
+		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
+		memcpy(bytes + plan->edits[i].offset, "close", 5);
+	}
+}
+
+static void feed_received(struct sock *sock, const struct transfer *transfer, size_t received)
+{
+	size_t n;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	for (size_t i = 0; i < n && received; i++) {
+		size_t part = iov[i].iov_len < received ? iov[i].iov_len : received;
+		struct framing_plan plan = {0};
+
+		framing_feed_response(&sock->framing, iov[i].iov_base, part, &plan);
+		put_back_close(iov[i].iov_base, &plan);
+		received -= part;
+	}
+}
+
+static void first_byte_came(struct sock *sock)
+{
+	struct idle_pool *pool;
+	uint64_t now_ns;
+
+	if (!sock->in_window)
+		return;
+	sock_leave_window(sock);
+	now_ns = guard_now_ns();
+	if (!sock->conn || !(pool = pool_enter(now_ns)))
+		return;
+	learn_survived(sock->conn->destination, now_ns - sock->conn->idle_since_ns);
+	pool_leave();
+}
+
+/* The bytes have left the kernel: what they mean for the exchange. Consumes the lock. */
+static void account(struct sock *sock, const struct transfer *transfer, size_t received)
+{
+	if (sock->conn)
+		sock->conn->ledger.received += received;
+	first_byte_came(sock);
+	feed_received(sock, transfer, received);
+	exchange_settle(sock);
+}
+
+/* The connection's own end: nothing is left for us to do on it. Consumes the lock. */
+static void native_end(struct sock *sock, ssize_t result)
+{
+	if (result == 0)
+		framing_feed_response_end(&sock->framing);
+	sock_release(sock, result == 0 ? REFUSAL_SERVER_CLOSE : REFUSAL_ERROR);
+}
+
+/* One receive as the program asked for it. True: a fresh connection is in place, try again. Consumes the lock else. */
+static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
+{
+	bool is_peek = transfer->flags & MSG_PEEK;
+	struct inside_token token = sock_go_inside(sock);
+	int saved;
+
+	if (sock->n_receivers++ && !is_peek)
+		atomic_store(&sock->wants_release, true);
+	sock_leave(sock);
+	*result = transfer_native(transfer);
+	saved = errno;
+	sock = exchange_return(token, transfer->fd);
+	if (!sock) {
+		errno = saved;
+		return false;
+	}
+	sock->n_receivers--;
+	if (sock->state != SOCK_OPEN) {
+		sock_leave(sock);
+	} else if (*result > 0 && sock->in_window && is_request_timeout(transfer, (size_t)*result) &&
+		   exchange_recover(sock)) {
+		return true;
+	} else if (*result > 0 && !is_peek) {
+		account(sock, transfer, (size_t)*result);
+	} else if (*result > 0 || !exchange_is_hang_up(*result, saved)) {
+		sock_leave(sock);
+	} else if (exchange_recover(sock)) {
+		return true;
+	} else if (is_peek) {
+		sock_leave(sock);
+	} else {
+		native_end(sock, *result);
+	}
+	errno = saved;
+	return false;
+}
+
+static ssize_t receive_once(struct transfer *transfer)
+{
+	ssize_t result;
+	struct sock *sock;
+
+	do {
+		sock = sock_enter(transfer->fd);
+		if (!sock || sock->state != SOCK_OPEN) {
+			if (sock)
+				sock_leave(sock);
+			return transfer_native(transfer);
+		}
+	} while (attempt(sock, transfer, &result) && (sock_leave(sock), true));
+	return result;
+}
+
+/* MSG_WAITALL would wait in the kernel past the end of the message, for bytes that a server that stays never sends. */
+static ssize_t receive_all(struct transfer *transfer)
+{
+	struct transfer part = *transfer;
+	size_t received = 0;
+
+	part.flags &= ~MSG_WAITALL;
+	while (received < transfer->single.iov_len) {
+		ssize_t n;
+
+		part.single.iov_base = (char *)transfer->single.iov_base + received;
+		part.single.iov_len = transfer->single.iov_len - received;
+		n = receive_once(&part);
+		if (n <= 0)
+			return received ? (ssize_t)received : n;
+		received += (size_t)n;
+	}
+	return (ssize_t)received;
+}
+
+static bool is_beyond_us(const struct transfer *transfer)
+{
+	if (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))
+		return true;
+	if ((transfer->flags & MSG_TRUNC) && !(transfer->flags & MSG_PEEK))
+		return true;
+	return (transfer->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && transfer->kind == TRANSFER_RECVMSG;
+}
+
+ssize_t exchange_receive(struct transfer *transfer)
+{
+	bool waits_for_all = (transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)) == MSG_WAITALL;
+	size_t length = transfer->kind == TRANSFER_READV || transfer->kind == TRANSFER_RECVMSG
+				? 1
+				: transfer->single.iov_len;
+	struct sock *sock = sock_enter(transfer->fd);
+
+	if (!sock)
+		return transfer_native(transfer);
+	if (sock->state == SOCK_OPEN && is_beyond_us(transfer)) {
+		sock_release(sock, REFUSAL_SOCKOPT);
+		return transfer_native(transfer);
+	}
+	sock_leave(sock);
+	if (!length)
+		return transfer_native(transfer);
+	return waits_for_all ? receive_all(transfer) : receive_once(transfer);
+}

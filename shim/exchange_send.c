@@ -1,0 +1,416 @@
+/*
+ * Sending on a tracked connection: the request is framed, asked to keep the server's connection, and remembered for as
+ * long as it may have to be sent again. What the program is told about lengths is about its own bytes.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/exchange.h"
+#include "shim/fresh.h"
+#include "shim/lease.h"
+#include "shim/log.h"
+#include "shim/options.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/swap.h"
+#include "shim/transfer.h"
+
+static const char insertion[] = "Connection: keep-alive\r\n";
+#define INSERTION_LENGTH (sizeof(insertion) - 1)
+#define VECTOR_MAX 16
+#define FIRST_BYTES 32
+
+/* One send as it will really be made. */
+struct sending {
+	struct framing scratch;		/* the framing as it will be if all of it is accepted */
+	size_t total;			/* the program's bytes */
+	size_t copied;			/* of those, in `outgoing`, behind what was there */
+	uint32_t base;			/* where they begin in it */
+	size_t inserted;		/* bytes of ours among them */
+	size_t inserted_at;
+	size_t must_reach;		/* an acceptance short of this would cut an edit in two; in bytes as sent */
+	bool is_rest_appended;		/* the program's remaining bytes follow from its own buffers */
+};
+
+static void copy_out(const struct transfer *transfer, size_t skip, char *to, size_t length)
+{
+	size_t n;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	for (size_t i = 0; i < n && length; i++) {
+		size_t part = iov[i].iov_len > skip ? iov[i].iov_len - skip : 0;
+
+		if (part > length)
+			part = length;
+		memcpy(to, (const char *)iov[i].iov_base + skip, part);
+		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
+		to += part;
+		length -= part;
+	}
+}
+
+/* The first `length` bytes; whatever lies beyond is left to the kernel, which may be the one to find it bad. */
+static bool is_readable(const struct transfer *transfer, size_t length)
+{
+	size_t n;
+	const struct iovec *iov;
+
+	if (!transfer_is_readable(transfer))
+		return false;
+	iov = transfer_vector(transfer, &n);
+	for (size_t i = 0; i < n && length; i++) {
+		size_t part = iov[i].iov_len < length ? iov[i].iov_len : length;
+
+		if (!guard_readable(iov[i].iov_base, part))
+			return false;
+		length -= part;
+	}
+	return true;
+}
+
+static enum framing_first classify(const struct transfer *transfer, size_t total)
+{
+	char first[FIRST_BYTES];
+	size_t length = total < sizeof(first) ? total : sizeof(first);
+
+	copy_out(transfer, 0, first, length);
+	return framing_classify_first(first, length);
+}
+
+/* A kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. */
+static bool is_still_quiet(int fd)
+{
+	char byte;
+
+	return real.recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static void note_first(struct sock *sock, bool is_fit_for_lease)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (!pool)
+		return;
+	sock->conn->destination->dials_directly = !is_fit_for_lease;
+	/* The server is not to keep one more connection than the program uses. */
+	if (!sock->is_leased && sock->conn->destination->n_idle)
+		sock->framing.rewrite = false;
+	pool_leave();
+}
+
+static void count_unsafe(void)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (!pool)
+		return;
+	pool->stats.refused[REFUSAL_UNSAFE_METHOD]++;
+	pool_leave();
+}
+
+/* The first bytes of a connection decide whether a kept one may carry them. 0, 1: goes native (the lock is gone), or
+ * -errno of a dial that failed. */
+static int prepare_first(struct sock *sock, const struct transfer *transfer, size_t total)
+{
+	enum framing_first first = classify(transfer, total);
+	bool is_fit = first == FRAMING_FIRST_SAFE ||
+		      (first == FRAMING_FIRST_UNSAFE && sock_config->unsafe_methods == CONFIG_UNSAFE_REUSE);
+	int error = 0;
+
+	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
+	if (sock->is_leased && !is_fit) {
+		error = fresh_replace(sock, true);
+		count_unsafe();
+	} else if (sock->is_leased && !is_still_quiet(transfer->fd)) {
+		error = fresh_replace(sock, true);
+	}
+	if (error)
+		return error;
+	if (first == FRAMING_FIRST_NOT_HTTP) {
+		sock_release(sock, REFUSAL_UNKNOWN_PROTOCOL);
+		return 1;
+	}
+	if (!sock->conn)
+		return 0;
+	if (!sock->conn->cookie)
+		sock->conn->cookie = swap_cookie(transfer->fd);
+	if (sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT)
+		sock->framing.rewrite = false;
+	return 0;
+}
+
+static bool may_hold_head(const struct framing *framing)
+{
+	return !framing->request.in_message || framing->request.in_head;
+}
+
+/* Carries the plan out on the copy. */
+static void apply_plan(struct sock *sock, struct sending *sending, const struct framing_plan *plan)
+{
+	char *bytes = sock->outgoing.bytes + sending->base;
+
+	for (unsigned i = 0; i < plan->n_edits; i++) {
+		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
+		sending->must_reach = plan->edits[i].offset + plan->edits[i].length + 1;
+	}
+	if (!plan->insert)
+		return;
+	memmove(bytes + plan->insert_offset + INSERTION_LENGTH, bytes + plan->insert_offset,
+		sending->copied - plan->insert_offset);
+	memcpy(bytes + plan->insert_offset, insertion, INSERTION_LENGTH);
+	sending->inserted = INSERTION_LENGTH;
+	sending->inserted_at = plan->insert_offset;
+	if (plan->n_edits && sending->must_reach > sending->inserted_at)
+		sending->must_reach += INSERTION_LENGTH;
+	else
+		sending->must_reach = sending->inserted_at + INSERTION_LENGTH;
+}
+
+static void plan_sending(struct sock *sock, const struct transfer *transfer, struct sending *sending)
+{
+	bool wants_copy = (sock->in_window && sock->outgoing.is_complete) || may_hold_head(&sock->framing);
+	struct framing_plan plan = {0};
+	size_t n_iov, room;
+
+	sending->scratch = sock->framing;
+	transfer_vector(transfer, &n_iov);
+	if (!sock->in_window)
+		outgoing_reset(&sock->outgoing);
+	sending->base = sock->outgoing.length;
+	room = OUTGOING_MAX - INSERTION_LENGTH;
+	room = room > sending->base ? room - sending->base : 0;
+	sending->copied = sending->total < room ? sending->total : room;
+	sending->is_rest_appended = sending->copied < sending->total;
+	if (!wants_copy || (sending->is_rest_appended && n_iov + 2 > VECTOR_MAX) ||
+	    !outgoing_reserve(&sock->outgoing, sending->copied + INSERTION_LENGTH)) {
+		if (wants_copy)
+			sending->scratch.rewrite = sock->framing.rewrite = false;
+		sending->copied = 0;
+		return;
+	}
+	copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
+	framing_feed_request(&sending->scratch, sock->outgoing.bytes + sending->base, sending->copied, &plan);
+	apply_plan(sock, sending, &plan);
+}
+
+/* The copy, then what was not copied, as one message. */
+static ssize_t send_mixed(const struct transfer *transfer, const struct sending *sending, char *bytes)
+{
+	struct iovec vector[VECTOR_MAX] = {{bytes, sending->copied + sending->inserted}};
+	struct msghdr message = {.msg_iov = vector, .msg_iovlen = 1};
+	size_t n, skip = sending->copied;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (iov[i].iov_len > skip)
+			vector[message.msg_iovlen++] = (struct iovec){(char *)iov[i].iov_base + skip,
+								      iov[i].iov_len - skip};
+		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
+	}
+	return real.sendmsg(transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
+}
+
+static ssize_t send_as_planned(const struct transfer *transfer, const struct sending *sending, char *bytes)
+{
+	int flags = transfer->flags | MSG_NOSIGNAL;
+	struct msghdr message = {0};
+
+	if (sending->copied && sending->is_rest_appended)
+		return send_mixed(transfer, sending, bytes);
+	if (sending->copied)
+		return real.send(transfer->fd, bytes, sending->copied + sending->inserted, flags);
+	if (transfer->kind == TRANSFER_SENDMSG)
+		return real.sendmsg(transfer->fd, transfer->message, flags);
+	message.msg_iov = (struct iovec *)transfer_vector(transfer, &message.msg_iovlen);
+	return real.sendmsg(transfer->fd, &message, flags);
+}
+
+/* A send buffer that takes only half of an edit has not been seen (the first send always fits), but a half-blanked token
+ * would leave the program without its end of file. Waits a bounded time for the rest of the edit to go out. */
+static ssize_t push_on(int fd, const char *bytes, ssize_t sent, size_t must_reach)
+{
+	for (int tries = 0; sent > 0 && (size_t)sent < must_reach && tries < 100; tries++) {
+		struct pollfd entry = {.fd = fd, .events = POLLOUT};
+		ssize_t n = real.send(fd, bytes + sent, must_reach - (size_t)sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n > 0)
+			sent += n;
+		else if (real.poll(&entry, 1, 10) < 0 && errno != EINTR)
+			break;
+	}
+	return sent;
+}
+
+/* From bytes that went out to bytes of the program. */
+static size_t own_bytes(const struct sending *sending, size_t sent)
+{
+	if (sent <= sending->inserted_at)
+		return sent;
+	return sent - sending->inserted_at < sending->inserted ? sending->inserted_at : sent - sending->inserted;
+}
+
+/* Feeds the accepted bytes behind `skip` from the program's own buffers, which the kernel has just read. */
+static void feed_accepted(struct sock *sock, const struct transfer *transfer, size_t skip, size_t accepted)
+{
+	size_t n, left = accepted - skip;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	for (size_t i = 0; i < n && left; i++) {
+		size_t part = iov[i].iov_len > skip ? iov[i].iov_len - skip : 0;
+
+		if (part > left)
+			part = left;
+		framing_feed_request(&sock->framing, (const char *)iov[i].iov_base + skip, part, NULL);
+		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
+		left -= part;
+	}
+}
+
+static void account(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t sent)
+{
+	static const int on = 1;
+	size_t accepted = own_bytes(sending, sent);
+
+	sock->has_sent = true;
+	if (sock->conn)
+		sock->conn->ledger.sent += sent;
+	if (accepted >= sending->copied && sending->copied) {
+		sock->framing = sending->scratch;
+		feed_accepted(sock, transfer, sending->copied, accepted);
+	} else {
+		feed_accepted(sock, transfer, 0, accepted);
+	}
+	if (sock->in_window && sent <= sending->copied + sending->inserted)
+		sock->outgoing.length = sending->base + (uint32_t)sent;
+	else if (sock->in_window)
+		outgoing_free(&sock->outgoing, false);
+	/* A fresh connection acknowledges the first pieces of an answer at once; an old one would wait for 40 ms, and a
+	 * server that writes in pieces with it. */
+	if (sock->is_leased && !sock->framing.request.in_message)
+		real.setsockopt(transfer->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+static ssize_t fail(const struct transfer *transfer, int error)
+{
+	if (error == EPIPE && !(transfer->flags & MSG_NOSIGNAL))
+		guard_raise_sigpipe();
+	errno = error;
+	return -1;
+}
+
+/* One attempt. 1: to be tried again on a fresh connection. Consumes the lock otherwise. */
+static int attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
+{
+	struct sending sending = {.total = total};
+	struct inside_token token;
+	char *bytes;
+	int saved;
+
+	plan_sending(sock, transfer, &sending);
+	bytes = sock->outgoing.bytes + sending.base;
+	sock->n_senders++;
+	token = sock_go_inside(sock);
+	sock_leave(sock);
+	*result = send_as_planned(transfer, &sending, bytes);
+	if (*result > 0 && (size_t)*result < sending.must_reach)
+		*result = push_on(transfer->fd, bytes, *result, sending.must_reach);
+	saved = errno;
+	sock = exchange_return(token, transfer->fd);
+	if (sock) {
+		sock->n_senders--;
+		if (*result > 0) {
+			account(sock, transfer, &sending, (size_t)*result);
+			exchange_settle(sock);
+		} else if (exchange_is_hang_up(*result, saved) && exchange_recover(sock)) {
+			return 1;
+		} else {
+			sock_leave(sock);
+		}
+	}
+	if (*result > 0)
+		*result = (ssize_t)own_bytes(&sending, (size_t)*result);
+	errno = saved;
+	return 0;
+}
+
+static ssize_t send_open(struct sock *sock, struct transfer *transfer)
+{
+	int saved = errno;
+	size_t total;
+	ssize_t result = 0;
+	int error;
+
+	if ((transfer->flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)) || sock->n_senders ||
+	    !is_readable(transfer, OUTGOING_MAX)) {
+		sock_release(sock, sock->n_senders ? REFUSAL_SHARED : REFUSAL_SOCKOPT);
+		return transfer_native(transfer);
+	}
+	total = transfer_length(transfer);
+	if (!total || total > SSIZE_MAX) {
+		sock_leave(sock);
+		return transfer_native(transfer);
+	}
+	if (!sock->has_sent) {
+		error = prepare_first(sock, transfer, total);
+		errno = saved;
+		if (error > 0)
+			return transfer_native(transfer);
+		if (error < 0) {
+			sock_leave(sock);
+			return fail(transfer, -error);
+		}
+	}
+	while (attempt(sock, transfer, total, &result))
+		;
+	if (result < 0)
+		return fail(transfer, errno);
+	errno = saved;
+	return result;
+}
+
+/* The server has closed, as far as the program knows: the first bytes find nobody but are taken, the next ones meet the
+ * reset that they caused. */
+static ssize_t send_on_stub(struct sock *sock, const struct transfer *transfer)
+{
+	bool is_first = sock->n_sends_after_end == 0;
+	size_t total = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
+	bool is_good = total && is_readable(transfer, total);
+
+	if (is_good)
+		sock->n_sends_after_end++;
+	sock_leave(sock);
+	if (!total)
+		return transfer_native(transfer);
+	if (!is_good)
+		return fail(transfer, EFAULT);
+	return is_first ? (ssize_t)total : fail(transfer, EPIPE);
+}
+
+ssize_t exchange_send(struct transfer *transfer)
+{
+	struct sock *sock = sock_enter(transfer->fd);
+
+	if (!sock)
+		return transfer_native(transfer);
+	switch (sock->state) {
+	case SOCK_OPEN:
+		return send_open(sock, transfer);
+	case SOCK_STUB:
+		return send_on_stub(sock, transfer);
+	case SOCK_NEW:
+		if (transfer->flags & MSG_FASTOPEN) {
+			sock_release(sock, REFUSAL_SOCKOPT);
+			break;
+		}
+		sock_leave(sock);
+		break;
+	case SOCK_ENDED:
+	case SOCK_FREE:
+		sock_leave(sock);
+		break;
+	}
+	return transfer_native(transfer);
+}

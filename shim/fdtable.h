@@ -1,0 +1,51 @@
+/*
+ * Which descriptors are ours to think about. One pointer a descriptor, read without a lock on every wrapped call: for an
+ * untracked one that read is all that happens.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sock;
+
+/* Descriptors beyond are never tracked and so always native. */
+#define FDTABLE_SIZE 65536
+
+extern _Atomic(struct sock *) fdtable[FDTABLE_SIZE];	/* entries by atomic stores; see sock.h for who may */
+
+/* Stands in the table for the shim's own descriptors, which the program must not see: to it they are EBADF. */
+extern struct sock fdtable_internal;
+
+/* NULL for an untracked descriptor, any number included. */
+static inline struct sock *fdtable_get(int fd)
+{
+	if ((unsigned)fd >= FDTABLE_SIZE)
+		return NULL;
+	return atomic_load_explicit(&fdtable[fd], memory_order_acquire);
+}
+
+static inline bool fdtable_is_internal(int fd)
+{
+	return fdtable_get(fd) == &fdtable_internal;
+}
+
+/* Stores an entry. False if the number is beyond the table. */
+bool fdtable_set(int fd, struct sock *sock);
+
+/* One more than the highest number that was ever stored: where walks end. */
+int fdtable_end(void);
+
+/* Duplicates or moves a descriptor of ours out of the program's way: above its soft limit where the hard limit allows,
+ * so that it costs the program no number. Close-on-exec, marked internal. The new one, or -errno. */
+int fdtable_dup_high(int fd) __attribute__((warn_unused_result));
+
+/* The same, and closes the low one (also on failure). */
+int fdtable_move_high(int fd) __attribute__((warn_unused_result));
+
+/* Closes an internal descriptor. errno is preserved. */
+int fdtable_close_internal(int fd);
+
+/* socket(2) close-on-exec that also works when the program has used up its soft limit. A low number, untracked; -errno. */
+int fdtable_open_socket(int domain, int type);

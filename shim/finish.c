@@ -1,0 +1,257 @@
+/* See finish.h. */
+#include "shim/finish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "pool/learn.h"
+#include "shim/log.h"
+#include "shim/options.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/stub.h"
+#include "shim/swap.h"
+
+static enum refusal refusal_of_doubt(enum framing_doubt doubt)
+{
+	switch (doubt) {
+	case FRAMING_CANONICAL:
+		return REFUSAL_NONE;
+	case FRAMING_DOUBT_NOT_CANONICAL:
+		return REFUSAL_NOT_CANONICAL;
+	case FRAMING_DOUBT_UPGRADE:
+		return REFUSAL_UPGRADE;
+	case FRAMING_DOUBT_AUTH_BOUND:
+		return REFUSAL_AUTH_BOUND;
+	case FRAMING_DOUBT_UNKNOWN_PROTOCOL:
+		return REFUSAL_UNKNOWN_PROTOCOL;
+	case FRAMING_DOUBT_ERROR:
+		return REFUSAL_ERROR;
+	}
+	return REFUSAL_ERROR;
+}
+
+static enum refusal refusal_of_framing(const struct framing *framing)
+{
+	enum refusal why = refusal_of_doubt(framing->doubt);
+
+	if (why != REFUSAL_NONE)
+		return why;
+	if (!framing_at_boundary(framing))
+		return REFUSAL_CLIENT_CLOSE;
+	if (framing->server_closes || (framing->close_wanted && !framing->edited))
+		return REFUSAL_SERVER_CLOSE;
+	return framing_can_keep(framing) ? REFUSAL_NONE : REFUSAL_NOT_CANONICAL;
+}
+
+static enum refusal refusal_of_ledger(const struct sock *sock)
+{
+	switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL)) {
+	case LEDGER_EXACT:
+		return REFUSAL_NONE;
+	case LEDGER_CLOSED:
+		return REFUSAL_SERVER_CLOSE;
+	case LEDGER_SURPLUS:
+		return REFUSAL_BODY_UNREAD;
+	case LEDGER_UNSETTLED:
+	case LEDGER_MISMATCH:
+	case LEDGER_UNKNOWN:
+		return REFUSAL_LEDGER;
+	}
+	return REFUSAL_LEDGER;
+}
+
+static enum refusal refusal_of_use(const struct sock *sock)
+{
+	if (sock_config->mode != CONFIG_MODE_FULL)
+		return REFUSAL_POLICY;
+	if (sock->is_shared || sock->n_senders || sock->n_receivers || sock_n_inside(sock))
+		return REFUSAL_SHARED;
+	if (sock->cannot_swap || sock->cannot_keep)
+		return REFUSAL_SOCKOPT;
+	if (!swap_is_ours(sock))
+		return REFUSAL_LEDGER;
+	return refusal_of_ledger(sock);
+}
+
+/* Makes the connection ready to live without the program: a descriptor of our own, its way to end, what was learned. */
+static enum refusal prepare_park(struct sock *sock)
+{
+	struct conn *conn = sock->conn;
+	int flags = real.fcntl(sock->fds[0], F_GETFL);
+
+	if (flags < 0)
+		return REFUSAL_ERROR;
+	conn->status_flags = flags;
+	if (conn->fd < 0) {
+		conn->fd = fdtable_dup_high(sock->fds[0]);
+		if (conn->fd < 0)
+			return REFUSAL_ERROR;
+	}
+	if (!conn->local_length) {
+		conn->local_length = sizeof(conn->local);
+		if (real.getsockname(conn->fd, (struct sockaddr *)&conn->local, &conn->local_length) < 0)
+			return REFUSAL_ERROR;
+	}
+	if (options_prepare_park(conn))
+		return REFUSAL_SOCKOPT;
+	return REFUSAL_NONE;
+}
+
+/* Into the pool, or ended by it: in either case no business of this socket any more. */
+static void park(struct sock *sock)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+	struct conn *conn = sock->conn;
+	enum refusal why;
+
+	if (!pool) {
+		sock_drop_conn(sock);
+		return;
+	}
+	sock->conn = NULL;
+	learn_announced(conn->destination, sock->framing.keep_alive_timeout_s);
+	conn->n_requests += sock->framing.n_requests;
+	if (sock->framing.keep_alive_max != UINT32_MAX)
+		conn->requests_left = sock->framing.keep_alive_max;
+	why = idle_pool_park(pool, conn, now_ns);
+	if (why != REFUSAL_NONE) {
+		pool->stats.refused[why]++;
+		idle_pool_discard(pool, conn);
+	}
+	pool_leave();
+	log_event(why == REFUSAL_NONE ? "park" : "end", sock, why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
+}
+
+static void count_refusal(struct sock *sock, enum refusal why)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (pool) {
+		if (why == REFUSAL_NONE)
+			pool->stats.reusable++;
+		else
+			pool->stats.refused[why]++;
+		pool_leave();
+	}
+	log_event(why == REFUSAL_NONE ? "reusable" : "not kept", sock, why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
+}
+
+static void end_in_place(struct sock *sock)
+{
+	sock_leave_window(sock);
+	sock->state = SOCK_ENDED;
+	/* Wakes every reader and poller, in this and in other processes; what is queued stays readable. */
+	real.shutdown(sock->fds[0], SHUT_RD);
+}
+
+static bool swap_to_stub(struct sock *sock)
+{
+	if (!stub_take(&sock->stub))
+		return false;
+	if (real.fcntl(sock->stub.end, F_SETFL, sock->conn->status_flags) == 0 &&
+	    swap_files(sock, sock->stub.end) == 0)
+		return true;
+	stub_put(&sock->stub, true);
+	return false;
+}
+
+void finish_with_end_of_file(struct sock *sock)
+{
+	int saved = errno;
+	enum refusal why = refusal_of_framing(&sock->framing);
+
+	if (why == REFUSAL_NONE)
+		why = refusal_of_use(sock);
+	if (why == REFUSAL_NONE) {
+		sock->conn->ends_with_fin = false;
+		why = prepare_park(sock);
+	}
+	if (why == REFUSAL_NONE && !swap_to_stub(sock))
+		why = REFUSAL_ERROR;
+	if (why != REFUSAL_NONE) {
+		count_refusal(sock, why);
+		end_in_place(sock);
+	} else {
+		sock_leave_window(sock);
+		sock->state = SOCK_STUB;
+		sock->local = sock->conn->local;
+		sock->local_length = sock->conn->local_length;
+		park(sock);
+	}
+	errno = saved;
+}
+
+/* A connection that was leased and never used is as good as it was; but whoever opens one only to see whether it opens
+ * wants the truth from now on. */
+static bool note_probe(struct sock *sock)
+{
+	struct idle_pool *pool;
+
+	if (sock->has_sent)
+		return false;
+	/* The loser of a race between addresses is closed while it is still being dialled: that is no probe. */
+	if (!sock->is_leased && refusal_of_ledger(sock) != REFUSAL_NONE)
+		return true;
+	pool = pool_enter(guard_now_ns());
+	if (pool) {
+		sock->conn->destination->is_probed = true;
+		pool_leave();
+	}
+	return true;
+}
+
+void finish_at_close(struct sock *sock)
+{
+	int saved = errno;
+	enum refusal why = REFUSAL_CLIENT_CLOSE;
+	bool is_probe = sock->conn && note_probe(sock);
+
+	if (sock->conn && (!is_probe || sock->is_leased))
+		why = is_probe ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
+	if (why == REFUSAL_NONE && sock_config->mode == CONFIG_MODE_OBSERVE) {
+		count_refusal(sock, refusal_of_ledger(sock));
+		errno = saved;
+		return;
+	}
+	if (why == REFUSAL_NONE)
+		why = refusal_of_use(sock);
+	if (why == REFUSAL_NONE) {
+		if (!is_probe)
+			sock->conn->ends_with_fin = !sock->framing.close_wanted;
+		why = prepare_park(sock);
+	}
+	if (why == REFUSAL_NONE) {
+		swap_delete_registrations(sock, sock->fds[0]);
+		sock_leave_window(sock);
+		park(sock);
+	} else {
+		count_refusal(sock, why);
+		if (sock->conn && sock->is_leased)
+			options_restore(sock, sock->fds[0]);
+	}
+	errno = saved;
+}
+
+void finish_ended(struct sock *sock)
+{
+	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+	int saved = errno;
+
+	if (!sock->is_shared && sock->framing.close_wanted && sock->conn && swap_is_ours(sock)) {
+		switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL)) {
+		case LEDGER_EXACT:
+		case LEDGER_SURPLUS:
+			real.setsockopt(sock->fds[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+			break;
+		case LEDGER_CLOSED:
+		case LEDGER_UNSETTLED:
+		case LEDGER_MISMATCH:
+		case LEDGER_UNKNOWN:
+			break;
+		}
+	}
+	errno = saved;
+}

@@ -1,0 +1,21 @@
+/*
+ * The end of an exchange: the connection is parked if every doubt is out of the way, and the program gets the end of file
+ * that the server would have made.
+ */
+#pragma once
+
+#include "pool/stats.h"
+
+struct sock;
+
+/* The answer is complete and the program waits for the end of file that we withheld: gives it, by a stub where the
+ * connection is parked, on the socket itself where it is not. Locked. */
+void finish_with_end_of_file(struct sock *sock);
+
+/* The program is about to close the last number of an open socket: parks the connection if it can be kept. Afterwards the
+ * caller lets the number go. Locked. */
+void finish_at_close(struct sock *sock);
+
+/* At close of a socket whose end of file was made in place: no TIME_WAIT on our side that the bare program, whose server
+ * closes first, would not have had. Locked. */
+void finish_ended(struct sock *sock);

@@ -1,0 +1,138 @@
+/* See guard.h. Raw system calls, since the wrappers' names are ours and libc's may be cancellation points. */
+#include "shim/guard.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shim/real.h"
+
+#define SPINS_BUSY 200
+#define SPINS_YIELDING 20000
+#define KERNEL_SIGSET_SIZE 8
+
+static _Atomic(pid_t) home_pid;		/* changed in the constructor and in a fork's child only */
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
+}
+
+static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
+{
+	unsigned long owner = 0;
+
+	if (atomic_compare_exchange_strong_explicit(&lock->owner, &owner, self, memory_order_acquire,
+						    memory_order_relaxed)) {
+		/* The C library's calls inside are cancellation points; nobody else would unlock. */
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &lock->cancel_state);
+		return true;
+	}
+	*is_own = owner == self;
+	return false;
+}
+
+bool guard_lock_try(struct guard_lock *lock)
+{
+	unsigned long self = (unsigned long)pthread_self();
+	bool is_own = false;
+
+	for (int i = 0; i < SPINS_BUSY + SPINS_YIELDING; i++) {
+		if (try_once(lock, self, &is_own))
+			return true;
+		if (is_own || atomic_load_explicit(&lock->is_lost, memory_order_relaxed))
+			return false;
+		if (i < SPINS_BUSY)
+			pause_briefly();
+		else
+			sched_yield();
+	}
+	atomic_store(&lock->is_lost, true);
+	return false;
+}
+
+void guard_unlock(struct guard_lock *lock)
+{
+	int cancel_state = lock->cancel_state;
+
+	atomic_store_explicit(&lock->is_lost, false, memory_order_relaxed);
+	atomic_store_explicit(&lock->owner, 0, memory_order_release);
+	pthread_setcancelstate(cancel_state, NULL);
+}
+
+bool guard_is_home(void)
+{
+	return getpid() == atomic_load_explicit(&home_pid, memory_order_relaxed);
+}
+
+void guard_set_home(void)
+{
+	atomic_store_explicit(&home_pid, getpid(), memory_order_relaxed);
+}
+
+void guard_signals_block(sigset_t *saved)
+{
+	sigset_t all;
+	int error = errno;
+
+	sigfillset(&all);
+	REAL(syscall)(SYS_rt_sigprocmask, SIG_SETMASK, &all, saved, KERNEL_SIGSET_SIZE);
+	errno = error;
+}
+
+void guard_signals_restore(const sigset_t *saved)
+{
+	int error = errno;
+
+	REAL(syscall)(SYS_rt_sigprocmask, SIG_SETMASK, saved, NULL, KERNEL_SIGSET_SIZE);
+	errno = error;
+}
+
+/* rt_sigprocmask copies the new mask in before it looks at `how`: EFAULT tells of the memory, EINVAL of the how. */
+static bool is_word_readable(uintptr_t address)
+{
+	return REAL(syscall)(SYS_rt_sigprocmask, -1, address & ~(uintptr_t)7, NULL, KERNEL_SIGSET_SIZE) == -1 &&
+	       errno != EFAULT;
+}
+
+bool guard_readable(const void *memory, size_t length)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = (uintptr_t)memory;
+	uintptr_t last = first + length - 1;
+	int error = errno;
+	bool readable = true;
+
+	if (!length)
+		return true;
+	if (last < first)
+		return false;
+	for (uintptr_t at = first; readable && at <= last; at = (at | (page - 1)) + 1) {
+		readable = is_word_readable(at);
+		if (at > UINTPTR_MAX - page)
+			break;
+	}
+	errno = error;
+	return readable;
+}
+
+void guard_raise_sigpipe(void)
+{
+	int error = errno;
+
+	REAL(syscall)(SYS_tgkill, getpid(), REAL(syscall)(SYS_gettid), SIGPIPE);
+	errno = error;
+}
+
+uint64_t guard_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

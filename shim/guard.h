@@ -1,0 +1,46 @@
+/*
+ * What keeps the shim harmless inside its host: locks that never block, proof that we are in our own process, memory
+ * that is looked at before it is touched, signals held off for the few instructions that can't be interrupted.
+ * Everything here is async-signal-safe and leaves errno alone.
+ */
+#pragma once
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A lock whose holder never blocks and can't be cancelled. Zero-initialised is unlocked. */
+struct guard_lock {
+	_Atomic(unsigned long) owner;	/* the thread, 0: free */
+	_Atomic(bool) is_lost;		/* a holder did not come back (a signal handler's longjmp): don't spin for it */
+	int cancel_state;		/* the holder's, to be restored */
+};
+
+/* Spins for a bounded time. False if the calling thread itself holds it (we are in a signal handler that interrupted
+ * the holder) or if it can't be had: then the caller does without. */
+bool guard_lock_try(struct guard_lock *lock) __attribute__((warn_unused_result));
+void guard_unlock(struct guard_lock *lock);
+
+/* False in a child of vfork(), or of a clone() that ran no fork handlers: their memory or their descriptors are not the
+ * ones that our state speaks of, so it must not be changed. */
+bool guard_is_home(void);
+
+/* Makes the calling process the home (constructor, child of fork). */
+void guard_set_home(void);
+
+/* Blocks all signals of this thread, for the instants in which a descriptor is between two files. */
+void guard_signals_block(sigset_t *saved);
+void guard_signals_restore(const sigset_t *saved);
+
+/* Can these bytes be read without a fault? One cheap system call a page. The program's pointers are looked at with this
+ * before the kernel has; a bad one must give EFAULT, not a crash. */
+bool guard_readable(const void *memory, size_t length);
+
+/* Raises SIGPIPE in this thread as a write to a broken connection does. */
+void guard_raise_sigpipe(void);
+
+/* Coarse monotonic time, in ns; a few ns to get, up to a tick late. */
+uint64_t guard_now_ns(void);

@@ -1,0 +1,26 @@
+/* The constructor: everything that may allocate, open or look at the environment happens here, once. */
+#include <unistd.h>
+
+#include "pool/config.h"
+#include "shim/guard.h"
+#include "shim/log.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+extern char **environ;
+
+static struct config config;	/* immutable after init */
+
+__attribute__((constructor)) static void init(void)
+{
+	real_bind();
+	config_init(&config);
+	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
+	if (config_read_environment(&config, environ, NULL) || config.mode == CONFIG_MODE_OFF)
+		return;
+	guard_set_home();
+	log_open(config.log_path);
+	process_init();
+	sock_init(&config);
+}

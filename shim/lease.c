@@ -1,0 +1,105 @@
+/* See lease.h. */
+#include "shim/lease.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "pool/learn.h"
+#include "shim/log.h"
+#include "shim/options.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/swap.h"
+
+static bool may_rewrite(const struct sock *sock)
+{
+	return sock_config->mode == CONFIG_MODE_FULL && sock_config->rewrite && !sock->is_shared;
+}
+
+static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
+{
+	int flags = real.fcntl(sock->fds[0], F_GETFL);
+
+	if (flags < 0 || swap_cookie(conn->fd) != conn->cookie)
+		return false;
+	if (flags != conn->status_flags && real.fcntl(conn->fd, F_SETFL, flags) < 0)
+		return false;
+	return options_prepare_lease(sock, conn, now_ns) == 0 && swap_files(sock, conn->fd) == 0;
+}
+
+static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
+{
+	struct idle_pool *pool = pool_enter(now_ns);
+	struct destination *destination;
+	struct conn *conn = NULL;
+
+	if (!pool)
+		return NULL;
+	destination = idle_pool_find(pool, &sock->key);
+	if (destination && (destination->is_probed || destination->dials_directly))
+		idle_pool_retire(pool, destination);
+	else if (destination)
+		conn = idle_pool_lease(pool, destination, now_ns);
+	pool_leave();
+	return conn;
+}
+
+static void discard(struct conn *conn)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (!pool)
+		return;
+	pool->stats.refused[REFUSAL_ERROR]++;
+	idle_pool_discard(pool, conn);
+	pool_leave();
+}
+
+bool lease_take(struct sock *sock)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct conn *conn;
+
+	if (sock_config->mode != CONFIG_MODE_FULL || atomic_load(&sock->is_shared))
+		return false;
+	while ((conn = take_from_pool(sock, now_ns))) {
+		if (install(sock, conn, now_ns))
+			break;
+		sock->has_forced_timeout = false;
+		discard(conn);
+	}
+	if (!conn)
+		return false;
+	sock->conn = conn;
+	sock->state = SOCK_OPEN;
+	sock->is_leased = true;
+	framing_init(&sock->framing, may_rewrite(sock));
+	if (!sock->in_window)
+		sock_enter_window(sock);
+	log_event("lease", sock, NULL);
+	return true;
+}
+
+void lease_follow_dial(struct sock *sock)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+	struct destination *destination = pool ? idle_pool_find(pool, &sock->key) : NULL;
+
+	if (destination)
+		sock->conn = idle_pool_open(pool, destination, now_ns);
+	if (pool) {
+		pool->stats.dialed++;
+		pool_leave();
+	}
+	if (!sock->conn) {
+		sock_release(sock, REFUSAL_ERROR);
+		return;
+	}
+	sock->conn->options = sock->wanted;
+	sock->state = SOCK_OPEN;
+	framing_init(&sock->framing, may_rewrite(sock));
+	outgoing_reset(&sock->outgoing);
+	log_event("dial", sock, NULL);
+	sock_leave(sock);
+}

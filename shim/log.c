@@ -1,0 +1,109 @@
+/* See log.h. */
+#include "shim/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/fdtable.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+#define LINE_SIZE 256
+
+struct line {
+	char text[LINE_SIZE];
+	size_t length;
+};
+
+static _Atomic(int) fd = -1;
+
+void log_open(const char *path)
+{
+	int low = path[0] ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+
+	if (low >= 0)
+		fd = fdtable_move_high(low);
+}
+
+int log_fd(void)
+{
+	return fd;
+}
+
+void log_move(int from)
+{
+	if (fd == from)
+		fd = fdtable_dup_high(from);
+}
+
+static void add_text(struct line *line, const char *text)
+{
+	size_t length = strnlen(text, LINE_SIZE - line->length);
+
+	memcpy(line->text + line->length, text, length);
+	line->length += length;
+}
+
+static void add_number(struct line *line, uint64_t number, unsigned base)
+{
+	char digits[24];
+	size_t at = sizeof(digits) - 1;
+
+	digits[at] = '\0';
+	do {
+		digits[--at] = "0123456789abcdef"[number % base];
+		number /= base;
+	} while (number);
+	add_text(line, digits + at);
+}
+
+static void add_address(struct line *line, const struct destination_key *key)
+{
+	if (key->family == AF_INET) {
+		for (int i = 0; i < 4; i++) {
+			add_text(line, i ? "." : "");
+			add_number(line, key->address[i], 10);
+		}
+	} else {
+		for (int i = 0; i < 16; i += 2) {
+			add_text(line, i ? ":" : "[");
+			add_number(line, (uint64_t)key->address[i] << 8 | key->address[i + 1], 16);
+		}
+		add_text(line, "]");
+	}
+	add_text(line, ":");
+	add_number(line, (uint64_t)ntohs(key->port), 10);
+}
+
+void log_event(const char *what, const struct sock *sock, const char *why)
+{
+	struct line line = {.length = 0};
+	int error = errno;
+
+	if (fd < 0)
+		return;
+	add_number(&line, (uint64_t)getpid(), 10);
+	add_text(&line, " ");
+	add_text(&line, what);
+	if (sock && sock->key.port) {
+		add_text(&line, " ");
+		add_address(&line, &sock->key);
+	}
+	if (sock && sock->n_fds) {
+		add_text(&line, " fd=");
+		add_number(&line, (uint64_t)sock->fds[0], 10);
+	}
+	if (why) {
+		add_text(&line, " ");
+		add_text(&line, why);
+	}
+	if (line.length == LINE_SIZE)
+		line.length--;
+	line.text[line.length++] = '\n';
+	/* A full disk loses the line, nothing else. */
+	if (real.write(fd, line.text, line.length) < 0)
+		errno = error;
+	errno = error;
+}

@@ -1,0 +1,19 @@
+/*
+ * HOLDLINE_LOG: one line an event, appended to a file by a single write(2), formatted without stdio or memory. Silent
+ * when the variable is unset: then each call is one comparison.
+ */
+#pragma once
+
+struct sock;
+
+/* Opens the file; without one, or if it can't be opened, there is no log. */
+void log_open(const char *path);
+
+/* The log's descriptor, -1 if there is none. */
+int log_fd(void);
+
+/* Makes room at a number that the log may stand on. */
+void log_move(int from);
+
+/* `what` happened to a socket (may be NULL), `why` may be NULL. errno is preserved. */
+void log_event(const char *what, const struct sock *sock, const char *why);

@@ -1,0 +1,161 @@
+/* See options.h. All under the socket's lock. */
+#include "shim/options.h"
+
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "shim/real.h"
+#include "shim/sock.h"
+
+#define SECOND_NS 1000000000ull
+#define COLD_AFTER_NS (2 * SECOND_NS)
+#define COLD_TIMEOUT_MIN_MS 1000u
+
+static struct socket_options defaults[2];	/* IPv4, IPv6: written once, before the flag */
+static _Atomic(bool) have_defaults[2];
+
+static int domain_index(int domain)
+{
+	return domain == AF_INET6;
+}
+
+void options_learn_defaults(int fd, int domain)
+{
+	int index = domain_index(domain);
+	struct socket_options read;
+
+	if (atomic_load_explicit(&have_defaults[index], memory_order_acquire))
+		return;
+	/* Two threads may both do this: they write the same. */
+	if (socket_options_read(&sock_pool_sys, fd, &read) == 0) {
+		defaults[index] = read;
+		atomic_store_explicit(&have_defaults[index], true, memory_order_release);
+	}
+}
+
+static const struct socket_options *defaults_of(const struct sock *sock)
+{
+	return &defaults[domain_index(sock->domain)];
+}
+
+int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
+{
+	static const int on = 1;
+	struct socket_options wanted = sock->wanted;
+	int error;
+
+	if (!atomic_load(&have_defaults[domain_index(sock->domain)]))
+		return -1;
+	memcpy(wanted.value[SOCKET_OPTION_NODELAY], &on, sizeof(on));
+	wanted.set |= 1u << SOCKET_OPTION_NODELAY;
+	if (now_ns - conn->used_ns > COLD_AFTER_NS && !(wanted.set & 1u << SOCKET_OPTION_USER_TIMEOUT)) {
+		struct ledger_reading reading = {0};
+		unsigned timeout_ms;
+
+		ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, &reading);
+		timeout_ms = reading.rtt_us / 250;
+		if (timeout_ms < COLD_TIMEOUT_MIN_MS)
+			timeout_ms = COLD_TIMEOUT_MIN_MS;
+		memcpy(wanted.value[SOCKET_OPTION_USER_TIMEOUT], &timeout_ms, sizeof(timeout_ms));
+		wanted.set |= 1u << SOCKET_OPTION_USER_TIMEOUT;
+		sock->has_forced_timeout = true;
+	}
+	error = socket_options_switch(&sock_pool_sys, conn->fd, &conn->options, &wanted, defaults_of(sock));
+	return error;
+}
+
+void options_end_forced_timeout(struct sock *sock)
+{
+	struct socket_options wanted;
+
+	sock->has_forced_timeout = false;
+	if (!sock->conn || !sock->n_fds)
+		return;
+	wanted = sock->conn->options;
+	wanted.set &= ~(1u << SOCKET_OPTION_USER_TIMEOUT);
+	if (sock->wanted.set & 1u << SOCKET_OPTION_USER_TIMEOUT) {
+		memcpy(wanted.value[SOCKET_OPTION_USER_TIMEOUT], sock->wanted.value[SOCKET_OPTION_USER_TIMEOUT],
+		       SOCKET_OPTION_SIZE);
+		wanted.set |= 1u << SOCKET_OPTION_USER_TIMEOUT;
+	}
+	if (socket_options_switch(&sock_pool_sys, sock->fds[0], &sock->conn->options, &wanted, defaults_of(sock)))
+		sock->cannot_keep = true;
+}
+
+int options_prepare_park(struct conn *conn)
+{
+	struct linger linger = {.l_onoff = !conn->ends_with_fin, .l_linger = 0};
+
+	return socket_options_apply(&sock_pool_sys, conn->fd, &conn->options, SOCKET_OPTION_LINGER, &linger);
+}
+
+void options_restore(struct sock *sock, int fd)
+{
+	/* On failure the connection keeps an option of ours: all that is left to do is to go on. */
+	if (sock->conn && socket_options_switch(&sock_pool_sys, fd, &sock->conn->options, &sock->wanted,
+						defaults_of(sock)))
+		sock->cannot_keep = true;
+}
+
+static int set_on_fresh(void *context, int level, int name, const void *value, socklen_t length)
+{
+	return real.setsockopt(*(int *)context, level, name, value, length);
+}
+
+int options_copy_to_fresh(const struct sock *sock, int fd)
+{
+	struct socket_options applied = {0};
+
+	if (destination_key_each_option(&sock->key, set_on_fresh, &fd))
+		return -1;
+	return socket_options_switch(&sock_pool_sys, fd, &applied, &sock->wanted, defaults_of(sock));
+}
+
+bool options_is_forced(const struct sock *sock, int level, int name)
+{
+	if (sock->state != SOCK_OPEN || !sock->is_leased)
+		return false;
+	if (level == IPPROTO_TCP && name == TCP_NODELAY)
+		return true;
+	return level == IPPROTO_TCP && name == TCP_USER_TIMEOUT && sock->has_forced_timeout;
+}
+
+bool options_view(const struct sock *sock, int level, int name, void *value, unsigned *length)
+{
+	int index = socket_options_index(level, name);
+	const struct socket_options *from = &sock->wanted;
+
+	if (index < 0)
+		return false;
+	if (!(from->set & 1u << index))
+		from = defaults_of(sock);
+	if (!(from->set & 1u << index))
+		return false;
+	if (*length > socket_options_length(index))
+		*length = socket_options_length(index);
+	memcpy(value, from->value[index], *length);
+	return true;
+}
+
+/* TCP_QUICKACK is a passing wish, not a setting (tcp(7)). */
+static bool is_transient(int level, int name)
+{
+	return level == IPPROTO_TCP && name == TCP_QUICKACK;
+}
+
+void options_note_set(struct sock *sock, int level, int name, const void *value, unsigned length)
+{
+	int index = socket_options_index(level, name);
+
+	if (is_transient(level, name))
+		return;
+	if (index >= 0 && socket_options_record(&sock->wanted, index, value, length) == 0) {
+		if (sock->state == SOCK_OPEN && sock->conn && !options_is_forced(sock, level, name) &&
+		    socket_options_record(&sock->conn->options, index, value, length))
+			sock->cannot_keep = true;
+		return;
+	}
+	if (sock->state != SOCK_NEW || destination_key_add_option(&sock->key, level, name, value, length))
+		sock->cannot_keep = true;
+}

@@ -1,0 +1,42 @@
+/*
+ * Socket options of a connection that changes hands: the program always sees those of a fresh socket plus what it set
+ * itself, whatever the connection carried before and whatever we need on it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct conn;
+struct sock;
+
+/* Reads the defaults of a domain from its first fresh socket. */
+void options_learn_defaults(int fd, int domain);
+
+/* Gives a connection, still on its own descriptor, the options that this socket is to have, plus ours: no Nagle (a
+ * request written in pieces would wait 40 ms for the server's delayed ACK, which a fresh connection sends at once), and,
+ * on one that has been silent for long, a short TCP_USER_TIMEOUT. 0 or -errno. */
+int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns) __attribute__((warn_unused_result));
+
+/* The first answer has come: what follows may take its time. */
+void options_end_forced_timeout(struct sock *sock);
+
+/* How a parked connection is to end: by RST, so that it leaves no TIME_WAIT that the bare program would not have had, or
+ * by FIN where the program would have closed first. 0 or -errno. */
+int options_prepare_park(struct conn *conn) __attribute__((warn_unused_result));
+
+/* Sets exactly what the program asked for on fd, whose connection goes native. */
+void options_restore(struct sock *sock, int fd);
+
+/* Sets the program's options, those of its destination key included, on a fresh socket of ours. 0 or -errno. */
+int options_copy_to_fresh(const struct sock *sock, int fd) __attribute__((warn_unused_result));
+
+/* The program's value where ours differs on the socket itself. True if `value` (room for `*length`) was set. */
+bool options_view(const struct sock *sock, int level, int name, void *value, unsigned *length);
+
+/* The program has set an option on a new or open socket, successfully. */
+void options_note_set(struct sock *sock, int level, int name, const void *value, unsigned length);
+
+/* True if the shim holds its own value there, and the program's is only to be remembered. */
+bool options_is_forced(const struct sock *sock, int level, int name);

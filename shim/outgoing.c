@@ -1,0 +1,77 @@
+/* Two arenas of blocks: nearly all requests fit the small ones. See outgoing.h. */
+#include "shim/outgoing.h"
+
+#include <string.h>
+
+#include "pool/arena.h"
+#include "shim/guard.h"
+
+#define BLOCK_SMALL 4096u
+
+static struct guard_lock lock;		/* covers both arenas */
+static struct arena small_blocks, large_blocks;
+
+void outgoing_init(const struct pool_sys *sys)
+{
+	arena_init(&small_blocks, sys, BLOCK_SMALL);
+	arena_init(&large_blocks, sys, OUTGOING_MAX);
+}
+
+static struct arena *arena_for(uint32_t capacity)
+{
+	return capacity == BLOCK_SMALL ? &small_blocks : &large_blocks;
+}
+
+void outgoing_reset(struct outgoing *outgoing)
+{
+	outgoing->length = 0;
+	outgoing->is_complete = true;
+}
+
+bool outgoing_reserve(struct outgoing *outgoing, size_t more)
+{
+	struct outgoing old = *outgoing;
+	char *bytes;
+
+	if (more > OUTGOING_MAX || outgoing->length + more > OUTGOING_MAX)
+		return false;
+	if (outgoing->bytes && outgoing->length + more <= outgoing->capacity)
+		return true;
+	if (!guard_lock_try(&lock))
+		return false;
+	outgoing->capacity = outgoing->length + more <= BLOCK_SMALL ? BLOCK_SMALL : OUTGOING_MAX;
+	bytes = arena_take(arena_for(outgoing->capacity));
+	if (!bytes) {
+		*outgoing = old;
+	} else {
+		outgoing->bytes = bytes;
+		if (old.bytes) {
+			memcpy(bytes, old.bytes, old.length);
+			arena_put(arena_for(old.capacity), old.bytes);
+		}
+	}
+	guard_unlock(&lock);
+	return bytes != NULL;
+}
+
+void outgoing_free(struct outgoing *outgoing, bool is_complete)
+{
+	if (outgoing->bytes && guard_lock_try(&lock)) {
+		arena_put(arena_for(outgoing->capacity), outgoing->bytes);
+		guard_unlock(&lock);
+	}
+	/* Without the lock the block is lost: a leak of a few KiB in a signal handler's corner, better than a wait. */
+	outgoing->bytes = NULL;
+	outgoing->capacity = 0;
+	outgoing->length = 0;
+	outgoing->is_complete = is_complete;
+}
+
+void outgoing_after_fork(void)
+{
+	if (!lock.owner)
+		return;
+	arena_init(&small_blocks, small_blocks.sys, BLOCK_SMALL);
+	arena_init(&large_blocks, large_blocks.sys, OUTGOING_MAX);
+	lock.owner = 0;
+}

@@ -1,0 +1,161 @@
+/*
+ * fork, exec and posix_spawn: who may use a connection after there are two processes, or another program.
+ *
+ * fork is met by handlers (pthread_atfork), which also run where libc forks inside itself. vfork needs no wrapper: its
+ * child is known by its pid (guard_is_home), changes nothing of ours, and only marks what it hands to an exec.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shim/export.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+extern char **environ;
+
+static bool had_pool_lock;	/* between prepare and the other two, in the forking thread */
+
+static void before_fork(void)
+{
+	sock_share_all(false);
+	had_pool_lock = pool_lock_for_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+	if (had_pool_lock)
+		pool_leave();
+}
+
+static void after_fork_in_child(void)
+{
+	guard_set_home();
+	sock_after_fork_in_child(had_pool_lock);
+}
+
+void process_init(void)
+{
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* The new program will have the same sockets and, if it is preloaded too, know nothing of them. */
+static void before_exec(void)
+{
+	int saved = errno;
+
+	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
+		sock_share_all(true);
+	errno = saved;
+}
+
+EXPORT int execve(const char *path, char *const arguments[], char *const environment[])
+{
+	before_exec();
+	return REAL(execve)(path, arguments, environment);
+}
+
+EXPORT int execv(const char *path, char *const arguments[])
+{
+	before_exec();
+	return REAL(execve)(path, arguments, environ);
+}
+
+EXPORT int execvp(const char *file, char *const arguments[])
+{
+	before_exec();
+	return REAL(execvp)(file, arguments);
+}
+
+EXPORT int execvpe(const char *file, char *const arguments[], char *const environment[])
+{
+	before_exec();
+	return REAL(execvpe)(file, arguments, environment);
+}
+
+EXPORT int fexecve(int fd, char *const arguments[], char *const environment[])
+{
+	before_exec();
+	return REAL(fexecve)(fd, arguments, environment);
+}
+
+int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags);
+EXPORT int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags)
+{
+	before_exec();
+	return REAL(execveat)(directory, path, arguments, environment, flags);
+}
+
+static size_t count_arguments(va_list arguments)
+{
+	size_t n = 1;
+
+	while (va_arg(arguments, char *))
+		n++;
+	return n;
+}
+
+/* The list forms, as vectors. The stack is the only memory that a vfork child may use. */
+#define LIST_TO_VECTOR(vector, first)                                        \
+	va_list list_, counted_;                                             \
+	size_t n_;                                                           \
+	va_start(list_, first);                                              \
+	va_copy(counted_, list_);                                            \
+	n_ = count_arguments(counted_);                                      \
+	va_end(counted_);                                                    \
+	char **vector = __builtin_alloca((n_ + 1) * sizeof(char *));         \
+	vector[0] = (char *)first;                                           \
+	for (size_t i_ = 1; i_ <= n_; i_++)                                  \
+		vector[i_] = va_arg(list_, char *)
+
+EXPORT int execl(const char *path, const char *first, ...)
+{
+	LIST_TO_VECTOR(arguments, first);
+	va_end(list_);
+	return execv(path, arguments);
+}
+
+EXPORT int execlp(const char *file, const char *first, ...)
+{
+	LIST_TO_VECTOR(arguments, first);
+	va_end(list_);
+	return execvp(file, arguments);
+}
+
+EXPORT int execle(const char *path, const char *first, ...)
+{
+	char *const *environment;
+
+	LIST_TO_VECTOR(arguments, first);
+	environment = va_arg(list_, char *const *);
+	va_end(list_);
+	return execve(path, arguments, (char *const *)environment);
+}
+
+/* File actions may duplicate any descriptor, close-on-exec or not, and can't be looked into. */
+static void before_spawn(const posix_spawn_file_actions_t *actions)
+{
+	int saved = errno;
+
+	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
+		sock_share_all(actions == NULL);
+	errno = saved;
+}
+
+EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
+{
+	before_spawn(actions);
+	return REAL(posix_spawn)(pid, path, actions, attributes, arguments, environment);
+}
+
+EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+			const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
+{
+	before_spawn(actions);
+	return REAL(posix_spawnp)(pid, file, actions, attributes, arguments, environment);
+}

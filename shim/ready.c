@@ -1,0 +1,343 @@
+/*
+ * poll, select, epoll and their kin. They are wrapped for two reasons only: to know which threads are inside (a thread that
+ * waits on a file must not be left waiting on it after a swap), and to keep the end of a kept connection that has gone stale
+ * from a program that would take it for its own connection's. Readiness itself is always the kernel's.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+
+#include "shim/exchange.h"
+#include "shim/export.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+#define TOKENS_MAX 32
+#define HANG_UP_POLL (POLLERR | POLLHUP | POLLRDHUP)
+#define HANG_UP_EPOLL (EPOLLERR | EPOLLHUP | EPOLLRDHUP)
+
+struct tokens {
+	struct inside_token token[TOKENS_MAX];
+	unsigned n;
+};
+
+static inline bool is_idle(void)
+{
+	return !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed);
+}
+
+static void go_inside(struct tokens *tokens, int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+
+	if (!sock || sock == &fdtable_internal)
+		return;
+	/* More than we can count: that one is never parked. */
+	if (tokens->n == TOKENS_MAX)
+		atomic_store(&sock->is_shared, true);
+	else
+		tokens->token[tokens->n++] = sock_go_inside(sock);
+}
+
+static void come_out(struct tokens *tokens)
+{
+	while (tokens->n)
+		sock_come_out(tokens->token[--tokens->n]);
+}
+
+/* True if the event was the end of a stale connection, which has been replaced: the program is to wait on. */
+static bool recover(int fd)
+{
+	struct sock *sock;
+	int saved = errno;
+	bool recovered;
+
+	if (!fdtable_get(fd))
+		return false;
+	sock = sock_enter(fd);
+	if (!sock)
+		return false;
+	recovered = exchange_recover(sock);
+	sock_leave(sock);
+	errno = saved;
+	return recovered;
+}
+
+static bool any_in_window(void)
+{
+	return atomic_load_explicit(&sock_n_in_window, memory_order_relaxed);
+}
+
+static void now(struct timespec *time)
+{
+	clock_gettime(CLOCK_MONOTONIC, time);
+}
+
+/* What remains of a timeout that began at `start`; NULL stays NULL. */
+static const struct timespec *remaining(const struct timespec *timeout, const struct timespec *start,
+					struct timespec *left)
+{
+	struct timespec present;
+	long long ns;
+
+	if (!timeout)
+		return NULL;
+	now(&present);
+	ns = (timeout->tv_sec - (long long)(present.tv_sec - start->tv_sec)) * 1000000000ll + timeout->tv_nsec -
+	     (present.tv_nsec - start->tv_nsec);
+	if (ns < 0)
+		ns = 0;
+	left->tv_sec = ns / 1000000000ll;
+	left->tv_nsec = ns % 1000000000ll;
+	return left;
+}
+
+static void inside_of_poll(struct tokens *tokens, const struct pollfd *fds, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++)
+		go_inside(tokens, fds[i].fd);
+}
+
+/* Returns how many entries still have events. */
+static int swallow_poll(struct pollfd *fds, nfds_t n, int ready)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		if (!(fds[i].revents & HANG_UP_POLL) || !recover(fds[i].fd))
+			continue;
+		fds[i].revents = 0;
+		ready--;
+	}
+	return ready;
+}
+
+/* Which of the names was called decides nothing but the first real call; a repetition is always ppoll. */
+static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	struct tokens tokens = {.n = 0};
+	struct timespec start, left;
+	const struct timespec *wait = timeout;
+	int ready;
+
+	if (!guard_readable(fds, n * sizeof(*fds)))
+		return REAL(ppoll)(fds, n, timeout, mask);
+	now(&start);
+	do {
+		inside_of_poll(&tokens, fds, n);
+		ready = REAL(ppoll)(fds, n, wait, mask);
+		come_out(&tokens);
+		if (ready <= 0 || !any_in_window())
+			return ready;
+		ready = swallow_poll(fds, n, ready);
+		wait = remaining(timeout, &start, &left);
+	} while (ready == 0);
+	return ready;
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
+
+	if (is_idle() || !n)
+		return REAL(poll)(fds, n, timeout_ms);
+	return poll_tracked(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
+}
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	if (is_idle() || !n || (timeout && !guard_readable(timeout, sizeof(*timeout))))
+		return REAL(ppoll)(fds, n, timeout, mask);
+	return poll_tracked(fds, n, timeout, mask);
+}
+
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t room);
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t room)
+{
+	return room / sizeof(*fds) < n ? REAL(__poll_chk)(fds, n, timeout_ms, room) : poll(fds, n, timeout_ms);
+}
+
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room);
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room)
+{
+	return room / sizeof(*fds) < n ? REAL(__ppoll_chk)(fds, n, timeout, mask, room)
+				       : ppoll(fds, n, timeout, mask);
+}
+
+static bool is_in(const fd_set *set, int fd)
+{
+	/* Programs make sets larger than FD_SETSIZE; the kernel goes by n alone, and so do we. */
+	return set && ((const unsigned long *)set)[fd / (8 * (int)sizeof(long))] >> fd % (8 * (int)sizeof(long)) & 1;
+}
+
+static bool is_set_readable(const fd_set *set, int n)
+{
+	return !set || guard_readable(set, ((size_t)n + 63) / 64 * 8);
+}
+
+static void inside_of_select(struct tokens *tokens, int n, const fd_set *reads, const fd_set *writes,
+			     const fd_set *excepts)
+{
+	if (n < 0 || !is_set_readable(reads, n) || !is_set_readable(writes, n) || !is_set_readable(excepts, n))
+		return;
+	for (int fd = 0; fd < n && fd < fdtable_end(); fd++)
+		if (fdtable_get(fd) && (is_in(reads, fd) || is_in(writes, fd) || is_in(excepts, fd)))
+			go_inside(tokens, fd);
+}
+
+/* A stale connection only shows as readable here, and reading is where it is replaced. */
+EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
+{
+	struct tokens tokens = {.n = 0};
+	int ready;
+
+	if (is_idle())
+		return REAL(select)(n, reads, writes, excepts, timeout);
+	inside_of_select(&tokens, n, reads, writes, excepts);
+	ready = REAL(select)(n, reads, writes, excepts, timeout);
+	come_out(&tokens);
+	return ready;
+}
+
+EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const struct timespec *timeout,
+		   const sigset_t *mask)
+{
+	struct tokens tokens = {.n = 0};
+	int ready;
+
+	if (is_idle())
+		return REAL(pselect)(n, reads, writes, excepts, timeout, mask);
+	inside_of_select(&tokens, n, reads, writes, excepts);
+	ready = REAL(pselect)(n, reads, writes, excepts, timeout, mask);
+	come_out(&tokens);
+	return ready;
+}
+
+static int register_new(struct sock *sock, int epfd, int fd, const struct epoll_event *event)
+{
+	if (sock->n_registrations == SOCK_MAX_REGISTRATIONS) {
+		sock->cannot_swap = true;
+		return 0;
+	}
+	sock->registrations[sock->n_registrations++] = (struct registration){epfd, fd, *event};
+	return 0;
+}
+
+static void note_registration(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event)
+{
+	struct registration *found = NULL;
+
+	for (unsigned i = 0; i < sock->n_registrations; i++)
+		if (sock->registrations[i].epfd == epfd && sock->registrations[i].fd == fd)
+			found = &sock->registrations[i];
+	if (operation == EPOLL_CTL_ADD && found)
+		found->event = *event;
+	else if (operation == EPOLL_CTL_ADD)
+		register_new(sock, epfd, fd, event);
+	else if (operation == EPOLL_CTL_MOD && found)
+		found->event = *event;
+	else if (operation == EPOLL_CTL_DEL && found)
+		*found = sock->registrations[--sock->n_registrations];
+}
+
+EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	int result;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(epoll_ctl)(epfd, operation, fd, event);
+	result = real.epoll_ctl(epfd, operation, fd, event);
+	if (result == 0)
+		note_registration(sock, epfd, operation, fd, event);
+	sock_leave(sock);
+	return result;
+}
+
+/* The event carries the program's own data, not a descriptor: the registration with that data is looked for. */
+static int find_in_window(int epfd, const struct epoll_event *event)
+{
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+		int found = -1;
+
+		if (!sock || sock == &fdtable_internal || !(sock = sock_enter(fd)))
+			continue;
+		for (unsigned i = 0; sock_in_window(sock) && i < sock->n_registrations; i++)
+			if (sock->registrations[i].epfd == epfd &&
+			    memcmp(&sock->registrations[i].event.data, &event->data, sizeof(event->data)) == 0)
+				found = fd;
+		sock_leave(sock);
+		if (found >= 0)
+			return found;
+	}
+	return -1;
+}
+
+static int swallow_epoll(int epfd, struct epoll_event *events, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		int fd = events[i].events & HANG_UP_EPOLL ? find_in_window(epfd, &events[i]) : -1;
+
+		if (fd < 0 || !recover(fd))
+			events[kept++] = events[i];
+	}
+	return kept;
+}
+
+/* Events that were all swallowed are no reason to return early: waits for what is left of the time. */
+static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeout_ms, const struct timespec *start,
+			int ready)
+{
+	while (ready > 0 && any_in_window()) {
+		struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l}, left;
+
+		ready = swallow_epoll(epfd, events, ready);
+		if (ready)
+			break;
+		if (timeout_ms >= 0) {
+			remaining(&timeout, start, &left);
+			timeout_ms = (int)(left.tv_sec * 1000 + (left.tv_nsec + 999999) / 1000000);
+		}
+		ready = REAL(epoll_wait)(epfd, events, max, timeout_ms);
+	}
+	return ready;
+}
+
+EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
+{
+	struct timespec start;
+
+	if (!any_in_window())
+		return REAL(epoll_wait)(epfd, events, max, timeout_ms);
+	now(&start);
+	return finish_epoll(epfd, events, max, timeout_ms, &start, REAL(epoll_wait)(epfd, events, max, timeout_ms));
+}
+
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask)
+{
+	struct timespec start;
+
+	if (!any_in_window())
+		return REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
+	now(&start);
+	return finish_epoll(epfd, events, max, timeout_ms, &start,
+			    REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask));
+}
+
+EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+			const sigset_t *mask)
+{
+	int ready;
+
+	if (!REAL(epoll_pwait2)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	ready = real.epoll_pwait2(epfd, events, max, timeout, mask);
+	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */
+	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready) : ready;
+}

@@ -1,0 +1,104 @@
+/* read, readv, recv, recvfrom, recvmsg, recvmmsg and their fortified names. Untracked descriptors go straight through. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/export.h"
+#include "shim/fdtable.h"
+#include "shim/guard.h"
+#include "shim/real.h"
+#include "shim/transfer.h"
+
+EXPORT ssize_t read(int fd, void *buffer, size_t length)
+{
+	struct transfer transfer = {.kind = TRANSFER_READ, .fd = fd, .single = {buffer, length}};
+
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.read(fd, buffer, length);
+	return exchange_receive(&transfer);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	struct transfer transfer = {.kind = TRANSFER_READV, .fd = fd, .iov = iov, .n_iov = (size_t)n};
+
+	if (__builtin_expect(!fdtable_get(fd) || n < 0, 1))
+		return real.readv(fd, iov, n);
+	return exchange_receive(&transfer);
+}
+
+EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags)
+{
+	struct transfer transfer = {.kind = TRANSFER_RECV, .fd = fd, .flags = flags, .single = {buffer, length}};
+
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.recv(fd, buffer, length, flags);
+	return exchange_receive(&transfer);
+}
+
+EXPORT ssize_t recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,
+			socklen_t *address_length)
+{
+	struct transfer transfer = {.kind = TRANSFER_RECVFROM,
+				    .fd = fd,
+				    .flags = flags,
+				    .single = {buffer, length},
+				    .address = address,
+				    .address_length_out = address_length};
+
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.recvfrom(fd, buffer, length, flags, address, address_length);
+	return exchange_receive(&transfer);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	struct transfer transfer = {.kind = TRANSFER_RECVMSG, .fd = fd, .flags = flags, .message = message};
+
+	if (__builtin_expect(!fdtable_get(fd), 1) || !guard_readable(message, sizeof(*message)))
+		return REAL(recvmsg)(fd, message, flags);
+	transfer.iov = message->msg_iov;
+	transfer.n_iov = message->msg_iovlen;
+	return exchange_receive(&transfer);
+}
+
+/* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. */
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+{
+	unsigned done = 0;
+
+	if (!fdtable_get(fd) || !guard_readable(messages, n * sizeof(*messages)))
+		return REAL(recvmmsg)(fd, messages, n, flags, timeout);
+	while (done < n) {
+		ssize_t received = recvmsg(fd, &messages[done].msg_hdr, flags & ~MSG_WAITFORONE);
+
+		if (received < 0)
+			return done ? (int)done : -1;
+		messages[done++].msg_len = (unsigned)received;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+	}
+	return (int)done;
+}
+
+ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room);
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room)
+{
+	/* The C library's own check ends the program, as it would without us. */
+	return length > room ? REAL(__read_chk)(fd, buffer, length, room) : read(fd, buffer, length);
+}
+
+ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t room, int flags);
+EXPORT ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t room, int flags)
+{
+	return length > room ? REAL(__recv_chk)(fd, buffer, length, room, flags) : recv(fd, buffer, length, flags);
+}
+
+ssize_t __recvfrom_chk(int fd, void *buffer, size_t length, size_t room, int flags, struct sockaddr *address,
+		       socklen_t *address_length);
+EXPORT ssize_t __recvfrom_chk(int fd, void *buffer, size_t length, size_t room, int flags, struct sockaddr *address,
+			      socklen_t *address_length)
+{
+	return length > room ? REAL(__recvfrom_chk)(fd, buffer, length, room, flags, address, address_length)
+			     : recvfrom(fd, buffer, length, flags, address, address_length);
+}

@@ -1,0 +1,161 @@
+/* write, writev, send, sendto, sendmsg, sendmmsg, and the bodies that go by sendfile and splice. */
+#include <errno.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "shim/exchange.h"
+#include "shim/export.h"
+#include "shim/fresh.h"
+#include "shim/guard.h"
+#include "shim/pass.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/transfer.h"
+
+EXPORT ssize_t write(int fd, const void *buffer, size_t length)
+{
+	struct transfer transfer = {.kind = TRANSFER_WRITE, .fd = fd, .single = {(void *)buffer, length}};
+
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.write(fd, buffer, length);
+	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	struct transfer transfer = {.kind = TRANSFER_WRITEV, .fd = fd, .iov = iov, .n_iov = (size_t)n};
+
+	if (__builtin_expect(!fdtable_get(fd) || n < 0, 1))
+		return real.writev(fd, iov, n);
+	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)
+{
+	struct transfer transfer = {
+		.kind = TRANSFER_SEND, .fd = fd, .flags = flags, .single = {(void *)buffer, length}};
+
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.send(fd, buffer, length, flags);
+	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
+		      socklen_t address_length)
+{
+	struct transfer transfer = {.kind = TRANSFER_SENDTO,
+				    .fd = fd,
+				    .flags = flags,
+				    .single = {(void *)buffer, length},
+				    .address = (struct sockaddr *)address,
+				    .address_length = address_length};
+
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.sendto(fd, buffer, length, flags, address, address_length);
+	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	struct transfer transfer = {
+		.kind = TRANSFER_SENDMSG, .fd = fd, .flags = flags, .message = (struct msghdr *)message};
+
+	if (__builtin_expect(!fdtable_get(fd), 1)) {
+		pass_descriptors(message);
+		return REAL(sendmsg)(fd, message, flags);
+	}
+	if (!guard_readable(message, sizeof(*message)))
+		return REAL(sendmsg)(fd, message, flags);
+	transfer.iov = message->msg_iov;
+	transfer.n_iov = message->msg_iovlen;
+	return exchange_send(&transfer);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+	unsigned done = 0;
+
+	if (!guard_readable(messages, n * sizeof(*messages)))
+		return REAL(sendmmsg)(fd, messages, n, flags);
+	if (!fdtable_get(fd)) {
+		for (unsigned i = 0; i < n; i++)
+			pass_descriptors(&messages[i].msg_hdr);
+		return REAL(sendmmsg)(fd, messages, n, flags);
+	}
+	while (done < n) {
+		ssize_t sent = sendmsg(fd, &messages[done].msg_hdr, flags);
+
+		if (sent < 0)
+			return done ? (int)done : -1;
+		messages[done++].msg_len = (unsigned)sent;
+	}
+	return (int)done;
+}
+
+/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. */
+static struct sock *enter_unseen(int fd)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return NULL;
+	if (sock->state != SOCK_OPEN) {
+		sock_leave(sock);
+		return NULL;
+	}
+	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, true) == 0 && !sock->conn) {
+		sock_leave(sock);
+		return NULL;
+	}
+	return sock;
+}
+
+static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ssize_t moved)
+{
+	int saved = errno;
+	struct sock *sock = exchange_return(token, fd);
+
+	if (sock && moved > 0 && sock->state == SOCK_OPEN && sock->conn)
+		exchange_account_unseen(sock, is_request, (size_t)moved);
+	else if (sock)
+		sock_leave(sock);
+	errno = saved;
+	return moved;
+}
+
+EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
+{
+	struct sock *sock = fdtable_get(out) ? enter_unseen(out) : NULL;
+	struct inside_token token;
+
+	if (!sock)
+		return fdtable_is_internal(out) ? errno = EBADF, -1 : REAL(sendfile)(out, in, offset, length);
+	token = sock_go_inside(sock);
+	sock_leave(sock);
+	return end_unseen(token, out, true, REAL(sendfile)(out, in, offset, length));
+}
+
+EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t length)
+{
+	return sendfile(out, in, offset, length);
+}
+
+EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
+{
+	int fd = fdtable_get(out) ? out : in;
+	struct sock *sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
+	struct inside_token token;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1
+					       : REAL(splice)(in, in_offset, out, out_offset, length, flags);
+	/* Not past the end of the message, where the kernel would wait for a server that stays. */
+	if (fd == in && sock->framing.edited && framing_skippable_response(&sock->framing) &&
+	    length > framing_skippable_response(&sock->framing))
+		length = framing_skippable_response(&sock->framing);
+	token = sock_go_inside(sock);
+	sock_leave(sock);
+	return end_unseen(token, fd, fd == out, REAL(splice)(in, in_offset, out, out_offset, length, flags));
+}

@@ -1,0 +1,345 @@
+/* Life and locking of the program's sockets, and the pool behind them. See sock.h. */
+#include "shim/sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "shim/log.h"
+#include "shim/options.h"
+#include "shim/real.h"
+#include "shim/stub.h"
+
+const struct config *sock_config;
+_Atomic(unsigned) sock_n_in_window;
+_Atomic(unsigned) sock_n_tracked;
+
+static struct guard_lock pool_lock;		/* covers the two below and the stubs' store */
+static struct idle_pool pool;
+static struct arena sock_arena;
+
+static void *map_memory(uint64_t length)
+{
+	int error = errno;
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	errno = error;
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap_memory(void *memory, uint64_t length)
+{
+	munmap(memory, length);
+}
+
+static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	return real.getsockopt(fd, level, name, value, length);
+}
+
+static int pool_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	return real.setsockopt(fd, level, name, value, length);
+}
+
+const struct pool_sys sock_pool_sys = {
+	.getsockopt = pool_getsockopt,
+	.setsockopt = pool_setsockopt,
+	.close = fdtable_close_internal,
+	.now_ns = guard_now_ns,
+	.map = map_memory,
+	.unmap = unmap_memory,
+};
+
+void sock_init(const struct config *config)
+{
+	sock_config = config;
+	idle_pool_init(&pool, &sock_pool_sys, config);
+	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
+	outgoing_init(&sock_pool_sys);
+}
+
+struct idle_pool *pool_enter(uint64_t now_ns)
+{
+	if (!guard_lock_try(&pool_lock))
+		return NULL;
+	idle_pool_expire(&pool, now_ns);
+	return &pool;
+}
+
+void pool_leave(void)
+{
+	guard_unlock(&pool_lock);
+}
+
+void sock_track(int fd, int domain)
+{
+	struct sock *sock = NULL;
+	uint64_t generation;
+
+	if ((unsigned)fd >= FDTABLE_SIZE || !guard_is_home() || !pool_enter(guard_now_ns()))
+		return;
+	sock = arena_take(&sock_arena);
+	pool_leave();
+	if (!sock)
+		return;
+	/* The lock and the count may still be looked at through stale pointers: they live on. */
+	generation = atomic_load(&sock->inside) >> 32;
+	atomic_store(&sock->inside, (generation + 1) << 32);
+	atomic_store(&sock->wants_release, false);
+	atomic_store(&sock->is_shared, false);
+	memset((char *)sock + offsetof(struct sock, state), 0, sizeof(*sock) - offsetof(struct sock, state));
+	sock->state = SOCK_NEW;
+	sock->domain = domain;
+	sock->stub = (struct stub){-1, -1};
+	sock->fds[0] = fd;
+	sock->n_fds = 1;
+	options_learn_defaults(fd, domain);
+	atomic_fetch_add(&sock_n_tracked, 1);
+	fdtable_set(fd, sock);
+}
+
+struct sock *sock_enter(int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+
+	if (!sock || sock == &fdtable_internal || !guard_is_home())
+		return NULL;
+	if (!guard_lock_try(&sock->lock)) {
+		atomic_store(&sock->wants_release, true);
+		return NULL;
+	}
+	if (fdtable_get(fd) != sock) {
+		guard_unlock(&sock->lock);
+		return NULL;
+	}
+	/* A stub or an ended socket promises nothing that a stranger's call could have broken. */
+	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+		sock_release(sock, REFUSAL_SHARED);
+		return NULL;
+	}
+	return sock;
+}
+
+/* While we held the lock, others may have closed numbers that they could not take away in order. */
+static void drop_lost_numbers(struct sock *sock)
+{
+	for (unsigned i = 0; i < sock->n_fds;) {
+		if (fdtable_get(sock->fds[i]) == sock)
+			i++;
+		else
+			sock->fds[i] = sock->fds[--sock->n_fds];
+	}
+}
+
+void sock_leave(struct sock *sock)
+{
+	if (atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
+		drop_lost_numbers(sock);
+		if (!sock->n_fds) {
+			sock_drop_conn(sock);
+			sock_free(sock);
+			return;
+		}
+	}
+	guard_unlock(&sock->lock);
+}
+
+void sock_add_fd(struct sock *sock, int fd)
+{
+	if (sock->n_fds < SOCK_MAX_FDS && fdtable_set(fd, sock)) {
+		sock->fds[sock->n_fds++] = fd;
+		return;
+	}
+	/* An alias that we can't follow could not be swapped, and its reads would not be framed. */
+	sock->cannot_swap = true;
+	atomic_store(&sock->is_shared, true);
+}
+
+bool sock_remove_fd(struct sock *sock, int fd)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++) {
+		if (sock->fds[i] != fd)
+			continue;
+		sock->fds[i] = sock->fds[--sock->n_fds];
+		fdtable_set(fd, NULL);
+		break;
+	}
+	return sock->n_fds == 0;
+}
+
+bool sock_in_window(const struct sock *sock)
+{
+	return sock->state == SOCK_OPEN && sock->in_window;
+}
+
+void sock_enter_window(struct sock *sock)
+{
+	sock->in_window = true;
+	outgoing_reset(&sock->outgoing);
+	atomic_fetch_add(&sock_n_in_window, 1);
+}
+
+void sock_leave_window(struct sock *sock)
+{
+	if (!sock->in_window)
+		return;
+	sock->in_window = false;
+	outgoing_free(&sock->outgoing, false);
+	atomic_fetch_sub(&sock_n_in_window, 1);
+	if (sock->has_forced_timeout)
+		options_end_forced_timeout(sock);
+}
+
+void sock_drop_conn(struct sock *sock)
+{
+	struct idle_pool *locked;
+
+	if (!sock->conn)
+		return;
+	locked = pool_enter(guard_now_ns());
+	if (locked) {
+		idle_pool_discard(locked, sock->conn);
+		pool_leave();
+	} else if (sock->conn->fd >= 0) {
+		/* Its object is lost to the pool, but the connection must end when the program ends it. */
+		fdtable_close_internal(sock->conn->fd);
+		sock->conn->fd = -1;
+	}
+	sock->conn = NULL;
+}
+
+void sock_free(struct sock *sock)
+{
+	/* A thread may still be sending from the block: then it is lost rather than given to another connection. */
+	if (sock->n_senders)
+		sock->outgoing.bytes = NULL;
+	sock_leave_window(sock);
+	outgoing_free(&sock->outgoing, false);
+	sock->state = SOCK_FREE;
+	atomic_fetch_sub(&sock_n_tracked, 1);
+	if (pool_enter(guard_now_ns())) {
+		arena_put(&sock_arena, sock);
+		pool_leave();
+	}
+	guard_unlock(&sock->lock);
+}
+
+void sock_release(struct sock *sock, enum refusal why)
+{
+	int fd = sock->fds[0];
+
+	log_event("native", sock, stats_refusal_names[why]);
+	pool.stats.refused[why]++;
+	if (sock->state == SOCK_OPEN && sock->n_fds) {
+		/* The server was asked to stay, and we can't tell any more where its answer ends. Our FIN tells it that
+		 * nothing follows: it closes after the answer, which gives the program its end of file. */
+		if (sock->framing.edited && !sock->framing.response_ended)
+			real.shutdown(fd, SHUT_WR);
+		if (sock->is_leased)
+			options_restore(sock, fd);
+	}
+	while (sock->n_fds)
+		sock_remove_fd(sock, sock->fds[0]);
+	sock_drop_conn(sock);
+	sock_free(sock);
+}
+
+struct inside_token sock_go_inside(struct sock *sock)
+{
+	uint64_t inside = atomic_fetch_add(&sock->inside, 1);
+
+	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
+}
+
+void sock_come_out(struct inside_token token)
+{
+	uint64_t inside = atomic_load(&token.sock->inside);
+
+	while (inside >> 32 == token.generation && (uint32_t)inside &&
+	       !atomic_compare_exchange_weak(&token.sock->inside, &inside, inside - 1))
+		;
+}
+
+unsigned sock_n_inside(const struct sock *sock)
+{
+	return (uint32_t)atomic_load(&sock->inside);
+}
+
+void pool_let_go_of_idle(void)
+{
+	if (!pool_enter(guard_now_ns()))
+		return;
+	idle_pool_clear(&pool);
+	stub_close_all();
+	pool_leave();
+}
+
+bool pool_lock_for_fork(void)
+{
+	return guard_lock_try(&pool_lock);
+}
+
+static bool is_inheritable(const struct sock *sock)
+{
+	for (unsigned i = 0; i < sock->n_fds && i < SOCK_MAX_FDS; i++)
+		if (!(REAL(fcntl)(sock->fds[i], F_GETFD) & FD_CLOEXEC))
+			return true;
+	return false;
+}
+
+void sock_share_all(bool only_inheritable)
+{
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		if (sock && sock != &fdtable_internal && (!only_inheritable || is_inheritable(sock)))
+			atomic_store(&sock->is_shared, true);
+	}
+}
+
+static void forget_pool(bool had_pool_lock)
+{
+	if (had_pool_lock) {
+		idle_pool_clear(&pool);
+	} else {
+		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
+		idle_pool_init(&pool, &sock_pool_sys, sock_config);
+		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
+	}
+	stub_forget_all();
+	outgoing_after_fork();
+	pool_lock.owner = 0;
+}
+
+/* The child's own view of a socket that the parent has too. */
+static void inherit(struct sock *sock)
+{
+	if (sock->conn)
+		sock->conn->fd = -1;
+	sock->stub = (struct stub){-1, -1};
+	/* Who held its lock does not exist here, and may have been half-way through a change. */
+	if (sock->lock.owner)
+		atomic_store(&sock->wants_release, true);
+	sock->lock.owner = 0;
+	atomic_store(&sock->inside, atomic_load(&sock->inside) >> 32 << 32);
+	sock->n_senders = 0;
+	sock->n_receivers = 0;
+}
+
+void sock_after_fork_in_child(bool had_pool_lock)
+{
+	forget_pool(had_pool_lock);
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		if (sock == &fdtable_internal) {
+			if (fd != log_fd())
+				fdtable_close_internal(fd);
+		} else if (sock) {
+			inherit(sock);
+		}
+	}
+}

@@ -1,0 +1,149 @@
+/*
+ * A socket as the program sees it: one open file description that it made with socket(), under one or more descriptor
+ * numbers. Behind it stands a struct conn of the pool, or a stub once the exchange has ended.
+ *
+ * Locks: sock->lock covers the object; it may be held across system calls that can't block, never across one that can.
+ * The pool's lock (pool_enter) is taken inside it, never the other way round. An entry of fdtable is stored under the
+ * lock of the sock that it names. Objects live in an arena: a stale pointer is readable, and sock_enter() proves it current.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "pool/connection.h"
+#include "pool/destination.h"
+#include "pool/framing.h"
+#include "pool/idle.h"
+#include "shim/fdtable.h"
+#include "shim/guard.h"
+#include "shim/outgoing.h"
+
+#define SOCK_MAX_FDS 8
+#define SOCK_MAX_REGISTRATIONS 4
+
+enum sock_state {
+	SOCK_FREE,
+	SOCK_NEW,	/* socket() was called, connect() was not */
+	SOCK_OPEN,	/* has a connection, or one is being dialled */
+	SOCK_STUB,	/* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
+	SOCK_ENDED,	/* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
+};
+
+/* One epoll_ctl(ADD) of the program. */
+struct registration {
+	int epfd;
+	int fd;
+	struct epoll_event event;
+};
+
+/* A descriptor that is at its end of file as TCP in CLOSE_WAIT is; see stub.h. */
+struct stub {
+	int end;	/* high duplicates, -1: none */
+	int peer;
+};
+
+struct sock {
+	void *arena_link;
+	struct guard_lock lock;
+	_Atomic(uint64_t) inside;		/* generation << 32 | threads inside a call that may block on it */
+	_Atomic(bool) wants_release;		/* somebody used it without the lock: what we know is not the truth any more */
+	_Atomic(bool) is_shared;		/* another process may use it: never park. Also set from a vfork child */
+
+	/* All below is zeroed for each new socket. */
+	enum sock_state state;
+	int domain;
+	int fds[SOCK_MAX_FDS];
+	unsigned n_fds;
+	struct registration registrations[SOCK_MAX_REGISTRATIONS];
+	unsigned n_registrations;
+	bool cannot_swap;			/* an epoll registration that we could not follow */
+	bool cannot_keep;			/* an option, flag or call that can't be undone */
+
+	struct destination_key key;		/* options and local address as they are set, the peer at connect() */
+	struct socket_options wanted;		/* the program's view of the options that can be undone */
+
+	/* SOCK_OPEN */
+	struct conn *conn;
+	bool is_leased;				/* it had users before: nobody but us knows that it may be stale */
+	bool in_window;				/* ... and no byte of an answer has come: it may still be replaced */
+	bool has_sent;				/* the program has sent something on it */
+	bool reports_connected;			/* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
+	bool has_forced_timeout;		/* TCP_USER_TIMEOUT is ours until the first answer */
+	unsigned n_senders;			/* threads between planning a send and accounting for it */
+	unsigned n_receivers;
+	struct framing framing;
+	struct outgoing outgoing;		/* what was sent, while it may have to be sent again */
+
+	/* SOCK_STUB */
+	struct stub stub;
+	struct sockaddr_in6 local;		/* the parked connection's, for getsockname() */
+	socklen_t local_length;
+	unsigned n_sends_after_end;
+};
+
+/* Begins to follow a descriptor that socket() has just returned. Failure means that it stays native. */
+void sock_track(int fd, int domain);
+
+/* The socket behind a tracked descriptor, locked; NULL if the call must go native (untracked, in a vfork child, or its
+ * lock can't be had, in which case it will be released by its next user). */
+struct sock *sock_enter(int fd) __attribute__((warn_unused_result));
+void sock_leave(struct sock *sock);
+
+/* Another number for the same socket. Gives up tracking when there are too many. Locked. */
+void sock_add_fd(struct sock *sock, int fd);
+
+/* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
+bool sock_remove_fd(struct sock *sock, int fd);
+
+/* Back to native for good: our descriptor of the connection is closed, options are what the program set, every number is
+ * untracked. An end of file that was owed is asked from the server. Frees the object; the lock is gone too. */
+void sock_release(struct sock *sock, enum refusal why);
+
+/* Frees an object that has no numbers and no connection any more, and unlocks it. */
+void sock_free(struct sock *sock);
+
+/* Gives the connection up: pool_discard under the pool's lock. */
+void sock_drop_conn(struct sock *sock);
+
+/* True if the socket may still be replaced by a fresh connection without the program noticing. */
+bool sock_in_window(const struct sock *sock);
+void sock_enter_window(struct sock *sock);
+void sock_leave_window(struct sock *sock);
+
+/* How many sockets are in their window or are tracked at all: lets readiness wrappers stay out of the way. */
+extern _Atomic(unsigned) sock_n_in_window;
+extern _Atomic(unsigned) sock_n_tracked;
+
+/* Counting threads inside calls that may block. The token survives that the socket is freed, and a longjmp or a
+ * cancellation out of the call: then the socket is just never parked. */
+struct inside_token {
+	struct sock *sock;
+	uint32_t generation;
+};
+struct inside_token sock_go_inside(struct sock *sock);
+void sock_come_out(struct inside_token token);
+unsigned sock_n_inside(const struct sock *sock);
+
+/* The idle pool and its lock; NULL if the lock can't be had: then do without. Expires what is due. */
+struct idle_pool *pool_enter(uint64_t now_ns) __attribute__((warn_unused_result));
+void pool_leave(void);
+
+/* Ends every parked connection and closes every stub in store. */
+void pool_let_go_of_idle(void);
+
+/* For fork: waits for the pool's lock for a bounded time; false: not had. */
+bool pool_lock_for_fork(void);
+
+/* In a fork's child: forget every parked connection, close our copies; the program's sockets stay, shared. */
+void sock_after_fork_in_child(bool had_pool_lock);
+
+/* In the parent: all sockets that are open now are shared with the child. */
+void sock_share_all(bool only_inheritable);
+
+extern const struct config *sock_config;		/* immutable after init */
+extern const struct pool_sys sock_pool_sys;
+void sock_init(const struct config *config);

@@ -1,0 +1,186 @@
+/* setsockopt, getsockopt, getpeername, getsockname, ioctl: the program's view of a socket that may be another one by now. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "shim/export.h"
+#include "shim/options.h"
+#include "shim/pass.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+#define STATE_CLOSE_WAIT 8
+
+/* Options whose value points elsewhere, or that change what the socket is. */
+static bool is_beyond_us(int level, int name)
+{
+	if (level == SOL_SOCKET)
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ZEROCOPY;
+	return level == IPPROTO_TCP && (name == TCP_FASTOPEN_CONNECT || name == TCP_ULP || name == TCP_REPAIR);
+}
+
+/* A stub has no TCP behind it. A fresh socket of the same kind with the program's options answers for it, which also
+ * finds bad names, lengths and pointers as the kernel does. */
+static int ask_fresh(struct sock *sock, int level, int name, const void *set, void *get, socklen_t set_length,
+		     socklen_t *get_length)
+{
+	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	int result, saved;
+
+	if (fd < 0) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	/* If that fails its answers are a fresh socket's: the best that is left. */
+	if (options_copy_to_fresh(sock, fd))
+		errno = 0;
+	result = set ? real.setsockopt(fd, level, name, set, set_length)
+		     : real.getsockopt(fd, level, name, get, get_length);
+	saved = errno;
+	real.close(fd);
+	errno = saved;
+	return result;
+}
+
+static int set_locked(struct sock *sock, int fd, int level, int name, const void *value, socklen_t length)
+{
+	int result;
+
+	if (sock->state == SOCK_STUB) {
+		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
+	} else if (options_is_forced(sock, level, name)) {
+		/* Ours stays on the socket; the program's must be a good one all the same. */
+		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
+	} else {
+		result = real.setsockopt(fd, level, name, value, length);
+	}
+	if (result == 0)
+		options_note_set(sock, level, name, value, length);
+	return result;
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	int result;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(setsockopt)(fd, level, name, value, length);
+	if (is_beyond_us(level, name) && sock->state != SOCK_STUB) {
+		pass_make_honest(sock);
+		sock_release(sock, REFUSAL_SOCKOPT);
+		return real.setsockopt(fd, level, name, value, length);
+	}
+	result = set_locked(sock, fd, level, name, value, length);
+	sock_leave(sock);
+	return result;
+}
+
+static int get_of_stub(struct sock *sock, int level, int name, void *value, socklen_t *length)
+{
+	int result = ask_fresh(sock, level, name, NULL, value, 0, length);
+
+	if (result == 0 && level == IPPROTO_TCP && name == TCP_INFO && *length)
+		((struct tcp_info *)value)->tcpi_state = STATE_CLOSE_WAIT;
+	return result;
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	int result;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockopt)(fd, level, name, value, length);
+	if (sock->state == SOCK_STUB)
+		result = get_of_stub(sock, level, name, value, length);
+	else
+		result = real.getsockopt(fd, level, name, value, length);
+	if (result == 0 && options_is_forced(sock, level, name))
+		options_view(sock, level, name, value, length);
+	sock_leave(sock);
+	return result;
+}
+
+/* As the kernel fills in an address: up to the room given, then its true length. EFAULT as the kernel finds it. */
+static int give_address(int fd, const struct sockaddr_in6 *from, socklen_t from_length, struct sockaddr *address,
+			socklen_t *length)
+{
+	/* The stub's own call proves the pointers, and fails as the kernel's does where they are bad. */
+	socklen_t room = guard_readable(length, sizeof(*length)) ? *length : 0;
+
+	if (real.getsockname(fd, address, length) < 0)
+		return -1;
+	memcpy(address, from, room < from_length ? room : from_length);
+	*length = from_length;
+	return 0;
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sockaddr_in6 peer;
+	int result;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getpeername)(fd, address, length);
+	if (sock->state == SOCK_STUB)
+		result = give_address(fd, &peer, destination_key_peer(&sock->key, &peer), address, length);
+	else
+		result = real.getpeername(fd, address, length);
+	sock_leave(sock);
+	return result;
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	int result;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockname)(fd, address, length);
+	if (sock->state == SOCK_STUB)
+		result = give_address(fd, &sock->local, sock->local_length, address, length);
+	else
+		result = real.getsockname(fd, address, length);
+	sock_leave(sock);
+	return result;
+}
+
+static void note_request(int fd, unsigned long request)
+{
+	struct sock *sock;
+
+	if (request != FIOASYNC && request != FIOSETOWN && request != SIOCSPGRP)
+		return;
+	sock = sock_enter(fd);
+	if (!sock)
+		return;
+	pass_make_honest(sock);
+	sock->cannot_keep = true;
+	sock_leave(sock);
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, request);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return REAL(ioctl)(fd, request, argument);
+	if (fdtable_is_internal(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	note_request(fd, request);
+	return real.ioctl(fd, request, argument);
+}

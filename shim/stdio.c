@@ -1,0 +1,82 @@
+/*
+ * fdopen, fclose, dprintf: streams whose reading and writing happens inside the C library, where no wrapper sees it. A
+ * socket that becomes one goes native.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "shim/closing.h"
+#include "shim/export.h"
+#include "shim/pass.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+static void give_to_stdio(int fd)
+{
+	int saved = errno;
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+		pass_make_honest(sock);
+		sock_release(sock, REFUSAL_LEDGER);
+	} else if (sock) {
+		sock_leave(sock);
+	}
+	errno = saved;
+}
+
+EXPORT FILE *fdopen(int fd, const char *mode)
+{
+	if (fdtable_is_internal(fd)) {
+		errno = EBADF;
+		return NULL;
+	}
+	give_to_stdio(fd);
+	return REAL(fdopen)(fd, mode);
+}
+
+EXPORT int fclose(FILE *stream)
+{
+	int fd = sock_n_tracked && stream ? fileno_unlocked(stream) : -1;
+
+	if (fd >= 0 && fdtable_get(fd) && !fdtable_is_internal(fd))
+		closing_begin(fd);
+	return REAL(fclose)(stream);
+}
+
+EXPORT int vdprintf(int fd, const char *format, va_list arguments)
+{
+	give_to_stdio(fd);
+	return REAL(vdprintf)(fd, format, arguments);
+}
+
+EXPORT int dprintf(int fd, const char *format, ...)
+{
+	va_list arguments;
+	int result;
+
+	va_start(arguments, format);
+	result = vdprintf(fd, format, arguments);
+	va_end(arguments);
+	return result;
+}
+
+int __vdprintf_chk(int fd, int flag, const char *format, va_list arguments);
+EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list arguments)
+{
+	give_to_stdio(fd);
+	return REAL(__vdprintf_chk)(fd, flag, format, arguments);
+}
+
+int __dprintf_chk(int fd, int flag, const char *format, ...);
+EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
+{
+	va_list arguments;
+	int result;
+
+	va_start(arguments, format);
+	result = __vdprintf_chk(fd, flag, format, arguments);
+	va_end(arguments);
+	return result;
+}

@@ -1,0 +1,89 @@
+/* See stub.h. */
+#include "shim/stub.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "shim/fdtable.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+#define STORE_SIZE 64
+
+static struct stub store[STORE_SIZE];
+static unsigned n_stored;
+
+static bool make(struct stub *stub)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return false;
+	stub->end = fdtable_move_high(pair[0]);
+	stub->peer = fdtable_move_high(pair[1]);
+	if (stub->end >= 0 && stub->peer >= 0 && real.shutdown(stub->end, SHUT_RD) == 0)
+		return true;
+	if (stub->end >= 0)
+		fdtable_close_internal(stub->end);
+	if (stub->peer >= 0)
+		fdtable_close_internal(stub->peer);
+	*stub = (struct stub){-1, -1};
+	return false;
+}
+
+bool stub_take(struct stub *stub)
+{
+	bool found = false;
+
+	if (!pool_enter(guard_now_ns()))
+		return false;
+	if (n_stored) {
+		*stub = store[--n_stored];
+		found = true;
+	}
+	pool_leave();
+	return found || make(stub);
+}
+
+/* A write that no wrapper saw would have left its bytes with the peer. */
+static bool is_empty(const struct stub *stub)
+{
+	char byte;
+
+	return real.recv(stub->peer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+void stub_put(struct stub *stub, bool is_clean)
+{
+	int error = errno;
+
+	if (stub->end < 0)
+		return;
+	if (is_clean && is_empty(stub) && pool_enter(guard_now_ns())) {
+		if (n_stored < STORE_SIZE) {
+			store[n_stored++] = *stub;
+			stub->end = -1;
+		}
+		pool_leave();
+	}
+	if (stub->end >= 0) {
+		fdtable_close_internal(stub->end);
+		fdtable_close_internal(stub->peer);
+	}
+	*stub = (struct stub){-1, -1};
+	errno = error;
+}
+
+void stub_close_all(void)
+{
+	while (n_stored) {
+		n_stored--;
+		fdtable_close_internal(store[n_stored].end);
+		fdtable_close_internal(store[n_stored].peer);
+	}
+}
+
+void stub_forget_all(void)
+{
+	n_stored = 0;
+}

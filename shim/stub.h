@@ -1,0 +1,24 @@
+/*
+ * Stubs: what the program's descriptor becomes when its exchange has ended and the connection was parked.
+ *
+ * One end of an AF_UNIX stream pair that did shutdown(SHUT_RD) on itself, its peer kept open: reading gives end of file,
+ * and its readiness bits are those of a TCP socket in CLOSE_WAIT (IN, OUT, RDHUP, no HUP), made by the kernel itself. A
+ * pair costs 11 us to make, so clean ones are kept and used again. The store is covered by the pool's lock.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct stub;
+
+/* A stub out of the store, or a new one; false if there are no descriptors or the lock can't be had. */
+bool stub_take(struct stub *stub);
+
+/* Gives one back. `is_clean` false (or bytes found in it): closed instead of kept. */
+void stub_put(struct stub *stub, bool is_clean);
+
+/* Closes all in the store. Under the pool's lock. */
+void stub_close_all(void);
+
+/* In a fork's child: the store is empty (its descriptors were closed as internal ones). */
+void stub_forget_all(void);

@@ -1,0 +1,169 @@
+/* See swap.h. */
+#include "shim/swap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/real.h"
+#include "shim/sock.h"
+
+uint64_t swap_cookie(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	if (real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0)
+		return 0;
+	return cookie;
+}
+
+bool swap_is_ours(const struct sock *sock)
+{
+	if (!sock->conn || !sock->conn->cookie)
+		return false;
+	for (unsigned i = 0; i < sock->n_fds; i++)
+		if (swap_cookie(sock->fds[i]) != sock->conn->cookie)
+			return false;
+	return true;
+}
+
+static char *append_number(char *to, unsigned number)
+{
+	char digits[12];
+	int n = 0;
+
+	do {
+		digits[n++] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	while (n)
+		*to++ = digits[--n];
+	return to;
+}
+
+/* One line of fdinfo: "tfd: %8d events: %8x data: ..." (fs/eventpoll.c). True if it is about fd. */
+static bool parse_registration(const char *line, int fd, unsigned *events)
+{
+	const char *at = line;
+
+	if (strncmp(at, "tfd:", 4) != 0 || strtol(at + 4, NULL, 10) != fd)
+		return false;
+	at = strstr(at, "events:");
+	if (!at)
+		return false;
+	*events = (unsigned)strtoul(at + 7, NULL, 16);
+	return true;
+}
+
+/* A one-shot registration that has fired waits for the program's MOD: only the kernel knows whether it has. */
+static bool is_armed(const struct registration *registration)
+{
+	char path[64] = "/proc/self/fdinfo/", buffer[1024];
+	size_t used = 0;
+	unsigned events = registration->event.events;
+	ssize_t n;
+	int info;
+
+	*append_number(path + strlen(path), (unsigned)registration->epfd) = '\0';
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return true;
+	while ((n = real.read(info, buffer + used, sizeof(buffer) - 1 - used)) > 0) {
+		char *line = buffer, *end;
+
+		used += (size_t)n;
+		buffer[used] = '\0';
+		for (; (end = memchr(line, '\n', used - (size_t)(line - buffer))); line = end + 1) {
+			*end = '\0';
+			if (parse_registration(line, registration->fd, &events))
+				break;
+		}
+		used -= (size_t)(line - buffer);
+		memmove(buffer, line, used);
+	}
+	real.close(info);
+	return events & ~(unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE | EPOLLERR | EPOLLHUP);
+}
+
+/* Which registrations were really there, and with what events they are to return. */
+struct removed {
+	bool was_there[SOCK_MAX_REGISTRATIONS];
+	struct epoll_event event[SOCK_MAX_REGISTRATIONS];
+};
+
+static void remove_registrations(struct sock *sock, struct removed *removed)
+{
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		const struct registration *registration = &sock->registrations[i];
+
+		removed->event[i] = registration->event;
+		if ((registration->event.events & EPOLLONESHOT) && !is_armed(registration))
+			removed->event[i].events &= EPOLLONESHOT | EPOLLET;
+		removed->was_there[i] =
+			real.epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, NULL) == 0;
+	}
+}
+
+static void restore_registrations(struct sock *sock, struct removed *removed)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration registration = sock->registrations[i];
+
+		if (!removed->was_there[i] ||
+		    real.epoll_ctl(registration.epfd, EPOLL_CTL_ADD, registration.fd, &removed->event[i]) < 0)
+			continue;
+		sock->registrations[kept++] = registration;
+	}
+	sock->n_registrations = kept;
+}
+
+static int replace(const struct sock *sock, int source)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++) {
+		int flags = real.fcntl(sock->fds[i], F_GETFD);
+
+		/* EBUSY: another thread's open() is about to get the number, so it is not ours any more. */
+		if (flags < 0 || real.dup3(source, sock->fds[i], flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+			return i ? 0 : -errno;
+	}
+	return 0;
+}
+
+int swap_files(struct sock *sock, int source)
+{
+	struct removed removed;
+	sigset_t signals;
+	int saved = errno;
+	int error;
+
+	guard_signals_block(&signals);
+	remove_registrations(sock, &removed);
+	error = replace(sock, source);
+	restore_registrations(sock, &removed);
+	guard_signals_restore(&signals);
+	errno = saved;
+	return error;
+}
+
+void swap_delete_registrations(struct sock *sock, int fd)
+{
+	unsigned kept = 0;
+	int saved = errno;
+
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration registration = sock->registrations[i];
+
+		if (registration.fd == fd)
+			real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, fd, NULL);
+		else
+			sock->registrations[kept++] = registration;
+	}
+	sock->n_registrations = kept;
+	errno = saved;
+}

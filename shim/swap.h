@@ -1,0 +1,25 @@
+/*
+ * Changing the file behind the program's descriptors while it looks elsewhere.
+ *
+ * dup3 over a registered descriptor silently loses its epoll registration (epoll(7), Q6), and a closed descriptor whose
+ * duplicate lives leaves a ghost behind: so registrations are deleted before and made again after, on the final number.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sock;
+
+/* True if every number of the socket still is the connection's (SO_COOKIE): to be asked before anything is put over them. */
+bool swap_is_ours(const struct sock *sock);
+
+/* Puts the file of `source` under every number of the socket. The close-on-exec flag of each stays. 0 or -errno; after a
+ * failure the numbers are as they were. Locked; no signal handler runs in between. */
+int swap_files(struct sock *sock, int source) __attribute__((warn_unused_result));
+
+/* Deletes the epoll registrations of a number that is about to be closed while its file lives on. */
+void swap_delete_registrations(struct sock *sock, int fd);
+
+/* SO_COOKIE (socket(7)); 0 if there is none. */
+uint64_t swap_cookie(int fd);

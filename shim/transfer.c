@@ -1,0 +1,75 @@
+/* See transfer.h. */
+#include "shim/transfer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+
+#include "shim/fdtable.h"
+#include "shim/guard.h"
+#include "shim/real.h"
+
+ssize_t transfer_native(const struct transfer *transfer)
+{
+	const struct transfer *t = transfer;
+
+	if (fdtable_is_internal(t->fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	switch (t->kind) {
+	case TRANSFER_READ:
+		return real.read(t->fd, t->single.iov_base, t->single.iov_len);
+	case TRANSFER_READV:
+		return real.readv(t->fd, t->iov, (int)t->n_iov);
+	case TRANSFER_RECV:
+		return real.recv(t->fd, t->single.iov_base, t->single.iov_len, t->flags);
+	case TRANSFER_RECVFROM:
+		return real.recvfrom(t->fd, t->single.iov_base, t->single.iov_len, t->flags, t->address,
+				     t->address_length_out);
+	case TRANSFER_RECVMSG:
+		return REAL(recvmsg)(t->fd, t->message, t->flags);
+	case TRANSFER_WRITE:
+		return real.write(t->fd, t->single.iov_base, t->single.iov_len);
+	case TRANSFER_WRITEV:
+		return real.writev(t->fd, t->iov, (int)t->n_iov);
+	case TRANSFER_SEND:
+		return real.send(t->fd, t->single.iov_base, t->single.iov_len, t->flags);
+	case TRANSFER_SENDTO:
+		return real.sendto(t->fd, t->single.iov_base, t->single.iov_len, t->flags, t->address,
+				   t->address_length);
+	case TRANSFER_SENDMSG:
+		return REAL(sendmsg)(t->fd, t->message, t->flags);
+	}
+	errno = ENOSYS;
+	return -1;
+}
+
+static bool is_vector(enum transfer_kind kind)
+{
+	return kind == TRANSFER_READV || kind == TRANSFER_WRITEV || kind == TRANSFER_RECVMSG ||
+	       kind == TRANSFER_SENDMSG;
+}
+
+bool transfer_is_readable(const struct transfer *transfer)
+{
+	return !is_vector(transfer->kind) ||
+	       (transfer->n_iov <= IOV_MAX && guard_readable(transfer->iov, transfer->n_iov * sizeof(struct iovec)));
+}
+
+const struct iovec *transfer_vector(const struct transfer *transfer, size_t *n)
+{
+	*n = is_vector(transfer->kind) ? transfer->n_iov : 1;
+	return is_vector(transfer->kind) ? transfer->iov : &transfer->single;
+}
+
+size_t transfer_length(const struct transfer *transfer)
+{
+	size_t n, total = 0;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (__builtin_add_overflow(total, iov[i].iov_len, &total))
+			return SIZE_MAX;
+	return total;
+}
