@@ -65,7 +65,8 @@ void edit_withdraw(struct framing_feed *feed)
 		if (feed->token)
 			framing->token_blanked = false;
 	}
-	if (!framing->request.in_head)
+	/* Not before the head has ended. */
+	if (framing->close_wanted)
 		decide_close(framing);
 }
 
@@ -89,16 +90,18 @@ void edit_begin_buffer(struct framing_feed *feed)
 	feed->n_settled = feed->plan->n_edits;
 }
 
-/* A part of a buffer was sent, and its end cuts an edit: the wire has half a blanked token. */
+/* A part of a buffer was sent, and its end cuts an edit, or comes before what ends the token: the wire has a blanked
+ * token, or half of one. */
 static void owe_rest(struct framing_feed *feed, const struct framing_edit *edit)
 {
 	size_t length = (size_t)(feed->end - feed->bytes);
 	size_t edit_end = (size_t)edit->offset + edit->length;
 
-	if (!feed->token || feed->token != feed->bytes + edit->offset || edit_end < length)
+	if (!feed->token || feed->token != feed->bytes + edit->offset)
 		return;
 	feed->framing->token_blanked = true;
-	feed->framing->blank_owed = (uint8_t)(edit_end - length);
+	if (edit_end > length)
+		feed->framing->blank_owed = (uint8_t)(edit_end - length);
 }
 
 void edit_end_buffer(struct framing_feed *feed)

@@ -10,7 +10,7 @@
 
 void framing_init(struct framing *framing, bool rewrite)
 {
-	*framing = (struct framing){ 0 };
+	memset(framing, 0, sizeof *framing);
 	framing->rewrite = rewrite;
 	framing->keep_alive_max = UINT32_MAX;
 }

@@ -32,6 +32,9 @@ static int on_header_field(llhttp_t *parser, const char *bytes, size_t length)
 
 	for (size_t i = 0; i < length && side->name_length <= FRAMING_NAME_MAX; i++) {
 		char c = bytes[i];
+		/* llhttp lets one pass only before the colon. */
+		if (c == ' ')
+			continue;
 		if (side->name_length < FRAMING_NAME_MAX)
 			side->name[side->name_length] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 		side->name_length++;
