@@ -59,11 +59,14 @@ void edit_withdraw(struct framing_feed *feed)
 		return;
 	if (feed->inserted_here)
 		withdraw_insertion(feed);
+	/* The last may be for an element that goes on: it may yet prove to be another word. */
+	if (feed->plan->n_edits > feed->n_settled && feed->token && framing->token_blanked) {
+		feed->plan->n_edits--;
+		framing->token_blanked = false;
+	}
 	if (feed->plan->n_edits > feed->n_settled) {
 		feed->plan->n_edits = feed->n_settled;
 		framing->close_left = true;
-		if (feed->token)
-			framing->token_blanked = false;
 	}
 	/* Not before the head has ended. */
 	if (framing->close_wanted)

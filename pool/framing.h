@@ -78,6 +78,7 @@ struct framing_side {
 	bool line_seen;				/* its start line is complete */
 	bool skip_line;				/* a field line that can't be tokenized: the rest of it is passed over */
 	bool in_value;
+	bool after_cr;				/* the last byte was a CR */
 	bool has_content_length, length_invalid, has_transfer_encoding;
 	bool token_close, token_keep_alive;
 	bool expects_continue;

@@ -277,8 +277,9 @@ void fields_add_value(struct framing_feed *feed, const char *bytes, size_t lengt
 			append(side, c);
 		}
 	}
-	/* If this buffer goes on here, then with the line's end: the token is whole though its line may yet be folded. */
-	if (side->field == FIELD_CONNECTION && bytes + length < feed->end)
+	/* At the line's end the token is whole, though the line may yet be folded. */
+	if (side->field == FIELD_CONNECTION && bytes + length < feed->end &&
+	    (bytes[length] == '\r' || bytes[length] == '\n'))
 		edit_consider_token(feed);
 }
 

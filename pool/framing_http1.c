@@ -252,6 +252,7 @@ static void recover(struct framing_feed *feed)
 	if (side->in_value)
 		fields_end_value(feed);
 	side->name_length = 0;
+	side->after_cr = false;
 	side->skip_line = true;
 
 	llhttp_init(parser, old.type, &SILENT_SETTINGS);
@@ -278,6 +279,8 @@ static size_t execute(struct framing_feed *feed, const char *bytes, size_t lengt
 	side->parser.data = NULL;
 	if (code != HPE_OK && side->parser.error_pos >= bytes && side->parser.error_pos <= bytes + length)
 		consumed = (size_t)(side->parser.error_pos - bytes);
+	if (consumed > 0)
+		side->after_cr = bytes[consumed - 1] == '\r';
 	if (!side->line_seen)
 		side->line_seen = memchr(bytes, '\n', consumed) != NULL;
 
@@ -301,6 +304,15 @@ static size_t skip_line(struct framing_side *side, const char *bytes, size_t len
 	return (size_t)(lf + 1 - bytes);
 }
 
+/* llhttp takes any byte after some CRs for the LF. No bare CR may end a line, let alone a head, so once the strict
+ * grammar doesn't see to that any more, bytes are fed up to one CR at a time. */
+static size_t find_cr(const char *bytes, size_t length)
+{
+	const char *cr = memchr(bytes, '\r', length);
+
+	return cr ? (size_t)(cr + 1 - bytes) : length;
+}
+
 size_t http1_advance_head(struct framing_feed *feed, const char *bytes, size_t length)
 {
 	struct framing_side *side = feed->side;
@@ -309,9 +321,15 @@ size_t http1_advance_head(struct framing_feed *feed, const char *bytes, size_t l
 
 	if (side->skip_line)
 		return skip_line(side, bytes, length);
+	if (!strict && side->after_cr && side->line_seen && *bytes != '\n') {
+		recover(feed);
+		return 0;
+	}
 	/* Bytes before a violation come first, so that the first reason for doubt is the same however the head was cut. */
 	if (strict)
 		in_order = strict_scan(side, bytes, length);
+	else
+		in_order = find_cr(bytes, length);
 	strict = strict && side->strict != STRICT_BROKEN;
 	if (in_order > 0)
 		consumed = execute(feed, bytes, in_order);

@@ -117,6 +117,7 @@ static const struct exchange EXCHANGES[] = {
 	{ GET, OK("X: b\x01" "d\x7f\r\nContent-Length: 2\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE },
 	{ GET, OK("X: a\rb\r\nContent-Length: 2\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE },
 	{ GET, OK("Content-Length: 2\rX\r\nX: y\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE },
+	{ GET, OK("X:\rb\r\n\rY: b\r\nZ:\rZ\r\nContent-Length: 2\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE },
 	{ GET, "\r\n" OK("Content-Length: 2\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE },
 	{ GET, "HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nok", .doubt = NOT_CANONICAL, .is = DONE },
 	{ GET, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", .doubt = NOT_CANONICAL, .is = DONE },
