@@ -32,7 +32,6 @@ struct conn {
 	uint64_t expires_ns;			/* while idle */
 	uint32_t n_requests;			/* carried in its life */
 	uint32_t requests_left;			/* the server's own limit, UINT32_MAX: not said */
-	bool ends_with_fin;			/* the bare program would have closed it first: no reset on its behalf */
 	int status_flags;			/* O_NONBLOCK and kin of the description, as when it was parked */
 	struct socket_options options;		/* as they are set on it now */
 	struct sockaddr_in6 local;		/* its own address, for the program's getsockname() after the swap */

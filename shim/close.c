@@ -22,8 +22,7 @@ EXPORT int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
-	closing_begin(fd);
-	return real.close(fd);
+	return closing_begin(fd) ? real.close(fd) : 0;
 }
 
 /* A program that shuts down a finished connection before closing it would end one that can be kept. It gets a stub that
@@ -64,6 +63,16 @@ EXPORT int shutdown(int fd, int how)
 	return result;
 }
 
+static void forget_close_on_exec(int fd)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (!sock)
+		return;
+	sock_note_close_on_exec(sock, fd, SOCK_ASK_KERNEL);
+	sock_leave(sock);
+}
+
 /* Closes first..last but for our own descriptors, which are not there as far as the program knows. */
 static int close_around_internal(unsigned first, unsigned last, int flags)
 {
@@ -72,7 +81,9 @@ static int close_around_internal(unsigned first, unsigned last, int flags)
 
 	for (unsigned fd = first; fd < end && fd <= last; fd++) {
 		if (!fdtable_is_internal((int)fd)) {
-			if (!(flags & CLOSE_RANGE_CLOEXEC))
+			if (flags & CLOSE_RANGE_CLOEXEC)
+				forget_close_on_exec((int)fd);
+			else
 				closing_begin((int)fd);
 			continue;
 		}
@@ -89,8 +100,7 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 		errno = ENOSYS;
 		return -1;
 	}
-	/* After CLOSE_RANGE_UNSHARE the other threads have other descriptors than this one: we can't speak of both. */
-	if (first > last || (flags & CLOSE_RANGE_UNSHARE) || !guard_is_home())
+	if (first > last || !guard_is_home())
 		return real.close_range(first, last, flags);
 	return close_around_internal(first, last, flags);
 }

@@ -6,6 +6,7 @@
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/sock.h"
+#include "shim/spare.h"
 #include "shim/stub.h"
 #include "shim/swap.h"
 
@@ -14,7 +15,8 @@ static void drop_stub(struct sock *sock, int fd)
 	struct stub stub = sock->stub;
 
 	swap_delete_registrations(sock, fd);
-	sock->stub = (struct stub){-1, -1};
+	stub.status_flags = sock->status_flags;
+	sock->stub = (struct stub){-1, -1, 0};
 	stub_put(&stub, !atomic_load(&sock->is_shared) && !sock_n_inside(sock));
 }
 
@@ -31,6 +33,9 @@ static void end_last(struct sock *sock, int fd)
 		finish_ended(sock);
 		break;
 	case SOCK_NEW:
+		swap_delete_registrations(sock, fd);
+		spare_drop(sock);
+		break;
 	case SOCK_FREE:
 		break;
 	}
@@ -44,19 +49,24 @@ static bool has_registration(const struct sock *sock, int fd)
 	return false;
 }
 
-void closing_begin(int fd)
+bool closing_begin(int fd)
 {
 	struct sock *sock = fdtable_get(fd);
 	int saved = errno;
 
 	if (!sock || sock == &fdtable_internal || !guard_is_home())
-		return;
+		return true;
+	if (guard_lock_is_own(&sock->lock)) {
+		atomic_store(&sock->wants_release, true);
+		atomic_store(&sock->wants_close, true);
+		return false;
+	}
 	sock = sock_enter(fd);
 	if (!sock) {
 		/* Its holder will find it without numbers and end it. */
 		fdtable_set(fd, NULL);
 		errno = saved;
-		return;
+		return true;
 	}
 	if (sock->n_fds > 1) {
 		/* epoll goes on watching the file under the closed number (epoll(7), Q6): we can't move that one. */
@@ -65,13 +75,14 @@ void closing_begin(int fd)
 		sock_remove_fd(sock, fd);
 		sock_leave(sock);
 		errno = saved;
-		return;
+		return true;
 	}
 	end_last(sock, fd);
 	sock_remove_fd(sock, fd);
 	sock_drop_conn(sock);
 	sock_free(sock);
 	errno = saved;
+	return true;
 }
 
 static void move(int *ours, int fd)
@@ -89,6 +100,7 @@ static void move_if_of(int socket_fd, int fd)
 		return;
 	if (sock->conn)
 		move(&sock->conn->fd, fd);
+	move(&sock->spare, fd);
 	move(&sock->stub.end, fd);
 	move(&sock->stub.peer, fd);
 	sock_leave(sock);

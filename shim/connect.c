@@ -3,27 +3,34 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "shim/lease.h"
 #include "shim/export.h"
 #include "shim/log.h"
+#include "shim/identity.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/spare.h"
 
 EXPORT int socket(int domain, int type, int protocol)
 {
-	int fd = REAL(socket)(domain, type, protocol);
-	bool is_tcp = (domain == AF_INET || domain == AF_INET6) &&
-		      (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM &&
-		      (protocol == 0 || protocol == IPPROTO_TCP);
+	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
+	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
+		      (protocol == 0 || protocol == IPPROTO_TCP) && sock_config && guard_is_home();
+	int saved = errno;
+	struct spare spare = is_tcp ? spare_take(domain) : (struct spare){-1, 0};
+	int fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
 
-	if (fd >= 0 && is_tcp && sock_config) {
-		int saved = errno;
-
-		sock_track(fd, domain);
-		errno = saved;
+	if (fd < 0) {
+		if (spare.fd >= 0)
+			fdtable_close_internal(spare.fd);
+		return fd;
 	}
+	if (is_tcp)
+		sock_track(fd, domain, type_flags, spare.fd);
+	else if (fdtable_get(fd))
+		fdtable_set(fd, NULL);
+	errno = saved;
 	return fd;
 }
 
@@ -34,6 +41,7 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(bind)(fd, address, length);
+	spare_drop(sock);
 	result = real.bind(fd, address, length);
 	saved = errno;
 	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length)) {
@@ -46,31 +54,30 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 	return result;
 }
 
+/* A server's: none of our business. */
+EXPORT int listen(int fd, int backlog)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(listen)(fd, backlog);
+	if (sock->state == SOCK_NEW)
+		sock_release(sock, REFUSAL_POLICY);
+	else
+		sock_leave(sock);
+	return REAL(listen)(fd, backlog);
+}
+
 /* Everything that must be equal for another connection to serve instead. */
 static bool complete_key(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
-	socklen_t cookie_length = sizeof(sock->key.netns_cookie);
-
 	if (length < (socklen_t)sizeof(address->sa_family) || length > (socklen_t)sizeof(struct sockaddr_storage) ||
 	    !guard_readable(address, length))
 		return false;
 	if (address->sa_family != sock->domain || destination_key_set_peer(&sock->key, address, length))
 		return false;
-#ifdef SO_NETNS_COOKIE
-	if (real.getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &sock->key.netns_cookie, &cookie_length) < 0)
-		sock->key.netns_cookie = 0;
-#endif
-	sock->key.euid = geteuid();
+	identity_fill_key(&sock->key, fd);
 	return sock->key.port != 0;
-}
-
-/* A number whose socket was closed where no wrapper could see it may be another file by now. */
-static bool is_unconnected(int fd)
-{
-	struct sockaddr_storage address;
-	socklen_t length = sizeof(address);
-
-	return real.getpeername(fd, (struct sockaddr *)&address, &length) < 0 && errno == ENOTCONN;
 }
 
 static int dial(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
@@ -78,6 +85,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	struct inside_token token = sock_go_inside(sock);
 	int result, saved;
 
+	spare_drop(sock);
 	/* Unlocked: it may block, and a handler may longjmp out of it. */
 	sock_leave(sock);
 	result = real.connect(fd, address, length);
@@ -102,12 +110,12 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);
 	}
-	if (!is_unconnected(fd) || !lease_take(sock)) {
+	if (!lease_take(sock)) {
 		errno = saved;
 		return dial(sock, fd, address, length);
 	}
 	/* Natively a non-blocking connect never returns 0 at once. */
-	sock->reports_connected = real.fcntl(fd, F_GETFL) & O_NONBLOCK;
+	sock->reports_connected = sock->status_flags & O_NONBLOCK;
 	errno = sock->reports_connected ? EINPROGRESS : saved;
 	saved = sock->reports_connected ? -1 : 0;
 	sock_leave(sock);

@@ -6,6 +6,7 @@
 
 #include "shim/export.h"
 #include "shim/fdtable.h"
+#include "shim/guard.h"
 #include "shim/real.h"
 
 /*
@@ -30,6 +31,8 @@ EXPORT long syscall(long number, ...)
 	va_end(arguments);
 	if (number == SYS_close && fdtable_get((int)argument[0]))
 		return close((int)argument[0]);
+	if (number == SYS_vfork || number == SYS_clone || number == SYS_clone3)
+		guard_distrust_memory();
 	if (number == SYS_close_range)
 		return close_range((unsigned)argument[0], (unsigned)argument[1], (int)argument[2]);
 	return REAL(syscall)(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);

@@ -6,12 +6,12 @@
 
 #include "shim/closing.h"
 #include "shim/export.h"
-#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/spare.h"
 
 /* `to` has become another number of `from`. In a vfork child it is the child's only, which may then hand it on. */
-static int note_alias(int from, int to)
+static int note_alias(int from, int to, bool close_on_exec)
 {
 	struct sock *sock;
 	int saved = errno;
@@ -26,7 +26,7 @@ static int note_alias(int from, int to)
 	}
 	sock = sock_enter(from);
 	if (sock) {
-		sock_add_fd(sock, to);
+		sock_add_fd(sock, to, close_on_exec);
 		sock_leave(sock);
 	}
 	errno = saved;
@@ -43,7 +43,7 @@ EXPORT int dup(int fd)
 {
 	if (__builtin_expect(!fdtable_get(fd), 1))
 		return REAL(dup)(fd);
-	return fdtable_is_internal(fd) ? refuse() : note_alias(fd, REAL(dup)(fd));
+	return fdtable_is_internal(fd) ? refuse() : note_alias(fd, REAL(dup)(fd), false);
 }
 
 /* The kernel closes `to` in the same instant; what close() would have had to do happens before. */
@@ -64,7 +64,7 @@ EXPORT int dup2(int from, int to)
 		return refuse();
 	if (from == to || !prepare_target(from, to))
 		return REAL(dup2)(from, to);
-	return fdtable_get(from) ? note_alias(from, REAL(dup2)(from, to)) : REAL(dup2)(from, to);
+	return fdtable_get(from) ? note_alias(from, REAL(dup2)(from, to), false) : REAL(dup2)(from, to);
 }
 
 EXPORT int dup3(int from, int to, int flags)
@@ -73,35 +73,50 @@ EXPORT int dup3(int from, int to, int flags)
 		return refuse();
 	if (from == to || (flags & ~O_CLOEXEC) || !prepare_target(from, to))
 		return REAL(dup3)(from, to, flags);
-	return fdtable_get(from) ? note_alias(from, REAL(dup3)(from, to, flags)) : REAL(dup3)(from, to, flags);
+	return fdtable_get(from) ? note_alias(from, REAL(dup3)(from, to, flags), flags & O_CLOEXEC)
+				 : REAL(dup3)(from, to, flags);
 }
+
+#define SETTABLE_FLAGS (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
 
 static void note_command(int fd, int command, long argument)
 {
-	struct sock *sock;
-	bool is_async = command == F_SETFL && (argument & O_ASYNC);
+	struct sock *sock = sock_enter(fd);
 
-	/* Signals for readiness can't be moved from one socket to another. */
-	if (command != F_SETOWN && command != F_SETOWN_EX && command != F_SETSIG && !is_async)
-		return;
-	sock = sock_enter(fd);
 	if (!sock)
 		return;
-	pass_make_honest(sock);
-	sock->cannot_keep = true;
+	if (command == F_SETFL)
+		sock->status_flags = (sock->status_flags & ~SETTABLE_FLAGS) | ((int)argument & SETTABLE_FLAGS);
+	if (command == F_SETFD)
+		sock_note_close_on_exec(sock, fd, argument & FD_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
+	/* Signals for readiness can't be moved from one socket to another. */
+	if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG || (sock->status_flags & O_ASYNC)) {
+		spare_drop(sock);
+		sock->cannot_keep = true;
+	}
 	sock_leave(sock);
+}
+
+static bool is_noteworthy(int command)
+{
+	return command == F_SETFL || command == F_SETFD || command == F_SETOWN || command == F_SETOWN_EX ||
+	       command == F_SETSIG;
 }
 
 static int control(int (*next)(int, int, ...), int fd, int command, void *argument)
 {
+	int result;
+
 	if (__builtin_expect(!fdtable_get(fd), 1))
 		return next(fd, command, argument);
 	if (fdtable_is_internal(fd))
 		return refuse();
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-		return note_alias(fd, next(fd, command, argument));
-	note_command(fd, command, (long)argument);
-	return next(fd, command, argument);
+		return note_alias(fd, next(fd, command, argument), command == F_DUPFD_CLOEXEC);
+	result = next(fd, command, argument);
+	if (result >= 0 && is_noteworthy(command))
+		note_command(fd, command, (long)argument);
+	return result;
 }
 
 EXPORT int fcntl(int fd, int command, ...)

@@ -173,6 +173,11 @@ ssize_t exchange_receive(struct transfer *transfer)
 
 	if (!sock)
 		return transfer_native(transfer);
+	if (sock->state == SOCK_STUB && transfer->kind <= TRANSFER_RECV && length && !(transfer->flags & MSG_ERRQUEUE)) {
+		/* What the stub itself would say. */
+		sock_leave(sock);
+		return 0;
+	}
 	if (sock->state == SOCK_OPEN && is_beyond_us(transfer)) {
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return transfer_native(transfer);

@@ -80,7 +80,8 @@ static enum framing_first classify(const struct transfer *transfer, size_t total
 	return framing_classify_first(first, length);
 }
 
-/* A kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. */
+/* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. (In
+ * the same tick of the coarse clock that was only just asked.) */
 static bool is_still_quiet(int fd)
 {
 	char byte;
@@ -124,7 +125,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, true);
 		count_unsafe();
-	} else if (sock->is_leased && !is_still_quiet(transfer->fd)) {
+	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
 		error = fresh_replace(sock, true);
 	}
 	if (error)

@@ -70,7 +70,7 @@ static enum refusal refusal_of_use(const struct sock *sock)
 		return REFUSAL_SHARED;
 	if (sock->cannot_swap || sock->cannot_keep)
 		return REFUSAL_SOCKOPT;
-	if (!swap_is_ours(sock))
+	if (!sock->conn || !swap_is_ours(sock))
 		return REFUSAL_LEDGER;
 	return refusal_of_ledger(sock);
 }
@@ -79,11 +79,8 @@ static enum refusal refusal_of_use(const struct sock *sock)
 static enum refusal prepare_park(struct sock *sock)
 {
 	struct conn *conn = sock->conn;
-	int flags = real.fcntl(sock->fds[0], F_GETFL);
 
-	if (flags < 0)
-		return REFUSAL_ERROR;
-	conn->status_flags = flags;
+	conn->status_flags = sock->status_flags;
 	if (conn->fd < 0) {
 		conn->fd = fdtable_dup_high(sock->fds[0]);
 		if (conn->fd < 0)
@@ -94,7 +91,7 @@ static enum refusal prepare_park(struct sock *sock)
 		if (real.getsockname(conn->fd, (struct sockaddr *)&conn->local, &conn->local_length) < 0)
 			return REFUSAL_ERROR;
 	}
-	if (options_prepare_park(conn))
+	if (options_forgo_time_wait(conn, conn->fd))
 		return REFUSAL_SOCKOPT;
 	return REFUSAL_NONE;
 }
@@ -151,8 +148,7 @@ static bool swap_to_stub(struct sock *sock)
 {
 	if (!stub_take(&sock->stub))
 		return false;
-	if (real.fcntl(sock->stub.end, F_SETFL, sock->conn->status_flags) == 0 &&
-	    swap_files(sock, sock->stub.end) == 0)
+	if (stub_set_flags(&sock->stub, sock->status_flags) && swap_files(sock, sock->stub.end) == 0)
 		return true;
 	stub_put(&sock->stub, true);
 	return false;
@@ -165,10 +161,8 @@ void finish_with_end_of_file(struct sock *sock)
 
 	if (why == REFUSAL_NONE)
 		why = refusal_of_use(sock);
-	if (why == REFUSAL_NONE) {
-		sock->conn->ends_with_fin = false;
+	if (why == REFUSAL_NONE)
 		why = prepare_park(sock);
-	}
 	if (why == REFUSAL_NONE && !swap_to_stub(sock))
 		why = REFUSAL_ERROR;
 	if (why != REFUSAL_NONE) {
@@ -218,11 +212,8 @@ void finish_at_close(struct sock *sock)
 	}
 	if (why == REFUSAL_NONE)
 		why = refusal_of_use(sock);
-	if (why == REFUSAL_NONE) {
-		if (!is_probe)
-			sock->conn->ends_with_fin = !sock->framing.close_wanted;
+	if (why == REFUSAL_NONE)
 		why = prepare_park(sock);
-	}
 	if (why == REFUSAL_NONE) {
 		swap_delete_registrations(sock, sock->fds[0]);
 		sock_leave_window(sock);
@@ -237,21 +228,11 @@ void finish_at_close(struct sock *sock)
 
 void finish_ended(struct sock *sock)
 {
-	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 	int saved = errno;
 
-	if (!sock->is_shared && sock->framing.close_wanted && sock->conn && swap_is_ours(sock)) {
-		switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL)) {
-		case LEDGER_EXACT:
-		case LEDGER_SURPLUS:
-			real.setsockopt(sock->fds[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-			break;
-		case LEDGER_CLOSED:
-		case LEDGER_UNSETTLED:
-		case LEDGER_MISMATCH:
-		case LEDGER_UNKNOWN:
-			break;
-		}
-	}
+	/* If it fails there is a TIME_WAIT. */
+	if (!atomic_load(&sock->is_shared) && sock->framing.close_wanted && sock->conn && swap_is_ours(sock) &&
+	    options_forgo_time_wait(sock->conn, sock->fds[0]))
+		log_event("time wait", sock, NULL);
 	errno = saved;
 }

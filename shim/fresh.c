@@ -147,10 +147,10 @@ static bool adopt(struct sock *sock, int fd)
 
 int fresh_replace(struct sock *sock, bool retire)
 {
-	int flags = real.fcntl(sock->fds[0], F_GETFL);
+	int flags = sock->status_flags;
 	int error, fd;
 
-	if (flags < 0 || !swap_is_ours(sock))
+	if (!sock->conn || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
 		return -EBADF;
 	if (retire)
 		end_old(sock);

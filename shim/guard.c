@@ -4,17 +4,23 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "shim/real.h"
+#include "shim/vfork.h"
 
 #define SPINS_BUSY 200
 #define SPINS_YIELDING 20000
 #define KERNEL_SIGSET_SIZE 8
 
-static _Atomic(pid_t) home_pid;		/* changed in the constructor and in a fork's child only */
+/* Changed in the constructor and in a fork's child only, while there is one thread. */
+static pid_t home_pid;
+static _Atomic(bool) *home_page;
+
+static _Atomic(bool) is_memory_trusted;
 
 static void pause_briefly(void)
 {
@@ -65,32 +71,45 @@ void guard_unlock(struct guard_lock *lock)
 	pthread_setcancelstate(cancel_state, NULL);
 }
 
+bool guard_lock_is_own(const struct guard_lock *lock)
+{
+	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
+}
+
+/* The page reads as zeroes in the child of any fork, whatever made it (madvise(2), MADV_WIPEONFORK). */
+static void *map_home_page(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	if (madvise(memory, page, MADV_WIPEONFORK) == 0)
+		return memory;
+	munmap(memory, page);
+	return NULL;
+}
+
 bool guard_is_home(void)
 {
-	return getpid() == atomic_load_explicit(&home_pid, memory_order_relaxed);
+	if (__builtin_expect(is_memory_trusted, 1))
+		return atomic_load_explicit(home_page, memory_order_relaxed) && !vfork_is_child;
+	return getpid() == home_pid;
 }
 
 void guard_set_home(void)
 {
-	atomic_store_explicit(&home_pid, getpid(), memory_order_relaxed);
+	home_pid = getpid();
+	if (!home_page)
+		home_page = map_home_page();
+	is_memory_trusted = VFORK_IS_SEEN && home_page;
+	if (home_page)
+		atomic_store(home_page, true);
 }
 
-void guard_signals_block(sigset_t *saved)
+void guard_distrust_memory(void)
 {
-	sigset_t all;
-	int error = errno;
-
-	sigfillset(&all);
-	REAL(syscall)(SYS_rt_sigprocmask, SIG_SETMASK, &all, saved, KERNEL_SIGSET_SIZE);
-	errno = error;
-}
-
-void guard_signals_restore(const sigset_t *saved)
-{
-	int error = errno;
-
-	REAL(syscall)(SYS_rt_sigprocmask, SIG_SETMASK, saved, NULL, KERNEL_SIGSET_SIZE);
-	errno = error;
+	is_memory_trusted = false;
 }
 
 /* rt_sigprocmask copies the new mask in before it looks at `how`: EFAULT tells of the memory, EINVAL of the how. */

@@ -1,6 +1,6 @@
 /*
  * What keeps the shim harmless inside its host: locks that never block, proof that we are in our own process, memory
- * that is looked at before it is touched, signals held off for the few instructions that can't be interrupted.
+ * that is looked at before it is touched.
  * Everything here is async-signal-safe and leaves errno alone.
  */
 #pragma once
@@ -31,9 +31,11 @@ bool guard_is_home(void);
 /* Makes the calling process the home (constructor, child of fork). */
 void guard_set_home(void);
 
-/* Blocks all signals of this thread, for the instants in which a descriptor is between two files. */
-void guard_signals_block(sigset_t *saved);
-void guard_signals_restore(const sigset_t *saved);
+/* Somebody makes processes that share our memory by other means than vfork(): from now on every look is a getpid(). */
+void guard_distrust_memory(void);
+
+/* True if the calling thread holds the lock: it is in a signal handler that interrupted itself. */
+bool guard_lock_is_own(const struct guard_lock *lock);
 
 /* Can these bytes be read without a fault? One cheap system call a page. The program's pointers are looked at with this
  * before the kernel has; a bad one must give EFAULT, not a crash. */

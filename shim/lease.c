@@ -9,6 +9,7 @@
 #include "shim/options.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/spare.h"
 #include "shim/swap.h"
 
 static bool may_rewrite(const struct sock *sock)
@@ -18,13 +19,13 @@ static bool may_rewrite(const struct sock *sock)
 
 static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 {
-	int flags = real.fcntl(sock->fds[0], F_GETFL);
-
-	if (flags < 0 || swap_cookie(conn->fd) != conn->cookie)
+	if (sock->status_flags != conn->status_flags && real.fcntl(conn->fd, F_SETFL, sock->status_flags) < 0)
 		return false;
-	if (flags != conn->status_flags && real.fcntl(conn->fd, F_SETFL, flags) < 0)
+	if (options_prepare_lease(sock, conn, now_ns))
 		return false;
-	return options_prepare_lease(sock, conn, now_ns) == 0 && swap_files(sock, conn->fd) == 0;
+	/* What is swapped away was never connected: it can be the next socket(). */
+	spare_keep(sock);
+	return swap_files(sock, conn->fd) == 0;
 }
 
 static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
@@ -73,6 +74,7 @@ bool lease_take(struct sock *sock)
 	sock->conn = conn;
 	sock->state = SOCK_OPEN;
 	sock->is_leased = true;
+	sock->leased_ns = now_ns;
 	framing_init(&sock->framing, may_rewrite(sock));
 	if (!sock->in_window)
 		sock_enter_window(sock);

@@ -7,6 +7,7 @@
 
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/spare.h"
 
 #define SECOND_NS 1000000000ull
 #define COLD_AFTER_NS (2 * SECOND_NS)
@@ -14,6 +15,8 @@
 
 static struct socket_options defaults[2];	/* IPv4, IPv6: written once, before the flag */
 static _Atomic(bool) have_defaults[2];
+static const int on = 1;
+static const int no_time_wait = -1;
 
 static int domain_index(int domain)
 {
@@ -41,14 +44,13 @@ static const struct socket_options *defaults_of(const struct sock *sock)
 
 int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
 {
-	static const int on = 1;
 	struct socket_options wanted = sock->wanted;
-	int error;
 
 	if (!atomic_load(&have_defaults[domain_index(sock->domain)]))
 		return -1;
 	memcpy(wanted.value[SOCKET_OPTION_NODELAY], &on, sizeof(on));
-	wanted.set |= 1u << SOCKET_OPTION_NODELAY;
+	memcpy(wanted.value[SOCKET_OPTION_LINGER2], &no_time_wait, sizeof(no_time_wait));
+	wanted.set |= 1u << SOCKET_OPTION_NODELAY | 1u << SOCKET_OPTION_LINGER2;
 	if (now_ns - conn->used_ns > COLD_AFTER_NS && !(wanted.set & 1u << SOCKET_OPTION_USER_TIMEOUT)) {
 		struct ledger_reading reading = {0};
 		unsigned timeout_ms;
@@ -61,8 +63,7 @@ int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
 		wanted.set |= 1u << SOCKET_OPTION_USER_TIMEOUT;
 		sock->has_forced_timeout = true;
 	}
-	error = socket_options_switch(&sock_pool_sys, conn->fd, &conn->options, &wanted, defaults_of(sock));
-	return error;
+	return socket_options_switch(&sock_pool_sys, conn->fd, &conn->options, &wanted, defaults_of(sock));
 }
 
 void options_end_forced_timeout(struct sock *sock)
@@ -83,11 +84,9 @@ void options_end_forced_timeout(struct sock *sock)
 		sock->cannot_keep = true;
 }
 
-int options_prepare_park(struct conn *conn)
+int options_forgo_time_wait(struct conn *conn, int fd)
 {
-	struct linger linger = {.l_onoff = !conn->ends_with_fin, .l_linger = 0};
-
-	return socket_options_apply(&sock_pool_sys, conn->fd, &conn->options, SOCKET_OPTION_LINGER, &linger);
+	return socket_options_apply(&sock_pool_sys, fd, &conn->options, SOCKET_OPTION_LINGER2, &no_time_wait);
 }
 
 void options_restore(struct sock *sock, int fd)
@@ -116,7 +115,7 @@ bool options_is_forced(const struct sock *sock, int level, int name)
 {
 	if (sock->state != SOCK_OPEN || !sock->is_leased)
 		return false;
-	if (level == IPPROTO_TCP && name == TCP_NODELAY)
+	if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_LINGER2))
 		return true;
 	return level == IPPROTO_TCP && name == TCP_USER_TIMEOUT && sock->has_forced_timeout;
 }
@@ -148,6 +147,7 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 {
 	int index = socket_options_index(level, name);
 
+	spare_drop(sock);
 	if (is_transient(level, name))
 		return;
 	if (index >= 0 && socket_options_record(&sock->wanted, index, value, length) == 0) {

@@ -1,11 +1,12 @@
 /*
  * fork, exec and posix_spawn: who may use a connection after there are two processes, or another program.
  *
- * fork is met by handlers (pthread_atfork), which also run where libc forks inside itself. vfork needs no wrapper: its
- * child is known by its pid (guard_is_home), changes nothing of ours, and only marks what it hands to an exec.
+ * fork is met by handlers (pthread_atfork), which also run where libc forks inside itself. vfork: see vfork.h; its child
+ * changes nothing of ours, and only marks what it hands to an exec.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -41,6 +42,22 @@ static void after_fork_in_child(void)
 void process_init(void)
 {
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* A child that shares our memory without being a thread, as vfork's does. */
+int clone(int (*run)(void *), void *stack, int flags, void *argument, ...);
+EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
+{
+	void *further[3];
+	va_list arguments;
+
+	va_start(arguments, argument);
+	for (int i = 0; i < 3; i++)
+		further[i] = va_arg(arguments, void *);
+	va_end(arguments);
+	if ((flags & (CLONE_VM | CLONE_THREAD)) == CLONE_VM)
+		guard_distrust_memory();
+	return REAL(clone)(run, stack, flags, argument, further[0], further[1], further[2]);
 }
 
 /* The new program will have the same sockets and, if it is preloaded too, know nothing of them. */

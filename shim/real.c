@@ -109,6 +109,7 @@ static void bind_sockets(void)
 	BIND(socket);
 	BIND(connect);
 	BIND(bind);
+	BIND(listen);
 	BIND(shutdown);
 	BIND(getsockopt);
 	BIND(setsockopt);
@@ -140,6 +141,13 @@ static void bind_readiness(void)
 
 static void bind_processes(void)
 {
+	BIND(clone);
+	BIND(setuid);
+	BIND(seteuid);
+	BIND(setreuid);
+	BIND(setresuid);
+	BIND(setns);
+	BIND(unshare);
 	BIND(execve);
 	BIND(execvp);
 	BIND(execvpe);

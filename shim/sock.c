@@ -10,6 +10,7 @@
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
+#include "shim/spare.h"
 #include "shim/stub.h"
 
 const struct config *sock_config;
@@ -74,28 +75,36 @@ void pool_leave(void)
 	guard_unlock(&pool_lock);
 }
 
-void sock_track(int fd, int domain)
+void sock_track(int fd, int domain, int type_flags, int spare)
 {
 	struct sock *sock = NULL;
 	uint64_t generation;
 
-	if ((unsigned)fd >= FDTABLE_SIZE || !guard_is_home() || !pool_enter(guard_now_ns()))
+	if ((unsigned)fd < FDTABLE_SIZE && pool_enter(guard_now_ns())) {
+		sock = arena_take(&sock_arena);
+		pool_leave();
+	}
+	if (!sock) {
+		fdtable_set(fd, NULL);
+		if (spare >= 0)
+			fdtable_close_internal(spare);
 		return;
-	sock = arena_take(&sock_arena);
-	pool_leave();
-	if (!sock)
-		return;
+	}
 	/* The lock and the count may still be looked at through stale pointers: they live on. */
 	generation = atomic_load(&sock->inside) >> 32;
 	atomic_store(&sock->inside, (generation + 1) << 32);
 	atomic_store(&sock->wants_release, false);
+	atomic_store(&sock->wants_close, false);
 	atomic_store(&sock->is_shared, false);
 	memset((char *)sock + offsetof(struct sock, state), 0, sizeof(*sock) - offsetof(struct sock, state));
 	sock->state = SOCK_NEW;
 	sock->domain = domain;
-	sock->stub = (struct stub){-1, -1};
+	sock->stub = (struct stub){-1, -1, 0};
 	sock->fds[0] = fd;
+	sock->close_on_exec[0] = type_flags & SOCK_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN;
 	sock->n_fds = 1;
+	sock->status_flags = O_RDWR | (type_flags & SOCK_NONBLOCK);
+	sock->spare = spare;
 	options_learn_defaults(fd, domain);
 	atomic_fetch_add(&sock_n_tracked, 1);
 	fdtable_set(fd, sock);
@@ -138,6 +147,12 @@ void sock_leave(struct sock *sock)
 {
 	if (atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
 		drop_lost_numbers(sock);
+		while (atomic_load(&sock->wants_close) && sock->n_fds) {
+			int fd = sock->fds[0];
+
+			sock_remove_fd(sock, fd);
+			real.close(fd);
+		}
 		if (!sock->n_fds) {
 			sock_drop_conn(sock);
 			sock_free(sock);
@@ -147,9 +162,11 @@ void sock_leave(struct sock *sock)
 	guard_unlock(&sock->lock);
 }
 
-void sock_add_fd(struct sock *sock, int fd)
+void sock_add_fd(struct sock *sock, int fd, bool close_on_exec)
 {
+	spare_drop(sock);
 	if (sock->n_fds < SOCK_MAX_FDS && fdtable_set(fd, sock)) {
+		sock->close_on_exec[sock->n_fds] = close_on_exec ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN;
 		sock->fds[sock->n_fds++] = fd;
 		return;
 	}
@@ -164,10 +181,25 @@ bool sock_remove_fd(struct sock *sock, int fd)
 		if (sock->fds[i] != fd)
 			continue;
 		sock->fds[i] = sock->fds[--sock->n_fds];
+		sock->close_on_exec[i] = sock->close_on_exec[sock->n_fds];
 		fdtable_set(fd, NULL);
 		break;
 	}
 	return sock->n_fds == 0;
+}
+
+bool sock_is_close_on_exec(const struct sock *sock, unsigned index)
+{
+	if (sock->close_on_exec[index] == SOCK_ASK_KERNEL)
+		return REAL(fcntl)(sock->fds[index], F_GETFD) & FD_CLOEXEC;
+	return sock->close_on_exec[index] == SOCK_CLOSES_ON_EXEC;
+}
+
+void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++)
+		if (sock->fds[i] == fd)
+			sock->close_on_exec[i] = (uint8_t)value;
 }
 
 bool sock_in_window(const struct sock *sock)
@@ -216,6 +248,7 @@ void sock_free(struct sock *sock)
 	/* A thread may still be sending from the block: then it is lost rather than given to another connection. */
 	if (sock->n_senders)
 		sock->outgoing.bytes = NULL;
+	spare_drop(sock);
 	sock_leave_window(sock);
 	outgoing_free(&sock->outgoing, false);
 	sock->state = SOCK_FREE;
@@ -274,6 +307,7 @@ void pool_let_go_of_idle(void)
 		return;
 	idle_pool_clear(&pool);
 	stub_close_all();
+	spare_close_all();
 	pool_leave();
 }
 
@@ -285,7 +319,7 @@ bool pool_lock_for_fork(void)
 static bool is_inheritable(const struct sock *sock)
 {
 	for (unsigned i = 0; i < sock->n_fds && i < SOCK_MAX_FDS; i++)
-		if (!(REAL(fcntl)(sock->fds[i], F_GETFD) & FD_CLOEXEC))
+		if (!sock_is_close_on_exec(sock, i))
 			return true;
 	return false;
 }
@@ -310,6 +344,7 @@ static void forget_pool(bool had_pool_lock)
 		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	}
 	stub_forget_all();
+	spare_forget_all();
 	outgoing_after_fork();
 	pool_lock.owner = 0;
 }
@@ -319,7 +354,8 @@ static void inherit(struct sock *sock)
 {
 	if (sock->conn)
 		sock->conn->fd = -1;
-	sock->stub = (struct stub){-1, -1};
+	sock->spare = -1;
+	sock->stub = (struct stub){-1, -1, 0};
 	/* Who held its lock does not exist here, and may have been half-way through a change. */
 	if (sock->lock.owner)
 		atomic_store(&sock->wants_release, true);

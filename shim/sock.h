@@ -33,6 +33,9 @@ enum sock_state {
 	SOCK_ENDED,	/* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
 };
 
+/* Followed rather than asked for: a system call saved at each swap. */
+enum sock_close_on_exec { SOCK_STAYS_OPEN, SOCK_CLOSES_ON_EXEC, SOCK_ASK_KERNEL };
+
 /* One epoll_ctl(ADD) of the program. */
 struct registration {
 	int epfd;
@@ -44,6 +47,7 @@ struct registration {
 struct stub {
 	int end;	/* high duplicates, -1: none */
 	int peer;
+	int status_flags;
 };
 
 struct sock {
@@ -51,13 +55,17 @@ struct sock {
 	struct guard_lock lock;
 	_Atomic(uint64_t) inside;		/* generation << 32 | threads inside a call that may block on it */
 	_Atomic(bool) wants_release;		/* somebody used it without the lock: what we know is not the truth any more */
+	_Atomic(bool) wants_close;		/* a signal handler closed it while its own thread was changing it */
 	_Atomic(bool) is_shared;		/* another process may use it: never park. Also set from a vfork child */
 
 	/* All below is zeroed for each new socket. */
 	enum sock_state state;
 	int domain;
 	int fds[SOCK_MAX_FDS];
+	uint8_t close_on_exec[SOCK_MAX_FDS];	/* enum sock_close_on_exec, of each number */
 	unsigned n_fds;
+	int status_flags;			/* of the description, as fcntl(F_GETFL) gives them */
+	int spare;				/* SOCK_NEW: our duplicate, see spare.h; -1: none */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
 	bool cannot_swap;			/* an epoll registration that we could not follow */
@@ -69,6 +77,7 @@ struct sock {
 	/* SOCK_OPEN */
 	struct conn *conn;
 	bool is_leased;				/* it had users before: nobody but us knows that it may be stale */
+	uint64_t leased_ns;
 	bool in_window;				/* ... and no byte of an answer has come: it may still be replaced */
 	bool has_sent;				/* the program has sent something on it */
 	bool reports_connected;			/* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
@@ -86,7 +95,7 @@ struct sock {
 };
 
 /* Begins to follow a descriptor that socket() has just returned. Failure means that it stays native. */
-void sock_track(int fd, int domain);
+void sock_track(int fd, int domain, int type_flags, int spare);
 
 /* The socket behind a tracked descriptor, locked; NULL if the call must go native (untracked, in a vfork child, or its
  * lock can't be had, in which case it will be released by its next user). */
@@ -94,7 +103,11 @@ struct sock *sock_enter(int fd) __attribute__((warn_unused_result));
 void sock_leave(struct sock *sock);
 
 /* Another number for the same socket. Gives up tracking when there are too many. Locked. */
-void sock_add_fd(struct sock *sock, int fd);
+void sock_add_fd(struct sock *sock, int fd, bool close_on_exec);
+
+/* Of the number at an index. */
+bool sock_is_close_on_exec(const struct sock *sock, unsigned index);
+void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value);
 
 /* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
 bool sock_remove_fd(struct sock *sock, int fd);

@@ -14,6 +14,7 @@
 #include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/spare.h"
 
 #define STATE_CLOSE_WAIT 8
 
@@ -153,17 +154,25 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	return result;
 }
 
-static void note_request(int fd, unsigned long request)
+static void note_request(int fd, unsigned long request, const void *argument)
 {
 	struct sock *sock;
 
-	if (request != FIOASYNC && request != FIOSETOWN && request != SIOCSPGRP)
+	if (request != FIONBIO && request != FIOASYNC && request != FIOSETOWN && request != SIOCSPGRP &&
+	    request != FIOCLEX && request != FIONCLEX)
 		return;
 	sock = sock_enter(fd);
 	if (!sock)
 		return;
-	pass_make_honest(sock);
-	sock->cannot_keep = true;
+	if (request == FIONBIO) {
+		sock->status_flags &= ~O_NONBLOCK;
+		sock->status_flags |= *(const int *)argument ? O_NONBLOCK : 0;
+	} else if (request == FIOCLEX || request == FIONCLEX) {
+		sock_note_close_on_exec(sock, fd, request == FIOCLEX ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
+	} else {
+		spare_drop(sock);
+		sock->cannot_keep = true;
+	}
 	sock_leave(sock);
 }
 
@@ -171,6 +180,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list arguments;
 	void *argument;
+	int result;
 
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
@@ -181,6 +191,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 		errno = EBADF;
 		return -1;
 	}
-	note_request(fd, request);
-	return real.ioctl(fd, request, argument);
+	result = real.ioctl(fd, request, argument);
+	if (result >= 0)
+		note_request(fd, request, argument);
+	return result;
 }

@@ -2,6 +2,7 @@
 #include "shim/stub.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "shim/fdtable.h"
@@ -21,13 +22,14 @@ static bool make(struct stub *stub)
 		return false;
 	stub->end = fdtable_move_high(pair[0]);
 	stub->peer = fdtable_move_high(pair[1]);
+	stub->status_flags = O_RDWR;
 	if (stub->end >= 0 && stub->peer >= 0 && real.shutdown(stub->end, SHUT_RD) == 0)
 		return true;
 	if (stub->end >= 0)
 		fdtable_close_internal(stub->end);
 	if (stub->peer >= 0)
 		fdtable_close_internal(stub->peer);
-	*stub = (struct stub){-1, -1};
+	*stub = (struct stub){-1, -1, 0};
 	return false;
 }
 
@@ -45,21 +47,13 @@ bool stub_take(struct stub *stub)
 	return found || make(stub);
 }
 
-/* A write that no wrapper saw would have left its bytes with the peer. */
-static bool is_empty(const struct stub *stub)
-{
-	char byte;
-
-	return real.recv(stub->peer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
 void stub_put(struct stub *stub, bool is_clean)
 {
 	int error = errno;
 
 	if (stub->end < 0)
 		return;
-	if (is_clean && is_empty(stub) && pool_enter(guard_now_ns())) {
+	if (is_clean && pool_enter(guard_now_ns())) {
 		if (n_stored < STORE_SIZE) {
 			store[n_stored++] = *stub;
 			stub->end = -1;
@@ -70,8 +64,16 @@ void stub_put(struct stub *stub, bool is_clean)
 		fdtable_close_internal(stub->end);
 		fdtable_close_internal(stub->peer);
 	}
-	*stub = (struct stub){-1, -1};
+	*stub = (struct stub){-1, -1, 0};
 	errno = error;
+}
+
+bool stub_set_flags(struct stub *stub, int status_flags)
+{
+	if (stub->status_flags != status_flags && real.fcntl(stub->end, F_SETFL, status_flags) < 0)
+		return false;
+	stub->status_flags = status_flags;
+	return true;
 }
 
 void stub_close_all(void)

@@ -14,7 +14,10 @@ struct stub;
 /* A stub out of the store, or a new one; false if there are no descriptors or the lock can't be had. */
 bool stub_take(struct stub *stub);
 
-/* Gives one back. `is_clean` false (or bytes found in it): closed instead of kept. */
+/* O_NONBLOCK and kin of its description. */
+bool stub_set_flags(struct stub *stub, int status_flags) __attribute__((warn_unused_result));
+
+/* Gives one back. `is_clean` false (it was shut down, or others may use it): closed instead of kept. */
 void stub_put(struct stub *stub, bool is_clean);
 
 /* Closes all in the store. Under the pool's lock. */

@@ -23,6 +23,9 @@ uint64_t swap_cookie(int fd)
 
 bool swap_is_ours(const struct sock *sock)
 {
+	/* A single number is proven well enough by the ledger, which has to agree to the byte. */
+	if (sock->n_fds == 1)
+		return true;
 	if (!sock->conn || !sock->conn->cookie)
 		return false;
 	for (unsigned i = 0; i < sock->n_fds; i++)
@@ -126,11 +129,11 @@ static void restore_registrations(struct sock *sock, struct removed *removed)
 static int replace(const struct sock *sock, int source)
 {
 	for (unsigned i = 0; i < sock->n_fds; i++) {
-		int flags = real.fcntl(sock->fds[i], F_GETFD);
+		int fd = sock->fds[i];
 
-		/* EBUSY: another thread's open() is about to get the number, so it is not ours any more. */
-		if (flags < 0 || real.dup3(source, sock->fds[i], flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
-			return i ? 0 : -errno;
+		/* A handler may have interrupted us to close it. EBUSY: another thread's open() is about to get it. */
+		if (fdtable_get(fd) != sock || real.dup3(source, fd, sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0) < 0)
+			return i ? 0 : -EBADF;
 	}
 	return 0;
 }
@@ -138,15 +141,12 @@ static int replace(const struct sock *sock, int source)
 int swap_files(struct sock *sock, int source)
 {
 	struct removed removed;
-	sigset_t signals;
 	int saved = errno;
 	int error;
 
-	guard_signals_block(&signals);
 	remove_registrations(sock, &removed);
 	error = replace(sock, source);
 	restore_registrations(sock, &removed);
-	guard_signals_restore(&signals);
 	errno = saved;
 	return error;
 }

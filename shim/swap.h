@@ -11,11 +11,12 @@
 
 struct sock;
 
-/* True if every number of the socket still is the connection's (SO_COOKIE): to be asked before anything is put over them. */
+/* True if every number of the socket still is the connection's (SO_COOKIE): to be asked, beside the ledger, before anything
+ * is put over them. */
 bool swap_is_ours(const struct sock *sock);
 
 /* Puts the file of `source` under every number of the socket. The close-on-exec flag of each stays. 0 or -errno; after a
- * failure the numbers are as they were. Locked; no signal handler runs in between. */
+ * failure the numbers are as they were. Locked. */
 int swap_files(struct sock *sock, int source) __attribute__((warn_unused_result));
 
 /* Deletes the epoll registrations of a number that is about to be closed while its file lives on. */

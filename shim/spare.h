@@ -1,0 +1,31 @@
+/*
+ * Spare sockets: fresh ones that a program made, and that a kept connection then took the place of before anything was done
+ * with them. They are the next socket()'s: making and destroying a TCP socket costs more than all of a lease.
+ * The store is covered by the pool's lock.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct sock;
+
+struct spare {
+	int fd;			/* a high duplicate, -1: none */
+	int status_flags;
+};
+
+/* A spare of a domain out of the store, for socket(). */
+struct spare spare_take(int domain);
+
+/* The lowest free number for it, as socket() would have given, with its type flags. -1 and errno. */
+int spare_duplicate(const struct spare *spare, int type_flags);
+
+/* The file of this new socket is about to be swapped away: keeps it if it is untouched. Locked. */
+void spare_keep(struct sock *sock);
+
+/* Something is done to the socket that can't be undone, or others get to use it: it is the program's alone. Locked. */
+void spare_drop(struct sock *sock);
+
+/* Closes all; under the pool's lock. In a fork's child they were closed as internal ones: only forget them. */
+void spare_close_all(void);
+void spare_forget_all(void);
