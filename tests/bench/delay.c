@@ -46,7 +46,7 @@ static int64_t now_ns(void)
 
 static int open_tun(const char *name)
 {
-	struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
 
 	strncpy(request.ifr_name, name, IFNAMSIZ - 1);
@@ -87,7 +87,8 @@ static struct timespec *next_due(struct timespec *wait)
 	int64_t first = INT64_MAX, left;
 
 	for (int i = 0; i < 2; i++)
-		if (directions[i].tail != directions[i].head && directions[i].packets[directions[i].tail % N_PACKETS].due_ns < first)
+		if (directions[i].tail != directions[i].head &&
+		    directions[i].packets[directions[i].tail % N_PACKETS].due_ns < first)
 			first = directions[i].packets[directions[i].tail % N_PACKETS].due_ns;
 	if (first == INT64_MAX)
 		return NULL;
@@ -121,7 +122,8 @@ int main(int argc, char **argv)
 	puts("ready");
 	fflush(stdout);
 	for (;;) {
-		struct pollfd pollfds[3] = { { .fd = far, .events = POLLIN }, { .fd = near, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
+		struct pollfd pollfds[3] = {
+			{.fd = far, .events = POLLIN}, {.fd = near, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
 		struct timespec wait;
 
 		ppoll(pollfds, 3, next_due(&wait), NULL);

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct sockaddr_in server = { .sin_family = AF_INET };
+static struct sockaddr_in server = {.sin_family = AF_INET};
 
 static long now_ns(void)
 {
@@ -39,7 +39,8 @@ static int dial(void)
 static void ask(int fd, bool keep)
 {
 	char request[128];
-	int length = snprintf(request, sizeof request, "GET /bytes/1024 HTTP/1.1\r\nHost: x\r\n%s\r\n", keep ? "" : "Connection: close\r\n");
+	int length = snprintf(request, sizeof request, "GET /bytes/1024 HTTP/1.1\r\nHost: x\r\n%s\r\n",
+			      keep ? "" : "Connection: close\r\n");
 
 	if (write(fd, request, (size_t)length) != length)
 		exit(1);

@@ -199,10 +199,20 @@ static void run_shared_flags(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "dup", run_dup }, { "dup2", run_dup2 }, { "dup3", run_dup3 }, { "dupfd", run_dupfd }, { "dupfd-cloexec", run_dupfd_cloexec },
-	{ "unconnected", run_unconnected }, { "after-eof", run_after_eof }, { "original-closed", run_original_closed },
-	{ "alias-closed", run_alias_closed }, { "onto-socket", run_onto_socket }, { "onto-ended", run_onto_ended },
-	{ "file-onto-socket", run_file_onto_socket }, { "onto-standard-input", run_onto_standard_input }, { "same", run_same },
-	{ "shared-flags", run_shared_flags },
+	{"dup", run_dup},
+	{"dup2", run_dup2},
+	{"dup3", run_dup3},
+	{"dupfd", run_dupfd},
+	{"dupfd-cloexec", run_dupfd_cloexec},
+	{"unconnected", run_unconnected},
+	{"after-eof", run_after_eof},
+	{"original-closed", run_original_closed},
+	{"alias-closed", run_alias_closed},
+	{"onto-socket", run_onto_socket},
+	{"onto-ended", run_onto_ended},
+	{"file-onto-socket", run_file_onto_socket},
+	{"onto-standard-input", run_onto_standard_input},
+	{"same", run_same},
+	{"shared-flags", run_shared_flags},
 };
 PROBE_MAIN(cases)

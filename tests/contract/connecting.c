@@ -9,21 +9,21 @@ static struct sockaddr *server(void)
 /* Ports of the client differ from run to run; whether they are there, and stay, does not. */
 static void print_names(const char *when, int fd)
 {
-	struct sockaddr_in name = { 0 }, peer = { 0 };
+	struct sockaddr_in name = {0}, peer = {0};
 	socklen_t name_length = sizeof name, peer_length = sizeof peer;
 	int r1 = getsockname(fd, (struct sockaddr *)&name, &name_length);
 	int e1 = r1 ? errno : 0;
 	int r2 = getpeername(fd, (struct sockaddr *)&peer, &peer_length);
 	int e2 = r2 ? errno : 0;
 
-	say("%s: name %d %s family %d %s port %s; peer %d %s family %d %s port %s", when, r1, strerrorname_np(e1), name.sin_family,
-	    inet_ntoa(name.sin_addr), name.sin_port ? "some" : "none", r2, strerrorname_np(e2), peer.sin_family,
-	    inet_ntoa(peer.sin_addr), peer.sin_port == probe_server.sin_port ? "server's" : "other");
+	say("%s: name %d %s family %d %s port %s; peer %d %s family %d %s port %s", when, r1, strerrorname_np(e1),
+	    name.sin_family, inet_ntoa(name.sin_addr), name.sin_port ? "some" : "none", r2, strerrorname_np(e2),
+	    peer.sin_family, inet_ntoa(peer.sin_addr), peer.sin_port == probe_server.sin_port ? "server's" : "other");
 }
 
 static in_port_t port_of(int fd)
 {
-	struct sockaddr_in name = { 0 };
+	struct sockaddr_in name = {0};
 	socklen_t length = sizeof name;
 
 	getsockname(fd, (struct sockaddr *)&name, &length);
@@ -185,7 +185,8 @@ static void run_bad_arguments(void)
 {
 	int fd = probe_socket(), pipes[2];
 	struct sockaddr_in other = probe_server;
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = probe_server.sin_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 six = {
+		.sin6_family = AF_INET6, .sin6_port = probe_server.sin_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 
 	CALL(connect(fd, NULL, sizeof probe_server));
 	CALL(connect(fd, (struct sockaddr *)8, sizeof probe_server));
@@ -211,7 +212,7 @@ static void run_bad_arguments(void)
 
 static void run_longer_address(void)
 {
-	struct sockaddr_storage storage = { 0 };
+	struct sockaddr_storage storage = {0};
 	int fd = probe_socket();
 
 	memcpy(&storage, &probe_server, sizeof probe_server);
@@ -223,7 +224,7 @@ static void run_longer_address(void)
 
 static int refused_port(void)
 {
-	struct sockaddr_in nobody = { .sin_family = AF_INET, .sin_addr = probe_server.sin_addr };
+	struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_addr = probe_server.sin_addr};
 	int fd = probe_socket();
 	in_port_t port;
 
@@ -257,7 +258,7 @@ static void run_refused(void)
 
 static void run_disconnect(void)
 {
-	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
 	int fd = probe_dial();
 
 	probe_ask(fd, "/bytes/10");
@@ -278,7 +279,7 @@ static void run_disconnect(void)
 
 static void run_bound(void)
 {
-	struct sockaddr_in local = { .sin_family = AF_INET };
+	struct sockaddr_in local = {.sin_family = AF_INET};
 	int fd = probe_socket(), one = 1;
 
 	local.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
@@ -298,7 +299,7 @@ static void run_bound(void)
 
 static void run_bound_port(void)
 {
-	struct sockaddr_in local = { .sin_family = AF_INET, .sin_addr = probe_server.sin_addr };
+	struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr = probe_server.sin_addr};
 	int fd = probe_socket();
 
 	local.sin_port = (in_port_t)refused_port();
@@ -327,10 +328,20 @@ static void run_unconnected(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "names", run_names }, { "name-arguments", run_name_arguments }, { "twice", run_twice }, { "nonblocking", run_nonblocking },
-	{ "nonblocking-once", run_nonblocking_once }, { "made-nonblocking", run_made_nonblocking },
-	{ "ioctl-nonblocking", run_ioctl_nonblocking }, { "flags", run_flags }, { "bad-arguments", run_bad_arguments },
-	{ "longer-address", run_longer_address }, { "refused", run_refused }, { "disconnect", run_disconnect },
-	{ "bound", run_bound }, { "bound-port", run_bound_port }, { "unconnected", run_unconnected },
+	{"names", run_names},
+	{"name-arguments", run_name_arguments},
+	{"twice", run_twice},
+	{"nonblocking", run_nonblocking},
+	{"nonblocking-once", run_nonblocking_once},
+	{"made-nonblocking", run_made_nonblocking},
+	{"ioctl-nonblocking", run_ioctl_nonblocking},
+	{"flags", run_flags},
+	{"bad-arguments", run_bad_arguments},
+	{"longer-address", run_longer_address},
+	{"refused", run_refused},
+	{"disconnect", run_disconnect},
+	{"bound", run_bound},
+	{"bound-port", run_bound_port},
+	{"unconnected", run_unconnected},
 };
 PROBE_MAIN(cases)

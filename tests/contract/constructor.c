@@ -11,7 +11,7 @@ static void run_early(void)
 
 	snprintf(port, sizeof port, "%d", probe_port);
 	if (!getenv("EARLY_PORT")) {
-		char *arguments[] = { (char *)"constructor", port, (char *)"early", (char *)"miss", NULL };
+		char *arguments[] = {(char *)"constructor", port, (char *)"early", (char *)"miss", NULL};
 
 		setenv("EARLY_PORT", port, 1);
 		if (fork() == 0) {
@@ -53,5 +53,5 @@ static void run_late(void)
 	atexit(exchange_late);
 }
 
-static const struct probe_case cases[] = { { "early", run_early }, { "late", run_late } };
+static const struct probe_case cases[] = {{"early", run_early}, {"late", run_late}};
 PROBE_MAIN(cases)

@@ -47,7 +47,10 @@ static void write_after(int flags)
 	CALL(close(fd));
 }
 
-static void run_write_no_signal(void) { write_after(MSG_NOSIGNAL); }
+static void run_write_no_signal(void)
+{
+	write_after(MSG_NOSIGNAL);
+}
 
 static void run_write_signal(void)
 {
@@ -110,7 +113,7 @@ static void shut(int how, bool after_end)
 	probe_settle();
 	probe_poll("shut", fd, POLLIN | POLLOUT | POLLRDHUP, 100);
 	CALL(send(fd, "hello", 5, MSG_NOSIGNAL));
-	CALL(recv(fd, &(char){ 0 }, 1, MSG_DONTWAIT));
+	CALL(recv(fd, &(char){0}, 1, MSG_DONTWAIT));
 	CALL(shutdown(fd, how));
 	CALL(shutdown(fd, SHUT_RDWR));
 	probe_settle();
@@ -121,12 +124,30 @@ static void shut(int how, bool after_end)
 	CALL(shutdown(fd, how));
 }
 
-static void run_shut_read(void) { shut(SHUT_RD, false); }
-static void run_shut_write(void) { shut(SHUT_WR, false); }
-static void run_shut_both(void) { shut(SHUT_RDWR, false); }
-static void run_shut_read_after(void) { shut(SHUT_RD, true); }
-static void run_shut_write_after(void) { shut(SHUT_WR, true); }
-static void run_shut_both_after(void) { shut(SHUT_RDWR, true); }
+static void run_shut_read(void)
+{
+	shut(SHUT_RD, false);
+}
+static void run_shut_write(void)
+{
+	shut(SHUT_WR, false);
+}
+static void run_shut_both(void)
+{
+	shut(SHUT_RDWR, false);
+}
+static void run_shut_read_after(void)
+{
+	shut(SHUT_RD, true);
+}
+static void run_shut_write_after(void)
+{
+	shut(SHUT_WR, true);
+}
+static void run_shut_both_after(void)
+{
+	shut(SHUT_RDWR, true);
+}
 
 /* Half-close after the request, as `nc -N` does. */
 static void run_half_close(void)
@@ -188,7 +209,7 @@ static void run_shut_before_close(void)
 
 static void run_reset_close(void)
 {
-	struct linger now = { .l_onoff = 1 };
+	struct linger now = {.l_onoff = 1};
 
 	for (int i = 0; i < 3; i++) {
 		int fd = probe_dial();
@@ -215,12 +236,23 @@ static void run_server_resets(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "write-no-signal", run_write_no_signal }, { "write-signal", run_write_signal }, { "write-ignored", run_write_ignored },
-	{ "write-kills", run_write_kills }, { "error-first", run_error_first }, { "request-after", run_request_after },
-	{ "shut-read", run_shut_read }, { "shut-write", run_shut_write }, { "shut-both", run_shut_both },
-	{ "shut-read-after", run_shut_read_after }, { "shut-write-after", run_shut_write_after },
-	{ "shut-both-after", run_shut_both_after }, { "half-close", run_half_close }, { "half-close-keep", run_half_close_keep },
-	{ "shut-read-amid", run_shut_read_amid }, { "shut-before-close", run_shut_before_close }, { "reset-close", run_reset_close },
-	{ "server-resets", run_server_resets },
+	{"write-no-signal", run_write_no_signal},
+	{"write-signal", run_write_signal},
+	{"write-ignored", run_write_ignored},
+	{"write-kills", run_write_kills},
+	{"error-first", run_error_first},
+	{"request-after", run_request_after},
+	{"shut-read", run_shut_read},
+	{"shut-write", run_shut_write},
+	{"shut-both", run_shut_both},
+	{"shut-read-after", run_shut_read_after},
+	{"shut-write-after", run_shut_write_after},
+	{"shut-both-after", run_shut_both_after},
+	{"half-close", run_half_close},
+	{"half-close-keep", run_half_close_keep},
+	{"shut-read-amid", run_shut_read_amid},
+	{"shut-before-close", run_shut_before_close},
+	{"reset-close", run_reset_close},
+	{"server-resets", run_server_resets},
 };
 PROBE_MAIN(cases)

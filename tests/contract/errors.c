@@ -103,7 +103,7 @@ static void run_socket_arguments(void)
 /* A server of our own in the same process: listening and accepted sockets are none of the shim's business. */
 static void run_own_server(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = probe_server.sin_addr };
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = probe_server.sin_addr};
 	socklen_t length = sizeof address;
 	int listener = probe_socket(), client, accepted;
 	char bytes[200] = "";
@@ -130,7 +130,8 @@ static void run_own_server(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "stages", run_stages }, { "half-bad", run_half_bad }, { "wrong-kind", run_wrong_kind },
-	{ "socket-arguments", run_socket_arguments }, { "own-server", run_own_server },
+	{"stages", run_stages},		{"half-bad", run_half_bad},
+	{"wrong-kind", run_wrong_kind}, {"socket-arguments", run_socket_arguments},
+	{"own-server", run_own_server},
 };
 PROBE_MAIN(cases)

@@ -32,29 +32,98 @@ static void send_and_finish(const char *text)
 	finish(fd);
 }
 
-static void run_plain(void) { close_delimited("/bytes/100"); }
-static void run_empty(void) { close_delimited("/bytes/0"); }
-static void run_large(void) { close_delimited("/bytes/300000"); }
-static void run_chunked(void) { close_delimited("/chunked/5000"); }
-static void run_204(void) { close_delimited("/204"); }
-static void run_304(void) { close_delimited("/304"); }
-static void run_two_pieces(void) { close_delimited("/slow-two-pieces/5"); }
-static void run_drip(void) { close_delimited("/drip/20"); }
-static void run_close_header(void) { close_delimited("/close-header"); }
-static void run_http10_answer(void) { close_delimited("/http10"); }
-static void run_no_length(void) { close_delimited("/no-length"); }
-static void run_garbage(void) { close_delimited("/garbage"); }
-static void run_surplus(void) { close_delimited("/surplus"); }
-static void run_both_lengths(void) { close_delimited("/both-lengths"); }
-static void run_two_lengths(void) { close_delimited("/two-lengths"); }
-static void run_bad_chunk(void) { close_delimited("/bad-chunk"); }
-static void run_bare_lf(void) { close_delimited("/bare-lf"); }
-static void run_204_with_body(void) { close_delimited("/204-with-body"); }
-static void run_interim(void) { close_delimited("/interim/2"); }
-static void run_ntlm(void) { close_delimited("/ntlm"); }
-static void run_408(void) { close_delimited("/status/408"); }
-static void run_500(void) { close_delimited("/status/500"); }
-static void run_big_header(void) { close_delimited("/big-header/100000"); }
+static void run_plain(void)
+{
+	close_delimited("/bytes/100");
+}
+static void run_empty(void)
+{
+	close_delimited("/bytes/0");
+}
+static void run_large(void)
+{
+	close_delimited("/bytes/300000");
+}
+static void run_chunked(void)
+{
+	close_delimited("/chunked/5000");
+}
+static void run_204(void)
+{
+	close_delimited("/204");
+}
+static void run_304(void)
+{
+	close_delimited("/304");
+}
+static void run_two_pieces(void)
+{
+	close_delimited("/slow-two-pieces/5");
+}
+static void run_drip(void)
+{
+	close_delimited("/drip/20");
+}
+static void run_close_header(void)
+{
+	close_delimited("/close-header");
+}
+static void run_http10_answer(void)
+{
+	close_delimited("/http10");
+}
+static void run_no_length(void)
+{
+	close_delimited("/no-length");
+}
+static void run_garbage(void)
+{
+	close_delimited("/garbage");
+}
+static void run_surplus(void)
+{
+	close_delimited("/surplus");
+}
+static void run_both_lengths(void)
+{
+	close_delimited("/both-lengths");
+}
+static void run_two_lengths(void)
+{
+	close_delimited("/two-lengths");
+}
+static void run_bad_chunk(void)
+{
+	close_delimited("/bad-chunk");
+}
+static void run_bare_lf(void)
+{
+	close_delimited("/bare-lf");
+}
+static void run_204_with_body(void)
+{
+	close_delimited("/204-with-body");
+}
+static void run_interim(void)
+{
+	close_delimited("/interim/2");
+}
+static void run_ntlm(void)
+{
+	close_delimited("/ntlm");
+}
+static void run_408(void)
+{
+	close_delimited("/status/408");
+}
+static void run_500(void)
+{
+	close_delimited("/status/500");
+}
+static void run_big_header(void)
+{
+	close_delimited("/big-header/100000");
+}
 
 static void run_http10(void)
 {
@@ -99,7 +168,8 @@ static void run_keep_then_close(void)
 
 static void run_pipelined(void)
 {
-	send_and_finish("GET /bytes/10 HTTP/1.1\r\nHost: x\r\n\r\nGET /bytes/20 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	send_and_finish(
+		"GET /bytes/10 HTTP/1.1\r\nHost: x\r\n\r\nGET /bytes/20 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 }
 
 static void run_pipelined_after_close(void)
@@ -107,8 +177,14 @@ static void run_pipelined_after_close(void)
 	send_and_finish("GET /bytes/10 HTTP/1.1\r\nConnection: close\r\n\r\nGET /bytes/20 HTTP/1.1\r\nHost: x\r\n\r\n");
 }
 
-static void run_head(void) { send_and_finish("HEAD /bytes/100 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); }
-static void run_options(void) { send_and_finish("OPTIONS / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); }
+static void run_head(void)
+{
+	send_and_finish("HEAD /bytes/100 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+}
+static void run_options(void)
+{
+	send_and_finish("OPTIONS / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+}
 static void run_post(void)
 {
 	send_and_finish("POST /body HTTP/1.1\r\nConnection: close\r\nContent-Length: 11\r\n\r\nhello world");
@@ -116,10 +192,14 @@ static void run_post(void)
 
 static void run_post_chunked(void)
 {
-	send_and_finish("POST /body HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+	send_and_finish(
+		"POST /body HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
 }
 
-static void run_put_http10(void) { send_and_finish("PUT /body HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello"); }
+static void run_put_http10(void)
+{
+	send_and_finish("PUT /body HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello");
+}
 static void run_early(void)
 {
 	send_and_finish("POST /early HTTP/1.1\r\nConnection: close\r\nContent-Length: 1000\r\n\r\nhello");
@@ -138,7 +218,8 @@ static void run_expect(void)
 
 static void run_expect_refused(void)
 {
-	send_and_finish("POST /status/417 HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+	send_and_finish(
+		"POST /status/417 HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
 }
 
 static void run_upgrade(void)
@@ -250,19 +331,52 @@ static void run_two_open(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "plain", run_plain }, { "empty", run_empty }, { "large", run_large }, { "chunked", run_chunked },
-	{ "204", run_204 }, { "304", run_304 }, { "two-pieces", run_two_pieces }, { "drip", run_drip },
-	{ "close-header", run_close_header }, { "http10-answer", run_http10_answer }, { "no-length", run_no_length },
-	{ "garbage", run_garbage }, { "surplus", run_surplus }, { "both-lengths", run_both_lengths },
-	{ "two-lengths", run_two_lengths }, { "bad-chunk", run_bad_chunk }, { "bare-lf", run_bare_lf },
-	{ "204-with-body", run_204_with_body }, { "interim", run_interim }, { "ntlm", run_ntlm }, { "408", run_408 },
-	{ "500", run_500 }, { "big-header", run_big_header }, { "http10", run_http10 }, { "http10-keep", run_http10_keep },
-	{ "keep", run_keep }, { "keep-then-close", run_keep_then_close }, { "pipelined", run_pipelined },
-	{ "pipelined-after-close", run_pipelined_after_close }, { "head", run_head }, { "options", run_options },
-	{ "post", run_post }, { "post-chunked", run_post_chunked }, { "put-http10", run_put_http10 }, { "early", run_early },
-	{ "expect", run_expect }, { "expect-refused", run_expect_refused }, { "upgrade", run_upgrade },
-	{ "in-three-pieces", run_in_three_pieces }, { "byte-by-byte", run_byte_by_byte }, { "not-http", run_not_http },
-	{ "nothing-sent", run_nothing_sent }, { "not-read", run_not_read }, { "half-read", run_half_read },
-	{ "abandoned-keep", run_abandoned_keep }, { "ten", run_ten }, { "two-open", run_two_open },
+	{"plain", run_plain},
+	{"empty", run_empty},
+	{"large", run_large},
+	{"chunked", run_chunked},
+	{"204", run_204},
+	{"304", run_304},
+	{"two-pieces", run_two_pieces},
+	{"drip", run_drip},
+	{"close-header", run_close_header},
+	{"http10-answer", run_http10_answer},
+	{"no-length", run_no_length},
+	{"garbage", run_garbage},
+	{"surplus", run_surplus},
+	{"both-lengths", run_both_lengths},
+	{"two-lengths", run_two_lengths},
+	{"bad-chunk", run_bad_chunk},
+	{"bare-lf", run_bare_lf},
+	{"204-with-body", run_204_with_body},
+	{"interim", run_interim},
+	{"ntlm", run_ntlm},
+	{"408", run_408},
+	{"500", run_500},
+	{"big-header", run_big_header},
+	{"http10", run_http10},
+	{"http10-keep", run_http10_keep},
+	{"keep", run_keep},
+	{"keep-then-close", run_keep_then_close},
+	{"pipelined", run_pipelined},
+	{"pipelined-after-close", run_pipelined_after_close},
+	{"head", run_head},
+	{"options", run_options},
+	{"post", run_post},
+	{"post-chunked", run_post_chunked},
+	{"put-http10", run_put_http10},
+	{"early", run_early},
+	{"expect", run_expect},
+	{"expect-refused", run_expect_refused},
+	{"upgrade", run_upgrade},
+	{"in-three-pieces", run_in_three_pieces},
+	{"byte-by-byte", run_byte_by_byte},
+	{"not-http", run_not_http},
+	{"nothing-sent", run_nothing_sent},
+	{"not-read", run_not_read},
+	{"half-read", run_half_read},
+	{"abandoned-keep", run_abandoned_keep},
+	{"ten", run_ten},
+	{"two-open", run_two_open},
 };
 PROBE_MAIN(cases)

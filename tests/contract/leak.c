@@ -30,7 +30,8 @@ static int count_all_fds(void)
 
 static void cycle(long i)
 {
-	static const char *const paths[] = { "/bytes/100", "/chunked/500", "/no-length", "/204", "/cut/30/fin", "/surplus", "/bytes/10" };
+	static const char *const paths[] = {"/bytes/100",  "/chunked/500", "/no-length", "/204",
+					    "/cut/30/fin", "/surplus",	   "/bytes/10"};
 	int fd = i % 3 ? probe_dial() : probe_dial_nonblocking();
 	char bytes[4096];
 
@@ -39,7 +40,7 @@ static void cycle(long i)
 	else
 		probe_ask(fd, paths[(size_t)i % 50 < 6 ? (size_t)i % 50 : 6]);
 	while (i % 7) {
-		struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+		struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 
 		if (poll(&pollfd, 1, 5000) != 1 || read(fd, bytes, sizeof bytes) <= 0)
 			break;
@@ -66,5 +67,5 @@ static void run_flat(void)
 	say("descriptors %s", count_all_fds() - begin_fds < 8 ? "flat" : "grow");
 }
 
-static const struct probe_case cases[] = { { "flat", run_flat } };
+static const struct probe_case cases[] = {{"flat", run_flat}};
 PROBE_MAIN(cases)

@@ -18,7 +18,7 @@ static void print_who(void)
 static void run_off(void)
 {
 	char port[16];
-	char *arguments[] = { (char *)"mode", port, (char *)"off", (char *)"miss", NULL };
+	char *arguments[] = {(char *)"mode", port, (char *)"off", (char *)"miss", NULL};
 
 	if (!getenv("HOLDLINE_MODE") && fork() == 0) {
 		snprintf(port, sizeof port, "%d", probe_port);
@@ -34,5 +34,5 @@ static void run_off(void)
 		print_who();
 }
 
-static const struct probe_case cases[] = { { "off", run_off } };
+static const struct probe_case cases[] = {{"off", run_off}};
 PROBE_MAIN(cases)

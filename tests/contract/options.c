@@ -11,29 +11,73 @@ static const struct {
 	enum shown shown;
 	const char *text;
 } options[] = {
-#define SOCKET(name) { SOL_SOCKET, name, BY_VALUE, #name }
-#define TCP(name) { IPPROTO_TCP, name, BY_VALUE, #name }
-	SOCKET(SO_ACCEPTCONN), SOCKET(SO_BROADCAST), SOCKET(SO_DEBUG), SOCKET(SO_DOMAIN), SOCKET(SO_DONTROUTE), SOCKET(SO_ERROR),
-	SOCKET(SO_KEEPALIVE), SOCKET(SO_LINGER), SOCKET(SO_MARK), SOCKET(SO_OOBINLINE), SOCKET(SO_PASSCRED), SOCKET(SO_PRIORITY),
-	SOCKET(SO_PROTOCOL), SOCKET(SO_RCVLOWAT), SOCKET(SO_RCVTIMEO), SOCKET(SO_REUSEADDR), SOCKET(SO_REUSEPORT), SOCKET(SO_SNDLOWAT),
-	SOCKET(SO_SNDTIMEO), SOCKET(SO_TIMESTAMP), SOCKET(SO_TYPE), SOCKET(SO_SNDBUF), SOCKET(SO_BINDTODEVICE), SOCKET(SO_BUSY_POLL),
-	{ SOL_SOCKET, SO_RCVBUF, BY_VALUE, "SO_RCVBUF" }, { SOL_SOCKET, SO_COOKIE, BY_LENGTH, "SO_COOKIE" },
-	{ SOL_SOCKET, SO_INCOMING_CPU, BY_LENGTH, "SO_INCOMING_CPU" }, { SOL_SOCKET, SO_PEERCRED, BY_LENGTH, "SO_PEERCRED" },
-	{ SOL_SOCKET, SO_PEERNAME, BY_LENGTH, "SO_PEERNAME" }, { SOL_SOCKET, SO_MEMINFO, BY_LENGTH, "SO_MEMINFO" },
-	TCP(TCP_NODELAY), TCP(TCP_CORK), TCP(TCP_DEFER_ACCEPT), TCP(TCP_KEEPCNT), TCP(TCP_KEEPIDLE), TCP(TCP_KEEPINTVL), TCP(TCP_LINGER2),
-	TCP(TCP_SYNCNT), TCP(TCP_USER_TIMEOUT), TCP(TCP_CONGESTION), TCP(TCP_NOTSENT_LOWAT), TCP(TCP_FASTOPEN_CONNECT),
-	{ IPPROTO_TCP, TCP_MAXSEG, BY_LENGTH, "TCP_MAXSEG" }, { IPPROTO_TCP, TCP_WINDOW_CLAMP, BY_LENGTH, "TCP_WINDOW_CLAMP" },
-	{ IPPROTO_TCP, TCP_INFO, BY_LENGTH, "TCP_INFO" },
-	{ IPPROTO_IP, IP_TOS, BY_VALUE, "IP_TOS" }, { IPPROTO_IP, IP_TTL, BY_VALUE, "IP_TTL" }, { IPPROTO_IP, IP_MTU, BY_VALUE, "IP_MTU" },
-	{ IPPROTO_IP, IP_RECVERR, BY_VALUE, "IP_RECVERR" }, { IPPROTO_IP, 9999, BY_VALUE, "unknown" },
-	{ 9999, 1, BY_VALUE, "unknown level" }, { IPPROTO_IPV6, 26, BY_VALUE, "IPV6_V6ONLY" },
+#define SOCKET(name)                              \
+	{                                         \
+		SOL_SOCKET, name, BY_VALUE, #name \
+	}
+#define TCP(name)                                  \
+	{                                          \
+		IPPROTO_TCP, name, BY_VALUE, #name \
+	}
+	SOCKET(SO_ACCEPTCONN),
+	SOCKET(SO_BROADCAST),
+	SOCKET(SO_DEBUG),
+	SOCKET(SO_DOMAIN),
+	SOCKET(SO_DONTROUTE),
+	SOCKET(SO_ERROR),
+	SOCKET(SO_KEEPALIVE),
+	SOCKET(SO_LINGER),
+	SOCKET(SO_MARK),
+	SOCKET(SO_OOBINLINE),
+	SOCKET(SO_PASSCRED),
+	SOCKET(SO_PRIORITY),
+	SOCKET(SO_PROTOCOL),
+	SOCKET(SO_RCVLOWAT),
+	SOCKET(SO_RCVTIMEO),
+	SOCKET(SO_REUSEADDR),
+	SOCKET(SO_REUSEPORT),
+	SOCKET(SO_SNDLOWAT),
+	SOCKET(SO_SNDTIMEO),
+	SOCKET(SO_TIMESTAMP),
+	SOCKET(SO_TYPE),
+	SOCKET(SO_SNDBUF),
+	SOCKET(SO_BINDTODEVICE),
+	SOCKET(SO_BUSY_POLL),
+	{SOL_SOCKET, SO_RCVBUF, BY_VALUE, "SO_RCVBUF"},
+	{SOL_SOCKET, SO_COOKIE, BY_LENGTH, "SO_COOKIE"},
+	{SOL_SOCKET, SO_INCOMING_CPU, BY_LENGTH, "SO_INCOMING_CPU"},
+	{SOL_SOCKET, SO_PEERCRED, BY_LENGTH, "SO_PEERCRED"},
+	{SOL_SOCKET, SO_PEERNAME, BY_LENGTH, "SO_PEERNAME"},
+	{SOL_SOCKET, SO_MEMINFO, BY_LENGTH, "SO_MEMINFO"},
+	TCP(TCP_NODELAY),
+	TCP(TCP_CORK),
+	TCP(TCP_DEFER_ACCEPT),
+	TCP(TCP_KEEPCNT),
+	TCP(TCP_KEEPIDLE),
+	TCP(TCP_KEEPINTVL),
+	TCP(TCP_LINGER2),
+	TCP(TCP_SYNCNT),
+	TCP(TCP_USER_TIMEOUT),
+	TCP(TCP_CONGESTION),
+	TCP(TCP_NOTSENT_LOWAT),
+	TCP(TCP_FASTOPEN_CONNECT),
+	{IPPROTO_TCP, TCP_MAXSEG, BY_LENGTH, "TCP_MAXSEG"},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP, BY_LENGTH, "TCP_WINDOW_CLAMP"},
+	{IPPROTO_TCP, TCP_INFO, BY_LENGTH, "TCP_INFO"},
+	{IPPROTO_IP, IP_TOS, BY_VALUE, "IP_TOS"},
+	{IPPROTO_IP, IP_TTL, BY_VALUE, "IP_TTL"},
+	{IPPROTO_IP, IP_MTU, BY_VALUE, "IP_MTU"},
+	{IPPROTO_IP, IP_RECVERR, BY_VALUE, "IP_RECVERR"},
+	{IPPROTO_IP, 9999, BY_VALUE, "unknown"},
+	{9999, 1, BY_VALUE, "unknown level"},
+	{IPPROTO_IPV6, 26, BY_VALUE, "IPV6_V6ONLY"},
 };
 
 static void print_options(const char *when, int fd)
 {
 	say("%s:", when);
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-		unsigned char value[512] = { 0 };
+		unsigned char value[512] = {0};
 		socklen_t length = sizeof value;
 		char text[64] = "";
 
@@ -66,7 +110,7 @@ static void run_stages(void)
 
 static void print_state(const char *when, int fd)
 {
-	struct tcp_info info = { 0 };
+	struct tcp_info info = {0};
 	socklen_t length = sizeof info;
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length))
@@ -144,9 +188,18 @@ static void set_at(int stage)
 	CALL(close(fd));
 }
 
-static void run_set_before(void) { set_at(0); }
-static void run_set_connected(void) { set_at(1); }
-static void run_set_after_eof(void) { set_at(2); }
+static void run_set_before(void)
+{
+	set_at(0);
+}
+static void run_set_connected(void)
+{
+	set_at(1);
+}
+static void run_set_after_eof(void)
+{
+	set_at(2);
+}
 
 static void run_arguments(void)
 {
@@ -181,7 +234,11 @@ static void run_arguments(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "stages", run_stages }, { "state", run_state }, { "set-before", run_set_before }, { "set-connected", run_set_connected },
-	{ "set-after-eof", run_set_after_eof }, { "arguments", run_arguments },
+	{"stages", run_stages},
+	{"state", run_state},
+	{"set-before", run_set_before},
+	{"set-connected", run_set_connected},
+	{"set-after-eof", run_set_after_eof},
+	{"arguments", run_arguments},
 };
 PROBE_MAIN(cases)

@@ -1,9 +1,9 @@
 /* Exchanges across fork, vfork, exec, spawn and passed descriptors. */
 #include "tests/lib/probe.h"
 
+#include <linux/close_range.h>
 #include <spawn.h>
 #include <sys/un.h>
-#include <linux/close_range.h>
 
 extern char **environ;
 
@@ -182,13 +182,19 @@ static void vfork_amid(bool with_close_range)
 	exchange_sized(60);
 }
 
-static void run_vfork_close_loop(void) { vfork_amid(false); }
-static void run_vfork_close_range(void) { vfork_amid(true); }
+static void run_vfork_close_loop(void)
+{
+	vfork_amid(false);
+}
+static void run_vfork_close_range(void)
+{
+	vfork_amid(true);
+}
 
 static void run_spawn(void)
 {
 	posix_spawn_file_actions_t actions;
-	char *arguments[] = { (char *)"cat", NULL };
+	char *arguments[] = {(char *)"cat", NULL};
 	int fd = probe_dial();
 	pid_t pid = -1;
 
@@ -205,7 +211,7 @@ static void run_spawn(void)
 
 static void run_spawn_in_vain(void)
 {
-	char *arguments[] = { (char *)"no-such-program", NULL };
+	char *arguments[] = {(char *)"no-such-program", NULL};
 	pid_t pid;
 
 	CALL(posix_spawnp(&pid, "no-such-program", NULL, NULL, arguments, environ));
@@ -234,8 +240,14 @@ static void exec_cat(bool half_read)
 	CALL(close(fd));
 }
 
-static void run_exec_cat(void) { exec_cat(false); }
-static void run_exec_cat_the_rest(void) { exec_cat(true); }
+static void run_exec_cat(void)
+{
+	exec_cat(false);
+}
+static void run_exec_cat_the_rest(void)
+{
+	exec_cat(true);
+}
 
 static void run_exec_self(void)
 {
@@ -278,9 +290,10 @@ static void run_system(void)
 
 static void pass(int through, int fd)
 {
-	char control[CMSG_SPACE(sizeof fd)] = { 0 }, byte = 'x';
-	struct iovec piece = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	char control[CMSG_SPACE(sizeof fd)] = {0}, byte = 'x';
+	struct iovec piece = {&byte, 1};
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	header->cmsg_level = SOL_SOCKET;
@@ -293,8 +306,9 @@ static void pass(int through, int fd)
 static int take(int through)
 {
 	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec piece = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+	struct iovec piece = {&byte, 1};
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 	int fd = -1;
 
 	CALL(recvmsg(through, &message, 0));
@@ -325,17 +339,38 @@ static void passed(bool ask_first, bool end_first)
 	CALL(close(pair[1]));
 }
 
-static void run_passed_fresh(void) { passed(false, false); }
-static void run_passed_asked(void) { passed(true, false); }
-static void run_passed_ended(void) { passed(true, true); }
+static void run_passed_fresh(void)
+{
+	passed(false, false);
+}
+static void run_passed_asked(void)
+{
+	passed(true, false);
+}
+static void run_passed_ended(void)
+{
+	passed(true, true);
+}
 
 static const struct probe_case cases[] = {
-	{ "child-reads", run_child_reads }, { "child-reads-the-rest", run_child_reads_the_rest }, { "parent-reads", run_parent_reads },
-	{ "child-asks", run_child_asks }, { "after-end", run_after_end }, { "children-at-once", run_children_at_once },
-	{ "fork-while-open", run_fork_while_open }, { "vfork-close-loop", run_vfork_close_loop },
-	{ "vfork-close-range", run_vfork_close_range }, { "spawn", run_spawn }, { "spawn-in-vain", run_spawn_in_vain },
-	{ "exec-cat", run_exec_cat }, { "exec-cat-the-rest", run_exec_cat_the_rest }, { "exec-self", run_exec_self },
-	{ "exec-refused", run_exec_refused }, { "system", run_system }, { "passed-fresh", run_passed_fresh },
-	{ "passed-asked", run_passed_asked }, { "passed-ended", run_passed_ended },
+	{"child-reads", run_child_reads},
+	{"child-reads-the-rest", run_child_reads_the_rest},
+	{"parent-reads", run_parent_reads},
+	{"child-asks", run_child_asks},
+	{"after-end", run_after_end},
+	{"children-at-once", run_children_at_once},
+	{"fork-while-open", run_fork_while_open},
+	{"vfork-close-loop", run_vfork_close_loop},
+	{"vfork-close-range", run_vfork_close_range},
+	{"spawn", run_spawn},
+	{"spawn-in-vain", run_spawn_in_vain},
+	{"exec-cat", run_exec_cat},
+	{"exec-cat-the-rest", run_exec_cat_the_rest},
+	{"exec-self", run_exec_self},
+	{"exec-refused", run_exec_refused},
+	{"system", run_system},
+	{"passed-fresh", run_passed_fresh},
+	{"passed-asked", run_passed_asked},
+	{"passed-ended", run_passed_ended},
 };
 PROBE_MAIN(cases)

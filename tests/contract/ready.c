@@ -6,7 +6,7 @@
 
 static void print_select(const char *when, int fd)
 {
-	struct timeval now = { 0 };
+	struct timeval now = {0};
 	fd_set in, out, bad;
 	int n;
 
@@ -50,10 +50,22 @@ static void stages(int fd, void (*ask)(int, const char *))
 	probe_poll("closed", fd, ALL, 0);
 }
 
-static void run_blocking(void) { stages(probe_dial(), probe_ask); }
-static void run_nonblocking(void) { stages(probe_dial_nonblocking(), probe_ask); }
-static void run_blocking10(void) { stages(probe_dial(), probe_ask10); }
-static void run_nonblocking10(void) { stages(probe_dial_nonblocking(), probe_ask10); }
+static void run_blocking(void)
+{
+	stages(probe_dial(), probe_ask);
+}
+static void run_nonblocking(void)
+{
+	stages(probe_dial_nonblocking(), probe_ask);
+}
+static void run_blocking10(void)
+{
+	stages(probe_dial(), probe_ask10);
+}
+static void run_nonblocking10(void)
+{
+	stages(probe_dial_nonblocking(), probe_ask10);
+}
 
 /* Sleeps in poll until something new happens, as an event loop does, and lists what it saw. */
 static void event_loop(bool with_select)
@@ -62,13 +74,13 @@ static void event_loop(bool with_select)
 
 	probe_ask(fd, "/slow-two-pieces/10");
 	for (;;) {
-		struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+		struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 		char bytes[50];
 		int ready;
 		long n;
 
 		if (with_select) {
-			struct timeval limit = { .tv_sec = 5 };
+			struct timeval limit = {.tv_sec = 5};
 			fd_set in;
 
 			FD_ZERO(&in);
@@ -91,8 +103,14 @@ static void event_loop(bool with_select)
 	CALL(close(fd));
 }
 
-static void run_loop_poll(void) { event_loop(false); }
-static void run_loop_select(void) { event_loop(true); }
+static void run_loop_poll(void)
+{
+	event_loop(false);
+}
+static void run_loop_select(void)
+{
+	event_loop(true);
+}
 
 /* Waits for the peer's end alone, having read everything. */
 static void run_wait_for_rdhup(void)
@@ -119,8 +137,8 @@ static void run_rdhup_unread(void)
 
 static void run_ppoll(void)
 {
-	struct timespec limit = { .tv_nsec = 100000000 };
-	struct pollfd pollfd = { .events = ALL };
+	struct timespec limit = {.tv_nsec = 100000000};
+	struct pollfd pollfd = {.events = ALL};
 	int fd = probe_dial();
 
 	pollfd.fd = fd;
@@ -135,7 +153,7 @@ static void run_ppoll(void)
 
 static void run_pselect(void)
 {
-	struct timespec limit = { .tv_nsec = 100000000 };
+	struct timespec limit = {.tv_nsec = 100000000};
 	int fd = probe_dial();
 	fd_set in;
 
@@ -157,9 +175,9 @@ static void run_many(void)
 	for (int i = 0; i < 5; i++) {
 		fds[i] = probe_dial_nonblocking();
 		probe_ask(fds[i], i < 3 ? "/bytes/10" : "/sleep/200");
-		pollfds[i] = (struct pollfd){ .fd = fds[i], .events = ALL };
+		pollfds[i] = (struct pollfd){.fd = fds[i], .events = ALL};
 	}
-	pollfds[5] = (struct pollfd){ .fd = -1, .events = ALL };
+	pollfds[5] = (struct pollfd){.fd = -1, .events = ALL};
 	for (int i = 0; i < 3; i++)
 		probe_drain(fds[i]);
 	CALL(poll(pollfds, 6, 10));
@@ -172,7 +190,7 @@ static void run_many(void)
 static void run_errors(void)
 {
 	int fd = probe_dial();
-	struct pollfd pollfd = { .fd = fd, .events = ALL };
+	struct pollfd pollfd = {.fd = fd, .events = ALL};
 
 	CALL(poll(NULL, 1, 0));
 	CALL(poll(NULL, 0, 0));
@@ -184,9 +202,17 @@ static void run_errors(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "blocking", run_blocking }, { "nonblocking", run_nonblocking }, { "blocking-1.0", run_blocking10 },
-	{ "nonblocking-1.0", run_nonblocking10 }, { "loop-poll", run_loop_poll }, { "loop-select", run_loop_select },
-	{ "wait-for-rdhup", run_wait_for_rdhup }, { "rdhup-unread", run_rdhup_unread }, { "ppoll", run_ppoll },
-	{ "pselect", run_pselect }, { "many", run_many }, { "errors", run_errors },
+	{"blocking", run_blocking},
+	{"nonblocking", run_nonblocking},
+	{"blocking-1.0", run_blocking10},
+	{"nonblocking-1.0", run_nonblocking10},
+	{"loop-poll", run_loop_poll},
+	{"loop-select", run_loop_select},
+	{"wait-for-rdhup", run_wait_for_rdhup},
+	{"rdhup-unread", run_rdhup_unread},
+	{"ppoll", run_ppoll},
+	{"pselect", run_pselect},
+	{"many", run_many},
+	{"errors", run_errors},
 };
 PROBE_MAIN(cases)

@@ -22,7 +22,8 @@ static void print_waiting(const char *when, int fd)
 	int r1 = ioctl(fd, FIONREAD, &in), e1 = r1 ? errno : 0;
 	int r2 = ioctl(fd, SIOCOUTQ, &out), e2 = r2 ? errno : 0;
 
-	say("%s: FIONREAD %d %d %s, SIOCOUTQ %d %d %s", when, r1, in, strerrorname_np(e1), r2, out, strerrorname_np(e2));
+	say("%s: FIONREAD %d %d %s, SIOCOUTQ %d %d %s", when, r1, in, strerrorname_np(e1), r2, out,
+	    strerrorname_np(e2));
 }
 
 static void run_peek(void)
@@ -147,7 +148,7 @@ static void run_out_of_band(void)
 
 static void run_recvfrom(void)
 {
-	struct sockaddr_in from = { .sin_family = 99 };
+	struct sockaddr_in from = {.sin_family = 99};
 	socklen_t length = sizeof from;
 	int fd = answered("/bytes/100");
 
@@ -194,7 +195,7 @@ static long elapsed_tens_of_ms(struct timespec *begin)
 
 static void run_time_limit(void)
 {
-	struct timeval limit = { .tv_usec = 100000 };
+	struct timeval limit = {.tv_usec = 100000};
 	struct timespec begin;
 	int fd = probe_dial();
 
@@ -218,7 +219,7 @@ static void run_time_limit(void)
 
 static void run_time_limit_before_connect(void)
 {
-	struct timeval limit = { .tv_usec = 100000 };
+	struct timeval limit = {.tv_usec = 100000};
 	int fd = probe_socket();
 
 	CALL(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
@@ -262,10 +263,20 @@ static void run_low_water_poll(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "peek", run_peek }, { "wait-all", run_wait_all }, { "wait-all-at-once", run_wait_all_at_once },
-	{ "wait-all-exact", run_wait_all_exact }, { "wait-all-nonblocking", run_wait_all_nonblocking }, { "dont-wait", run_dont_wait },
-	{ "truncate", run_truncate }, { "zero", run_zero }, { "out-of-band", run_out_of_band }, { "recvfrom", run_recvfrom },
-	{ "waiting", run_waiting }, { "time-limit", run_time_limit }, { "time-limit-before-connect", run_time_limit_before_connect },
-	{ "low-water", run_low_water }, { "low-water-poll", run_low_water_poll },
+	{"peek", run_peek},
+	{"wait-all", run_wait_all},
+	{"wait-all-at-once", run_wait_all_at_once},
+	{"wait-all-exact", run_wait_all_exact},
+	{"wait-all-nonblocking", run_wait_all_nonblocking},
+	{"dont-wait", run_dont_wait},
+	{"truncate", run_truncate},
+	{"zero", run_zero},
+	{"out-of-band", run_out_of_band},
+	{"recvfrom", run_recvfrom},
+	{"waiting", run_waiting},
+	{"time-limit", run_time_limit},
+	{"time-limit-before-connect", run_time_limit_before_connect},
+	{"low-water", run_low_water},
+	{"low-water-poll", run_low_water_poll},
 };
 PROBE_MAIN(cases)

@@ -45,8 +45,8 @@ static void close_in_handler(int signal_number)
 
 static void alarm_in(int milliseconds, void (*handler)(int), int flags)
 {
-	struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
-	struct itimerval timer = { .it_value = { .tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000 } };
+	struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+	struct itimerval timer = {.it_value = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000}};
 
 	n_signals = 0;
 	sigaction(SIGALRM, &action, NULL);
@@ -95,7 +95,7 @@ static void run_interrupted_wait_all(void)
 static void run_interrupted_poll(void)
 {
 	int fd = probe_dial(), set = epoll_create1(0);
-	struct epoll_event event = { .events = EPOLLIN };
+	struct epoll_event event = {.events = EPOLLIN};
 
 	probe_ask(fd, "/sleep/200");
 	alarm_in(40, count, SA_RESTART);
@@ -130,7 +130,7 @@ static void run_jump_out_of_read(void)
 /* A server that never answers the handshake: a listener whose queue is full. */
 static void run_jump_out_of_connect(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = probe_server.sin_addr };
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = probe_server.sin_addr};
 	socklen_t length = sizeof address;
 	int listener = probe_socket(), fillers[3], fd;
 
@@ -200,8 +200,8 @@ static void run_shutdown_in_handler(void)
 /* A timer that fires all the time, its handler making exchanges: no deadlock, no wrong byte. */
 static void run_storm(void)
 {
-	struct itimerval timer = { .it_value = { .tv_usec = 700 }, .it_interval = { .tv_usec = 700 } }, none = { 0 };
-	struct sigaction action = { .sa_handler = exchange_in_handler, .sa_flags = SA_RESTART };
+	struct itimerval timer = {.it_value = {.tv_usec = 700}, .it_interval = {.tv_usec = 700}}, none = {0};
+	struct sigaction action = {.sa_handler = exchange_in_handler, .sa_flags = SA_RESTART};
 	char bytes[4096];
 	long wrong = 0;
 
@@ -214,7 +214,7 @@ static void run_storm(void)
 		probe_ask(fd, "/bytes/777");
 		while ((n = read(fd, bytes, sizeof bytes)) > 0)
 			total += n;
-		if (n < 0 || total != 867 )
+		if (n < 0 || total != 867)
 			wrong++;
 		close(fd);
 	}
@@ -223,9 +223,15 @@ static void run_storm(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "interrupted", run_interrupted }, { "restarted", run_restarted }, { "interrupted-wait-all", run_interrupted_wait_all },
-	{ "interrupted-poll", run_interrupted_poll }, { "jump-out-of-read", run_jump_out_of_read },
-	{ "jump-out-of-connect", run_jump_out_of_connect }, { "write-in-handler", run_write_in_handler },
-	{ "exchange-in-handler", run_exchange_in_handler }, { "shutdown-in-handler", run_shutdown_in_handler }, { "storm", run_storm },
+	{"interrupted", run_interrupted},
+	{"restarted", run_restarted},
+	{"interrupted-wait-all", run_interrupted_wait_all},
+	{"interrupted-poll", run_interrupted_poll},
+	{"jump-out-of-read", run_jump_out_of_read},
+	{"jump-out-of-connect", run_jump_out_of_connect},
+	{"write-in-handler", run_write_in_handler},
+	{"exchange-in-handler", run_exchange_in_handler},
+	{"shutdown-in-handler", run_shutdown_in_handler},
+	{"storm", run_storm},
 };
 PROBE_MAIN(cases)

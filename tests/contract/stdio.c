@@ -135,8 +135,8 @@ static void run_ten(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "one-stream", run_one_stream }, { "two-streams", run_two_streams }, { "read-only", run_read_only }, { "half-read", run_half_read },
-	{ "write-only", run_write_only }, { "dprintf", run_dprintf }, { "after-end", run_after_end }, { "getline", run_getline },
-	{ "ten", run_ten },
+	{"one-stream", run_one_stream}, {"two-streams", run_two_streams}, {"read-only", run_read_only},
+	{"half-read", run_half_read},	{"write-only", run_write_only},	  {"dprintf", run_dprintf},
+	{"after-end", run_after_end},	{"getline", run_getline},	  {"ten", run_ten},
 };
 PROBE_MAIN(cases)

@@ -59,7 +59,7 @@ static void run_shutdown_wakes(void)
 
 static void *poll_for_end(void *events)
 {
-	struct pollfd pollfd = { .fd = shared_fd, .events = (short)(intptr_t)events };
+	struct pollfd pollfd = {.fd = shared_fd, .events = (short)(intptr_t)events};
 	int n = poll(&pollfd, 1, 3000);
 
 	return (void *)(intptr_t)(n == 1 ? pollfd.revents : n);
@@ -82,7 +82,7 @@ static void run_poller_and_reader(void)
 
 static void *wait_in_epoll(void *set)
 {
-	struct epoll_event event = { 0 };
+	struct epoll_event event = {0};
 	int n = epoll_wait((int)(intptr_t)set, &event, 1, 3000);
 
 	return (void *)(intptr_t)(n == 1 ? (long)event.events : n);
@@ -91,7 +91,7 @@ static void *wait_in_epoll(void *set)
 static void run_epoll_and_reader(void)
 {
 	int set = epoll_create1(0);
-	struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET };
+	struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET};
 	pthread_t thread;
 
 	shared_fd = probe_dial();
@@ -149,8 +149,14 @@ static void cancel(bool ask_first)
 	probe_exchange("/bytes/10");
 }
 
-static void run_cancel(void) { cancel(false); }
-static void run_cancel_asked(void) { cancel(true); }
+static void run_cancel(void)
+{
+	cancel(false);
+}
+static void run_cancel_asked(void)
+{
+	cancel(true);
+}
 
 static void *cancelled_connect(void *unused)
 {
@@ -253,9 +259,16 @@ static void run_closed_elsewhere(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "reader-thread", run_reader_thread }, { "shutdown-wakes", run_shutdown_wakes }, { "poller-and-reader", run_poller_and_reader },
-	{ "epoll-and-reader", run_epoll_and_reader }, { "two-readers", run_two_readers }, { "cancel", run_cancel },
-	{ "cancel-asked", run_cancel_asked }, { "cancel-anywhere", run_cancel_anywhere }, { "many", run_many }, { "churn", run_churn },
-	{ "closed-elsewhere", run_closed_elsewhere },
+	{"reader-thread", run_reader_thread},
+	{"shutdown-wakes", run_shutdown_wakes},
+	{"poller-and-reader", run_poller_and_reader},
+	{"epoll-and-reader", run_epoll_and_reader},
+	{"two-readers", run_two_readers},
+	{"cancel", run_cancel},
+	{"cancel-asked", run_cancel_asked},
+	{"cancel-anywhere", run_cancel_anywhere},
+	{"many", run_many},
+	{"churn", run_churn},
+	{"closed-elsewhere", run_closed_elsewhere},
 };
 PROBE_MAIN(cases)

@@ -4,7 +4,8 @@
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
-static char request[] = "POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz";
+static char request[] =
+	"POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz";
 
 /* Cuts `text` into pieces of `size`. */
 static int cut(struct iovec *pieces, int n, char *text, size_t length, size_t size)
@@ -12,7 +13,7 @@ static int cut(struct iovec *pieces, int n, char *text, size_t length, size_t si
 	int i = 0;
 
 	for (size_t at = 0; at < length && i < n; at += size, i++)
-		pieces[i] = (struct iovec){ text + at, length - at < size ? length - at : size };
+		pieces[i] = (struct iovec){text + at, length - at < size ? length - at : size};
 	return i;
 }
 
@@ -49,7 +50,7 @@ static void run_readv(void)
 
 static void run_vector_errors(void)
 {
-	struct iovec piece = { request, 10 }, bad = { (void *)8, 10 }, two[2] = { { request, 10 }, { (void *)8, 10 } };
+	struct iovec piece = {request, 10}, bad = {(void *)8, 10}, two[2] = {{request, 10}, {(void *)8, 10}};
 	int fd = probe_dial();
 
 	CALL(writev(fd, NULL, 1));
@@ -72,8 +73,8 @@ static void run_vector_errors(void)
 static void run_messages(void)
 {
 	char bytes[100], name[64];
-	struct iovec pieces[128], piece = { bytes, sizeof bytes };
-	struct msghdr message = { .msg_iov = pieces };
+	struct iovec pieces[128], piece = {bytes, sizeof bytes};
+	struct msghdr message = {.msg_iov = pieces};
 	int fd = probe_dial();
 
 	message.msg_iovlen = (size_t)cut(pieces, 128, request, sizeof request - 1, 9);
@@ -87,7 +88,8 @@ static void run_messages(void)
 		message.msg_flags = -1;
 		long n = CALL(recvmsg(fd, &message, 0));
 
-		say("flags %x name %u control %zu", (unsigned)message.msg_flags, message.msg_namelen, message.msg_controllen);
+		say("flags %x name %u control %zu", (unsigned)message.msg_flags, message.msg_namelen,
+		    message.msg_controllen);
 		if (n <= 0)
 			break;
 	}
@@ -100,12 +102,12 @@ static void run_messages(void)
 static void run_sendmmsg(void)
 {
 	struct iovec pieces[3];
-	struct mmsghdr messages[3] = { 0 };
+	struct mmsghdr messages[3] = {0};
 	int fd = probe_dial();
 
 	cut(pieces, 3, request, sizeof request - 1, (sizeof request + 1) / 3);
 	for (int i = 0; i < 3; i++)
-		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &pieces[i], .msg_iovlen = 1 };
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &pieces[i], .msg_iovlen = 1};
 	CALL(sendmmsg(fd, messages, 3, MSG_NOSIGNAL));
 	for (int i = 0; i < 3; i++)
 		say("%u of %zu", messages[i].msg_len, pieces[i].iov_len);
@@ -117,12 +119,12 @@ static void run_recvmmsg(void)
 {
 	char bytes[3][60];
 	struct iovec pieces[3];
-	struct mmsghdr messages[3] = { 0 };
+	struct mmsghdr messages[3] = {0};
 	int fd = probe_dial();
 
 	for (int i = 0; i < 3; i++) {
-		pieces[i] = (struct iovec){ bytes[i], sizeof bytes[i] };
-		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &pieces[i], .msg_iovlen = 1 };
+		pieces[i] = (struct iovec){bytes[i], sizeof bytes[i]};
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &pieces[i], .msg_iovlen = 1};
 	}
 	probe_ask(fd, "/bytes/100");
 	probe_settle();
@@ -150,11 +152,13 @@ static void run_fast_open(void)
 {
 	int fd = probe_socket();
 
-	CALL(sendto(fd, request, sizeof request - 1, MSG_FASTOPEN, (struct sockaddr *)&probe_server, sizeof probe_server));
+	CALL(sendto(fd, request, sizeof request - 1, MSG_FASTOPEN, (struct sockaddr *)&probe_server,
+		    sizeof probe_server));
 	probe_drain(fd);
 	CALL(close(fd));
 	fd = probe_socket();
-	CALL(sendto(fd, request, sizeof request - 1, MSG_NOSIGNAL, (struct sockaddr *)&probe_server, sizeof probe_server));
+	CALL(sendto(fd, request, sizeof request - 1, MSG_NOSIGNAL, (struct sockaddr *)&probe_server,
+		    sizeof probe_server));
 	CALL(close(fd));
 }
 
@@ -193,7 +197,8 @@ static int body_file(size_t length)
 static void send_head(int fd, int length)
 {
 	char head[128];
-	int n = snprintf(head, sizeof head, "POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", length);
+	int n = snprintf(head, sizeof head,
+			 "POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", length);
 
 	CALL(send(fd, head, (size_t)n, MSG_MORE | MSG_NOSIGNAL));
 }
@@ -282,7 +287,7 @@ static void run_short_writes(void)
 	probe_poll("connected", fd, POLLOUT, 1000);
 	send_head(fd, (int)length);
 	while (at < length) {
-		struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
+		struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
 		long n = send(fd, body + at, length - at, MSG_NOSIGNAL);
 
 		if (n > 0)
@@ -297,9 +302,19 @@ static void run_short_writes(void)
 }
 
 static const struct probe_case cases[] = {
-	{ "writev", run_writev }, { "readv", run_readv }, { "vector-errors", run_vector_errors }, { "messages", run_messages },
-	{ "sendmmsg", run_sendmmsg }, { "recvmmsg", run_recvmmsg }, { "sendto", run_sendto }, { "fast-open", run_fast_open },
-	{ "more", run_more }, { "sendfile", run_sendfile }, { "sendfile-head", run_sendfile_head }, { "splice-in", run_splice_in },
-	{ "splice-out", run_splice_out }, { "short-writes", run_short_writes },
+	{"writev", run_writev},
+	{"readv", run_readv},
+	{"vector-errors", run_vector_errors},
+	{"messages", run_messages},
+	{"sendmmsg", run_sendmmsg},
+	{"recvmmsg", run_recvmmsg},
+	{"sendto", run_sendto},
+	{"fast-open", run_fast_open},
+	{"more", run_more},
+	{"sendfile", run_sendfile},
+	{"sendfile-head", run_sendfile_head},
+	{"splice-in", run_splice_in},
+	{"splice-out", run_splice_out},
+	{"short-writes", run_short_writes},
 };
 PROBE_MAIN(cases)

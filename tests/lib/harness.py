@@ -46,7 +46,7 @@ def compile_program(output, sources, flags=()):
 
 
 def build_server():
-    return compile_program("server", ["tests/lib/server.c", "tests/lib/server_http.c", "tests/lib/server_paths.c"])
+    return compile_program("server", ["tests/lib/server%s.c" % part for part in ("", "_http", "_paths", "_respond")])
 
 
 class Server:

@@ -67,7 +67,7 @@ int probe_dial(void)
 int probe_dial_nonblocking(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
+	struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
 
 	if (connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server) && errno != EINPROGRESS) {
 		say("probe: connect: %s", strerrorname_np(errno));
@@ -121,7 +121,8 @@ long probe_read(int fd, size_t size)
 	errno = 4242;
 	n = read(fd, bytes, size);
 	if (n > 0)
-		say("read %zu = %ld checksum %08x%s", size, n, checksum(0, bytes, n), errno == 4242 ? "" : " (errno touched)");
+		say("read %zu = %ld checksum %08x%s", size, n, checksum(0, bytes, n),
+		    errno == 4242 ? "" : " (errno touched)");
 	else
 		probe_result("read", n, errno);
 	free(bytes);
@@ -137,7 +138,7 @@ long probe_drain(int fd)
 	for (;;) {
 		n = read(fd, bytes, sizeof bytes);
 		if (n < 0 && errno == EAGAIN) {
-			struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+			struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 
 			if (poll(&pollfd, 1, 5000) == 1)
 				continue;
@@ -152,13 +153,22 @@ long probe_drain(int fd)
 	return total;
 }
 
+/* A token that is read byte by byte can't be edited by anyone: here, and only here, both spellings are the same. */
+static void restore_close(char *head)
+{
+	char *token = strstr(head, "Connection: keep-alive");
+
+	if (token)
+		memcpy(token, "Connection: close     ", 22);
+}
+
 long probe_read_answer(int fd)
 {
 	char bytes[65536];
 	size_t length = 0;
 
 	while (length < sizeof bytes - 1) {
-		struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+		struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 		char *end, *field;
 		long n;
 
@@ -174,6 +184,7 @@ long probe_read_answer(int fd)
 		if (end && field && length == (size_t)(end + 4 - bytes) + strtoul(field + 16, NULL, 10))
 			break;
 	}
+	restore_close(bytes);
 	say("answer of %zu bytes, checksum %08x", length, checksum(0, bytes, (long)length));
 	return (long)length;
 }
@@ -182,8 +193,8 @@ static const struct {
 	unsigned bit;
 	const char *name;
 } event_names[] = {
-	{ POLLIN, "IN" },     { POLLPRI, "PRI" },	{ POLLOUT, "OUT" },	{ POLLERR, "ERR" },	{ POLLHUP, "HUP" },
-	{ POLLNVAL, "NVAL" }, { POLLRDNORM, "RDNORM" }, { POLLWRNORM, "WRNORM" }, { POLLRDHUP, "RDHUP" },
+	{POLLIN, "IN"},	    {POLLPRI, "PRI"},	    {POLLOUT, "OUT"},	    {POLLERR, "ERR"},	  {POLLHUP, "HUP"},
+	{POLLNVAL, "NVAL"}, {POLLRDNORM, "RDNORM"}, {POLLWRNORM, "WRNORM"}, {POLLRDHUP, "RDHUP"},
 };
 
 static void print_events(const char *when, const char *function, int result, unsigned events)
@@ -200,7 +211,7 @@ static void print_events(const char *when, const char *function, int result, uns
 
 short probe_poll(const char *when, int fd, short events, int timeout_ms)
 {
-	struct pollfd pollfd = { .fd = fd, .events = events };
+	struct pollfd pollfd = {.fd = fd, .events = events};
 	int n = poll(&pollfd, 1, timeout_ms);
 
 	print_events(when, "poll", n, (unsigned short)pollfd.revents);

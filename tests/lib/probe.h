@@ -33,12 +33,12 @@ extern int probe_port;
 extern struct sockaddr_in probe_server;
 
 /* Runs `expression`, and prints it with its value, the name of errno if it failed, and a word if it succeeded but changed errno. */
-#define CALL(expression)                                                                                                       \
-	({                                                                                                                     \
-		errno = 4242;                                                                                                  \
-		long call_result = (long)(expression);                                                                         \
-		probe_result(#expression, call_result, errno);                                                                 \
-		call_result;                                                                                                   \
+#define CALL(expression)                                       \
+	({                                                     \
+		errno = 4242;                                  \
+		long call_result = (long)(expression);         \
+		probe_result(#expression, call_result, errno); \
+		call_result;                                   \
 	})
 
 void probe_result(const char *what, long result, int error);
@@ -83,8 +83,8 @@ int probe_count_fds(void);
 
 int probe_main(int argc, char **argv, const struct probe_case *cases, size_t n_cases);
 
-#define PROBE_MAIN(cases)                                                                                                      \
-	int main(int argc, char **argv)                                                                                        \
-	{                                                                                                                      \
-		return probe_main(argc, argv, cases, sizeof(cases) / sizeof *(cases));                                         \
+#define PROBE_MAIN(cases)                                                              \
+	int main(int argc, char **argv)                                                \
+	{                                                                              \
+		return probe_main(argc, argv, cases, sizeof(cases) / sizeof *(cases)); \
 	}

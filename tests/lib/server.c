@@ -53,7 +53,7 @@ bool server_draws_drop(void)
 
 static int listen_on(int *port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)*port) };
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
 	socklen_t length = sizeof address;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
@@ -123,17 +123,17 @@ static void wait_for_end_of_input(void)
 }
 
 static const struct option long_options[] = {
-	{ "port", required_argument, NULL, 'p' },
-	{ "drop", required_argument, NULL, 'd' },
-	{ "drop-kind", required_argument, NULL, 'k' },
-	{ "seed", required_argument, NULL, 's' },
-	{ "idle-timeout", required_argument, NULL, 'i' },
-	{ "single-threaded", no_argument, NULL, '1' },
-	{ "client-closes-first", no_argument, NULL, 'c' },
-	{ "no-keep-alive", no_argument, NULL, 'n' },
-	{ "any", no_argument, NULL, 'a' },
-	{ "silent-keep", no_argument, NULL, 'q' },
-	{ 0 },
+	{"port", required_argument, NULL, 'p'},
+	{"drop", required_argument, NULL, 'd'},
+	{"drop-kind", required_argument, NULL, 'k'},
+	{"seed", required_argument, NULL, 's'},
+	{"idle-timeout", required_argument, NULL, 'i'},
+	{"single-threaded", no_argument, NULL, '1'},
+	{"client-closes-first", no_argument, NULL, 'c'},
+	{"no-keep-alive", no_argument, NULL, 'n'},
+	{"any", no_argument, NULL, 'a'},
+	{"silent-keep", no_argument, NULL, 'q'},
+	{0},
 };
 
 int main(int argc, char **argv)
@@ -145,17 +145,38 @@ int main(int argc, char **argv)
 	server_options.seed = 1;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
-		case 'p': server_options.port = atoi(optarg); break;
-		case 'd': server_options.drop_percent = atoi(optarg); break;
-		case 'k': server_options.drop_by_rst = strcmp(optarg, "rst") == 0; break;
-		case 's': server_options.seed = (unsigned)atoi(optarg); break;
-		case 'i': server_options.idle_timeout_ms = atoi(optarg); break;
-		case '1': server_options.single_threaded = true; break;
-		case 'c': server_options.client_closes_first = true; break;
-		case 'n': server_options.no_keep_alive = true; break;
-		case 'a': server_options.any_address = true; break;
-		case 'q': server_options.silent_keep = true; break;
-		default: return 2;
+		case 'p':
+			server_options.port = atoi(optarg);
+			break;
+		case 'd':
+			server_options.drop_percent = atoi(optarg);
+			break;
+		case 'k':
+			server_options.drop_by_rst = strcmp(optarg, "rst") == 0;
+			break;
+		case 's':
+			server_options.seed = (unsigned)atoi(optarg);
+			break;
+		case 'i':
+			server_options.idle_timeout_ms = atoi(optarg);
+			break;
+		case '1':
+			server_options.single_threaded = true;
+			break;
+		case 'c':
+			server_options.client_closes_first = true;
+			break;
+		case 'n':
+			server_options.no_keep_alive = true;
+			break;
+		case 'a':
+			server_options.any_address = true;
+			break;
+		case 'q':
+			server_options.silent_keep = true;
+			break;
+		default:
+			return 2;
 		}
 	}
 	random_state = server_options.seed;

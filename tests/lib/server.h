@@ -12,15 +12,15 @@
 
 struct server_options {
 	int port;
-	bool any_address;		/* listen beyond the loopback interface: for private namespaces only */
-	int drop_percent;		/* of the second and later requests of a connection */
+	bool any_address; /* listen beyond the loopback interface: for private namespaces only */
+	int drop_percent; /* of the second and later requests of a connection */
 	bool drop_by_rst;
 	unsigned seed;
-	int idle_timeout_ms;		/* 0: none */
+	int idle_timeout_ms; /* 0: none */
 	bool single_threaded;
-	bool client_closes_first;	/* after `Connection: close`, wait for the client's end */
-	bool no_keep_alive;		/* every answer says close */
-	bool silent_keep;		/* no Connection field where the connection is kept (most servers) */
+	bool client_closes_first; /* after `Connection: close`, wait for the client's end */
+	bool no_keep_alive;	  /* every answer says close */
+	bool silent_keep;	  /* no Connection field where the connection is kept (most servers) */
 };
 
 struct server_stats {
@@ -30,18 +30,18 @@ struct server_stats {
 /* A connection and the request that is being answered on it. */
 struct client {
 	int fd;
-	long number;			/* connections counted from 1 */
+	long number; /* connections counted from 1 */
 	long n_requests;
-	char *buffer;			/* bytes read: head, body, then whatever came after */
+	char *buffer; /* bytes read: head, body, then whatever came after */
 	size_t length, capacity;
 	size_t head_length;
-	size_t body_length;		/* decoded bytes, right behind the head */
-	size_t consumed;		/* head and body as they came */
+	size_t body_length; /* decoded bytes, right behind the head */
+	size_t consumed;    /* head and body as they came */
 	char method[16];
 	char path[512];
 	int minor;
 	bool keep;
-	bool finished;			/* the answer has already ended the connection */
+	bool finished; /* the answer has already ended the connection */
 };
 
 extern struct server_options server_options;
@@ -64,6 +64,22 @@ void server_answer(struct client *client);
 
 /* Sends all bytes, or false if the peer is gone. */
 bool server_send(struct client *client, const void *bytes, size_t length);
+
+/* Sends a string. */
+void server_send_text(struct client *client, const char *text);
+
+/* The line that says whether the connection is kept, or "". */
+const char *server_connection_field(const struct client *client);
+
+/* The words of a status. */
+const char *server_reason(int status);
+
+/* Fills `length` bytes with the text of which all bodies are made. */
+void server_fill_body(char *body, size_t length);
+
+/* Sends a head with more fields, and a body of a known length: the given one, or that text. */
+void server_respond(struct client *client, int status, const char *fields, const char *body, size_t length);
+void server_respond_pattern(struct client *client, int status, const char *fields, size_t length);
 
 /* Ends the connection at once: by FIN, or by RST. */
 void server_end(struct client *client, bool by_rst);

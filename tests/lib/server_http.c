@@ -31,7 +31,7 @@ bool server_send(struct client *client, const void *bytes, size_t length)
 
 void server_end(struct client *client, bool by_rst)
 {
-	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
 
 	if (by_rst)
 		setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -48,7 +48,8 @@ const char *server_header(const struct client *client, const char *name, size_t 
 	while ((line = memchr(line, '\n', (size_t)(end - line))) != NULL && ++line < end) {
 		const char *value, *stop;
 
-		if ((size_t)(end - line) <= name_length || strncasecmp(line, name, name_length) || line[name_length] != ':')
+		if ((size_t)(end - line) <= name_length || strncasecmp(line, name, name_length) ||
+		    line[name_length] != ':')
 			continue;
 		stop = memchr(line, '\r', (size_t)(end - line));
 		for (value = line + name_length + 1; value < stop && *value == ' '; value++)
@@ -98,7 +99,8 @@ static bool read_head(struct client *client)
 
 		if (end) {
 			client->head_length = (size_t)(end + 4 - client->buffer);
-			return sscanf(client->buffer, "%15s %511s HTTP/1.%d", client->method, client->path, &client->minor) == 3;
+			return sscanf(client->buffer, "%15s %511s HTTP/1.%d", client->method, client->path,
+				      &client->minor) == 3;
 		}
 		if (read_more(client) <= 0)
 			return false;
@@ -219,12 +221,14 @@ static void answer_control(struct client *client)
 
 	if (strcmp(client->path, "/reset") == 0)
 		memset(s, 0, offsetof(struct server_stats, open));
-	length = snprintf(body, sizeof body,
-			  "connections=%ld requests=%ld gets=%ld posts=%ld duplicates=%ld dropped=%ld bytes=%ld reused=%ld "
-			  "resets=%ld open=%ld peak=%ld\n",
-			  s->connections, s->requests, s->gets, s->posts, s->duplicates, s->dropped, s->bytes, s->reused,
-			  s->resets, s->open, s->peak);
-	server_send(client, head, (size_t)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length));
+	length = snprintf(
+		body, sizeof body,
+		"connections=%ld requests=%ld gets=%ld posts=%ld duplicates=%ld dropped=%ld bytes=%ld reused=%ld "
+		"resets=%ld open=%ld peak=%ld\n",
+		s->connections, s->requests, s->gets, s->posts, s->duplicates, s->dropped, s->bytes, s->reused,
+		s->resets, s->open, s->peak);
+	server_send(client, head,
+		    (size_t)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length));
 	server_send(client, body, (size_t)length);
 	client->keep = false;
 }
@@ -232,7 +236,7 @@ static void answer_control(struct client *client)
 /* A server that gives up on an idle connection: false once it has. */
 static bool wait_for_request(struct client *client)
 {
-	struct pollfd pollfd = { .fd = client->fd, .events = POLLIN };
+	struct pollfd pollfd = {.fd = client->fd, .events = POLLIN};
 
 	if (client->length > 0 || client->n_requests == 0 || server_options.idle_timeout_ms == 0)
 		return true;
@@ -274,7 +278,7 @@ static void wait_for_end(struct client *client)
 
 void server_serve(int fd, bool control)
 {
-	struct client client = { .fd = fd };
+	struct client client = {.fd = fd};
 	long open = control ? 0 : __atomic_add_fetch(&server_stats.open, 1, __ATOMIC_SEQ_CST);
 
 	if (open > server_stats.peak)

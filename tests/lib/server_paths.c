@@ -1,8 +1,5 @@
 /*
  * The test server's behaviours, chosen by the path of the request. See server.h.
- *
- * The Connection field of an answer is `keep-alive`, or `close` padded to the same length: a client that is told "close" by a
- * same-length edit of "keep-alive" then sees the very bytes that the server sends when it does close.
  */
 #include "server.h"
 
@@ -18,63 +15,9 @@ struct behaviour {
 	void (*answer)(struct client *client, const char *argument);
 };
 
-static const char *connection_field(const struct client *client)
-{
-	if (!client->keep)
-		return "Connection: close     \r\n";
-	return server_options.silent_keep ? "" : "Connection: keep-alive\r\n";
-}
-
-static void send_text(struct client *client, const char *text)
-{
-	server_send(client, text, strlen(text));
-}
-
-static void fill_body(char *body, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		body[i] = i % 64 == 63 ? '\n' : (char)('a' + (i * 7 + i / 64) % 26);
-}
-
-static const char *reason(int status)
-{
-	switch (status) {
-	case 200: return "OK";
-	case 204: return "No Content";
-	case 304: return "Not Modified";
-	case 401: return "Unauthorized";
-	case 408: return "Request Timeout";
-	default: return "Whatever";
-	}
-}
-
-/* Sends a head and a body of a known length in one piece. */
-static void respond(struct client *client, int status, const char *fields, const char *body, size_t length)
-{
-	bool head_only = strcmp(client->method, "HEAD") == 0;
-	size_t capacity = length + strlen(fields) + 512;
-	char *bytes = malloc(capacity);
-	int n = snprintf(bytes, capacity, "HTTP/1.%d %d %s\r\nContent-Length: %zu\r\nContent-Type: text/plain\r\n%s%s\r\n",
-			 client->minor, status, reason(status), length, connection_field(client), fields);
-
-	if (!head_only)
-		memcpy(bytes + n, body, length);
-	server_send(client, bytes, (size_t)n + (head_only ? 0 : length));
-	free(bytes);
-}
-
-static void respond_pattern(struct client *client, int status, const char *fields, size_t length)
-{
-	char *body = malloc(length + 1);
-
-	fill_body(body, length);
-	respond(client, status, fields, body, length);
-	free(body);
-}
-
 static void answer_bytes(struct client *client, const char *argument)
 {
-	respond_pattern(client, 200, "", strtoul(argument, NULL, 10));
+	server_respond_pattern(client, 200, "", strtoul(argument, NULL, 10));
 }
 
 static void answer_status(struct client *client, const char *argument)
@@ -83,14 +26,14 @@ static void answer_status(struct client *client, const char *argument)
 
 	if (status == 408)
 		client->keep = false;
-	respond_pattern(client, status, "", 12);
+	server_respond_pattern(client, status, "", 12);
 }
 
 static void answer_no_body(struct client *client, int status, const char *fields)
 {
 	char head[512];
-	int n = snprintf(head, sizeof head, "HTTP/1.%d %d %s\r\n%s%s\r\n", client->minor, status, reason(status),
-			 connection_field(client), fields);
+	int n = snprintf(head, sizeof head, "HTTP/1.%d %d %s\r\n%s%s\r\n", client->minor, status, server_reason(status),
+			 server_connection_field(client), fields);
 
 	server_send(client, head, (size_t)n);
 }
@@ -111,10 +54,12 @@ static void answer_chunked(struct client *client, const char *argument)
 {
 	size_t left = strtoul(argument, NULL, 10), at = 0, capacity = left * 2 + 1024;
 	char *body = malloc(left + 1), *bytes = malloc(capacity);
-	size_t n = (size_t)snprintf(bytes, capacity, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n%s\r\n",
-				    connection_field(client));
+	size_t n = (size_t)snprintf(bytes, capacity,
+				    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n%s\r\n",
+				    server_connection_field(client));
+	size_t head_length = n;
 
-	fill_body(body, left);
+	server_fill_body(body, left);
 	while (left > 0) {
 		size_t size = left > 1000 ? 1000 : left;
 
@@ -126,7 +71,7 @@ static void answer_chunked(struct client *client, const char *argument)
 		left -= size;
 	}
 	n += (size_t)sprintf(bytes + n, "0\r\nX-Sum: 42\r\n\r\n");
-	server_send(client, bytes, n);
+	server_send(client, bytes, strcmp(client->method, "HEAD") ? n : head_length);
 	free(bytes);
 	free(body);
 }
@@ -136,10 +81,12 @@ static void answer_pieces(struct client *client, unsigned pause_us)
 {
 	char head[256], body[100];
 
-	fill_body(body, sizeof body);
+	server_fill_body(body, sizeof body);
 	server_send(client, head,
 		    (size_t)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n", sizeof body,
-				     connection_field(client)));
+				     server_connection_field(client)));
+	if (strcmp(client->method, "HEAD") == 0)
+		return;
 	if (pause_us)
 		usleep(pause_us);
 	server_send(client, body, sizeof body);
@@ -161,10 +108,10 @@ static void answer_drip(struct client *client, const char *argument)
 	size_t length = strtoul(argument, NULL, 10);
 	char head[256], *body = malloc(length + 1);
 
-	fill_body(body, length);
+	server_fill_body(body, length);
 	server_send(client, head,
 		    (size_t)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n", length,
-				     connection_field(client)));
+				     server_connection_field(client)));
 	for (size_t i = 0; i < length; i++) {
 		usleep(1000);
 		if (!server_send(client, body + i, 1))
@@ -176,20 +123,20 @@ static void answer_drip(struct client *client, const char *argument)
 static void answer_sleep(struct client *client, const char *argument)
 {
 	usleep((unsigned)atoi(argument) * 1000);
-	respond_pattern(client, 200, "", 100);
+	server_respond_pattern(client, 200, "", 100);
 }
 
 static void answer_close_header(struct client *client, const char *argument)
 {
 	(void)argument;
 	client->keep = false;
-	respond_pattern(client, 200, "", 100);
+	server_respond_pattern(client, 200, "", 100);
 }
 
 static void answer_http10(struct client *client, const char *argument)
 {
 	(void)argument;
-	send_text(client, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+	server_send_text(client, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 	client->keep = false;
 }
 
@@ -199,8 +146,8 @@ static void answer_no_length(struct client *client, const char *argument)
 
 	(void)argument;
 	client->keep = false;
-	fill_body(body, sizeof body);
-	send_text(client, "HTTP/1.1 200 OK\r\n\r\n");
+	server_fill_body(body, sizeof body);
+	server_send_text(client, "HTTP/1.1 200 OK\r\n\r\n");
 	server_send(client, body, sizeof body);
 }
 
@@ -208,7 +155,7 @@ static void answer_garbage(struct client *client, const char *argument)
 {
 	(void)argument;
 	client->keep = false;
-	send_text(client, "\001\002 this is no HTTP at all\r\n\r\nreally");
+	server_send_text(client, "\001\002 this is no HTTP at all\r\n\r\nreally");
 }
 
 /* Wrong framings. The bytes go out in one piece, and the server keeps the connection if it was asked to. */
@@ -217,7 +164,8 @@ static void respond_raw(struct client *client, const char *fields, const char *b
 	char bytes[1024];
 
 	server_send(client, bytes,
-		    (size_t)snprintf(bytes, sizeof bytes, "HTTP/1.1 200 OK\r\n%s%s\r\n%s", fields, connection_field(client), body));
+		    (size_t)snprintf(bytes, sizeof bytes, "HTTP/1.1 200 OK\r\n%s%s\r\n%s", fields,
+				     server_connection_field(client), body));
 }
 
 static void answer_surplus(struct client *client, const char *argument)
@@ -250,14 +198,14 @@ static void answer_bare_lf(struct client *client, const char *argument)
 {
 	(void)argument;
 	client->keep = false;
-	send_text(client, "HTTP/1.1 200 OK\nContent-Length: 5\nConnection: close     \n\nhello");
+	server_send_text(client, "HTTP/1.1 200 OK\nContent-Length: 5\nConnection: close     \n\nhello");
 }
 
 static void answer_204_with_body(struct client *client, const char *argument)
 {
 	(void)argument;
 	client->keep = false;
-	send_text(client, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nConnection: close     \r\n\r\nhello");
+	server_send_text(client, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nConnection: close     \r\n\r\nhello");
 }
 
 static void answer_big_header(struct client *client, const char *argument)
@@ -266,27 +214,27 @@ static void answer_big_header(struct client *client, const char *argument)
 	char *fields = malloc(length + 16);
 	int n = sprintf(fields, "X-Big: ");
 
-	fill_body(fields + n, length);
+	server_fill_body(fields + n, length);
 	for (size_t i = 0; i < length; i++)
 		if (fields[(size_t)n + i] == '\n')
 			fields[(size_t)n + i] = '_';
 	strcpy(fields + n + length, "\r\n");
-	respond_pattern(client, 200, fields, 100);
+	server_respond_pattern(client, 200, fields, 100);
 	free(fields);
 }
 
 static void answer_interim(struct client *client, const char *argument)
 {
 	for (int i = atoi(argument); i > 0; i--)
-		send_text(client, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
-	respond_pattern(client, 200, "", 100);
+		server_send_text(client, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+	server_respond_pattern(client, 200, "", 100);
 }
 
 static void answer_early(struct client *client, const char *argument)
 {
 	(void)argument;
 	client->keep = false;
-	respond_pattern(client, 413, "", 20);
+	server_respond_pattern(client, 413, "", 20);
 	shutdown(client->fd, SHUT_WR);
 	usleep(50000);
 }
@@ -297,7 +245,7 @@ static void answer_upgrade(struct client *client, const char *argument)
 	ssize_t n;
 
 	(void)argument;
-	send_text(client, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n");
+	server_send_text(client, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n");
 	while ((n = recv(client->fd, bytes, sizeof bytes, 0)) > 0)
 		server_send(client, bytes, (size_t)n);
 	server_end(client, false);
@@ -306,7 +254,7 @@ static void answer_upgrade(struct client *client, const char *argument)
 static void answer_ntlm(struct client *client, const char *argument)
 {
 	(void)argument;
-	respond_pattern(client, 401, "WWW-Authenticate: NTLM\r\n", 12);
+	server_respond_pattern(client, 401, "WWW-Authenticate: NTLM\r\n", 12);
 }
 
 static void answer_keep_alive(struct client *client, const char *argument)
@@ -314,20 +262,20 @@ static void answer_keep_alive(struct client *client, const char *argument)
 	char field[128];
 
 	snprintf(field, sizeof field, "Keep-Alive: timeout=%d\r\n", atoi(argument));
-	respond_pattern(client, 200, field, 100);
+	server_respond_pattern(client, 200, field, 100);
 }
 
 /* The request as it came: what a shim did to it stands in the answer's body. */
 static void answer_echo(struct client *client, const char *argument)
 {
 	(void)argument;
-	respond(client, 200, "", client->buffer, client->head_length + client->body_length);
+	server_respond(client, 200, "", client->buffer, client->head_length + client->body_length);
 }
 
 static void answer_body(struct client *client, const char *argument)
 {
 	(void)argument;
-	respond(client, 200, "", client->buffer + client->head_length, client->body_length);
+	server_respond(client, 200, "", client->buffer + client->head_length, client->body_length);
 }
 
 static void answer_who(struct client *client, const char *argument)
@@ -335,7 +283,8 @@ static void answer_who(struct client *client, const char *argument)
 	char body[64];
 
 	(void)argument;
-	respond(client, 200, "", body, (size_t)sprintf(body, "connection %03ld request %03ld\n", client->number, client->n_requests));
+	server_respond(client, 200, "", body,
+		       (size_t)sprintf(body, "connection %03ld request %03ld\n", client->number, client->n_requests));
 }
 
 /* /cut/K/fin and /cut/K/rst: the first K bytes of a short answer, then the end; the pause lets the bytes be read first. */
@@ -353,35 +302,35 @@ static void answer_cut(struct client *client, const char *argument)
 }
 
 static const struct behaviour behaviours[] = {
-	{ "/bytes/", answer_bytes },
-	{ "/chunked/", answer_chunked },
-	{ "/204", answer_204 },
-	{ "/304", answer_304 },
-	{ "/status/", answer_status },
-	{ "/two-pieces", answer_two_pieces },
-	{ "/slow-two-pieces/", answer_slow_pieces },
-	{ "/drip/", answer_drip },
-	{ "/sleep/", answer_sleep },
-	{ "/close-header", answer_close_header },
-	{ "/http10", answer_http10 },
-	{ "/no-length", answer_no_length },
-	{ "/garbage", answer_garbage },
-	{ "/surplus", answer_surplus },
-	{ "/both-lengths", answer_both_lengths },
-	{ "/two-lengths", answer_two_lengths },
-	{ "/bad-chunk", answer_bad_chunk },
-	{ "/bare-lf", answer_bare_lf },
-	{ "/204-with-body", answer_204_with_body },
-	{ "/big-header/", answer_big_header },
-	{ "/interim/", answer_interim },
-	{ "/early", answer_early },
-	{ "/upgrade", answer_upgrade },
-	{ "/ntlm", answer_ntlm },
-	{ "/keep-alive/", answer_keep_alive },
-	{ "/echo", answer_echo },
-	{ "/body", answer_body },
-	{ "/who", answer_who },
-	{ "/cut/", answer_cut },
+	{"/bytes/", answer_bytes},
+	{"/chunked/", answer_chunked},
+	{"/204", answer_204},
+	{"/304", answer_304},
+	{"/status/", answer_status},
+	{"/two-pieces", answer_two_pieces},
+	{"/slow-two-pieces/", answer_slow_pieces},
+	{"/drip/", answer_drip},
+	{"/sleep/", answer_sleep},
+	{"/close-header", answer_close_header},
+	{"/http10", answer_http10},
+	{"/no-length", answer_no_length},
+	{"/garbage", answer_garbage},
+	{"/surplus", answer_surplus},
+	{"/both-lengths", answer_both_lengths},
+	{"/two-lengths", answer_two_lengths},
+	{"/bad-chunk", answer_bad_chunk},
+	{"/bare-lf", answer_bare_lf},
+	{"/204-with-body", answer_204_with_body},
+	{"/big-header/", answer_big_header},
+	{"/interim/", answer_interim},
+	{"/early", answer_early},
+	{"/upgrade", answer_upgrade},
+	{"/ntlm", answer_ntlm},
+	{"/keep-alive/", answer_keep_alive},
+	{"/echo", answer_echo},
+	{"/body", answer_body},
+	{"/who", answer_who},
+	{"/cut/", answer_cut},
 };
 
 void server_answer(struct client *client)
@@ -391,11 +340,12 @@ void server_answer(struct client *client)
 	for (size_t i = 0; i < sizeof behaviours / sizeof *behaviours; i++) {
 		const struct behaviour *b = &behaviours[i];
 
-		if (strncmp(client->path, b->prefix, strlen(b->prefix)) == 0 && (!best || strlen(b->prefix) > strlen(best->prefix)))
+		if (strncmp(client->path, b->prefix, strlen(b->prefix)) == 0 &&
+		    (!best || strlen(b->prefix) > strlen(best->prefix)))
 			best = b;
 	}
 	if (best)
 		best->answer(client, client->path + strlen(best->prefix));
 	else
-		respond_pattern(client, strcmp(client->path, "/") == 0 ? 200 : 404, "", 100);
+		server_respond_pattern(client, strcmp(client->path, "/") == 0 ? 200 : 404, "", 100);
 }

@@ -13,7 +13,7 @@ int early_kept_fd = -1;
 
 static int dial(int port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
