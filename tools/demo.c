@@ -73,6 +73,8 @@ static unsigned count_lines_of_200(const char *output)
 	return n;
 }
 
+/* Not just "python3": version managers put shell scripts in its place. */
+#define PYTHON "/usr/bin/python3"
 #define CURL "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}\\n", "-H", "Connection: close"
 
 static const struct scenario everyday[] = {
@@ -85,12 +87,12 @@ static const struct scenario everyday[] = {
 	 500,
 	 false,
 	 count_lines_of_200,
-	 {"python3", "-c", urllib_loop, "PORT", "500", NULL}},
+	 {PYTHON, "-c", urllib_loop, "PORT", "500", NULL}},
 	{"python3 http.client, in a loop",
 	 500,
 	 false,
 	 count_lines_of_200,
-	 {"python3", "-c", http_client_loop, "PORT", "500", NULL}},
+	 {PYTHON, "-c", http_client_loop, "PORT", "500", NULL}},
 	{"curl -H 'Connection: close', 200 URLs",
 	 200,
 	 false,
@@ -103,7 +105,7 @@ static const struct scenario exhausting[] = {
 	 1000,
 	 true,
 	 count_lines_of_200,
-	 {"python3", "-c", http_client_loop, "PORT", "1000", NULL}},
+	 {PYTHON, "-c", http_client_loop, "PORT", "1000", NULL}},
 	{"curl -H 'Connection: close', 1000 URLs",
 	 1000,
 	 true,

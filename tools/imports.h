@@ -11,7 +11,7 @@
 #define IMPORTS_MAX_OBJECTS 256
 #define IMPORTS_MAX_MISSING 16
 
-/* A libc call that can touch a socket. */
+/* A libc call that can do something to a socket. */
 struct imports_call {
 	const char *name;
 	bool is_interposed;
