@@ -29,7 +29,7 @@ static bool add_edit(struct framing_plan *plan, size_t offset, size_t length)
 {
 	if (plan->n_edits == FRAMING_MAX_EDITS || offset + length > UINT32_MAX)
 		return false;
-	plan->edits[plan->n_edits++] = (struct framing_edit){ (uint32_t)offset, (uint32_t)length };
+	plan->edits[plan->n_edits++] = (struct framing_edit){(uint32_t)offset, (uint32_t)length};
 	return true;
 }
 
@@ -51,7 +51,8 @@ static void withdraw_insertion(struct framing_feed *feed)
 	feed->framing->inserted = false;
 }
 
-void edit_withdraw(struct framing_feed *feed)
+/* Takes back what this buffer would do. */
+static void withdraw(struct framing_feed *feed)
 {
 	struct framing *framing = feed->framing;
 
@@ -71,14 +72,6 @@ void edit_withdraw(struct framing_feed *feed)
 	/* Not before the head has ended. */
 	if (framing->close_wanted)
 		decide_close(framing);
-}
-
-static void settle(struct framing_feed *feed)
-{
-	if (!may_edit_request(feed->framing))
-		edit_withdraw(feed);
-	feed->n_settled = feed->plan->n_edits;
-	feed->inserted_here = false;
 }
 
 void edit_begin_buffer(struct framing_feed *feed)
@@ -115,7 +108,8 @@ void edit_end_buffer(struct framing_feed *feed)
 				owe_rest(feed, &feed->carried_out->edits[i]);
 		}
 	}
-	settle(feed);
+	if (!may_edit_request(feed->framing))
+		withdraw(feed);
 }
 
 void edit_begin_request(struct framing_feed *feed, const char *bytes)
@@ -125,7 +119,6 @@ void edit_begin_request(struct framing_feed *feed, const char *bytes)
 	const char *lf;
 	size_t offset;
 
-	settle(feed);
 	framing->close_left = framing->token_blanked = framing->inserted = framing->edit_forbidden = false;
 	framing->close_wanted = framing->edited = false;
 
@@ -135,7 +128,7 @@ void edit_begin_request(struct framing_feed *feed, const char *bytes)
 	offset = (size_t)(lf + 1 - feed->bytes);
 	if (feed->carried_out) {
 		framing->inserted = feed->carried_out->insert && feed->carried_out->insert_offset == offset;
-	} else if (may_edit_request(framing) && !feed->plan->insert && offset <= UINT32_MAX) {
+	} else if (may_edit_request(framing) && offset <= UINT32_MAX) {
 		feed->plan->insert = true;
 		feed->plan->insert_offset = (uint32_t)offset;
 		feed->inserted_here = true;

@@ -2,14 +2,14 @@
  * Plans: the same-length edits (and for HTTP/1.0 the one insertion) that make a server keep a connection which the
  * program wanted closed, and the edit that shows the program the `close` which it would have got.
  *
- * Edits stay provisional until the buffer ends or another message begins: what comes later in the same buffer (an
- * Upgrade, a signature, bytes after the last request) still withdraws them.
+ * Edits stay provisional until the buffer ends: what comes later in it (an Upgrade, a signature, bytes after the last
+ * request) still withdraws them. All of them belong to the newest request, since one that wanted close is the last.
  */
 #pragma once
 
 #include "pool/framing_private.h"
 
-/* A buffer of requests begins or ends: pays what an interrupted edit owes; settles this buffer's plan. */
+/* A buffer of requests begins or ends: pays what an interrupted edit owes; settles the plan. */
 void edit_begin_buffer(struct framing_feed *feed);
 void edit_end_buffer(struct framing_feed *feed);
 
@@ -25,6 +25,3 @@ void edit_end_close_token(struct framing_feed *feed);
 
 /* A request's head ended: decides close_wanted and edited. */
 void edit_end_head(struct framing_feed *feed);
-
-/* Takes back what this buffer would do to the newest request. */
-void edit_withdraw(struct framing_feed *feed);

@@ -28,9 +28,9 @@ void framing_restart(struct framing *framing, bool rewrite)
 enum framing_first framing_classify_first(const char *bytes, size_t length)
 {
 #define METHOD_NAME(number, name, string) #string " ",
-	static const char *const METHODS[] = { HTTP_METHOD_MAP(METHOD_NAME) };
+	static const char *const METHODS[] = {HTTP_METHOD_MAP(METHOD_NAME)};
 #undef METHOD_NAME
-	static const char *const SAFE[] = { "GET ", "HEAD ", "OPTIONS ", "TRACE " };
+	static const char *const SAFE[] = {"GET ", "HEAD ", "OPTIONS ", "TRACE "};
 	size_t n_letters = 0;
 
 	if (length == 0)
@@ -113,7 +113,6 @@ static size_t begin_request(struct framing_feed *feed, const char *bytes)
 	/* After a request that wanted close a bare server would read no more (RFC 9112 9.6): it must not answer what it
 	 * would never have seen. */
 	if (framing->close_wanted) {
-		edit_withdraw(feed);
 		note_surplus(framing, feed->side);
 		return 0;
 	}
@@ -197,7 +196,7 @@ static void feed_request(struct framing *framing, const char *bytes, size_t leng
 		.carried_out = carried_out,
 	};
 
-	*feed.plan = (struct framing_plan){ 0 };
+	*feed.plan = (struct framing_plan){0};
 	if (length == 0)
 		return;
 	edit_begin_buffer(&feed);
@@ -227,7 +226,7 @@ void framing_feed_response(struct framing *framing, const char *bytes, size_t le
 		.plan = plan ? plan : &unused,
 	};
 
-	*feed.plan = (struct framing_plan){ 0 };
+	*feed.plan = (struct framing_plan){0};
 	advance_all(&feed);
 }
 

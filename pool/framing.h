@@ -20,19 +20,19 @@
 
 /* What the first bytes of a connection (or of a message) look like. */
 enum framing_first {
-	FRAMING_FIRST_PARTIAL,	/* a proper prefix of some method that we know: undecided */
-	FRAMING_FIRST_SAFE,	/* GET, HEAD, OPTIONS, TRACE followed by a space (RFC 9110 9.2.1) */
-	FRAMING_FIRST_UNSAFE,	/* another token of upper-case letters and a space: may not be sent twice */
+	FRAMING_FIRST_PARTIAL, /* a proper prefix of some method that we know: undecided */
+	FRAMING_FIRST_SAFE,    /* GET, HEAD, OPTIONS, TRACE followed by a space (RFC 9110 9.2.1) */
+	FRAMING_FIRST_UNSAFE,  /* another token of upper-case letters and a space: may not be sent twice */
 	FRAMING_FIRST_NOT_HTTP,
 };
 
 /* Why a connection can't be kept; the first one found stays. Names as in reports. */
 enum framing_doubt {
 	FRAMING_CANONICAL = 0,
-	FRAMING_DOUBT_NOT_CANONICAL,	/* readable, but two parsers might disagree: TE and CL, bare LF, surplus bytes... */
-	FRAMING_DOUBT_UPGRADE,		/* CONNECT, 101, a request with Upgrade */
-	FRAMING_DOUBT_AUTH_BOUND,	/* NTLM, Negotiate, Kerberos... in either direction */
-	FRAMING_DOUBT_UNKNOWN_PROTOCOL,	/* the request is not HTTP/1.x */
+	FRAMING_DOUBT_NOT_CANONICAL, /* readable, but two parsers might disagree: TE and CL, bare LF, surplus bytes... */
+	FRAMING_DOUBT_UPGRADE,	     /* CONNECT, 101, a request with Upgrade */
+	FRAMING_DOUBT_AUTH_BOUND,    /* NTLM, Negotiate, Kerberos... in either direction */
+	FRAMING_DOUBT_UNKNOWN_PROTOCOL, /* the request is not HTTP/1.x */
 	FRAMING_DOUBT_ERROR,		/* the parser is lost: ends of messages are not known any more */
 };
 
@@ -49,49 +49,49 @@ struct framing_edit {
 
 /* What to change in one buffer; made by feeding it. All zero means nothing. */
 struct framing_plan {
-	unsigned n_edits;				/* request: fill with spaces. Response: "close", padded with spaces */
+	unsigned n_edits; /* request: fill with spaces. Response: "close", padded with spaces */
 	struct framing_edit edits[FRAMING_MAX_EDITS];
-	bool insert;					/* HTTP/1.0 request: put `Connection: keep-alive\r\n` ... */
-	uint32_t insert_offset;				/* ... here, right after the request line's CRLF */
+	bool insert;		/* HTTP/1.0 request: put `Connection: keep-alive\r\n` ... */
+	uint32_t insert_offset; /* ... here, right after the request line's CRLF */
 };
 
 /* Where one direction stands. */
 enum framing_phase {
-	FRAMING_PHASE_BETWEEN,		/* before a message */
+	FRAMING_PHASE_BETWEEN, /* before a message */
 	FRAMING_PHASE_HEAD,
-	FRAMING_PHASE_LENGTH,		/* a Content-Length body */
+	FRAMING_PHASE_LENGTH, /* a Content-Length body */
 	FRAMING_PHASE_CHUNKED,
-	FRAMING_PHASE_UNTIL_CLOSE,	/* a response's body that the server's FIN ends */
-	FRAMING_PHASE_OPAQUE,		/* a tunnel, surplus, or lost: bytes are not looked at any more */
+	FRAMING_PHASE_UNTIL_CLOSE, /* a response's body that the server's FIN ends */
+	FRAMING_PHASE_OPAQUE,	   /* a tunnel, surplus, or lost: bytes are not looked at any more */
 };
 
 /* One direction. Only `phase`, `in_message`, `in_head` and `parser` (method, status_code, http_minor of the newest
  * head) are for others to read. Header values are only collected for the fields that decide something, and one
  * element of their lists at a time. */
 struct framing_side {
-	llhttp_t parser;			/* tokenizes heads */
+	llhttp_t parser; /* tokenizes heads */
 	enum framing_phase phase;
-	bool in_message;			/* bytes of a message have come and its end has not */
+	bool in_message; /* bytes of a message have come and its end has not */
 	bool in_head;
 
 	/* Of the head. */
-	bool line_seen;				/* its start line is complete */
-	bool skip_line;				/* a field line that can't be tokenized: the rest of it is passed over */
+	bool line_seen; /* its start line is complete */
+	bool skip_line; /* a field line that can't be tokenized: the rest of it is passed over */
 	bool in_value;
-	bool after_cr;				/* the last byte was a CR */
+	bool after_cr; /* the last byte was a CR */
 	bool has_content_length, length_invalid, has_transfer_encoding;
 	bool token_close, token_keep_alive;
 	bool expects_continue;
-	bool gap;				/* white space came within the list element */
-	uint8_t field;				/* which interesting field the current value belongs to */
-	uint8_t coding;				/* the last transfer coding */
-	uint8_t word_length;			/* how much of the word `connection` the last bytes match */
-	uint8_t strict, strict_index;		/* state of the strict grammar */
-	uint8_t chunk, n_chunk_digits;		/* state of the chunked coding */
+	bool gap;		       /* white space came within the list element */
+	uint8_t field;		       /* which interesting field the current value belongs to */
+	uint8_t coding;		       /* the last transfer coding */
+	uint8_t word_length;	       /* how much of the word `connection` the last bytes match */
+	uint8_t strict, strict_index;  /* state of the strict grammar */
+	uint8_t chunk, n_chunk_digits; /* state of the chunked coding */
 	uint8_t name_length, value_length;
-	char name[FRAMING_NAME_MAX];		/* lower case */
-	char value[FRAMING_VALUE_MAX];		/* the current list element, lower case */
-	uint64_t body_remaining;		/* of a Content-Length body, or of a chunk (in the head: the length so far) */
+	char name[FRAMING_NAME_MAX];   /* lower case */
+	char value[FRAMING_VALUE_MAX]; /* the current list element, lower case */
+	uint64_t body_remaining;       /* of a Content-Length body, or of a chunk (in the head: the length so far) */
 };
 
 struct framing {
@@ -99,34 +99,34 @@ struct framing {
 	struct framing_side response;
 
 	/* Immutable after init. */
-	bool rewrite;				/* may plans be made at all */
+	bool rewrite; /* may plans be made at all */
 
 	/* Results, to be read by the owner. */
-	enum framing_doubt doubt;		/* sticky for the connection's life */
-	bool lost;				/* ends of messages are not known any more, whatever came first as `doubt` */
-	unsigned n_requests;			/* heads completed, in all */
-	unsigned n_outstanding;			/* request heads completed or begun whose final response has not ended */
-	bool unsafe_outstanding;		/* one of those is no GET, HEAD, OPTIONS or TRACE */
-	bool close_wanted;			/* the newest request asked for close (or is 1.0 without keep-alive): a bare
+	enum framing_doubt doubt;      /* sticky for the connection's life */
+	bool lost;		       /* ends of messages are not known any more, whatever came first as `doubt` */
+	unsigned n_requests;	       /* heads completed, in all */
+	unsigned n_outstanding;	       /* request heads completed or begun whose final response has not ended */
+	bool unsafe_outstanding;       /* one of those is no GET, HEAD, OPTIONS or TRACE */
+	bool close_wanted;	       /* the newest request asked for close (or is 1.0 without keep-alive): a bare
 						   server would end the connection after its response */
-	bool edited;				/* ... and that was withheld from the server, so we owe the EOF */
-	bool response_started;			/* a byte of the (next) outstanding response has come */
-	bool response_ended;			/* no response outstanding or in progress, and at least one has ended since
+	bool edited;		       /* ... and that was withheld from the server, so we owe the EOF */
+	bool response_started;	       /* a byte of the (next) outstanding response has come */
+	bool response_ended;	       /* no response outstanding or in progress, and at least one has ended since
 						   init; cleared when the next request begins */
-	bool server_closes;			/* the last final response said close, is 1.0 without keep-alive, or is
+	bool server_closes;	       /* the last final response said close, is 1.0 without keep-alive, or is
 						   delimited by the end of the connection */
-	bool expect_continue;			/* a request head with Expect: 100-continue awaits its first answer */
-	uint32_t keep_alive_timeout_s;		/* from the server's `Keep-Alive: timeout=`; 0: not said */
-	uint32_t keep_alive_max;		/* from `max=`; UINT32_MAX: not said */
+	bool expect_continue;	       /* a request head with Expect: 100-continue awaits its first answer */
+	uint32_t keep_alive_timeout_s; /* from the server's `Keep-Alive: timeout=`; 0: not said */
+	uint32_t keep_alive_max;       /* from `max=`; UINT32_MAX: not said */
 
 	/* Private. */
-	bool surplus;				/* bytes that belong to no message have passed */
-	bool unrepeatable;			/* something that may not be sent twice was sent */
-	bool edit_forbidden;			/* the newest request is signed over `connection` */
-	bool inserted;				/* `Connection: keep-alive` was inserted into it */
-	bool close_left;			/* a close token of it went to the server */
-	bool token_blanked;			/* the list element in progress is a close token that was blanked */
-	uint8_t blank_owed;			/* so many bytes more of it are to be blanked */
+	bool surplus;	     /* bytes that belong to no message have passed */
+	bool unrepeatable;   /* something that may not be sent twice was sent */
+	bool edit_forbidden; /* the newest request is signed over `connection` */
+	bool inserted;	     /* `Connection: keep-alive` was inserted into it */
+	bool close_left;     /* a close token of it went to the server */
+	bool token_blanked;  /* the list element in progress is a close token that was blanked */
+	uint8_t blank_owed;  /* so many bytes more of it are to be blanked */
 	/* Outstanding requests, oldest at bit 0: which are HEAD, CONNECT, unsafe. */
 	uint64_t head_methods;
 	uint64_t connect_methods;

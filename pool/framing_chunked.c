@@ -8,15 +8,15 @@
 #include "pool/framing_private.h"
 
 enum chunk_state {
-	CHUNK_SIZE,		/* begin_head() leaves this: the first digit of the first size */
+	CHUNK_SIZE, /* begin_head() leaves this: the first digit of the first size */
 	CHUNK_EXTENSION,
 	CHUNK_SIZE_LF,
 	CHUNK_DATA,
 	CHUNK_DATA_CR,
 	CHUNK_DATA_LF,
-	CHUNK_TRAILER_LINE,	/* at the start of a trailer line */
-	CHUNK_TRAILER_END,	/* after a CR there */
-	CHUNK_TRAILER,		/* within one */
+	CHUNK_TRAILER_LINE, /* at the start of a trailer line */
+	CHUNK_TRAILER_END,  /* after a CR there */
+	CHUNK_TRAILER,	    /* within one */
 };
 
 #define MAX_CHUNK_DIGITS 16

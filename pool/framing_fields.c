@@ -32,20 +32,20 @@ static const struct {
 	uint8_t where;
 	uint8_t field;
 } FIELDS[] = {
-	{ FIELD_NAME("connection"), IN_BOTH, FIELD_CONNECTION },
-	{ FIELD_NAME("proxy-connection"), IN_BOTH, FIELD_CONNECTION },
-	{ FIELD_NAME("content-length"), IN_BOTH, FIELD_CONTENT_LENGTH },
-	{ FIELD_NAME("transfer-encoding"), IN_BOTH, FIELD_TRANSFER_ENCODING },
-	{ FIELD_NAME("upgrade"), IN_REQUEST, FIELD_UPGRADE },
-	{ FIELD_NAME("expect"), IN_REQUEST, FIELD_EXPECT },
-	{ FIELD_NAME("authorization"), IN_REQUEST, FIELD_CREDENTIALS },
-	{ FIELD_NAME("proxy-authorization"), IN_REQUEST, FIELD_CREDENTIALS },
-	{ FIELD_NAME("signature"), IN_REQUEST, FIELD_SIGNATURE },
-	{ FIELD_NAME("signature-input"), IN_REQUEST, FIELD_SIGNATURE_INPUT },
-	{ FIELD_NAME("keep-alive"), IN_RESPONSE, FIELD_KEEP_ALIVE },
-	{ FIELD_NAME("www-authenticate"), IN_RESPONSE, FIELD_CHALLENGE },
-	{ FIELD_NAME("proxy-authenticate"), IN_RESPONSE, FIELD_CHALLENGE },
-	{ FIELD_NAME("persistent-auth"), IN_RESPONSE, FIELD_PERSISTENT_AUTH },
+	{FIELD_NAME("connection"), IN_BOTH, FIELD_CONNECTION},
+	{FIELD_NAME("proxy-connection"), IN_BOTH, FIELD_CONNECTION},
+	{FIELD_NAME("content-length"), IN_BOTH, FIELD_CONTENT_LENGTH},
+	{FIELD_NAME("transfer-encoding"), IN_BOTH, FIELD_TRANSFER_ENCODING},
+	{FIELD_NAME("upgrade"), IN_REQUEST, FIELD_UPGRADE},
+	{FIELD_NAME("expect"), IN_REQUEST, FIELD_EXPECT},
+	{FIELD_NAME("authorization"), IN_REQUEST, FIELD_CREDENTIALS},
+	{FIELD_NAME("proxy-authorization"), IN_REQUEST, FIELD_CREDENTIALS},
+	{FIELD_NAME("signature"), IN_REQUEST, FIELD_SIGNATURE},
+	{FIELD_NAME("signature-input"), IN_REQUEST, FIELD_SIGNATURE_INPUT},
+	{FIELD_NAME("keep-alive"), IN_RESPONSE, FIELD_KEEP_ALIVE},
+	{FIELD_NAME("www-authenticate"), IN_RESPONSE, FIELD_CHALLENGE},
+	{FIELD_NAME("proxy-authenticate"), IN_RESPONSE, FIELD_CHALLENGE},
+	{FIELD_NAME("persistent-auth"), IN_RESPONSE, FIELD_PERSISTENT_AUTH},
 };
 
 static const char SIGNED_WORD[] = "connection";
@@ -145,7 +145,7 @@ static void end_keep_alive(struct framing_feed *feed)
 /* Schemes that authenticate the connection, not the request: it belongs to one user for ever. */
 static bool is_scheme_bound(const struct framing_side *side)
 {
-	static const char *const SCHEMES[] = { "ntlm", "negotiate", "kerberos" };
+	static const char *const SCHEMES[] = {"ntlm", "negotiate", "kerberos"};
 
 	for (size_t i = 0; i < sizeof SCHEMES / sizeof SCHEMES[0]; i++) {
 		size_t length = strlen(SCHEMES[i]);

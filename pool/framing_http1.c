@@ -83,7 +83,7 @@ static const llhttp_settings_t SILENT_SETTINGS;
 
 void http1_begin_head(struct framing_side *side, llhttp_type_t type)
 {
-	*side = (struct framing_side){ 0 };
+	*side = (struct framing_side){0};
 	llhttp_init(&side->parser, type, &SETTINGS);
 	side->parser.lenient_flags = LENIENT;
 	side->strict = type == HTTP_REQUEST ? STRICT_METHOD : STRICT_RESPONSE_VERSION;

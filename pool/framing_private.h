@@ -13,13 +13,13 @@
 struct framing_feed {
 	struct framing *framing;
 	struct framing_side *side;
-	const char *bytes;			/* the buffer being fed */
+	const char *bytes; /* the buffer being fed */
 	const char *end;
 	struct framing_plan *plan;		/* where edits go */
-	const struct framing_plan *carried_out;	/* what was decided before; NULL: decide */
-	const char *token;			/* where the list element in progress begins; NULL: in an earlier buffer */
-	unsigned n_settled;			/* edits of `plan` that may not be withdrawn any more */
-	bool inserted_here;			/* plan->insert is for the newest head, and may be withdrawn */
+	const struct framing_plan *carried_out; /* what was decided before; NULL: decide */
+	const char *token;  /* where the list element in progress begins; NULL: in an earlier buffer */
+	unsigned n_settled; /* edits of `plan` that finish earlier ones: not to be withdrawn */
+	bool inserted_here; /* plan->insert was decided by this call */
 };
 
 enum framing_coding { FRAMING_CODING_NONE, FRAMING_CODING_IDENTITY, FRAMING_CODING_CHUNKED, FRAMING_CODING_OTHER };
@@ -62,8 +62,8 @@ void fields_end_value(struct framing_feed *feed);
 
 /* framing_strict.c: what the strict grammar expects next. */
 enum strict_state {
-	STRICT_BROKEN,		/* it was violated */
-	STRICT_START_BROKEN,	/* in the start line: reported at its end, since it may yet prove to be no HTTP at all */
+	STRICT_BROKEN,	     /* it was violated */
+	STRICT_START_BROKEN, /* in the start line: reported at its end, since it may yet prove to be no HTTP at all */
 	STRICT_METHOD,
 	STRICT_TARGET,
 	STRICT_REQUEST_VERSION,
@@ -71,12 +71,12 @@ enum strict_state {
 	STRICT_STATUS,
 	STRICT_REASON,
 	STRICT_START_LF,
-	STRICT_LINE,		/* at the start of a field line */
+	STRICT_LINE, /* at the start of a field line */
 	STRICT_NAME,
 	STRICT_VALUE,
 	STRICT_VALUE_LF,
 	STRICT_END_LF,
-	STRICT_END,		/* the head (or the trailers) ended */
+	STRICT_END, /* the head (or the trailers) ended */
 };
 
 /* Checks the next bytes of a head (RFC 9112 3, 4, 5; RFC 9110 5.5, 5.6.2) by side->strict. Returns how many bytes are

@@ -10,8 +10,8 @@
 static const char VERSION[] = "HTTP/1.";
 
 static const bool TOKEN_CHAR[256] = {
-	['!'] = true, ['#' ... '\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
-	['0' ... '9'] = true, ['A' ... 'Z'] = true, ['^' ... 'z'] = true, ['|'] = true, ['~'] = true,
+	['!'] = true,	      ['#' ... '\''] = true, ['*'] = true,	   ['+'] = true, ['-'] = true, ['.'] = true,
+	['0' ... '9'] = true, ['A' ... 'Z'] = true,  ['^' ... 'z'] = true, ['|'] = true, ['~'] = true,
 };
 
 static inline bool is_token_char(char c)

@@ -65,7 +65,8 @@ static void check_plan(const struct framing_plan *plan, const char *bytes, size_
 		MUST(plan->insert_offset <= length && bytes[plan->insert_offset - 1] == '\n');
 }
 
-static void feed_pieces(struct framing *framing, const char *bytes, size_t length, size_t max_piece, feed_function *feed)
+static void feed_pieces(struct framing *framing, const char *bytes, size_t length, size_t max_piece,
+			feed_function *feed)
 {
 	bool request = feed == framing_feed_request;
 
@@ -129,27 +130,61 @@ static void check_equal(const struct framing *a, const struct framing *b)
 		MUST(framing_can_keep(a) == framing_can_keep(b));
 }
 
-static size_t put(char *wire, const char *bytes, size_t length, const struct framing_plan *plan)
+/* What the program wrote, the same with the edits, and what the server got: with the insertions too, each of which
+ * needs a request line of at least 16 bytes. */
+struct wire {
+	char plain[MAX_INPUT];
+	char edited[MAX_INPUT];
+	size_t plain_length;
+	char bytes[3 * MAX_INPUT];
+	size_t length;
+};
+
+static void append(struct wire *wire, const char *bytes, size_t length)
 {
-	memcpy(wire, bytes, length);
+	memcpy(wire->bytes + wire->length, bytes, length);
+	wire->length += length;
+}
+
+static void put(struct wire *wire, const char *bytes, size_t length, const struct framing_plan *plan)
+{
+	char *edited = wire->edited + wire->plain_length;
+	size_t before = plan->insert && plan->insert_offset <= length ? plan->insert_offset : 0;
+
+	memcpy(wire->plain + wire->plain_length, bytes, length);
+	memcpy(edited, bytes, length);
+	wire->plain_length += length;
 	for (unsigned i = 0; i < plan->n_edits; i++) {
 		for (size_t at = plan->edits[i].offset; at < plan->edits[i].offset + plan->edits[i].length; at++)
 			if (at < length)
-				wire[at] = ' ';
+				edited[at] = ' ';
 	}
-	if (!plan->insert || plan->insert_offset > length)
-		return length;
-	memmove(wire + plan->insert_offset + sizeof(INSERTED) - 1, wire + plan->insert_offset,
-		length - plan->insert_offset);
-	memcpy(wire + plan->insert_offset, INSERTED, sizeof(INSERTED) - 1);
-	return length + sizeof(INSERTED) - 1;
+	append(wire, edited, before);
+	if (before > 0)
+		append(wire, INSERTED, sizeof(INSERTED) - 1);
+	append(wire, edited + before, length - before);
 }
 
-/* Sends a request stretch as an owner does, with short writes. Returns the wire's new length. */
-static size_t send_stretch(struct framing *framing, const char *bytes, size_t length, char *wire, size_t wire_length)
+/* What differs must be whole tokens. */
+static void check_tokens(const struct wire *wire)
+{
+	for (size_t at = 0; at < wire->plain_length; at++) {
+		if (wire->plain[at] == wire->edited[at])
+			continue;
+		MUST(at + 5 <= wire->plain_length && strncasecmp(wire->plain + at, "close", 5) == 0);
+		MUST(memcmp(wire->edited + at, "     ", 5) == 0);
+		at += 4;
+	}
+}
+
+/* Sends a request stretch as an owner does, with short writes. */
+static void send_stretch(struct framing *framing, const char *bytes, size_t length, struct wire *wire)
 {
 	for (size_t at = 0; at < length;) {
-		size_t n = 1 + random_below(length - at), accepted = random_below(2) ? n : 1 + random_below(n);
+		/* After a short write, what was left comes again. */
+		bool again = framing->blank_owed > 0 || framing->token_blanked;
+		size_t n = again || random_below(2) ? length - at : 1 + random_below(length - at);
+		size_t accepted = random_below(2) ? n : 1 + random_below(n);
 		struct framing scratch = *framing;
 		struct framing_plan plan;
 
@@ -161,27 +196,26 @@ static size_t send_stretch(struct framing *framing, const char *bytes, size_t le
 				plan.insert = false;
 			framing_feed_request_part(framing, bytes + at, accepted, &plan);
 		}
-		wire_length += put(wire + wire_length, bytes + at, accepted, &plan);
+		put(wire, bytes + at, accepted, &plan);
 		at += accepted;
 	}
-	return wire_length;
 }
 
 static void check_wire(const struct framing *whole, const char *text, size_t length, bool fin)
 {
-	static char wire[MAX_INPUT * (sizeof(INSERTED) + 1)];
-	size_t wire_length = 0;
+	static struct wire wire;
 	struct framing framing, server;
 	bool request = true;
 
 	framing_init(&framing, true);
 	framing_init(&server, false);
+	wire.length = wire.plain_length = 0;
 	for (size_t at = 0, next; at < length; at = next, request = !request) {
-		size_t n = get_stretch(text, length, at, &next), before = wire_length;
+		size_t n = get_stretch(text, length, at, &next), before = wire.length;
 
 		if (request) {
-			wire_length = send_stretch(&framing, text + at, n, wire, wire_length);
-			framing_feed_request(&server, wire + before, wire_length - before, NULL);
+			send_stretch(&framing, text + at, n, &wire);
+			framing_feed_request(&server, wire.bytes + before, wire.length - before, NULL);
 		} else {
 			framing_feed_response(&framing, text + at, n, NULL);
 			framing_feed_response(&server, text + at, n, NULL);
@@ -192,17 +226,21 @@ static void check_wire(const struct framing *whole, const char *text, size_t len
 		framing_feed_response_end(&server);
 	}
 	check_equal(whole, &framing);
+	check_tokens(&wire);
 	/* Behind a wish that was withheld a server may take for a request what no bare one would have read. */
 	if (framing.surplus)
 		return;
 	MUST(server.n_requests == framing.n_requests && server.request.phase == framing.request.phase);
 	MUST(server.doubt == framing.doubt && server.n_outstanding == framing.n_outstanding);
-	MUST(server.close_wanted == (framing.close_wanted && !framing.edited));
+	/* A folded line right behind the insertion spoils it: then the server closes though we would give the EOF. Never
+	 * the other way round. */
+	if (framing.doubt == FRAMING_CANONICAL || (framing.close_wanted && !framing.edited))
+		MUST(server.close_wanted == (framing.close_wanted && !framing.edited));
 }
 
 /* What plain llhttp finds. */
 struct oracle {
-	unsigned n_messages;	/* responses: final ones */
+	unsigned n_messages; /* responses: final ones */
 	uint64_t head_methods;
 };
 
@@ -232,10 +270,10 @@ static int oracle_message(llhttp_t *parser)
 
 static void check_oracle(const struct framing *whole, const char *text, size_t length, bool fin)
 {
-	static const llhttp_settings_t REQUEST = { .on_headers_complete = oracle_request_head,
-						   .on_message_complete = oracle_message };
-	static const llhttp_settings_t RESPONSE = { .on_headers_complete = oracle_response_head,
-						    .on_message_complete = oracle_message };
+	static const llhttp_settings_t REQUEST = {.on_headers_complete = oracle_request_head,
+						  .on_message_complete = oracle_message};
+	static const llhttp_settings_t RESPONSE = {.on_headers_complete = oracle_response_head,
+						   .on_message_complete = oracle_message};
 
 	if (whole->doubt != FRAMING_CANONICAL || !framing_at_boundary(whole) || whole->n_requests > 64)
 		return;

@@ -6,94 +6,98 @@
 
 #include <check.h>
 #include <string.h>
+#include <strings.h>
 
 #define INSERTED "Connection: keep-alive\r\n"
 #define GET(fields) "GET / HTTP/1.1\r\nHost: h\r\n" fields "\r\n"
 #define GET_1_0(fields) "GET / HTTP/1.0\r\n" fields "\r\n"
 #define SIGV4 "Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host;x-date, Signature=ab\r\n"
-#define SIGV4_CONNECTION "Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=connection;host, Signature=ab\r\n"
+#define SIGV4_CONNECTION \
+	"Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=connection;host, Signature=ab\r\n"
 #define TEN_X "xxxxxxxxxx"
 #define HUNDRED_X TEN_X TEN_X TEN_X TEN_X TEN_X TEN_X TEN_X TEN_X TEN_X TEN_X
 #define TOKEN_HUNDRED "Authorization: Bearer " HUNDRED_X HUNDRED_X "\r\n"
 
 struct edited_request {
 	const char *request;
-	const char *wire;	/* NULL: unchanged */
+	const char *wire; /* NULL: unchanged */
 	bool edited;
 };
 
 static const struct edited_request REQUESTS[] = {
-	{ GET("Connection: close\r\n"), GET("Connection:      \r\n"), true },
-	{ GET("connection:CLOSE\r\n"), GET("connection:     \r\n"), true },
-	{ GET("Connection: \tClose \t\r\n"), GET("Connection: \t      \t\r\n"), true },
-	{ GET("Connection: close, TE\r\nTE: trailers\r\n"), GET("Connection:      , TE\r\nTE: trailers\r\n"), true },
-	{ GET("Connection: TE,close\r\n"), GET("Connection: TE,     \r\n"), true },
-	{ GET("Connection: a, close ,b\r\n"), GET("Connection: a,       ,b\r\n"), true },
-	{ GET("Connection: close, close\r\n"), GET("Connection:      ,      \r\n"), true },
-	{ GET("Connection: close\r\nProxy-Connection: close\r\n"),
-	  GET("Connection:      \r\nProxy-Connection:      \r\n"), true },
-	{ GET("Proxy-Connection: Close\r\n"), GET("Proxy-Connection:      \r\n"), true },
-	{ "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 18\r\n\r\nConnection: close\r\n", NULL, false },
-	{ "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 19\r\n\r\nConnection: close\r\n",
-	  "POST / HTTP/1.1\r\nConnection:      \r\nContent-Length: 19\r\n\r\nConnection: close\r\n", true },
-	{ "POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nConnection: close\r\n\r\n",
-	  "POST / HTTP/1.1\r\nConnection:      \r\nTransfer-Encoding: chunked\r\n\r\n0\r\nConnection: close\r\n\r\n", true },
-	{ GET("") GET("Connection: close\r\n"), GET("") GET("Connection:      \r\n"), true },
-	{ GET(SIGV4 "Connection: close\r\n"), GET(SIGV4 "Connection:      \r\n"), true },
-	{ GET(TOKEN_HUNDRED "Connection: close\r\n"), GET(TOKEN_HUNDRED "Connection:      \r\n"), true },
-	{ GET("Connection: close\r\nCookie: connection\r\n"), GET("Connection:      \r\nCookie: connection\r\n"), true },
-	{ GET("Connection: close\r\nSignature: sig1=:YWJj:\r\n"), GET("Connection:      \r\nSignature: sig1=:YWJj:\r\n"),
-	  true },
-	{ "GET / HTTP/1.1\r\nConnection: close\r\nX", "GET / HTTP/1.1\r\nConnection:      \r\nX", false },
-	{ "GET / HTTP/1.1\r\nConnection: close\r\n", "GET / HTTP/1.1\r\nConnection:      \r\n", false },
-	{ "GET / HTTP/1.1\r\nConnection: close\r", "GET / HTTP/1.1\r\nConnection:      \r", false },
-	{ "GET / HTTP/1.1\r\nConnection: close,", "GET / HTTP/1.1\r\nConnection:      ,", false },
+	{GET("Connection: close\r\n"), GET("Connection:      \r\n"), true},
+	{GET("connection:CLOSE\r\n"), GET("connection:     \r\n"), true},
+	{GET("Connection: \tClose \t\r\n"), GET("Connection: \t      \t\r\n"), true},
+	{GET("Connection: close, TE\r\nTE: trailers\r\n"), GET("Connection:      , TE\r\nTE: trailers\r\n"), true},
+	{GET("Connection: TE,close\r\n"), GET("Connection: TE,     \r\n"), true},
+	{GET("Connection: a, close ,b\r\n"), GET("Connection: a,       ,b\r\n"), true},
+	{GET("Connection: close, close\r\n"), GET("Connection:      ,      \r\n"), true},
+	{GET("Connection: close\r\nProxy-Connection: close\r\n"),
+	 GET("Connection:      \r\nProxy-Connection:      \r\n"), true},
+	{GET("Proxy-Connection: Close\r\n"), GET("Proxy-Connection:      \r\n"), true},
+	{"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 18\r\n\r\nConnection: close\r\n", NULL, false},
+	{"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 19\r\n\r\nConnection: close\r\n",
+	 "POST / HTTP/1.1\r\nConnection:      \r\nContent-Length: 19\r\n\r\nConnection: close\r\n", true},
+	{"POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nConnection: close\r\n\r\n",
+	 "POST / HTTP/1.1\r\nConnection:      \r\nTransfer-Encoding: chunked\r\n\r\n0\r\nConnection: close\r\n\r\n",
+	 true},
+	{GET("") GET("Connection: close\r\n"), GET("") GET("Connection:      \r\n"), true},
+	{GET(SIGV4 "Connection: close\r\n"), GET(SIGV4 "Connection:      \r\n"), true},
+	{GET(TOKEN_HUNDRED "Connection: close\r\n"), GET(TOKEN_HUNDRED "Connection:      \r\n"), true},
+	{GET("Connection: close\r\nCookie: connection\r\n"), GET("Connection:      \r\nCookie: connection\r\n"), true},
+	{GET("Connection: close\r\nSignature: sig1=:YWJj:\r\n"), GET("Connection:      \r\nSignature: sig1=:YWJj:\r\n"),
+	 true},
+	{"GET / HTTP/1.1\r\nConnection: close\r\nX", "GET / HTTP/1.1\r\nConnection:      \r\nX", false},
+	{"GET / HTTP/1.1\r\nConnection: close\r\n", "GET / HTTP/1.1\r\nConnection:      \r\n", false},
+	{"GET / HTTP/1.1\r\nConnection: close\r", "GET / HTTP/1.1\r\nConnection:      \r", false},
+	{"GET / HTTP/1.1\r\nConnection: close,", "GET / HTTP/1.1\r\nConnection:      ,", false},
 
 	/* HTTP/1.0 needs an insertion. */
-	{ GET_1_0(""), "GET / HTTP/1.0\r\n" INSERTED "\r\n", true },
-	{ GET_1_0("Host: h\r\n"), "GET / HTTP/1.0\r\n" INSERTED "Host: h\r\n\r\n", true },
-	{ GET_1_0("Connection: close\r\n"), "GET / HTTP/1.0\r\n" INSERTED "Connection:      \r\n\r\n", true },
-	{ GET_1_0("Connection: keep-alive, close\r\n"),
-	  "GET / HTTP/1.0\r\n" INSERTED "Connection: keep-alive,      \r\n\r\n", true },
-	{ GET_1_0("Connection: keep-alive\r\n") GET_1_0(""),
-	  GET_1_0("Connection: keep-alive\r\n") "GET / HTTP/1.0\r\n" INSERTED "\r\n", true },
-	{ "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nab",
-	  "POST / HTTP/1.0\r\n" INSERTED "Content-Length: 2\r\n\r\nab", true },
-	{ GET_1_0("Connection: keep-alive\r\n"), NULL, false },
-	{ "GET / HTTP/1.0\n\n", NULL, false },
-	{ "GET  / HTTP/1.0\r\n\r\n", NULL, false },
-	{ "GET /a b HTTP/1.0\r\n\r\n", NULL, false },
-	{ GET_1_0("Upgrade: x\r\n"), NULL, false },
+	{GET_1_0(""), "GET / HTTP/1.0\r\n" INSERTED "\r\n", true},
+	{GET_1_0("Host: h\r\n"), "GET / HTTP/1.0\r\n" INSERTED "Host: h\r\n\r\n", true},
+	{GET_1_0("Connection: close\r\n"), "GET / HTTP/1.0\r\n" INSERTED "Connection:      \r\n\r\n", true},
+	{GET_1_0("Connection: keep-alive, close\r\n"),
+	 "GET / HTTP/1.0\r\n" INSERTED "Connection: keep-alive,      \r\n\r\n", true},
+	{GET_1_0("Connection: keep-alive\r\n") GET_1_0(""),
+	 GET_1_0("Connection: keep-alive\r\n") "GET / HTTP/1.0\r\n" INSERTED "\r\n", true},
+	{"POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nab", "POST / HTTP/1.0\r\n" INSERTED "Content-Length: 2\r\n\r\nab",
+	 true},
+	{GET_1_0("Connection: keep-alive\r\n"), NULL, false},
+	{"GET / HTTP/1.0\n\n", NULL, false},
+	{"GET  / HTTP/1.0\r\n\r\n", NULL, false},
+	{"GET /a b HTTP/1.0\r\n\r\n", NULL, false},
+	{GET_1_0("Upgrade: x\r\n"), NULL, false},
 
 	/* Left alone. */
-	{ GET(""), NULL, false },
-	{ GET("Connection: closed\r\n"), NULL, false },
-	{ GET("Connection: close d\r\n"), NULL, false },
-	{ GET("X-Connection: close\r\nConnections: close\r\n"), NULL, false },
-	{ GET("Connection: close\r\nUpgrade: websocket\r\n"), NULL, false },
-	{ GET("Upgrade: websocket\r\nConnection: close\r\n"), NULL, false },
-	{ GET("Connection: close\r\n" SIGV4_CONNECTION), NULL, false },
-	{ GET(SIGV4_CONNECTION "Connection: close\r\n"), NULL, false },
-	{ GET("Authorization: Signature headers=\"conneconnection\"\r\nConnection: close\r\n"), NULL, false },
-	{ GET("Connection: close\r\nSignature: keyId=\"a\",headers=\"date Connection\"\r\n"), NULL, false },
-	{ GET("Connection: close\r\nSignature-Input: sig1=()\r\n"), NULL, false },
-	{ GET("Connection: close\r\nAuthorization: Negotiate YII=\r\n"), NULL, false },
-	{ GET("Connection: close\r\nX: folded\r\n line\r\n"), NULL, false },
-	{ GET("Connection: close\r\n") GET(""), NULL, false },
-	{ GET("Connection: close\r\n") "\r\n", NULL, false },
-	{ GET_1_0("") GET_1_0(""), NULL, false },
-	{ "CONNECT h:1 HTTP/1.1\r\nConnection: close\r\n\r\n", NULL, false },
-	{ "GET / HTTP/1.1\r\nConnection: close", NULL, false },
-	{ "GET / HTTP/1.1\r\nConnection: close ", NULL, false },
-	{ GET("Connection: close,close,close,close,close,close,close,close,close\r\n"),
-	  GET("Connection:      ,     ,     ,     ,     ,     ,     ,     ,close\r\n"), false },
-	{ GET_1_0("Connection: close,close,close,close,close,close,close,close,close\r\n"),
-	  GET_1_0("Connection:      ,     ,     ,     ,     ,     ,     ,     ,close\r\n"), false },
+	{GET(""), NULL, false},
+	{GET("Connection: closed\r\n"), NULL, false},
+	{GET("Connection: close d\r\n"), NULL, false},
+	{GET("X-Connection: close\r\nConnections: close\r\n"), NULL, false},
+	{GET("Connection: close\r\nUpgrade: websocket\r\n"), NULL, false},
+	{GET("Upgrade: websocket\r\nConnection: close\r\n"), NULL, false},
+	{GET("Connection: close\r\n" SIGV4_CONNECTION), NULL, false},
+	{GET(SIGV4_CONNECTION "Connection: close\r\n"), NULL, false},
+	{GET("Authorization: Signature headers=\"conneconnection\"\r\nConnection: close\r\n"), NULL, false},
+	{GET("Connection: close\r\nSignature: keyId=\"a\",headers=\"date Connection\"\r\n"), NULL, false},
+	{GET("Connection: close\r\nSignature-Input: sig1=()\r\n"), NULL, false},
+	{GET("Connection: close\r\nAuthorization: Negotiate YII=\r\n"), NULL, false},
+	{GET("Connection: close\r\nX: folded\r\n line\r\n"), NULL, false},
+	{GET("Connection: close\r\n") GET(""), NULL, false},
+	{GET("Connection: close\r\n") "\r\n", NULL, false},
+	{GET_1_0("") GET_1_0(""), NULL, false},
+	{"CONNECT h:1 HTTP/1.1\r\nConnection: close\r\n\r\n", NULL, false},
+	{"GET / HTTP/1.1\r\nConnection: close", NULL, false},
+	{"GET / HTTP/1.1\r\nConnection: close ", NULL, false},
+	{GET("Connection: close,close,close,close,close,close,close,close,close\r\n"),
+	 GET("Connection:      ,     ,     ,     ,     ,     ,     ,     ,close\r\n"), false},
+	{GET_1_0("Connection: close,close,close,close,close,close,close,close,close\r\n"),
+	 GET_1_0("Connection:      ,     ,     ,     ,     ,     ,     ,     ,close\r\n"), false},
 };
 
 struct wire {
 	char bytes[2048];
 	size_t length;
+	size_t inserted_at; /* 0: nothing */
 };
 
 /* Puts on the wire what the owner would send for [bytes, bytes + length). */
@@ -109,6 +113,8 @@ static void put(struct wire *wire, const char *bytes, size_t length, const struc
 			if (at < length)
 				copy[at] = ' ';
 	}
+	if (plan->insert && plan->insert_offset <= length)
+		wire->inserted_at = wire->length + plan->insert_offset;
 	wire->length += length;
 	if (!plan->insert || plan->insert_offset > length)
 		return;
@@ -150,6 +156,23 @@ static void send_some(struct framing *framing, struct wire *wire, const char *by
 	put(wire, bytes, accepted, &plan);
 }
 
+/* What differs on the wire, but for the insertion, must be whole tokens. */
+static void check_tokens(const char *request, const struct wire *wire)
+{
+	size_t skipped = 0;
+
+	for (size_t at = 0; at + skipped < wire->length; at++) {
+		if (at > 0 && at == wire->inserted_at)
+			skipped = sizeof(INSERTED) - 1;
+		if (request[at] == wire->bytes[at + skipped])
+			continue;
+		ck_assert_msg(strncasecmp(request + at, "close", 5) == 0 &&
+				      memcmp(wire->bytes + at + skipped, "     ", 5) == 0,
+			      "at %zu: %.*s", at, (int)wire->length, wire->bytes);
+		at += 4;
+	}
+}
+
 /* A server that reads the wire must see a wish to close exactly if it was not withheld. */
 static void check_wire(const struct framing *framing, const struct wire *wire)
 {
@@ -159,8 +182,8 @@ static void check_wire(const struct framing *framing, const struct wire *wire)
 	framing_feed_request(&server, wire->bytes, wire->length, NULL);
 	ck_assert_uint_eq(server.n_requests, framing->n_requests);
 	ck_assert_msg(server.close_wanted == (framing->close_wanted && !framing->edited),
-		      "server sees close: %d, wanted: %d, withheld: %d; %.*s", server.close_wanted, framing->close_wanted,
-		      framing->edited, (int)wire->length, wire->bytes);
+		      "server sees close: %d, wanted: %d, withheld: %d; %.*s", server.close_wanted,
+		      framing->close_wanted, framing->edited, (int)wire->length, wire->bytes);
 }
 
 START_TEST(request_is_edited_to_the_byte)
@@ -168,7 +191,7 @@ START_TEST(request_is_edited_to_the_byte)
 	const struct edited_request *edit = &REQUESTS[_i];
 	const char *expected = edit->wire ? edit->wire : edit->request;
 	struct framing framing, blind;
-	struct wire wire = { .length = 0 };
+	struct wire wire = {0};
 
 	framing_init(&framing, true);
 	send_some(&framing, &wire, edit->request, strlen(edit->request), strlen(edit->request));
@@ -212,7 +235,7 @@ START_TEST(server_and_framing_agree_however_cut)
 
 	for (size_t cut = 1; cut <= length; cut++) {
 		struct framing framing;
-		struct wire wire = { .length = 0 };
+		struct wire wire = {0};
 
 		framing_init(&framing, true);
 		send_some(&framing, &wire, request, cut, cut);
@@ -221,7 +244,7 @@ START_TEST(server_and_framing_agree_however_cut)
 			check_wire(&framing, &wire);
 	}
 	struct framing framing;
-	struct wire wire = { .length = 0 };
+	struct wire wire = {0};
 
 	framing_init(&framing, true);
 	for (size_t at = 0; at < length; at++)
@@ -240,7 +263,7 @@ START_TEST(server_and_framing_agree_after_short_writes)
 	for (size_t cut = 1; cut < length; cut++) {
 		for (size_t step = 1; step <= 3; step++) {
 			struct framing framing;
-			struct wire wire = { .length = 0 };
+			struct wire wire = {0};
 
 			framing_init(&framing, true);
 			send_some(&framing, &wire, request, length, cut);
@@ -249,6 +272,7 @@ START_TEST(server_and_framing_agree_after_short_writes)
 				send_some(&framing, &wire, request + at, length - at, n);
 				at += n;
 			}
+			check_tokens(request, &wire);
 			if (!framing.surplus)
 				check_wire(&framing, &wire);
 		}
@@ -261,20 +285,21 @@ END_TEST
 static const struct {
 	const char *request, *response, *shown;
 } RESPONSES[] = {
-	{ GET("Connection: close\r\n"), OK("Connection: keep-alive\r\n"), OK("Connection: close     \r\n") },
-	{ GET("Connection: close\r\n"), OK("connection:\tKeep-Alive, foo\r\n"), OK("connection:\tclose     , foo\r\n") },
-	{ GET("Connection: close\r\n"), OK("Connection: a,keep-alive ,b\r\n"), OK("Connection: a,close      ,b\r\n") },
-	{ GET("Connection: close\r\n"), OK("Proxy-Connection: keep-alive\r\n"), OK("Proxy-Connection: close     \r\n") },
-	{ GET("Connection: close\r\n"), OK("Keep-Alive: keep-alive\r\n"), OK("Keep-Alive: keep-alive\r\n") },
-	{ GET("Connection: close\r\n"), OK(""), OK("") },
-	{ GET("Connection: close\r\n"), OK("Connection: close\r\n"), OK("Connection: close\r\n") },
-	{ GET_1_0(""), OK("Connection: keep-alive\r\n"), OK("Connection: close     \r\n") },
-	{ GET_1_0("Connection: keep-alive\r\n"), OK("Connection: keep-alive\r\n"), OK("Connection: keep-alive\r\n") },
-	{ GET(""), OK("Connection: keep-alive\r\n"), OK("Connection: keep-alive\r\n") },
-	{ GET("Connection: close\r\n"), "HTTP/1.1 103 E\r\nConnection: keep-alive\r\n\r\n" OK("Connection: keep-alive\r\n"),
-	  "HTTP/1.1 103 E\r\nConnection: keep-alive\r\n\r\n" OK("Connection: close     \r\n") },
-	{ GET("") GET("Connection: close\r\n"), OK("Connection: keep-alive\r\n") OK("Connection: keep-alive\r\n"),
-	  OK("Connection: keep-alive\r\n") OK("Connection: close     \r\n") },
+	{GET("Connection: close\r\n"), OK("Connection: keep-alive\r\n"), OK("Connection: close     \r\n")},
+	{GET("Connection: close\r\n"), OK("connection:\tKeep-Alive, foo\r\n"), OK("connection:\tclose     , foo\r\n")},
+	{GET("Connection: close\r\n"), OK("Connection: a,keep-alive ,b\r\n"), OK("Connection: a,close      ,b\r\n")},
+	{GET("Connection: close\r\n"), OK("Proxy-Connection: keep-alive\r\n"), OK("Proxy-Connection: close     \r\n")},
+	{GET("Connection: close\r\n"), OK("Keep-Alive: keep-alive\r\n"), OK("Keep-Alive: keep-alive\r\n")},
+	{GET("Connection: close\r\n"), OK(""), OK("")},
+	{GET("Connection: close\r\n"), OK("Connection: close\r\n"), OK("Connection: close\r\n")},
+	{GET_1_0(""), OK("Connection: keep-alive\r\n"), OK("Connection: close     \r\n")},
+	{GET_1_0("Connection: keep-alive\r\n"), OK("Connection: keep-alive\r\n"), OK("Connection: keep-alive\r\n")},
+	{GET(""), OK("Connection: keep-alive\r\n"), OK("Connection: keep-alive\r\n")},
+	{GET("Connection: close\r\n"),
+	 "HTTP/1.1 103 E\r\nConnection: keep-alive\r\n\r\n" OK("Connection: keep-alive\r\n"),
+	 "HTTP/1.1 103 E\r\nConnection: keep-alive\r\n\r\n" OK("Connection: close     \r\n")},
+	{GET("") GET("Connection: close\r\n"), OK("Connection: keep-alive\r\n") OK("Connection: keep-alive\r\n"),
+	 OK("Connection: keep-alive\r\n") OK("Connection: close     \r\n")},
 };
 
 START_TEST(response_is_edited_to_the_byte)
@@ -304,7 +329,8 @@ Suite *edit_suite(void);
 
 Suite *edit_suite(void)
 {
-	const int n_requests = sizeof(REQUESTS) / sizeof(REQUESTS[0]), n_responses = sizeof(RESPONSES) / sizeof(RESPONSES[0]);
+	const int n_requests = sizeof(REQUESTS) / sizeof(REQUESTS[0]),
+		  n_responses = sizeof(RESPONSES) / sizeof(RESPONSES[0]);
 	Suite *suite = suite_create("edit");
 	TCase *tcase = tcase_create("requests");
 

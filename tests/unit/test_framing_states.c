@@ -188,8 +188,8 @@ START_TEST(queue_holds_64_requests)
 		ask(i % 2 ? GET : "HEAD / HTTP/1.1\r\n\r\n");
 	ck_assert_uint_eq(framing.n_outstanding, 64);
 	for (int i = 0; i < 64; i++)
-		answer(i % 2 ? "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx" :
-			       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
+		answer(i % 2 ? "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+			     : "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
 	ck_assert(framing_can_keep(&framing));
 	ck_assert_uint_eq(framing.n_requests, 64);
 
@@ -247,11 +247,11 @@ START_TEST(keep_alive_field_is_read)
 		const char *fields;
 		uint32_t timeout_s, max;
 	} CASES[] = {
-		{ "Keep-Alive: timeout=5, max=100\r\n", 5, 100 },
-		{ "Keep-Alive: Max=7,TIMEOUT=0\r\n", 0, 7 },
-		{ "Keep-Alive: timeout=99999999999, max=x\r\n", 0, UINT32_MAX },
-		{ "Keep-Alive: timeout, max=\r\nX-Keep-Alive: timeout=3\r\n", 0, UINT32_MAX },
-		{ "Keep-Alive: timeout=12\r\nKeep-Alive: max=0\r\n", 12, 0 },
+		{"Keep-Alive: timeout=5, max=100\r\n", 5, 100},
+		{"Keep-Alive: Max=7,TIMEOUT=0\r\n", 0, 7},
+		{"Keep-Alive: timeout=99999999999, max=x\r\n", 0, UINT32_MAX},
+		{"Keep-Alive: timeout, max=\r\nX-Keep-Alive: timeout=3\r\n", 0, UINT32_MAX},
+		{"Keep-Alive: timeout=12\r\nKeep-Alive: max=0\r\n", 12, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
@@ -286,6 +286,10 @@ START_TEST(restart_keeps_the_doubt_only)
 	ck_assert(framing.close_wanted && !framing.edited);
 	answer(OK);
 	ck_assert(framing_at_boundary(&framing) && !framing_can_keep(&framing));
+
+	answer("surplus");
+	framing_restart(&framing, true);
+	ck_assert(framing.lost);
 }
 END_TEST
 
