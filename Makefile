@@ -10,7 +10,7 @@ WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(W
 CFLAGS ?= -O2 -g
 # The command is hardened. Not so the shim: it would then call the very _chk functions that it interposes.
 HARDEN = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -I. -isystem /usr/share/include \
+HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexceptions -I. -isystem /usr/share/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so

@@ -27,6 +27,7 @@ enum ledger_verdict {
 
 struct ledger_reading {
 	uint32_t rtt_us;
+	uint64_t received;	/* by the kernel, read or not */
 	uint32_t last_ack_ms;	/* since any acknowledgement came; of a closed one: since its FIN came */
 };
 

@@ -7,12 +7,14 @@
 #include <unistd.h>
 #include <linux/close_range.h>
 
+#include "shim/afterlife.h"
 #include "shim/closing.h"
 #include "shim/export.h"
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/spare.h"
 
 EXPORT int close(int fd)
 {
@@ -35,8 +37,6 @@ static void finish_before_shutdown(struct sock *sock, int how)
 	    (framing->close_wanted && !framing->edited))
 		return;
 	finish_with_end_of_file(sock);
-	if (sock->state == SOCK_STUB)
-		atomic_store(&sock->is_shared, true);
 }
 
 EXPORT int shutdown(int fd, int how)
@@ -47,16 +47,16 @@ EXPORT int shutdown(int fd, int how)
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(shutdown)(fd, how);
 	finish_before_shutdown(sock, how);
-	if (sock->state == SOCK_OPEN) {
-		sock->cannot_keep = true;
-		/* The server will close by itself when it sees our end. */
-		if (how != SHUT_RD)
-			sock_leave_window(sock);
-	}
 	if (sock->state == SOCK_STUB) {
-		/* The pair's end can't be used again. */
-		atomic_store(&sock->is_shared, true);
-		sock->n_sends_after_end += how != SHUT_RD;
+		result = afterlife_shutdown(sock, how);
+		sock_leave(sock);
+		return result < 0 ? errno = -result, -1 : 0;
+	}
+	spare_drop(sock);
+	if (sock->state == SOCK_OPEN) {
+		/* From here on an end of file is the program's own doing. */
+		sock->cannot_keep = true;
+		sock_leave_window(sock);
 	}
 	result = real.shutdown(fd, how);
 	sock_leave(sock);

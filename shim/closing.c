@@ -17,7 +17,11 @@ static void drop_stub(struct sock *sock, int fd)
 	swap_delete_registrations(sock, fd);
 	stub.status_flags = sock->status_flags;
 	sock->stub = (struct stub){-1, -1, 0};
-	stub_put(&stub, !atomic_load(&sock->is_shared) && !sock_n_inside(sock));
+	/* A registration under a number that was closed before lives as long as the file: then the file must end. */
+	if (atomic_load(&sock->is_shared))
+		stub_abandon(&stub);
+	else
+		stub_put(&stub, !sock->stub_is_closed && !sock->cannot_swap && !sock_n_inside(sock));
 }
 
 static void end_last(struct sock *sock, int fd)

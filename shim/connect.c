@@ -4,8 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "shim/lease.h"
+#include "shim/afterlife.h"
 #include "shim/export.h"
+#include "shim/lease.h"
 #include "shim/log.h"
 #include "shim/identity.h"
 #include "shim/real.h"
@@ -21,6 +22,8 @@ EXPORT int socket(int domain, int type, int protocol)
 	struct spare spare = is_tcp ? spare_take(domain) : (struct spare){-1, 0};
 	int fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
 
+	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
+		fd = REAL(socket)(domain, type, protocol);
 	if (fd < 0) {
 		if (spare.fd >= 0)
 			fdtable_close_internal(spare.fd);
@@ -93,10 +96,12 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	sock_come_out(token);
 	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
 		sock = sock_enter(fd);
-		if (sock && sock->state == SOCK_NEW)
+		if (sock && sock->state == SOCK_NEW) {
+			sock->reports_connected = result < 0;
 			lease_follow_dial(sock);
-		else if (sock)
+		} else if (sock) {
 			sock_leave(sock);
+		}
 	}
 	errno = saved;
 	return result;
@@ -128,6 +133,38 @@ static bool is_disconnect(const struct sockaddr *address, socklen_t length)
 	       address->sa_family == AF_UNSPEC;
 }
 
+static int disconnect_stub(struct sock *sock)
+{
+	int error = afterlife_disconnect(sock);
+
+	sock_leave(sock);
+	return error ? errno = -error, -1 : 0;
+}
+
+/* After a non-blocking connect() the next one tells of its success, once, whatever has happened since. */
+static int connect_again(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
+{
+	bool is_told_now = sock->reports_connected && (sock->is_leased || sock->state != SOCK_OPEN);
+	bool is_stub = sock->state == SOCK_STUB;
+	int result;
+
+	if (is_told_now)
+		sock->reports_connected = false;
+	sock_leave(sock);
+	if (is_told_now)
+		return 0;
+	if (is_stub) {
+		errno = EISCONN;
+		return -1;
+	}
+	result = real.connect(fd, address, length);
+	if (result == 0 && (sock = sock_enter(fd))) {
+		sock->reports_connected = false;
+		sock_leave(sock);
+	}
+	return result;
+}
+
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct sock *sock = sock_enter(fd);
@@ -136,20 +173,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
 	if (sock->state == SOCK_NEW)
 		return connect_new(sock, fd, address, length);
-	if (sock->state == SOCK_STUB) {
-		sock_leave(sock);
-		errno = EISCONN;
-		return -1;
-	}
 	if (is_disconnect(address, length)) {
+		if (sock->state == SOCK_STUB)
+			return disconnect_stub(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);
 	}
-	if (sock->reports_connected) {
-		sock->reports_connected = false;
-		sock_leave(sock);
-		return 0;
-	}
-	sock_leave(sock);
-	return real.connect(fd, address, length);
+	return connect_again(sock, fd, address, length);
 }

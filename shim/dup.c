@@ -39,11 +39,22 @@ static int refuse(void)
 	return -1;
 }
 
+/* Where there is no room above the soft limit, our descriptors are among the program's; it comes first. */
+static bool is_out_of_numbers(int result)
+{
+	return result < 0 && errno == EMFILE && guard_is_home() && pool_let_go_of_idle();
+}
+
 EXPORT int dup(int fd)
 {
-	if (__builtin_expect(!fdtable_get(fd), 1))
-		return REAL(dup)(fd);
-	return fdtable_is_internal(fd) ? refuse() : note_alias(fd, REAL(dup)(fd), false);
+	int result;
+
+	if (fdtable_is_internal(fd))
+		return refuse();
+	result = REAL(dup)(fd);
+	if (is_out_of_numbers(result))
+		result = REAL(dup)(fd);
+	return fdtable_get(fd) ? note_alias(fd, result, false) : result;
 }
 
 /* The kernel closes `to` in the same instant; what close() would have had to do happens before. */
@@ -107,13 +118,16 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 {
 	int result;
 
-	if (__builtin_expect(!fdtable_get(fd), 1))
-		return next(fd, command, argument);
 	if (fdtable_is_internal(fd))
 		return refuse();
-	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-		return note_alias(fd, next(fd, command, argument), command == F_DUPFD_CLOEXEC);
 	result = next(fd, command, argument);
+	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
+		if (is_out_of_numbers(result))
+			result = next(fd, command, argument);
+		return fdtable_get(fd) ? note_alias(fd, result, command == F_DUPFD_CLOEXEC) : result;
+	}
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return result;
 	if (result >= 0 && is_noteworthy(command))
 		note_command(fd, command, (long)argument);
 	return result;

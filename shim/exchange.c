@@ -12,10 +12,8 @@
 
 struct sock *exchange_return(struct inside_token token, int fd)
 {
-	struct sock *sock;
+	struct sock *sock = sock_enter(fd);
 
-	sock_come_out(token);
-	sock = sock_enter(fd);
 	if (!sock)
 		return NULL;
 	if (sock == token.sock && (uint32_t)(atomic_load(&sock->inside) >> 32) == token.generation)
@@ -42,6 +40,15 @@ bool exchange_is_hang_up(ssize_t result, int error)
 	}
 }
 
+/* The first bytes of an answer may have come, and lie unread before the end. */
+static bool has_answer(const struct sock *sock)
+{
+	struct ledger_reading reading = {0};
+
+	return ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading) == LEDGER_UNKNOWN ||
+	       reading.received > sock->conn->ledger.received;
+}
+
 bool exchange_recover(struct sock *sock)
 {
 	bool nothing_lost = !sock->has_sent || (sock->outgoing.is_complete && framing_can_replay(&sock->framing));
@@ -49,6 +56,9 @@ bool exchange_recover(struct sock *sock)
 	bool is_replay = sock->outgoing.length > 0;
 
 	if (!sock_in_window(sock) || !nothing_lost || sock->n_senders || sock->n_receivers)
+		return false;
+	/* Another process may have had the answer. */
+	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || has_answer(sock))
 		return false;
 	if (fresh_replace(sock, false))
 		return false;
@@ -59,6 +69,15 @@ bool exchange_recover(struct sock *sock)
 		pool_leave();
 	}
 	return true;
+}
+
+bool exchange_recover_from_timeout(struct sock *sock)
+{
+	if (sock->framing.response_started || !sock->outgoing.is_complete || !framing_can_replay(&sock->framing))
+		return false;
+	/* These bytes are known, and no answer to what was sent. */
+	sock->conn->ledger.received = UINT64_MAX;
+	return exchange_recover(sock);
 }
 
 void exchange_settle(struct sock *sock)

@@ -9,12 +9,15 @@ struct inside_token;
 struct sock;
 struct transfer;
 
-/* After a call that may have blocked: the lock again, if the number still means this socket. */
+/* After a call that may have blocked, and after sock_come_out(): the lock again, if the number still means this socket. */
 struct sock *exchange_return(struct inside_token token, int fd) __attribute__((warn_unused_result));
 
 /* The leased connection is dead before any answer: a fresh one takes its place if nothing can be lost or done twice by
  * it. True: replaced, the call may be tried again. */
 bool exchange_recover(struct sock *sock);
+
+/* The same for a server that says so by a 408 to nobody's request, whose bytes have been read. */
+bool exchange_recover_from_timeout(struct sock *sock);
 
 /* True for what a kept connection shows when the server has gone: end of file, or one of the errors of a broken one. */
 bool exchange_is_hang_up(ssize_t result, int error);

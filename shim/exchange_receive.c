@@ -80,11 +80,27 @@ static void native_end(struct sock *sock, ssize_t result)
 	sock_release(sock, result == 0 ? REFUSAL_SERVER_CLOSE : REFUSAL_ERROR);
 }
 
+/* A thread on its way through a call that may block. Compiled with -fexceptions, so that its end runs as well when the
+ * thread is cancelled inside. */
+struct visit {
+	struct inside_token token;
+	bool is_counted;
+};
+
+static void end_visit(struct visit *visit)
+{
+	if (!visit->is_counted)
+		return;
+	visit->is_counted = false;
+	if (sock_come_out(visit->token))
+		atomic_fetch_sub(&visit->token.sock->n_receivers, 1);
+}
+
 /* One receive as the program asked for it. True: a fresh connection is in place, try again. Consumes the lock else. */
 static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
 {
 	bool is_peek = transfer->flags & MSG_PEEK;
-	struct inside_token token = sock_go_inside(sock);
+	__attribute__((cleanup(end_visit))) struct visit visit = {sock_go_inside(sock), true};
 	int saved;
 
 	if (sock->n_receivers++ && !is_peek)
@@ -92,16 +108,16 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	sock_leave(sock);
 	*result = transfer_native(transfer);
 	saved = errno;
-	sock = exchange_return(token, transfer->fd);
+	end_visit(&visit);
+	sock = exchange_return(visit.token, transfer->fd);
 	if (!sock) {
 		errno = saved;
 		return false;
 	}
-	sock->n_receivers--;
 	if (sock->state != SOCK_OPEN) {
 		sock_leave(sock);
 	} else if (*result > 0 && sock->in_window && is_request_timeout(transfer, (size_t)*result) &&
-		   exchange_recover(sock)) {
+		   exchange_recover_from_timeout(sock)) {
 		return true;
 	} else if (*result > 0 && !is_peek) {
 		account(sock, transfer, (size_t)*result);
@@ -139,6 +155,7 @@ static ssize_t receive_all(struct transfer *transfer)
 {
 	struct transfer part = *transfer;
 	size_t received = 0;
+	int saved = errno;
 
 	part.flags &= ~MSG_WAITALL;
 	while (received < transfer->single.iov_len) {
@@ -147,10 +164,13 @@ static ssize_t receive_all(struct transfer *transfer)
 		part.single.iov_base = (char *)transfer->single.iov_base + received;
 		part.single.iov_len = transfer->single.iov_len - received;
 		n = receive_once(&part);
+		if (n <= 0 && received)
+			break;
 		if (n <= 0)
-			return received ? (ssize_t)received : n;
+			return n;
 		received += (size_t)n;
 	}
+	errno = saved;
 	return (ssize_t)received;
 }
 

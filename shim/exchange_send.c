@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shim/afterlife.h"
 #include "shim/exchange.h"
 #include "shim/fresh.h"
 #include "shim/lease.h"
@@ -176,6 +177,9 @@ static void plan_sending(struct sock *sock, const struct transfer *transfer, str
 	struct framing_plan plan = {0};
 	size_t n_iov, room;
 
+	/* Another process may read the answer, and would not know that it owes the program an end of file. */
+	if (atomic_load(&sock->is_shared))
+		sock->framing.rewrite = false;
 	sending->scratch = sock->framing;
 	transfer_vector(transfer, &n_iov);
 	if (!sock->in_window)
@@ -319,9 +323,10 @@ static int attempt(struct sock *sock, struct transfer *transfer, size_t total, s
 	if (*result > 0 && (size_t)*result < sending.must_reach)
 		*result = push_on(transfer->fd, bytes, *result, sending.must_reach);
 	saved = errno;
+	if (sock_come_out(token))
+		atomic_fetch_sub(&token.sock->n_senders, 1);
 	sock = exchange_return(token, transfer->fd);
 	if (sock) {
-		sock->n_senders--;
 		if (*result > 0) {
 			account(sock, transfer, &sending, (size_t)*result);
 			exchange_settle(sock);
@@ -372,22 +377,19 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	return result;
 }
 
-/* The server has closed, as far as the program knows: the first bytes find nobody but are taken, the next ones meet the
- * reset that they caused. */
 static ssize_t send_on_stub(struct sock *sock, const struct transfer *transfer)
 {
-	bool is_first = sock->n_sends_after_end == 0;
 	size_t total = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
-	bool is_good = total && is_readable(transfer, total);
+	ssize_t result = -EFAULT;
 
-	if (is_good)
-		sock->n_sends_after_end++;
-	sock_leave(sock);
-	if (!total)
+	if (!total) {
+		sock_leave(sock);
 		return transfer_native(transfer);
-	if (!is_good)
-		return fail(transfer, EFAULT);
-	return is_first ? (ssize_t)total : fail(transfer, EPIPE);
+	}
+	if (is_readable(transfer, total))
+		result = afterlife_send(sock, total);
+	sock_leave(sock);
+	return result < 0 ? fail(transfer, (int)-result) : result;
 }
 
 ssize_t exchange_send(struct transfer *transfer)

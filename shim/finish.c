@@ -173,6 +173,8 @@ void finish_with_end_of_file(struct sock *sock)
 		sock->state = SOCK_STUB;
 		sock->local = sock->conn->local;
 		sock->local_length = sock->conn->local_length;
+		sock->parked = sock->conn;
+		sock->parked_cookie = sock->conn->cookie;
 		park(sock);
 	}
 	errno = saved;

@@ -113,7 +113,7 @@ int options_copy_to_fresh(const struct sock *sock, int fd)
 
 bool options_is_forced(const struct sock *sock, int level, int name)
 {
-	if (sock->state != SOCK_OPEN || !sock->is_leased)
+	if ((sock->state != SOCK_OPEN && sock->state != SOCK_ENDED) || !sock->is_leased)
 		return false;
 	if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_LINGER2))
 		return true;
@@ -156,6 +156,7 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 			sock->cannot_keep = true;
 		return;
 	}
-	if (sock->state != SOCK_NEW || destination_key_add_option(&sock->key, level, name, value, length))
+	/* On a stub the key serves for nothing but remembering. */
+	if ((sock->state != SOCK_NEW && sock->state != SOCK_STUB) || destination_key_add_option(&sock->key, level, name, value, length))
 		sock->cannot_keep = true;
 }

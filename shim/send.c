@@ -115,7 +115,10 @@ static struct sock *enter_unseen(int fd)
 static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ssize_t moved)
 {
 	int saved = errno;
-	struct sock *sock = exchange_return(token, fd);
+	struct sock *sock;
+
+	sock_come_out(token);
+	sock = exchange_return(token, fd);
 
 	if (sock && moved > 0 && sock->state == SOCK_OPEN && sock->conn)
 		exchange_account_unseen(sock, is_request, (size_t)moved);

@@ -287,13 +287,15 @@ struct inside_token sock_go_inside(struct sock *sock)
 	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
 }
 
-void sock_come_out(struct inside_token token)
+bool sock_come_out(struct inside_token token)
 {
 	uint64_t inside = atomic_load(&token.sock->inside);
 
-	while (inside >> 32 == token.generation && (uint32_t)inside &&
-	       !atomic_compare_exchange_weak(&token.sock->inside, &inside, inside - 1))
-		;
+	do {
+		if (inside >> 32 != token.generation || !(uint32_t)inside)
+			return false;
+	} while (!atomic_compare_exchange_weak(&token.sock->inside, &inside, inside - 1));
+	return true;
 }
 
 unsigned sock_n_inside(const struct sock *sock)
@@ -301,14 +303,18 @@ unsigned sock_n_inside(const struct sock *sock)
 	return (uint32_t)atomic_load(&sock->inside);
 }
 
-void pool_let_go_of_idle(void)
+bool pool_let_go_of_idle(void)
 {
+	bool found;
+
 	if (!pool_enter(guard_now_ns()))
-		return;
+		return false;
+	found = pool.n_idle > 0;
 	idle_pool_clear(&pool);
-	stub_close_all();
-	spare_close_all();
+	found |= stub_close_all();
+	found |= spare_close_all();
 	pool_leave();
+	return found;
 }
 
 bool pool_lock_for_fork(void)

@@ -82,8 +82,8 @@ struct sock {
 	bool has_sent;				/* the program has sent something on it */
 	bool reports_connected;			/* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
 	bool has_forced_timeout;		/* TCP_USER_TIMEOUT is ours until the first answer */
-	unsigned n_senders;			/* threads between planning a send and accounting for it */
-	unsigned n_receivers;
+	_Atomic(unsigned) n_senders;		/* threads between planning a send and accounting for it */
+	_Atomic(unsigned) n_receivers;
 	struct framing framing;
 	struct outgoing outgoing;		/* what was sent, while it may have to be sent again */
 
@@ -91,7 +91,11 @@ struct sock {
 	struct stub stub;
 	struct sockaddr_in6 local;		/* the parked connection's, for getsockname() */
 	socklen_t local_length;
-	unsigned n_sends_after_end;
+	bool stub_is_closed;			/* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
+	bool stub_has_error;			/* ... and that error is still to be told */
+	bool stub_asks_fresh;			/* an option was set after the end */
+	struct conn *parked;			/* what it stood for, to answer for its options while that lives */
+	uint64_t parked_cookie;
 };
 
 /* Begins to follow a descriptor that socket() has just returned. Failure means that it stays native. */
@@ -138,15 +142,16 @@ struct inside_token {
 	uint32_t generation;
 };
 struct inside_token sock_go_inside(struct sock *sock);
-void sock_come_out(struct inside_token token);
+bool sock_come_out(struct inside_token token);	/* false: that socket is gone */
 unsigned sock_n_inside(const struct sock *sock);
 
 /* The idle pool and its lock; NULL if the lock can't be had: then do without. Expires what is due. */
 struct idle_pool *pool_enter(uint64_t now_ns) __attribute__((warn_unused_result));
 void pool_leave(void);
 
-/* Ends every parked connection and closes every stub in store. */
-void pool_let_go_of_idle(void);
+/* Ends every parked connection and closes every stub and spare in store: the program needs their descriptors, or may not
+ * use them any more. False if there was none. */
+bool pool_let_go_of_idle(void);
 
 /* For fork: waits for the pool's lock for a bounded time; false: not had. */
 bool pool_lock_for_fork(void);

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "shim/afterlife.h"
 #include "shim/export.h"
 #include "shim/options.h"
 #include "shim/pass.h"
@@ -16,6 +17,7 @@
 #include "shim/sock.h"
 #include "shim/spare.h"
 
+#define STATE_CLOSE 7
 #define STATE_CLOSE_WAIT 8
 
 /* Options whose value points elsewhere, or that change what the socket is. */
@@ -55,6 +57,7 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 
 	if (sock->state == SOCK_STUB) {
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
+		sock->stub_asks_fresh |= result == 0 && socket_options_index(level, name) < 0;
 	} else if (options_is_forced(sock, level, name)) {
 		/* Ours stays on the socket; the program's must be a good one all the same. */
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
@@ -83,12 +86,39 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	return result;
 }
 
-static int get_of_stub(struct sock *sock, int level, int name, void *value, socklen_t *length)
+/* The connection that it was lives on in the pool, and knows best; another user's options on it are masked. */
+static int ask_parked(struct sock *sock, int level, int name, void *value, socklen_t *length)
 {
-	int result = ask_fresh(sock, level, name, NULL, value, 0, length);
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+	struct conn *conn = sock->parked;
+	int result = -1;
 
+	if (pool && !sock->stub_asks_fresh && conn->state != CONN_FREE && conn->cookie == sock->parked_cookie &&
+	    conn->fd >= 0) {
+		result = real.getsockopt(conn->fd, level, name, value, length);
+		pool_leave();
+		if (result == 0)
+			options_view(sock, level, name, value, length);
+		return result;
+	}
+	if (pool)
+		pool_leave();
+	return ask_fresh(sock, level, name, NULL, value, 0, length);
+}
+
+static int get_of_stub(struct sock *sock, int fd, int level, int name, void *value, socklen_t *length)
+{
+	int result;
+
+	if (level == SOL_SOCKET && name == SO_ERROR) {
+		result = real.getsockopt(fd, level, name, value, length);
+		if (result == 0 && *length == sizeof(int))
+			*(int *)value = afterlife_take_error(sock);
+		return result;
+	}
+	result = ask_parked(sock, level, name, value, length);
 	if (result == 0 && level == IPPROTO_TCP && name == TCP_INFO && *length)
-		((struct tcp_info *)value)->tcpi_state = STATE_CLOSE_WAIT;
+		((struct tcp_info *)value)->tcpi_state = sock->stub_is_closed ? STATE_CLOSE : STATE_CLOSE_WAIT;
 	return result;
 }
 
@@ -100,7 +130,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockopt)(fd, level, name, value, length);
 	if (sock->state == SOCK_STUB)
-		result = get_of_stub(sock, level, name, value, length);
+		result = get_of_stub(sock, fd, level, name, value, length);
 	else
 		result = real.getsockopt(fd, level, name, value, length);
 	if (result == 0 && options_is_forced(sock, level, name))
@@ -131,7 +161,9 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getpeername)(fd, address, length);
-	if (sock->state == SOCK_STUB)
+	if (sock->state == SOCK_STUB && sock->stub_is_closed)
+		result = (errno = ENOTCONN, -1);
+	else if (sock->state == SOCK_STUB)
 		result = give_address(fd, &peer, destination_key_peer(&sock->key, &peer), address, length);
 	else
 		result = real.getpeername(fd, address, length);

@@ -89,11 +89,14 @@ void spare_drop(struct sock *sock)
 	sock->spare = -1;
 }
 
-void spare_close_all(void)
+bool spare_close_all(void)
 {
+	bool found = stores[0].n || stores[1].n;
+
 	for (int i = 0; i < 2; i++)
 		while (stores[i].n)
 			fdtable_close_internal(stores[i].spares[--stores[i].n].fd);
+	return found;
 }
 
 void spare_forget_all(void)

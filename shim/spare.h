@@ -26,6 +26,7 @@ void spare_keep(struct sock *sock);
 /* Something is done to the socket that can't be undone, or others get to use it: it is the program's alone. Locked. */
 void spare_drop(struct sock *sock);
 
-/* Closes all; under the pool's lock. In a fork's child they were closed as internal ones: only forget them. */
-void spare_close_all(void);
+/* Closes all, false if there were none; under the pool's lock. In a fork's child they were closed as internal ones: only
+ * forget them. */
+bool spare_close_all(void);
 void spare_forget_all(void);

@@ -14,6 +14,11 @@
 static struct stub store[STORE_SIZE];
 static unsigned n_stored;
 
+/* Peers of stubs that others may still hold: a ring, the oldest gives way. 0: none, a number that a peer never has. */
+#define ABANDONED_SIZE 64
+static int abandoned[ABANDONED_SIZE];
+static unsigned next_abandoned;
+
 static bool make(struct stub *stub)
 {
 	int pair[2];
@@ -60,12 +65,30 @@ void stub_put(struct stub *stub, bool is_clean)
 		}
 		pool_leave();
 	}
-	if (stub->end >= 0) {
+	if (stub->end >= 0)
 		fdtable_close_internal(stub->end);
+	if (stub->peer >= 0 && stub->end >= 0)
 		fdtable_close_internal(stub->peer);
-	}
 	*stub = (struct stub){-1, -1, 0};
 	errno = error;
+}
+
+void stub_abandon(struct stub *stub)
+{
+	int oldest = stub->peer;
+
+	if (stub->end < 0)
+		return;
+	fdtable_close_internal(stub->end);
+	if (pool_enter(guard_now_ns())) {
+		oldest = abandoned[next_abandoned];
+		abandoned[next_abandoned] = stub->peer;
+		next_abandoned = (next_abandoned + 1) % ABANDONED_SIZE;
+		pool_leave();
+	}
+	if (oldest > 0)
+		fdtable_close_internal(oldest);
+	*stub = (struct stub){-1, -1, 0};
 }
 
 bool stub_set_flags(struct stub *stub, int status_flags)
@@ -76,16 +99,26 @@ bool stub_set_flags(struct stub *stub, int status_flags)
 	return true;
 }
 
-void stub_close_all(void)
+bool stub_close_all(void)
 {
+	bool found = n_stored > 0;
+
+	for (unsigned i = 0; i < ABANDONED_SIZE; i++) {
+		if (abandoned[i] > 0)
+			fdtable_close_internal(abandoned[i]);
+		abandoned[i] = 0;
+	}
 	while (n_stored) {
 		n_stored--;
 		fdtable_close_internal(store[n_stored].end);
 		fdtable_close_internal(store[n_stored].peer);
 	}
+	return found;
 }
 
 void stub_forget_all(void)
 {
 	n_stored = 0;
+	for (unsigned i = 0; i < ABANDONED_SIZE; i++)
+		abandoned[i] = 0;
 }

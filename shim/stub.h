@@ -20,8 +20,12 @@ bool stub_set_flags(struct stub *stub, int status_flags) __attribute__((warn_unu
 /* Gives one back. `is_clean` false (it was shut down, or others may use it): closed instead of kept. */
 void stub_put(struct stub *stub, bool is_clean);
 
-/* Closes all in the store. Under the pool's lock. */
-void stub_close_all(void);
+/* Gives up one that another process may hold too: to it the end of file must stay what it is, so the peer lives on for a
+ * while. */
+void stub_abandon(struct stub *stub);
+
+/* Closes all in the store; false if it was empty. Under the pool's lock. */
+bool stub_close_all(void);
 
 /* In a fork's child: the store is empty (its descriptors were closed as internal ones). */
 void stub_forget_all(void);

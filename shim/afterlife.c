@@ -1,0 +1,77 @@
+/* See afterlife.h. */
+#include "shim/afterlife.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "shim/options.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/swap.h"
+
+/* A reset, made by the kernel: an AF_UNIX end whose peer closes with bytes unread shows ERR and HUP beside the rest. */
+static void reset(struct sock *sock)
+{
+	sock->stub_is_closed = true;
+	sock->stub_has_error = true;
+	if (sock->stub.peer < 0)
+		return;
+	real.send(sock->stub.end, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	fdtable_close_internal(sock->stub.peer);
+	sock->stub.peer = -1;
+}
+
+int afterlife_take_error(struct sock *sock)
+{
+	int kernels;
+	socklen_t length = sizeof(kernels);
+
+	if (!sock->stub_has_error)
+		return 0;
+	sock->stub_has_error = false;
+	real.getsockopt(sock->fds[0], SOL_SOCKET, SO_ERROR, &kernels, &length);
+	return EPIPE;
+}
+
+ssize_t afterlife_send(struct sock *sock, size_t length)
+{
+	if (sock->stub_is_closed) {
+		afterlife_take_error(sock);
+		return -EPIPE;
+	}
+	reset(sock);
+	return (ssize_t)length;
+}
+
+int afterlife_shutdown(struct sock *sock, int how)
+{
+	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
+		return -EINVAL;
+	if (sock->stub_is_closed)
+		return -ENOTCONN;
+	if (how == SHUT_RD)
+		return 0;
+	sock->stub_is_closed = true;
+	return real.shutdown(sock->fds[0], SHUT_RDWR) < 0 ? -errno : 0;
+}
+
+int afterlife_disconnect(struct sock *sock)
+{
+	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	int error;
+
+	if (fd < 0)
+		return fd;
+	error = options_copy_to_fresh(sock, fd) ? -ENOBUFS : 0;
+	if (!error && sock->status_flags != O_RDWR && real.fcntl(fd, F_SETFL, sock->status_flags) < 0)
+		error = -errno;
+	if (!error)
+		error = swap_files(sock, fd);
+	real.close(fd);
+	if (error)
+		return error;
+	sock->state = SOCK_NEW;
+	sock->cannot_keep = true;
+	return 0;
+}

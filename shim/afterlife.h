@@ -1,0 +1,23 @@
+/*
+ * What a program can still do with a descriptor whose exchange has ended and which is a stub now: answered as TCP answers in
+ * CLOSE_WAIT, behind which the server has closed. All under the socket's lock, in SOCK_STUB.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct sock;
+
+/* A write of `length` readable bytes. The first is taken and meets a reset; the later ones fail. `length` or -errno. */
+ssize_t afterlife_send(struct sock *sock, size_t length);
+
+/* shutdown(2). 0 or -errno. */
+int afterlife_shutdown(struct sock *sock, int how);
+
+/* SO_ERROR: what is pending, which this clears. */
+int afterlife_take_error(struct sock *sock);
+
+/* connect(2) with AF_UNSPEC: the descriptor becomes a fresh socket with the program's options, SOCK_NEW. 0 or -errno. */
+int afterlife_disconnect(struct sock *sock);
