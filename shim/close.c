@@ -33,8 +33,7 @@ static void finish_before_shutdown(struct sock *sock, int how)
 {
 	const struct framing *framing = &sock->framing;
 
-	if (how == SHUT_RD || sock->state != SOCK_OPEN || !framing_can_keep(framing) ||
-	    (framing->close_wanted && !framing->edited))
+	if (how == SHUT_RD || sock->state != SOCK_OPEN || !framing_can_keep(framing))
 		return;
 	finish_with_end_of_file(sock);
 }
@@ -56,6 +55,7 @@ EXPORT int shutdown(int fd, int how)
 	if (sock->state == SOCK_OPEN) {
 		/* From here on an end of file is the program's own doing. */
 		sock->cannot_keep = true;
+		sock->has_sent = true;
 		sock_leave_window(sock);
 	}
 	result = real.shutdown(fd, how);

@@ -92,8 +92,9 @@ void exchange_settle(struct sock *sock)
 	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {
 		/* Never to be kept, and nothing owed: out of the way. */
 		sock_release(sock, framing->doubt == FRAMING_DOUBT_UPGRADE ? REFUSAL_UPGRADE : REFUSAL_NOT_CANONICAL);
-	} else if (framing->doubt == FRAMING_DOUBT_ERROR || framing->doubt == FRAMING_DOUBT_UNKNOWN_PROTOCOL) {
-		sock_release(sock, REFUSAL_ERROR);
+	} else if (framing->lost) {
+		finish_by_server(sock);
+		sock_leave(sock);
 	} else {
 		sock_leave(sock);
 	}
@@ -104,17 +105,25 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 	uint64_t skippable = is_request ? framing_skippable_request(&sock->framing)
 					: framing_skippable_response(&sock->framing);
 
+	if (length > skippable && sock->framing.edited) {
+		sock_leave_window(sock);
+		finish_by_server(sock);
+		sock_leave(sock);
+		return;
+	}
 	if (length > skippable) {
 		sock_release(sock, REFUSAL_LEDGER);
 		return;
 	}
 	if (is_request) {
 		sock->has_sent = true;
-		sock->conn->ledger.sent += length;
+		if (sock->conn)
+			sock->conn->ledger.sent += length;
 		outgoing_free(&sock->outgoing, false);
 		framing_skip_request(&sock->framing, length);
 	} else {
-		sock->conn->ledger.received += length;
+		if (sock->conn)
+			sock->conn->ledger.received += length;
 		sock_leave_window(sock);
 		framing_skip_response(&sock->framing, length);
 	}

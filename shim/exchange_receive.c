@@ -8,6 +8,7 @@
 
 #include "pool/learn.h"
 #include "shim/exchange.h"
+#include "shim/finish.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
@@ -75,6 +76,11 @@ static void account(struct sock *sock, const struct transfer *transfer, size_t r
 /* The connection's own end: nothing is left for us to do on it. Consumes the lock. */
 static void native_end(struct sock *sock, ssize_t result)
 {
+	if (sock->is_lost) {
+		finish_lost(sock);
+		sock_leave(sock);
+		return;
+	}
 	if (result == 0)
 		framing_feed_response_end(&sock->framing);
 	sock_release(sock, result == 0 ? REFUSAL_SERVER_CLOSE : REFUSAL_ERROR);
@@ -176,8 +182,6 @@ static ssize_t receive_all(struct transfer *transfer)
 
 static bool is_beyond_us(const struct transfer *transfer)
 {
-	if (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))
-		return true;
 	if ((transfer->flags & MSG_TRUNC) && !(transfer->flags & MSG_PEEK))
 		return true;
 	return (transfer->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && transfer->kind == TRANSFER_RECVMSG;
@@ -193,7 +197,12 @@ ssize_t exchange_receive(struct transfer *transfer)
 
 	if (!sock)
 		return transfer_native(transfer);
-	if (sock->state == SOCK_STUB && transfer->kind <= TRANSFER_RECV && length && !(transfer->flags & MSG_ERRQUEUE)) {
+	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
+		sock_leave(sock);
+		errno = transfer->flags & MSG_OOB ? EINVAL : EAGAIN;
+		return -1;
+	}
+	if (sock->state == SOCK_STUB && transfer->kind <= TRANSFER_RECV && length) {
 		/* What the stub itself would say. */
 		sock_leave(sock);
 		return 0;
@@ -203,7 +212,8 @@ ssize_t exchange_receive(struct transfer *transfer)
 		return transfer_native(transfer);
 	}
 	sock_leave(sock);
-	if (!length)
+	/* Neither takes anything from the stream. */
+	if (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE)))
 		return transfer_native(transfer);
 	return waits_for_all ? receive_all(transfer) : receive_once(transfer);
 }

@@ -27,12 +27,12 @@ static const char insertion[] = "Connection: keep-alive\r\n";
 /* One send as it will really be made. */
 struct sending {
 	struct framing scratch;		/* the framing as it will be if all of it is accepted */
+	struct framing_plan plan;
 	size_t total;			/* the program's bytes */
 	size_t copied;			/* of those, in `outgoing`, behind what was there */
 	uint32_t base;			/* where they begin in it */
 	size_t inserted;		/* bytes of ours among them */
 	size_t inserted_at;
-	size_t must_reach;		/* an acceptance short of this would cut an edit in two; in bytes as sent */
 	bool is_rest_appended;		/* the program's remaining bytes follow from its own buffers */
 };
 
@@ -150,14 +150,13 @@ static bool may_hold_head(const struct framing *framing)
 }
 
 /* Carries the plan out on the copy. */
-static void apply_plan(struct sock *sock, struct sending *sending, const struct framing_plan *plan)
+static void apply_plan(struct sock *sock, struct sending *sending)
 {
+	const struct framing_plan *plan = &sending->plan;
 	char *bytes = sock->outgoing.bytes + sending->base;
 
-	for (unsigned i = 0; i < plan->n_edits; i++) {
+	for (unsigned i = 0; i < plan->n_edits; i++)
 		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
-		sending->must_reach = plan->edits[i].offset + plan->edits[i].length + 1;
-	}
 	if (!plan->insert)
 		return;
 	memmove(bytes + plan->insert_offset + INSERTION_LENGTH, bytes + plan->insert_offset,
@@ -165,16 +164,11 @@ static void apply_plan(struct sock *sock, struct sending *sending, const struct 
 	memcpy(bytes + plan->insert_offset, insertion, INSERTION_LENGTH);
 	sending->inserted = INSERTION_LENGTH;
 	sending->inserted_at = plan->insert_offset;
-	if (plan->n_edits && sending->must_reach > sending->inserted_at)
-		sending->must_reach += INSERTION_LENGTH;
-	else
-		sending->must_reach = sending->inserted_at + INSERTION_LENGTH;
 }
 
 static void plan_sending(struct sock *sock, const struct transfer *transfer, struct sending *sending)
 {
 	bool wants_copy = (sock->in_window && sock->outgoing.is_complete) || may_hold_head(&sock->framing);
-	struct framing_plan plan = {0};
 	size_t n_iov, room;
 
 	/* Another process may read the answer, and would not know that it owes the program an end of file. */
@@ -197,8 +191,8 @@ static void plan_sending(struct sock *sock, const struct transfer *transfer, str
 		return;
 	}
 	copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
-	framing_feed_request(&sending->scratch, sock->outgoing.bytes + sending->base, sending->copied, &plan);
-	apply_plan(sock, sending, &plan);
+	framing_feed_request(&sending->scratch, sock->outgoing.bytes + sending->base, sending->copied, &sending->plan);
+	apply_plan(sock, sending);
 }
 
 /* The copy, then what was not copied, as one message. */
@@ -233,17 +227,19 @@ static ssize_t send_as_planned(const struct transfer *transfer, const struct sen
 	return real.sendmsg(transfer->fd, &message, flags);
 }
 
-/* A send buffer that takes only half of an edit has not been seen (the first send always fits), but a half-blanked token
- * would leave the program without its end of file. Waits a bounded time for the rest of the edit to go out. */
-static ssize_t push_on(int fd, const char *bytes, ssize_t sent, size_t must_reach)
+/* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of it
+ * would be a broken field. Waits a bounded time for the rest to go out. */
+static ssize_t push_insertion(int fd, const char *bytes, ssize_t sent, const struct sending *sending)
 {
-	for (int tries = 0; sent > 0 && (size_t)sent < must_reach && tries < 100; tries++) {
+	size_t end = sending->inserted_at + sending->inserted;
+
+	for (int tries = 0; (size_t)sent > sending->inserted_at && (size_t)sent < end && tries < 100; tries++) {
 		struct pollfd entry = {.fd = fd, .events = POLLOUT};
-		ssize_t n = real.send(fd, bytes + sent, must_reach - (size_t)sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = real.send(fd, bytes + sent, end - (size_t)sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0)
 			sent += n;
-		else if (real.poll(&entry, 1, 10) < 0 && errno != EINTR)
+		else if (REAL(poll)(&entry, 1, 10) < 0 && errno != EINTR)
 			break;
 	}
 	return sent;
@@ -274,6 +270,23 @@ static void feed_accepted(struct sock *sock, const struct transfer *transfer, si
 	}
 }
 
+/* The kernel took less than was planned for: what of the plan went out is known to it and to the framing alike. */
+static void feed_part(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t accepted,
+		      size_t sent)
+{
+	struct outgoing originals = {0};
+
+	if (sent <= sending->inserted_at)
+		sending->plan.insert = false;
+	if (!outgoing_reserve(&originals, accepted)) {
+		atomic_store(&sock->wants_release, true);
+		return;
+	}
+	copy_out(transfer, 0, originals.bytes, accepted);
+	framing_feed_request_part(&sock->framing, originals.bytes, accepted, &sending->plan);
+	outgoing_free(&originals, false);
+}
+
 static void account(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t sent)
 {
 	static const int on = 1;
@@ -285,6 +298,8 @@ static void account(struct sock *sock, const struct transfer *transfer, struct s
 	if (accepted >= sending->copied && sending->copied) {
 		sock->framing = sending->scratch;
 		feed_accepted(sock, transfer, sending->copied, accepted);
+	} else if (sending->copied) {
+		feed_part(sock, transfer, sending, accepted, sent);
 	} else {
 		feed_accepted(sock, transfer, 0, accepted);
 	}
@@ -320,8 +335,8 @@ static int attempt(struct sock *sock, struct transfer *transfer, size_t total, s
 	token = sock_go_inside(sock);
 	sock_leave(sock);
 	*result = send_as_planned(transfer, &sending, bytes);
-	if (*result > 0 && (size_t)*result < sending.must_reach)
-		*result = push_on(transfer->fd, bytes, *result, sending.must_reach);
+	if (*result > 0 && sending.inserted)
+		*result = push_insertion(transfer->fd, bytes, *result, &sending);
 	saved = errno;
 	if (sock_come_out(token))
 		atomic_fetch_sub(&token.sock->n_senders, 1);

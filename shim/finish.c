@@ -40,9 +40,7 @@ static enum refusal refusal_of_framing(const struct framing *framing)
 		return why;
 	if (!framing_at_boundary(framing))
 		return REFUSAL_CLIENT_CLOSE;
-	if (framing->server_closes || (framing->close_wanted && !framing->edited))
-		return REFUSAL_SERVER_CLOSE;
-	return framing_can_keep(framing) ? REFUSAL_NONE : REFUSAL_NOT_CANONICAL;
+	return framing_can_keep(framing) ? REFUSAL_NONE : REFUSAL_SERVER_CLOSE;
 }
 
 static enum refusal refusal_of_ledger(const struct sock *sock)
@@ -176,6 +174,31 @@ void finish_with_end_of_file(struct sock *sock)
 		sock->parked = sock->conn;
 		sock->parked_cookie = sock->conn->cookie;
 		park(sock);
+	}
+	errno = saved;
+}
+
+void finish_by_server(struct sock *sock)
+{
+	int saved = errno;
+
+	if (!sock->is_lost)
+		real.shutdown(sock->fds[0], SHUT_WR);
+	sock->is_lost = true;
+	sock->cannot_keep = true;
+	errno = saved;
+}
+
+void finish_lost(struct sock *sock)
+{
+	int saved = errno;
+
+	if (swap_to_stub(sock)) {
+		sock->state = SOCK_STUB;
+		sock->stub_asks_fresh = true;
+		sock_drop_conn(sock);
+	} else {
+		sock->state = SOCK_ENDED;
 	}
 	errno = saved;
 }

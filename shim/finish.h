@@ -16,6 +16,13 @@ void finish_with_end_of_file(struct sock *sock);
  * caller lets the number go. Locked. */
 void finish_at_close(struct sock *sock);
 
+/* We can't tell where the answer ends. Our FIN tells the server that nothing follows: it closes after the answer, which is
+ * the end of file that we owe. Locked. */
+void finish_by_server(struct sock *sock);
+
+/* ... and it has done so: from the program's point of view it did that by itself. Locked. */
+void finish_lost(struct sock *sock);
+
 /* At close of a socket whose end of file was made in place: no TIME_WAIT on our side that the bare program, whose server
  * closes first, would not have had. Locked. */
 void finish_ended(struct sock *sock);

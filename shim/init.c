@@ -3,6 +3,7 @@
 
 #include "pool/config.h"
 #include "shim/guard.h"
+#include "shim/inflight.h"
 #include "shim/log.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -23,4 +24,5 @@ __attribute__((constructor)) static void init(void)
 	log_open(config.log_path);
 	process_init();
 	sock_init(&config);
+	inflight_receive(environ);
 }

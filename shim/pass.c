@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "shim/finish.h"
 #include "shim/fresh.h"
 #include "shim/sock.h"
 
@@ -13,6 +14,9 @@ void pass_make_honest(struct sock *sock)
 	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && fresh_replace(sock, true))
 		sock->cannot_keep = true;
 	atomic_store(&sock->is_shared, true);
+	/* Who gets it can't be told of the exchange in flight. */
+	if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
+		finish_by_server(sock);
 }
 
 static void share(int fd)

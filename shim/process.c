@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "shim/export.h"
+#include "shim/inflight.h"
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -60,7 +61,7 @@ EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...
 	return REAL(clone)(run, stack, flags, argument, further[0], further[1], further[2]);
 }
 
-/* The new program will have the same sockets and, if it is preloaded too, know nothing of them. */
+/* The new program will have the same sockets. */
 static void before_exec(void)
 {
 	int saved = errno;
@@ -70,41 +71,46 @@ static void before_exec(void)
 	errno = saved;
 }
 
+/* The environment for a new program, in the caller's frame; `all` as in inflight.h. */
+#define WITH_INFLIGHT(environment, all)                                                                        \
+	({                                                                                                     \
+		size_t size_ = inflight_size(environment, all);                                                \
+		size_ ? inflight_prepare(__builtin_alloca(size_), environment, all) : (char **)(environment);  \
+	})
+
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[])
 {
 	before_exec();
-	return REAL(execve)(path, arguments, environment);
+	return REAL(execve)(path, arguments, WITH_INFLIGHT(environment, 0));
 }
 
 EXPORT int execv(const char *path, char *const arguments[])
 {
-	before_exec();
-	return REAL(execve)(path, arguments, environ);
-}
-
-EXPORT int execvp(const char *file, char *const arguments[])
-{
-	before_exec();
-	return REAL(execvp)(file, arguments);
+	return execve(path, arguments, environ);
 }
 
 EXPORT int execvpe(const char *file, char *const arguments[], char *const environment[])
 {
 	before_exec();
-	return REAL(execvpe)(file, arguments, environment);
+	return REAL(execvpe)(file, arguments, WITH_INFLIGHT(environment, 0));
+}
+
+EXPORT int execvp(const char *file, char *const arguments[])
+{
+	return execvpe(file, arguments, environ);
 }
 
 EXPORT int fexecve(int fd, char *const arguments[], char *const environment[])
 {
 	before_exec();
-	return REAL(fexecve)(fd, arguments, environment);
+	return REAL(fexecve)(fd, arguments, WITH_INFLIGHT(environment, 0));
 }
 
 int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags);
 EXPORT int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags)
 {
 	before_exec();
-	return REAL(execveat)(directory, path, arguments, environment, flags);
+	return REAL(execveat)(directory, path, arguments, WITH_INFLIGHT(environment, 0), flags);
 }
 
 static size_t count_arguments(va_list arguments)
@@ -167,12 +173,13 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 		       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
 	before_spawn(actions);
-	return REAL(posix_spawn)(pid, path, actions, attributes, arguments, environment);
+	return REAL(posix_spawn)(pid, path, actions, attributes, arguments, WITH_INFLIGHT(environment, actions != NULL));
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
 	before_spawn(actions);
-	return REAL(posix_spawnp)(pid, file, actions, attributes, arguments, environment);
+	return REAL(posix_spawnp)(pid, file, actions, attributes, arguments,
+				  WITH_INFLIGHT(environment, actions != NULL));
 }

@@ -149,7 +149,6 @@ static void bind_processes(void)
 	BIND(setns);
 	BIND(unshare);
 	BIND(execve);
-	BIND(execvp);
 	BIND(execvpe);
 	BIND(fexecve);
 	BIND(execveat);

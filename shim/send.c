@@ -7,6 +7,7 @@
 
 #include "shim/exchange.h"
 #include "shim/export.h"
+#include "shim/finish.h"
 #include "shim/fresh.h"
 #include "shim/guard.h"
 #include "shim/pass.h"
@@ -120,10 +121,14 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 	sock_come_out(token);
 	sock = exchange_return(token, fd);
 
-	if (sock && moved > 0 && sock->state == SOCK_OPEN && sock->conn)
+	if (sock && moved > 0 && sock->state == SOCK_OPEN) {
 		exchange_account_unseen(sock, is_request, (size_t)moved);
-	else if (sock)
+	} else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN) {
+		finish_lost(sock);
 		sock_leave(sock);
+	} else if (sock) {
+		sock_leave(sock);
+	}
 	errno = saved;
 	return moved;
 }

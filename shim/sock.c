@@ -303,6 +303,22 @@ unsigned sock_n_inside(const struct sock *sock)
 	return (uint32_t)atomic_load(&sock->inside);
 }
 
+static bool drop_spares_in_use(void)
+{
+	bool found = false;
+
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		found |= sock->spare >= 0;
+		spare_drop(sock);
+		sock_leave(sock);
+	}
+	return found;
+}
+
 bool pool_let_go_of_idle(void)
 {
 	bool found;
@@ -314,7 +330,7 @@ bool pool_let_go_of_idle(void)
 	found |= stub_close_all();
 	found |= spare_close_all();
 	pool_leave();
-	return found;
+	return drop_spares_in_use() || found;
 }
 
 bool pool_lock_for_fork(void)

@@ -1,0 +1,16 @@
+/*
+ * Carrying the framing of an exchange to another process, into which the same library was loaded at another address: a
+ * struct framing is plain data but for the pointers inside llhttp's parser, which point into the library.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct framing;
+
+/* An address inside the library, and a number that differs where layouts do. */
+uintptr_t framing_anchor(void);
+uint64_t framing_stamp(void);
+
+/* Makes a copy that was taken where the anchor was `anchor` usable here. */
+void framing_arrive(struct framing *framing, uintptr_t anchor);

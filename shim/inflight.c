@@ -1,0 +1,203 @@
+/* See inflight.h. Works on the caller's stack only: a vfork child may be the caller. */
+#include "shim/inflight.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "pool/framing_move.h"
+#include "shim/finish.h"
+#include "shim/log.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/swap.h"
+
+#define MAX_EXCHANGES 8
+#define SCANNED_FDS 1024
+
+/* What is said about one exchange, in hexadecimal. */
+struct record {
+	uint64_t stamp;
+	uint64_t anchor;
+	uint64_t cookie;
+	int32_t domain;
+	struct framing framing;
+};
+
+#define RECORD_TEXT (2 * sizeof(struct record))
+
+static bool is_owed(struct sock *sock, int all)
+{
+	if (!sock || sock == &fdtable_internal || sock->state != SOCK_OPEN || sock->is_lost || !sock->conn)
+		return false;
+	if (!sock->framing.edited || sock->framing.response_ended || !sock->conn->cookie)
+		return false;
+	for (unsigned i = 0; i < sock->n_fds && i < SOCK_MAX_FDS; i++)
+		if (all || !sock_is_close_on_exec(sock, i))
+			return true;
+	return false;
+}
+
+/* Each socket once, by its first number. */
+static unsigned find_owed(struct sock *found[MAX_EXCHANGES], int all)
+{
+	unsigned n = 0;
+
+	if (!atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
+		return 0;
+	for (int fd = 0, end = fdtable_end(); fd < end && n < MAX_EXCHANGES; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		if (is_owed(sock, all) && sock->fds[0] == fd)
+			found[n++] = sock;
+	}
+	return n;
+}
+
+static size_t count_environment(char *const environment[])
+{
+	size_t n = 0;
+
+	while (environment && environment[n])
+		n++;
+	return n;
+}
+
+size_t inflight_size(char *const environment[], int all)
+{
+	struct sock *found[MAX_EXCHANGES];
+	unsigned n = find_owed(found, all);
+
+	if (!n)
+		return 0;
+	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(INFLIGHT_VARIABLE) + 1 + n * RECORD_TEXT;
+}
+
+static bool is_preloaded(char *const environment[])
+{
+	for (size_t i = 0; environment && environment[i]; i++)
+		if (strncmp(environment[i], "LD_PRELOAD=", 11) == 0 && strstr(environment[i], "libholdline"))
+			return true;
+	return false;
+}
+
+static char *append_hex(char *to, const void *bytes, size_t length)
+{
+	const unsigned char *from = bytes;
+
+	for (size_t i = 0; i < length; i++) {
+		*to++ = "0123456789abcdef"[from[i] >> 4];
+		*to++ = "0123456789abcdef"[from[i] & 15];
+	}
+	return to;
+}
+
+char **inflight_prepare(void *buffer, char *const environment[], int all)
+{
+	size_t n_environment = count_environment(environment);
+	char **result = buffer;
+	char *text = (char *)(result + n_environment + 2);
+	struct sock *found[MAX_EXCHANGES];
+	unsigned n = find_owed(found, all);
+
+	if (!is_preloaded(environment)) {
+		while (n)
+			finish_by_server(found[--n]);
+		return (char **)environment;
+	}
+	memcpy(result, environment, n_environment * sizeof(char *));
+	result[n_environment] = text;
+	result[n_environment + 1] = NULL;
+	text = stpcpy(text, INFLIGHT_VARIABLE "=");
+	while (n) {
+		struct record record = {.stamp = framing_stamp(), .anchor = framing_anchor()};
+
+		n--;
+		record.cookie = found[n]->conn->cookie;
+		record.domain = found[n]->domain;
+		record.framing = found[n]->framing;
+		text = append_hex(text, &record, sizeof(record));
+	}
+	*text = '\0';
+	return result;
+}
+
+static int hex_digit(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+static bool parse_hex(const char *text, void *bytes, size_t length)
+{
+	unsigned char *to = bytes;
+
+	for (size_t i = 0; i < length; i++) {
+		int high = hex_digit(text[2 * i]);
+		int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+
+		if (low < 0)
+			return false;
+		to[i] = (unsigned char)(high << 4 | low);
+	}
+	return true;
+}
+
+static void adopt(const struct record *record, int fd)
+{
+	struct sock *sock;
+
+	sock_track(fd, record->domain, 0, -1);
+	sock = sock_enter(fd);
+	if (!sock)
+		return;
+	sock->close_on_exec[0] = SOCK_ASK_KERNEL;
+	sock->status_flags = real.fcntl(fd, F_GETFL);
+	sock->framing = record->framing;
+	framing_arrive(&sock->framing, record->anchor);
+	sock->framing.rewrite = false;
+	sock->state = SOCK_OPEN;
+	sock->has_sent = true;
+	atomic_store(&sock->is_shared, true);
+	log_event("inherit", sock, NULL);
+	sock_leave(sock);
+}
+
+static void receive_record(const struct record *record)
+{
+	int first = -1;
+
+	for (int fd = 0; fd < SCANNED_FDS; fd++) {
+		struct sock *sock;
+
+		if (swap_cookie(fd) != record->cookie || fdtable_get(fd))
+			continue;
+		if (first < 0) {
+			adopt(record, first = fd);
+		} else if ((sock = sock_enter(first))) {
+			sock_add_fd(sock, fd, false);
+			sock_note_close_on_exec(sock, fd, SOCK_ASK_KERNEL);
+			sock_leave(sock);
+		}
+	}
+}
+
+void inflight_receive(char **environment)
+{
+	size_t length = sizeof(INFLIGHT_VARIABLE) - 1;
+	char **at = environment;
+	struct record record;
+	const char *text;
+
+	while (*at && (strncmp(*at, INFLIGHT_VARIABLE, length) != 0 || (*at)[length] != '='))
+		at++;
+	if (!*at)
+		return;
+	for (text = *at + length + 1; parse_hex(text, &record, sizeof(record)); text += RECORD_TEXT)
+		if (record.stamp == framing_stamp() && record.cookie)
+			receive_record(&record);
+	for (; *at; at++)
+		at[0] = at[1];
+}

@@ -1,0 +1,23 @@
+/*
+ * Exchanges in flight follow into the programs that this one executes: `exec 3<>/dev/tcp/host/80; printf ... >&3; cat <&3`.
+ *
+ * The server was asked to stay, so whoever reads the answer's end has to make the end of file; the reader may be another
+ * program that inherits the socket. Its copy of this library learns of it by a variable in its environment, which names
+ * sockets by SO_COOKIE and is taken away again before the program sees it. Such a connection is never parked.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#define INFLIGHT_VARIABLE "HOLDLINE_INFLIGHT"
+
+/* How large a buffer inflight_prepare() needs for the exchanges that now are to be inherited (0: there are none), and for an
+ * environment with one more variable. `all`: also those on close-on-exec descriptors, which file actions may duplicate. */
+size_t inflight_size(char *const environment[], int all);
+
+/* Fills the buffer (aligned for pointers) with a new environment that carries them, and returns that. Where the new program
+ * will not have this library, the servers are asked to make the end of file, and the environment stays what it is. */
+char **inflight_prepare(void *buffer, char *const environment[], int all);
+
+/* In the constructor: takes over what the variable names, and takes the variable away. */
+void inflight_receive(char **environment);
