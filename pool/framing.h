@@ -154,7 +154,8 @@ void framing_feed_request(struct framing *framing, const char *bytes, size_t len
 /* As framing_feed_request(), for the first `length` bytes of a longer buffer that was planned with a scratch copy, and
  * of which the kernel accepted only these. `carried_out` is that plan: edits within `length` were made; the rest of one
  * that `length` cuts is the first edit of the next plan, so that the server never sees half a token; the insertion was
- * made (or is being completed by the owner) if insert_offset <= length: clear `insert` if none of it went out. */
+ * made (or is being completed by the owner) if insert_offset <= length: clear `insert` if none of it went out. `bytes`
+ * are the program's, without the edits. An all-zero plan says that they went out as they are. */
 void framing_feed_request_part(struct framing *framing, const char *bytes, size_t length,
 			       const struct framing_plan *carried_out);
 

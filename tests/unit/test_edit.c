@@ -227,6 +227,22 @@ START_TEST(nothing_is_edited_without_leave)
 }
 END_TEST
 
+START_TEST(bytes_sent_as_they_are_are_not_edited)
+{
+	static const struct framing_plan NOTHING;
+	const struct edited_request *edit = &REQUESTS[_i];
+	struct framing verbatim, without;
+
+	framing_init(&verbatim, true);
+	framing_feed_request_part(&verbatim, edit->request, strlen(edit->request), &NOTHING);
+	framing_init(&without, false);
+	framing_feed_request(&without, edit->request, strlen(edit->request), NULL);
+	ck_assert(!verbatim.edited);
+	ck_assert_int_eq(verbatim.close_wanted, without.close_wanted);
+	ck_assert_int_eq(verbatim.doubt, without.doubt);
+}
+END_TEST
+
 /* The program writes in two pieces, or byte by byte. What comes too late to withdraw an edit is not tested here. */
 START_TEST(server_and_framing_agree_however_cut)
 {
@@ -336,6 +352,7 @@ Suite *edit_suite(void)
 
 	tcase_add_loop_test(tcase, request_is_edited_to_the_byte, 0, n_requests);
 	tcase_add_loop_test(tcase, nothing_is_edited_without_leave, 0, n_requests);
+	tcase_add_loop_test(tcase, bytes_sent_as_they_are_are_not_edited, 0, n_requests);
 	tcase_add_loop_test(tcase, server_and_framing_agree_however_cut, 0, n_requests);
 	tcase_add_loop_test(tcase, server_and_framing_agree_after_short_writes, 0, n_requests);
 	suite_add_tcase(suite, tcase);
