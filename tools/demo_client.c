@@ -79,10 +79,26 @@ static bool collect_all(struct collector collectors[2], int64_t deadline_ms)
 	return true;
 }
 
+/* Waits for the process, and kills its group if it outlives the deadline. False if that was necessary. */
+static bool reap(pid_t pid, bool has_ended, int64_t deadline_ms)
+{
+	static const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+	while (has_ended && waitpid(pid, NULL, WNOHANG) == 0) {
+		has_ended = now_ms() < deadline_ms;
+		nanosleep(&pause, NULL);
+	}
+	if (!has_ended) {
+		kill(-pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	return has_ended;
+}
+
 int demo_client_run(char *const argv[], int limit_s, struct demo_result *result)
 {
 	int output[2], errors[2];
-	int64_t begin_ms = now_ms();
+	int64_t begin_ms = now_ms(), deadline_ms = begin_ms + limit_s * 1000LL;
 	pid_t pid;
 
 	if (pipe2(output, O_CLOEXEC) != 0)
@@ -103,10 +119,7 @@ int demo_client_run(char *const argv[], int limit_s, struct demo_result *result)
 						  {errors[0], result->errors, sizeof(result->errors), 0}};
 
 		setpgid(pid, pid); /* whoever of the two comes first: kill() below must not miss it */
-		result->timed_out = !collect_all(collectors, begin_ms + limit_s * 1000LL);
-		if (result->timed_out)
-			kill(-pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		result->timed_out = !reap(pid, collect_all(collectors, deadline_ms), deadline_ms);
 		result->seconds = (double)(now_ms() - begin_ms) / 1000;
 		output[0] = collectors[0].fd;
 		errors[0] = collectors[1].fd;
