@@ -35,7 +35,7 @@ const struct config_option config_options[] = {
 	{"HOLDLINE_MAX_CONN_AGE", "max-conn-age", "DURATION", "90s",
 	 "Reuse no connection older than this (+-20 %), so that balancers still spread the load; 0: any age.",
 	 CONFIG_KIND_DURATION, FIELD(max_conn_age_ns), NULL},
-	{"HOLDLINE_MAX_CONN_REQUESTS", "max-conn-requests", "COUNT", "1000",
+	{"HOLDLINE_MAX_CONN_REQUESTS", "max-conn-requests", "COUNT", "10000",
 	 "Send at most this many requests over one connection; 0: no limit.", CONFIG_KIND_COUNT,
 	 FIELD(max_conn_requests), NULL},
 	{"HOLDLINE_LOG", "log", "FILE", "", "Append to FILE what was reused, and why other connections were not.",

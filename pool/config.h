@@ -20,7 +20,7 @@ struct config {
 	uint32_t max_idle_conns;		   /* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
 	uint32_t max_idle_conns_per_host;	   /* HOLDLINE_MAX_IDLE_CONNS_PER_HOST, default 100, 0: no limit */
 	uint64_t max_conn_age_ns;		   /* HOLDLINE_MAX_CONN_AGE, default 90s, 0: none */
-	uint32_t max_conn_requests;		   /* HOLDLINE_MAX_CONN_REQUESTS, default 1000, 0: no limit */
+	uint32_t max_conn_requests;		   /* HOLDLINE_MAX_CONN_REQUESTS, default 10000, 0: no limit */
 	char log_path[PATH_MAX];		   /* HOLDLINE_LOG, default "": no log */
 };
 

@@ -6,6 +6,7 @@
 
 #include "shim/closing.h"
 #include "shim/export.h"
+#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/spare.h"
@@ -27,6 +28,9 @@ static int note_alias(int from, int to, bool close_on_exec)
 	sock = sock_enter(from);
 	if (sock) {
 		sock_add_fd(sock, to, close_on_exec);
+		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3). */
+		if (to <= STDERR_FILENO)
+			pass_make_honest(sock);
 		sock_leave(sock);
 	}
 	errno = saved;

@@ -43,10 +43,16 @@ bool exchange_is_hang_up(ssize_t result, int error)
 /* The first bytes of an answer may have come, and lie unread before the end. */
 static bool has_answer(const struct sock *sock)
 {
+	uint64_t known = sock->conn->ledger.received;
 	struct ledger_reading reading = {0};
+	char byte;
 
-	return ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading) == LEDGER_UNKNOWN ||
-	       reading.received > sock->conn->ledger.received;
+	if (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading) == LEDGER_UNKNOWN)
+		return true;
+	if (reading.received != known + 1)
+		return reading.received > known;
+	/* The kernel counts a FIN as one. */
+	return real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 bool exchange_recover(struct sock *sock)

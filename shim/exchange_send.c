@@ -92,13 +92,14 @@ static bool is_still_quiet(int fd)
 
 static void note_first(struct sock *sock, bool is_fit_for_lease)
 {
-	struct idle_pool *pool = pool_enter(guard_now_ns());
+	struct destination *destination = sock->conn ? sock->conn->destination : NULL;
+	struct idle_pool *pool = destination ? pool_enter(guard_now_ns()) : NULL;
 
 	if (!pool)
 		return;
-	sock->conn->destination->dials_directly = !is_fit_for_lease;
+	destination->dials_directly = !is_fit_for_lease;
 	/* The server is not to keep one more connection than the program uses. */
-	if (!sock->is_leased && sock->conn->destination->n_idle)
+	if (destination->n_idle && destination->n_idle + destination->n_open > destination->peak_open)
 		sock->framing.rewrite = false;
 	pool_leave();
 }

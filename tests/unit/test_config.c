@@ -37,7 +37,7 @@ START_TEST(defaults_are_the_documented_ones)
 	ck_assert_uint_eq(config.max_idle_conns, 500);
 	ck_assert_uint_eq(config.max_idle_conns_per_host, 100);
 	ck_assert_uint_eq(config.max_conn_age_ns, 90 * SECOND);
-	ck_assert_uint_eq(config.max_conn_requests, 1000);
+	ck_assert_uint_eq(config.max_conn_requests, 10000);
 	ck_assert_str_eq(config.log_path, "");
 }
 END_TEST
