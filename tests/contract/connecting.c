@@ -259,12 +259,14 @@ static void run_refused(void)
 static void run_disconnect(void)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in name;
+	socklen_t length = sizeof name;
 	int fd = probe_dial();
 
 	probe_ask(fd, "/bytes/10");
 	probe_drain(fd);
 	CALL(connect(fd, &none, sizeof none));
-	print_names("disconnected", fd);
+	CALL(getpeername(fd, (struct sockaddr *)&name, &length));
 	CALL(connect(fd, server(), sizeof probe_server));
 	probe_ask(fd, "/bytes/10");
 	probe_drain(fd);
