@@ -14,7 +14,7 @@
  * glibc takes the return address for the caller, whose RUNPATH and namespace count: so this must be a tail jump, which
  * only the optimiser makes; tests/contract looks for it.
  */
-__attribute__((optimize("O2"))) EXPORT void *dlopen(const char *path, int flags)
+EXPORT void *dlopen(const char *path, int flags)
 {
 	return REAL(dlopen)(path, flags & ~RTLD_DEEPBIND);
 }

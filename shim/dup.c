@@ -29,7 +29,7 @@ static int note_alias(int from, int to, bool close_on_exec)
 	if (sock) {
 		sock_add_fd(sock, to, close_on_exec);
 		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3). */
-		if (to <= STDERR_FILENO)
+		if (to <= STDERR_FILENO && !sock->has_sent)
 			pass_make_honest(sock);
 		sock_leave(sock);
 	}

@@ -3,6 +3,7 @@
  * that the server would have made. A kept connection that dies before the first byte is replaced on the way.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -69,6 +70,7 @@ static void account(struct sock *sock, const struct transfer *transfer, size_t r
 	if (sock->conn)
 		sock->conn->ledger.received += received;
 	first_byte_came(sock);
+	sock->n_fed++;
 	feed_received(sock, transfer, received);
 	exchange_settle(sock);
 }
@@ -102,6 +104,13 @@ static void end_visit(struct visit *visit)
 		atomic_fetch_sub(&visit->token.sock->n_receivers, 1);
 }
 
+/* An answer may be here before the thread that sent the request has accounted for it; it is about to. */
+static void wait_for_senders(struct inside_token token)
+{
+	for (int i = 0; i < 100 && atomic_load(&token.sock->n_senders); i++)
+		sched_yield();
+}
+
 /* One receive as the program asked for it. True: a fresh connection is in place, try again. Consumes the lock else. */
 static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
 {
@@ -115,6 +124,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	*result = transfer_native(transfer);
 	saved = errno;
 	end_visit(&visit);
+	wait_for_senders(visit.token);
 	sock = exchange_return(visit.token, transfer->fd);
 	if (!sock) {
 		errno = saved;

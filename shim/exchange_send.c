@@ -15,43 +15,10 @@
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
+#include "shim/sending.h"
 #include "shim/sock.h"
 #include "shim/swap.h"
 #include "shim/transfer.h"
-
-static const char insertion[] = "Connection: keep-alive\r\n";
-#define INSERTION_LENGTH (sizeof(insertion) - 1)
-#define VECTOR_MAX 16
-#define FIRST_BYTES 32
-
-/* One send as it will really be made. */
-struct sending {
-	struct framing scratch;		/* the framing as it will be if all of it is accepted */
-	struct framing_plan plan;
-	size_t total;			/* the program's bytes */
-	size_t copied;			/* of those, in `outgoing`, behind what was there */
-	uint32_t base;			/* where they begin in it */
-	size_t inserted;		/* bytes of ours among them */
-	size_t inserted_at;
-	bool is_rest_appended;		/* the program's remaining bytes follow from its own buffers */
-};
-
-static void copy_out(const struct transfer *transfer, size_t skip, char *to, size_t length)
-{
-	size_t n;
-	const struct iovec *iov = transfer_vector(transfer, &n);
-
-	for (size_t i = 0; i < n && length; i++) {
-		size_t part = iov[i].iov_len > skip ? iov[i].iov_len - skip : 0;
-
-		if (part > length)
-			part = length;
-		memcpy(to, (const char *)iov[i].iov_base + skip, part);
-		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
-		to += part;
-		length -= part;
-	}
-}
 
 /* The first `length` bytes; whatever lies beyond is left to the kernel, which may be the one to find it bad. */
 static bool is_readable(const struct transfer *transfer, size_t length)
@@ -72,12 +39,14 @@ static bool is_readable(const struct transfer *transfer, size_t length)
 	return true;
 }
 
+#define FIRST_BYTES 32
+
 static enum framing_first classify(const struct transfer *transfer, size_t total)
 {
 	char first[FIRST_BYTES];
 	size_t length = total < sizeof(first) ? total : sizeof(first);
 
-	copy_out(transfer, 0, first, length);
+	sending_copy_out(transfer, 0, first, length);
 	return framing_classify_first(first, length);
 }
 
@@ -145,61 +114,10 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	return 0;
 }
 
-static bool may_hold_head(const struct framing *framing)
-{
-	return !framing->request.in_message || framing->request.in_head;
-}
-
-/* Carries the plan out on the copy. */
-static void apply_plan(struct sock *sock, struct sending *sending)
-{
-	const struct framing_plan *plan = &sending->plan;
-	char *bytes = sock->outgoing.bytes + sending->base;
-
-	for (unsigned i = 0; i < plan->n_edits; i++)
-		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
-	if (!plan->insert)
-		return;
-	memmove(bytes + plan->insert_offset + INSERTION_LENGTH, bytes + plan->insert_offset,
-		sending->copied - plan->insert_offset);
-	memcpy(bytes + plan->insert_offset, insertion, INSERTION_LENGTH);
-	sending->inserted = INSERTION_LENGTH;
-	sending->inserted_at = plan->insert_offset;
-}
-
-static void plan_sending(struct sock *sock, const struct transfer *transfer, struct sending *sending)
-{
-	bool wants_copy = (sock->in_window && sock->outgoing.is_complete) || may_hold_head(&sock->framing);
-	size_t n_iov, room;
-
-	/* Another process may read the answer, and would not know that it owes the program an end of file. */
-	if (atomic_load(&sock->is_shared))
-		sock->framing.rewrite = false;
-	sending->scratch = sock->framing;
-	transfer_vector(transfer, &n_iov);
-	if (!sock->in_window)
-		outgoing_reset(&sock->outgoing);
-	sending->base = sock->outgoing.length;
-	room = OUTGOING_MAX - INSERTION_LENGTH;
-	room = room > sending->base ? room - sending->base : 0;
-	sending->copied = sending->total < room ? sending->total : room;
-	sending->is_rest_appended = sending->copied < sending->total;
-	if (!wants_copy || (sending->is_rest_appended && n_iov + 2 > VECTOR_MAX) ||
-	    !outgoing_reserve(&sock->outgoing, sending->copied + INSERTION_LENGTH)) {
-		if (wants_copy)
-			sending->scratch.rewrite = sock->framing.rewrite = false;
-		sending->copied = 0;
-		return;
-	}
-	copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
-	framing_feed_request(&sending->scratch, sock->outgoing.bytes + sending->base, sending->copied, &sending->plan);
-	apply_plan(sock, sending);
-}
-
 /* The copy, then what was not copied, as one message. */
 static ssize_t send_mixed(const struct transfer *transfer, const struct sending *sending, char *bytes)
 {
-	struct iovec vector[VECTOR_MAX] = {{bytes, sending->copied + sending->inserted}};
+	struct iovec vector[SENDING_VECTOR_MAX] = {{bytes, sending->copied + sending->inserted}};
 	struct msghdr message = {.msg_iov = vector, .msg_iovlen = 1};
 	size_t n, skip = sending->copied;
 	const struct iovec *iov = transfer_vector(transfer, &n);
@@ -246,74 +164,6 @@ static ssize_t push_insertion(int fd, const char *bytes, ssize_t sent, const str
 	return sent;
 }
 
-/* From bytes that went out to bytes of the program. */
-static size_t own_bytes(const struct sending *sending, size_t sent)
-{
-	if (sent <= sending->inserted_at)
-		return sent;
-	return sent - sending->inserted_at < sending->inserted ? sending->inserted_at : sent - sending->inserted;
-}
-
-/* Feeds the accepted bytes behind `skip` from the program's own buffers, which the kernel has just read. */
-static void feed_accepted(struct sock *sock, const struct transfer *transfer, size_t skip, size_t accepted)
-{
-	size_t n, left = accepted - skip;
-	const struct iovec *iov = transfer_vector(transfer, &n);
-
-	for (size_t i = 0; i < n && left; i++) {
-		size_t part = iov[i].iov_len > skip ? iov[i].iov_len - skip : 0;
-
-		if (part > left)
-			part = left;
-		framing_feed_request(&sock->framing, (const char *)iov[i].iov_base + skip, part, NULL);
-		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
-		left -= part;
-	}
-}
-
-/* The kernel took less than was planned for: what of the plan went out is known to it and to the framing alike. */
-static void feed_part(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t accepted,
-		      size_t sent)
-{
-	struct outgoing originals = {0};
-
-	if (sent <= sending->inserted_at)
-		sending->plan.insert = false;
-	if (!outgoing_reserve(&originals, accepted)) {
-		atomic_store(&sock->wants_release, true);
-		return;
-	}
-	copy_out(transfer, 0, originals.bytes, accepted);
-	framing_feed_request_part(&sock->framing, originals.bytes, accepted, &sending->plan);
-	outgoing_free(&originals, false);
-}
-
-static void account(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t sent)
-{
-	static const int on = 1;
-	size_t accepted = own_bytes(sending, sent);
-
-	sock->has_sent = true;
-	if (sock->conn)
-		sock->conn->ledger.sent += sent;
-	if (accepted >= sending->copied && sending->copied) {
-		sock->framing = sending->scratch;
-		feed_accepted(sock, transfer, sending->copied, accepted);
-	} else if (sending->copied) {
-		feed_part(sock, transfer, sending, accepted, sent);
-	} else {
-		feed_accepted(sock, transfer, 0, accepted);
-	}
-	if (sock->in_window && sent <= sending->copied + sending->inserted)
-		sock->outgoing.length = sending->base + (uint32_t)sent;
-	else if (sock->in_window)
-		outgoing_free(&sock->outgoing, false);
-	/* A fresh connection acknowledges the first pieces of an answer at once; an old one would wait for 40 ms, and a
-	 * server that writes in pieces with it. */
-	if (sock->is_leased && !sock->framing.request.in_message)
-		real.setsockopt(transfer->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-}
-
 static ssize_t fail(const struct transfer *transfer, int error)
 {
 	if (error == EPIPE && !(transfer->flags & MSG_NOSIGNAL))
@@ -322,16 +172,34 @@ static ssize_t fail(const struct transfer *transfer, int error)
 	return -1;
 }
 
-/* One attempt. 1: to be tried again on a fresh connection. Consumes the lock otherwise. */
-static int attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
+/* Back from the kernel. True: to be tried again on a fresh connection. Consumes the lock else. */
+static bool conclude(struct sock *sock, const struct transfer *transfer, struct sending *sending, ssize_t result, int error)
+{
+	sock->outgoing = sending->block;
+	if (result > 0) {
+		sending_account(sock, transfer, sending, (size_t)result);
+		exchange_settle(sock);
+		return false;
+	}
+	if (sending_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock))
+		return true;
+	sock_leave(sock);
+	return false;
+}
+
+/* One attempt. True: to be tried again on a fresh connection. Consumes the lock else. */
+static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
 {
 	struct sending sending = {.total = total};
 	struct inside_token token;
+	bool again = false;
 	char *bytes;
 	int saved;
 
-	plan_sending(sock, transfer, &sending);
-	bytes = sock->outgoing.bytes + sending.base;
+	sending_plan(sock, transfer, &sending);
+	sending.block = sock->outgoing;
+	sock->outgoing = (struct outgoing){0};
+	bytes = sending.block.bytes + sending.base;
 	sock->n_senders++;
 	token = sock_go_inside(sock);
 	sock_leave(sock);
@@ -342,20 +210,17 @@ static int attempt(struct sock *sock, struct transfer *transfer, size_t total, s
 	if (sock_come_out(token))
 		atomic_fetch_sub(&token.sock->n_senders, 1);
 	sock = exchange_return(token, transfer->fd);
-	if (sock) {
-		if (*result > 0) {
-			account(sock, transfer, &sending, (size_t)*result);
-			exchange_settle(sock);
-		} else if (exchange_is_hang_up(*result, saved) && exchange_recover(sock)) {
-			return 1;
-		} else {
+	if (sock && sock->state == SOCK_OPEN) {
+		again = conclude(sock, transfer, &sending, *result, saved);
+	} else {
+		outgoing_free(&sending.block, false);
+		if (sock)
 			sock_leave(sock);
-		}
 	}
-	if (*result > 0)
-		*result = (ssize_t)own_bytes(&sending, (size_t)*result);
+	if (!again && *result > 0)
+		*result = (ssize_t)sending_own_bytes(&sending, (size_t)*result);
 	errno = saved;
-	return 0;
+	return again;
 }
 
 static ssize_t send_open(struct sock *sock, struct transfer *transfer)

@@ -93,19 +93,25 @@ static int open_fresh(struct sock *sock, bool is_blocking)
 	if (!error) {
 		struct inside_token token = sock_go_inside(sock);
 		struct destination_key key = sock->key;
+		struct outgoing block = sock->outgoing;
 
 		/* Nobody may change the socket meanwhile, but nobody may wait for it either: it counts as busy. */
 		sock->n_senders++;
 		sock->n_receivers++;
+		sock->outgoing = (struct outgoing){0};
 		sock_leave(sock);
 		error = dial(fd, &key, wait_ms);
 		if (!error && must_send)
-			error = send_all(fd, sock->outgoing.bytes, sock->outgoing.length, wait_ms);
+			error = send_all(fd, block.bytes, block.length, wait_ms);
 		while (!guard_lock_try(&sock->lock))
 			;
 		sock->n_senders--;
 		sock->n_receivers--;
 		sock_come_out(token);
+		if (sock->in_window)
+			sock->outgoing = block;
+		else
+			outgoing_free(&block, false);
 	}
 	if (error) {
 		real.close(fd);

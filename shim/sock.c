@@ -245,9 +245,6 @@ void sock_drop_conn(struct sock *sock)
 
 void sock_free(struct sock *sock)
 {
-	/* A thread may still be sending from the block: then it is lost rather than given to another connection. */
-	if (sock->n_senders)
-		sock->outgoing.bytes = NULL;
 	spare_drop(sock);
 	sock_leave_window(sock);
 	outgoing_free(&sock->outgoing, false);

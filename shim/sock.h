@@ -86,6 +86,7 @@ struct sock {
 	_Atomic(unsigned) n_senders;		/* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
 	struct framing framing;
+	unsigned n_fed;				/* how often bytes of an answer were framed */
 	struct outgoing outgoing;		/* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB */
