@@ -20,7 +20,7 @@ POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/sha
 SHIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
 TOOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c))
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
-UNIT_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(UNIT_SRC)) $(BUILD)/tests/unit/main.o
+UNIT_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c))
 FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # A recipe that installs packages continues in a second make: what it installed changes what the lines above find.

@@ -14,30 +14,30 @@
 struct destination;
 
 enum conn_state {
-	CONN_FREE,	/* an object of the arena, no connection */
-	CONN_OPEN,	/* the program uses it */
-	CONN_IDLE,	/* parked: no descriptor of the program refers to it */
+	CONN_FREE, /* an object of the arena, no connection */
+	CONN_OPEN, /* the program uses it */
+	CONN_IDLE, /* parked: no descriptor of the program refers to it */
 };
 
 struct conn {
-	struct conn *arena_link;		/* the arena's while CONN_FREE */
+	struct conn *arena_link; /* the arena's while CONN_FREE */
 	enum conn_state state;
-	int fd;					/* our own descriptor of it, -1 until it is first parked; the pool's to close */
-	uint64_t cookie;			/* SO_COOKIE: proves that a descriptor is still this socket */
+	int fd;		 /* our own descriptor of it, -1 until it is first parked; the pool's to close */
+	uint64_t cookie; /* SO_COOKIE: proves that a descriptor is still this socket */
 	struct ledger ledger;
 	struct destination *destination;
 	uint64_t created_ns;
-	uint64_t used_ns;			/* when it was last known to be alive */
+	uint64_t used_ns; /* when it was last known to be alive */
 	uint64_t idle_since_ns;
-	uint64_t expires_ns;			/* while idle */
-	uint32_t n_requests;			/* carried in its life */
-	uint32_t requests_left;			/* the server's own limit, UINT32_MAX: not said */
-	int status_flags;			/* O_NONBLOCK and kin of the description, as when it was parked */
-	struct socket_options options;		/* as they are set on it now */
-	struct sockaddr_in6 local;		/* its own address, for the program's getsockname() after the swap */
-	socklen_t local_length;			/* 0: not asked yet */
+	uint64_t expires_ns;	       /* while idle */
+	uint32_t n_requests;	       /* carried in its life */
+	uint32_t requests_left;	       /* the server's own limit, UINT32_MAX: not said */
+	int status_flags;	       /* O_NONBLOCK and kin of the description, as when it was parked */
+	struct socket_options options; /* as they are set on it now */
+	struct sockaddr_in6 local;     /* its own address, for the program's getsockname() after the swap */
+	socklen_t local_length;	       /* 0: not asked yet */
 
-	struct conn *destination_prev, *destination_next;	/* newest first */
-	struct conn *age_prev, *age_next;			/* all idle ones, longest idle first */
-	struct conn *wheel_prev, *wheel_next;			/* those that expire in one second's slot */
+	struct conn *destination_prev, *destination_next; /* newest first */
+	struct conn *age_prev, *age_next;		  /* all idle ones, longest idle first */
+	struct conn *wheel_prev, *wheel_next;		  /* those that expire in one second's slot */
 };

@@ -13,18 +13,18 @@
 
 /* Hashed as bytes up to the end of the options in use: fill with zeroes first. Addresses and ports in network order. */
 struct destination_key {
-	uint64_t netns_cookie;			/* SO_NETNS_COOKIE, 0 where the kernel has none (socket(7)) */
+	uint64_t netns_cookie; /* SO_NETNS_COOKIE, 0 where the kernel has none (socket(7)) */
 	uint32_t euid;
-	uint16_t family;			/* AF_INET or AF_INET6 */
+	uint16_t family; /* AF_INET or AF_INET6 */
 	in_port_t port;
 	uint8_t address[16];
-	uint32_t scope_id;			/* the IPv6 zone (RFC 4007) */
+	uint32_t scope_id; /* the IPv6 zone (RFC 4007) */
 	uint32_t flow_info;
-	uint8_t local_address[16];		/* as bound by the program; zeroes if it was not */
+	uint8_t local_address[16]; /* as bound by the program; zeroes if it was not */
 	uint32_t local_scope_id;
 	uint16_t is_bound;
 	uint16_t options_length;
-	uint8_t options[DESTINATION_OPTIONS_MAX];	/* every other option set before connect, verbatim, in order */
+	uint8_t options[DESTINATION_OPTIONS_MAX]; /* every other option set before connect, verbatim, in order */
 };
 
 struct conn;
@@ -32,18 +32,18 @@ struct conn;
 struct destination {
 	struct destination_key key;
 	UT_hash_handle hh;
-	struct destination *recent_prev, *recent_next;	/* all destinations, least recently used first */
+	struct destination *recent_prev, *recent_next; /* all destinations, least recently used first */
 
-	struct conn *idle;			/* newest first */
+	struct conn *idle; /* newest first */
 	uint32_t n_idle;
-	uint32_t n_open;			/* in use by the program */
-	uint32_t peak_open;			/* most that were ever in use at once */
+	uint32_t n_open;    /* in use by the program */
+	uint32_t peak_open; /* most that were ever in use at once */
 
-	bool dials_directly;			/* the last first bytes were of an unsafe method, or not HTTP */
-	bool is_probed;				/* somebody connects here just to see whether it can: never lie to them */
+	bool dials_directly; /* the last first bytes were of an unsafe method, or not HTTP */
+	bool is_probed;	     /* somebody connects here just to see whether it can: never lie to them */
 
-	uint64_t keep_alive_timeout_ns;		/* said by the server, 0: nothing said */
-	uint64_t seen_idle_close_ns;		/* shortest idle time after which it was seen to close, 0: none seen */
+	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
+	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */
 };
 
 /* Bytes of the key that count. */

@@ -236,7 +236,8 @@ static void expire_slot(struct idle_pool *pool, struct conn *head, uint64_t now_
 {
 	struct conn *conn, *next;
 
-	DL_FOREACH_SAFE2(head, conn, next, wheel_next) {
+	DL_FOREACH_SAFE2(head, conn, next, wheel_next)
+	{
 		/* A slot also holds those of later turns of the wheel. */
 		if (conn->expires_ns > now_ns)
 			continue;

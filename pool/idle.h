@@ -24,13 +24,13 @@
 struct idle_pool {
 	const struct pool_sys *sys;
 	const struct config *config;
-	struct destination *destinations;	/* hash table */
-	struct destination *recent;		/* the same, least recently used first */
+	struct destination *destinations; /* hash table */
+	struct destination *recent;	  /* the same, least recently used first */
 	uint32_t n_destinations;
-	struct conn *oldest;			/* all idle connections, longest idle first */
+	struct conn *oldest; /* all idle connections, longest idle first */
 	uint32_t n_idle;
-	struct conn *wheel[IDLE_WHEEL_SLOTS];	/* by the second of expiry */
-	uint64_t wheel_second;			/* all before it has been expired */
+	struct conn *wheel[IDLE_WHEEL_SLOTS]; /* by the second of expiry */
+	uint64_t wheel_second;		      /* all before it has been expired */
 	struct arena conn_arena;
 	struct arena destination_arena;
 	struct stats stats;

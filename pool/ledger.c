@@ -29,7 +29,8 @@ enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struc
 		return LEDGER_SURPLUS;
 	if (info.tcpi_unacked || info.tcpi_notsent_bytes)
 		return LEDGER_UNSETTLED;
-	if (info.tcpi_bytes_received != ledger->received || info.tcpi_bytes_sent - info.tcpi_bytes_retrans != ledger->sent)
+	if (info.tcpi_bytes_received != ledger->received ||
+	    info.tcpi_bytes_sent - info.tcpi_bytes_retrans != ledger->sent)
 		return LEDGER_MISMATCH;
 	return LEDGER_EXACT;
 }

@@ -12,23 +12,23 @@
 #include "pool/sys.h"
 
 struct ledger {
-	uint64_t sent;		/* bytes that the kernel accepted from us, our insertions included */
-	uint64_t received;	/* bytes that the program has taken out */
+	uint64_t sent;	   /* bytes that the kernel accepted from us, our insertions included */
+	uint64_t received; /* bytes that the program has taken out */
 };
 
 enum ledger_verdict {
 	LEDGER_EXACT,
-	LEDGER_CLOSED,		/* the peer's FIN or RST has come, or it was never established */
-	LEDGER_UNSETTLED,	/* bytes not sent or not acknowledged yet */
-	LEDGER_SURPLUS,		/* the kernel holds bytes that nobody has read */
-	LEDGER_MISMATCH,	/* somebody moved bytes behind our back */
-	LEDGER_UNKNOWN,		/* the kernel doesn't tell (too old, another implementation, not a TCP socket) */
+	LEDGER_CLOSED,	  /* the peer's FIN or RST has come, or it was never established */
+	LEDGER_UNSETTLED, /* bytes not sent or not acknowledged yet */
+	LEDGER_SURPLUS,	  /* the kernel holds bytes that nobody has read */
+	LEDGER_MISMATCH,  /* somebody moved bytes behind our back */
+	LEDGER_UNKNOWN,	  /* the kernel doesn't tell (too old, another implementation, not a TCP socket) */
 };
 
 struct ledger_reading {
 	uint32_t rtt_us;
-	uint64_t received;	/* by the kernel, read or not */
-	uint32_t last_ack_ms;	/* since any acknowledgement came; of a closed one: since its FIN came */
+	uint64_t received;    /* by the kernel, read or not */
+	uint32_t last_ack_ms; /* since any acknowledgement came; of a closed one: since its FIN came */
 };
 
 /* One getsockopt(TCP_INFO), about 0.6 us. `reading` may be NULL; it is filled unless LEDGER_UNKNOWN. */

@@ -30,7 +30,7 @@ enum socket_option_index {
 #define SOCKET_OPTION_SIZE 16
 
 struct socket_options {
-	uint32_t set;					/* bit per index: differs from a fresh socket's */
+	uint32_t set; /* bit per index: differs from a fresh socket's */
 	uint8_t value[SOCKET_OPTION_COUNT][SOCKET_OPTION_SIZE];
 };
 

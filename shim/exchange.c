@@ -108,8 +108,8 @@ void exchange_settle(struct sock *sock)
 
 void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 {
-	uint64_t skippable = is_request ? framing_skippable_request(&sock->framing)
-					: framing_skippable_response(&sock->framing);
+	uint64_t skippable =
+		is_request ? framing_skippable_request(&sock->framing) : framing_skippable_response(&sock->framing);
 
 	if (length > skippable && sock->framing.edited) {
 		sock_leave_window(sock);

@@ -200,9 +200,8 @@ static bool is_beyond_us(const struct transfer *transfer)
 ssize_t exchange_receive(struct transfer *transfer)
 {
 	bool waits_for_all = (transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)) == MSG_WAITALL;
-	size_t length = transfer->kind == TRANSFER_READV || transfer->kind == TRANSFER_RECVMSG
-				? 1
-				: transfer->single.iov_len;
+	size_t length =
+		transfer->kind == TRANSFER_READV || transfer->kind == TRANSFER_RECVMSG ? 1 : transfer->single.iov_len;
 	struct sock *sock = sock_enter(transfer->fd);
 
 	if (!sock)

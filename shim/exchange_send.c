@@ -124,8 +124,8 @@ static ssize_t send_mixed(const struct transfer *transfer, const struct sending 
 
 	for (size_t i = 0; i < n; i++) {
 		if (iov[i].iov_len > skip)
-			vector[message.msg_iovlen++] = (struct iovec){(char *)iov[i].iov_base + skip,
-								      iov[i].iov_len - skip};
+			vector[message.msg_iovlen++] =
+				(struct iovec){(char *)iov[i].iov_base + skip, iov[i].iov_len - skip};
 		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
 	}
 	return real.sendmsg(transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
@@ -173,7 +173,8 @@ static ssize_t fail(const struct transfer *transfer, int error)
 }
 
 /* Back from the kernel. True: to be tried again on a fresh connection. Consumes the lock else. */
-static bool conclude(struct sock *sock, const struct transfer *transfer, struct sending *sending, ssize_t result, int error)
+static bool conclude(struct sock *sock, const struct transfer *transfer, struct sending *sending, ssize_t result,
+		     int error)
 {
 	sock->outgoing = sending->block;
 	if (result > 0) {

@@ -12,7 +12,7 @@
 _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
 struct sock fdtable_internal;
 
-static _Atomic(int) end;	/* only grows */
+static _Atomic(int) end; /* only grows */
 
 bool fdtable_set(int fd, struct sock *sock)
 {
@@ -40,7 +40,8 @@ static bool raise_limit(struct rlimit *saved)
 {
 	struct rlimit raised;
 
-	if (getrlimit(RLIMIT_NOFILE, saved) < 0 || saved->rlim_cur >= saved->rlim_max || saved->rlim_cur >= FDTABLE_SIZE)
+	if (getrlimit(RLIMIT_NOFILE, saved) < 0 || saved->rlim_cur >= saved->rlim_max ||
+	    saved->rlim_cur >= FDTABLE_SIZE)
 		return false;
 	raised = *saved;
 	raised.rlim_cur = saved->rlim_max - saved->rlim_cur > HIGH_ROOM ? saved->rlim_cur + HIGH_ROOM : saved->rlim_max;

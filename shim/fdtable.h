@@ -13,7 +13,7 @@ struct sock;
 /* Descriptors beyond are never tracked and so always native. */
 #define FDTABLE_SIZE 65536
 
-extern _Atomic(struct sock *) fdtable[FDTABLE_SIZE];	/* entries by atomic stores; see sock.h for who may */
+extern _Atomic(struct sock *) fdtable[FDTABLE_SIZE]; /* entries by atomic stores; see sock.h for who may */
 
 /* Stands in the table for the shim's own descriptors, which the program must not see: to it they are EBADF. */
 extern struct sock fdtable_internal;

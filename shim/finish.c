@@ -131,7 +131,8 @@ static void count_refusal(struct sock *sock, enum refusal why)
 			pool->stats.refused[why]++;
 		pool_leave();
 	}
-	log_event(why == REFUSAL_NONE ? "reusable" : "not kept", sock, why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
+	log_event(why == REFUSAL_NONE ? "reusable" : "not kept", sock,
+		  why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
 }
 
 static void end_in_place(struct sock *sock)

@@ -14,9 +14,9 @@
 
 /* A lock whose holder never blocks and can't be cancelled. Zero-initialised is unlocked. */
 struct guard_lock {
-	_Atomic(unsigned long) owner;	/* the thread, 0: free */
-	_Atomic(bool) is_lost;		/* a holder did not come back (a signal handler's longjmp): don't spin for it */
-	int cancel_state;		/* the holder's, to be restored */
+	_Atomic(unsigned long) owner; /* the thread, 0: free */
+	_Atomic(bool) is_lost;	      /* a holder did not come back (a signal handler's longjmp): don't spin for it */
+	int cancel_state;	      /* the holder's, to be restored */
 };
 
 /* Spins for a bounded time. False if the calling thread itself holds it (we are in a signal handler that interrupted

@@ -14,7 +14,7 @@
 static _Atomic(uint64_t) known_cookie;
 static _Atomic(uid_t) known_euid;
 static _Atomic(bool) is_known;
-static _Atomic(bool) never_known;	/* namespaces are a thread's own: after setns they must be asked for each time */
+static _Atomic(bool) never_known; /* namespaces are a thread's own: after setns they must be asked for each time */
 
 static uint64_t ask_cookie(int fd)
 {

@@ -4,14 +4,14 @@
 #include "pool/config.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"
+#include "shim/local_pool.h"
 #include "shim/log.h"
 #include "shim/process.h"
 #include "shim/real.h"
-#include "shim/sock.h"
 
 extern char **environ;
 
-static struct config config;	/* immutable after init */
+static struct config config; /* immutable after init */
 
 __attribute__((constructor)) static void init(void)
 {
@@ -23,6 +23,6 @@ __attribute__((constructor)) static void init(void)
 	guard_set_home();
 	log_open(config.log_path);
 	process_init();
-	sock_init(&config);
+	pool_init(&config);
 	inflight_receive(environ);
 }

@@ -13,7 +13,7 @@
 #define COLD_AFTER_NS (2 * SECOND_NS)
 #define COLD_TIMEOUT_MIN_MS 1000u
 
-static struct socket_options defaults[2];	/* IPv4, IPv6: written once, before the flag */
+static struct socket_options defaults[2]; /* IPv4, IPv6: written once, before the flag */
 static _Atomic(bool) have_defaults[2];
 static const int on = 1;
 static const int no_time_wait = -1;
@@ -92,8 +92,8 @@ int options_forgo_time_wait(struct conn *conn, int fd)
 void options_restore(struct sock *sock, int fd)
 {
 	/* On failure the connection keeps an option of ours: all that is left to do is to go on. */
-	if (sock->conn && socket_options_switch(&sock_pool_sys, fd, &sock->conn->options, &sock->wanted,
-						defaults_of(sock)))
+	if (sock->conn &&
+	    socket_options_switch(&sock_pool_sys, fd, &sock->conn->options, &sock->wanted, defaults_of(sock)))
 		sock->cannot_keep = true;
 }
 
@@ -157,6 +157,7 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 		return;
 	}
 	/* On a stub the key serves for nothing but remembering. */
-	if ((sock->state != SOCK_NEW && sock->state != SOCK_STUB) || destination_key_add_option(&sock->key, level, name, value, length))
+	if ((sock->state != SOCK_NEW && sock->state != SOCK_STUB) ||
+	    destination_key_add_option(&sock->key, level, name, value, length))
 		sock->cannot_keep = true;
 }

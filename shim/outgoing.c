@@ -8,7 +8,7 @@
 
 #define BLOCK_SMALL 4096u
 
-static struct guard_lock lock;		/* covers both arenas */
+static struct guard_lock lock; /* covers both arenas */
 static struct arena small_blocks, large_blocks;
 
 void outgoing_init(const struct pool_sys *sys)

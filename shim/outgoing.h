@@ -12,10 +12,10 @@
 #define OUTGOING_MAX 65536u
 
 struct outgoing {
-	char *bytes;		/* NULL: nothing kept */
+	char *bytes; /* NULL: nothing kept */
 	uint32_t length;
 	uint32_t capacity;
-	bool is_complete;	/* every byte sent so far is in it. False in an empty one that gave up */
+	bool is_complete; /* every byte sent so far is in it. False in an empty one that gave up */
 };
 
 void outgoing_reset(struct outgoing *outgoing);
@@ -28,7 +28,6 @@ void outgoing_free(struct outgoing *outgoing, bool is_complete);
 
 struct pool_sys;
 void outgoing_init(const struct pool_sys *sys);
-
 
 /* In a fork's child, where the lock's holder doesn't exist: start from nothing if it was held. */
 void outgoing_after_fork(void);

@@ -33,8 +33,9 @@ void pass_descriptors(const struct msghdr *message)
 {
 	struct msghdr copy;
 
-	if (!atomic_load_explicit(&sock_n_tracked, memory_order_relaxed) || !guard_readable(message, sizeof(*message)) ||
-	    !message->msg_control || !guard_readable(message->msg_control, message->msg_controllen))
+	if (!atomic_load_explicit(&sock_n_tracked, memory_order_relaxed) ||
+	    !guard_readable(message, sizeof(*message)) || !message->msg_control ||
+	    !guard_readable(message->msg_control, message->msg_controllen))
 		return;
 	copy = *message;
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(&copy); header; header = CMSG_NXTHDR(&copy, header)) {

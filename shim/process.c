@@ -20,7 +20,7 @@
 
 extern char **environ;
 
-static bool had_pool_lock;	/* between prepare and the other two, in the forking thread */
+static bool had_pool_lock; /* between prepare and the other two, in the forking thread */
 
 static void before_fork(void)
 {
@@ -72,10 +72,10 @@ static void before_exec(void)
 }
 
 /* The environment for a new program, in the caller's frame; `all` as in inflight.h. */
-#define WITH_INFLIGHT(environment, all)                                                                        \
-	({                                                                                                     \
-		size_t size_ = inflight_size(environment, all);                                                \
-		size_ ? inflight_prepare(__builtin_alloca(size_), environment, all) : (char **)(environment);  \
+#define WITH_INFLIGHT(environment, all)                                                                       \
+	({                                                                                                    \
+		size_t size_ = inflight_size(environment, all);                                               \
+		size_ ? inflight_prepare(__builtin_alloca(size_), environment, all) : (char **)(environment); \
 	})
 
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[])
@@ -123,17 +123,17 @@ static size_t count_arguments(va_list arguments)
 }
 
 /* The list forms, as vectors. The stack is the only memory that a vfork child may use. */
-#define LIST_TO_VECTOR(vector, first)                                        \
-	va_list list_, counted_;                                             \
-	size_t n_;                                                           \
-	va_start(list_, first);                                              \
-	va_copy(counted_, list_);                                            \
-	n_ = count_arguments(counted_);                                      \
-	va_end(counted_);                                                    \
-	char **vector = __builtin_alloca((n_ + 1) * sizeof(char *));         \
-	vector[0] = (char *)first;                                           \
-	for (size_t i_ = 1; i_ <= n_; i_++)                                  \
-		vector[i_] = va_arg(list_, char *)
+#define LIST_TO_VECTOR(vector, first)                                \
+	va_list list_, counted_;                                     \
+	size_t n_;                                                   \
+	va_start(list_, first);                                      \
+	va_copy(counted_, list_);                                    \
+	n_ = count_arguments(counted_);                              \
+	va_end(counted_);                                            \
+	char **vector = __builtin_alloca((n_ + 1) * sizeof(char *)); \
+	vector[0] = (char *)first;                                   \
+	for (size_t i_ = 1; i_ <= n_; i_++)                          \
+	vector[i_] = va_arg(list_, char *)
 
 EXPORT int execl(const char *path, const char *first, ...)
 {
@@ -173,7 +173,8 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 		       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
 	before_spawn(actions);
-	return REAL(posix_spawn)(pid, path, actions, attributes, arguments, WITH_INFLIGHT(environment, actions != NULL));
+	return REAL(posix_spawn)(pid, path, actions, attributes, arguments,
+				 WITH_INFLIGHT(environment, actions != NULL));
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,

@@ -74,10 +74,10 @@ struct real real = {
 	.sendto = boot_sendto,
 };
 
-#define BIND(name)                                            \
-	do {                                                  \
-		void *next_##name = dlsym(RTLD_NEXT, #name);  \
-		if (next_##name)                              \
+#define BIND(name)                                                      \
+	do {                                                            \
+		void *next_##name = dlsym(RTLD_NEXT, #name);            \
+		if (next_##name)                                        \
 			real.name = (__typeof__(real.name))next_##name; \
 	} while (0)
 

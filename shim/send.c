@@ -157,8 +157,8 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
 	struct inside_token token;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1
-					       : REAL(splice)(in, in_offset, out, out_offset, length, flags);
+		return fdtable_is_internal(fd)	    ? errno = EBADF,
+						 -1 : REAL(splice)(in, in_offset, out, out_offset, length, flags);
 	/* Not past the end of the message, where the kernel would wait for a server that stays. */
 	if (fd == in && sock->framing.edited && framing_skippable_response(&sock->framing) &&
 	    length > framing_skippable_response(&sock->framing))

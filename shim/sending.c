@@ -154,4 +154,3 @@ void sending_account(struct sock *sock, const struct transfer *transfer, struct 
 	if (sock->is_leased && !sock->framing.request.in_message)
 		real.setsockopt(transfer->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
-

@@ -17,17 +17,17 @@ struct transfer;
 
 /* One send as it will really be made. */
 struct sending {
-	struct framing before;		/* the framing without it: the socket's is ahead, as if all were accepted already,
+	struct framing before; /* the framing without it: the socket's is ahead, as if all were accepted already,
 					   since another thread may read the answer before we are back */
-	unsigned n_fed;			/* by then */
+	unsigned n_fed;	       /* by then */
 	struct framing_plan plan;
-	struct outgoing block;		/* the socket's, in our hands while we are unlocked */
-	size_t total;			/* the program's bytes */
-	size_t copied;			/* of those, in `outgoing`, behind what was there */
-	uint32_t base;			/* where they begin in it */
-	size_t inserted;		/* bytes of ours among them */
+	struct outgoing block; /* the socket's, in our hands while we are unlocked */
+	size_t total;	       /* the program's bytes */
+	size_t copied;	       /* of those, in `outgoing`, behind what was there */
+	uint32_t base;	       /* where they begin in it */
+	size_t inserted;       /* bytes of ours among them */
 	size_t inserted_at;
-	bool is_rest_appended;		/* the program's remaining bytes follow from its own buffers */
+	bool is_rest_appended; /* the program's remaining bytes follow from its own buffers */
 };
 
 /* The program's bytes behind `skip`. */

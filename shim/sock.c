@@ -13,77 +13,16 @@
 #include "shim/spare.h"
 #include "shim/stub.h"
 
-const struct config *sock_config;
 _Atomic(unsigned) sock_n_in_window;
 _Atomic(unsigned) sock_n_tracked;
-
-static struct guard_lock pool_lock;		/* covers the two below and the stubs' store */
-static struct idle_pool pool;
-static struct arena sock_arena;
-
-static void *map_memory(uint64_t length)
-{
-	int error = errno;
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	errno = error;
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
-static void unmap_memory(void *memory, uint64_t length)
-{
-	munmap(memory, length);
-}
-
-static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
-{
-	return real.getsockopt(fd, level, name, value, length);
-}
-
-static int pool_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-	return real.setsockopt(fd, level, name, value, length);
-}
-
-const struct pool_sys sock_pool_sys = {
-	.getsockopt = pool_getsockopt,
-	.setsockopt = pool_setsockopt,
-	.close = fdtable_close_internal,
-	.now_ns = guard_now_ns,
-	.map = map_memory,
-	.unmap = unmap_memory,
-};
-
-void sock_init(const struct config *config)
-{
-	sock_config = config;
-	idle_pool_init(&pool, &sock_pool_sys, config);
-	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
-	outgoing_init(&sock_pool_sys);
-}
-
-struct idle_pool *pool_enter(uint64_t now_ns)
-{
-	if (!guard_lock_try(&pool_lock))
-		return NULL;
-	idle_pool_expire(&pool, now_ns);
-	return &pool;
-}
-
-void pool_leave(void)
-{
-	guard_unlock(&pool_lock);
-}
 
 void sock_track(int fd, int domain, int type_flags, int spare)
 {
 	struct sock *sock = NULL;
 	uint64_t generation;
 
-	if ((unsigned)fd < FDTABLE_SIZE && pool_enter(guard_now_ns())) {
-		sock = arena_take(&sock_arena);
-		pool_leave();
-	}
+	if ((unsigned)fd < FDTABLE_SIZE)
+		sock = pool_take_sock();
 	if (!sock) {
 		fdtable_set(fd, NULL);
 		if (spare >= 0)
@@ -250,10 +189,7 @@ void sock_free(struct sock *sock)
 	outgoing_free(&sock->outgoing, false);
 	sock->state = SOCK_FREE;
 	atomic_fetch_sub(&sock_n_tracked, 1);
-	if (pool_enter(guard_now_ns())) {
-		arena_put(&sock_arena, sock);
-		pool_leave();
-	}
+	pool_put_sock(sock);
 	guard_unlock(&sock->lock);
 }
 
@@ -262,7 +198,7 @@ void sock_release(struct sock *sock, enum refusal why)
 	int fd = sock->fds[0];
 
 	log_event("native", sock, stats_refusal_names[why]);
-	pool.stats.refused[why]++;
+	pool_count_refusal(why);
 	if (sock->state == SOCK_OPEN && sock->n_fds) {
 		/* The server was asked to stay, and we can't tell any more where its answer ends. Our FIN tells it that
 		 * nothing follows: it closes after the answer, which gives the program its end of file. */
@@ -300,7 +236,7 @@ unsigned sock_n_inside(const struct sock *sock)
 	return (uint32_t)atomic_load(&sock->inside);
 }
 
-static bool drop_spares_in_use(void)
+bool sock_drop_spares(void)
 {
 	bool found = false;
 
@@ -314,25 +250,6 @@ static bool drop_spares_in_use(void)
 		sock_leave(sock);
 	}
 	return found;
-}
-
-bool pool_let_go_of_idle(void)
-{
-	bool found;
-
-	if (!pool_enter(guard_now_ns()))
-		return false;
-	found = pool.n_idle > 0;
-	idle_pool_clear(&pool);
-	found |= stub_close_all();
-	found |= spare_close_all();
-	pool_leave();
-	return drop_spares_in_use() || found;
-}
-
-bool pool_lock_for_fork(void)
-{
-	return guard_lock_try(&pool_lock);
 }
 
 static bool is_inheritable(const struct sock *sock)
@@ -353,21 +270,6 @@ void sock_share_all(bool only_inheritable)
 	}
 }
 
-static void forget_pool(bool had_pool_lock)
-{
-	if (had_pool_lock) {
-		idle_pool_clear(&pool);
-	} else {
-		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
-		idle_pool_init(&pool, &sock_pool_sys, sock_config);
-		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
-	}
-	stub_forget_all();
-	spare_forget_all();
-	outgoing_after_fork();
-	pool_lock.owner = 0;
-}
-
 /* The child's own view of a socket that the parent has too. */
 static void inherit(struct sock *sock)
 {
@@ -386,7 +288,7 @@ static void inherit(struct sock *sock)
 
 void sock_after_fork_in_child(bool had_pool_lock)
 {
-	forget_pool(had_pool_lock);
+	pool_after_fork(had_pool_lock);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd);
 

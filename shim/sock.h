@@ -20,6 +20,7 @@
 #include "pool/idle.h"
 #include "shim/fdtable.h"
 #include "shim/guard.h"
+#include "shim/local_pool.h"
 #include "shim/outgoing.h"
 
 #define SOCK_MAX_FDS 8
@@ -27,10 +28,10 @@
 
 enum sock_state {
 	SOCK_FREE,
-	SOCK_NEW,	/* socket() was called, connect() was not */
-	SOCK_OPEN,	/* has a connection, or one is being dialled */
-	SOCK_STUB,	/* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
-	SOCK_ENDED,	/* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
+	SOCK_NEW,   /* socket() was called, connect() was not */
+	SOCK_OPEN,  /* has a connection, or one is being dialled */
+	SOCK_STUB,  /* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
+	SOCK_ENDED, /* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
 };
 
 /* Followed rather than asked for: a system call saved at each swap. */
@@ -45,7 +46,7 @@ struct registration {
 
 /* A descriptor that is at its end of file as TCP in CLOSE_WAIT is; see stub.h. */
 struct stub {
-	int end;	/* high duplicates, -1: none */
+	int end; /* high duplicates, -1: none */
 	int peer;
 	int status_flags;
 };
@@ -53,50 +54,50 @@ struct stub {
 struct sock {
 	void *arena_link;
 	struct guard_lock lock;
-	_Atomic(uint64_t) inside;		/* generation << 32 | threads inside a call that may block on it */
-	_Atomic(bool) wants_release;		/* somebody used it without the lock: what we know is not the truth any more */
-	_Atomic(bool) wants_close;		/* a signal handler closed it while its own thread was changing it */
-	_Atomic(bool) is_shared;		/* another process may use it: never park. Also set from a vfork child */
+	_Atomic(uint64_t) inside;    /* generation << 32 | threads inside a call that may block on it */
+	_Atomic(bool) wants_release; /* somebody used it without the lock: what we know is not the truth any more */
+	_Atomic(bool) wants_close;   /* a signal handler closed it while its own thread was changing it */
+	_Atomic(bool) is_shared;     /* another process may use it: never park. Also set from a vfork child */
 
 	/* All below is zeroed for each new socket. */
 	enum sock_state state;
 	int domain;
 	int fds[SOCK_MAX_FDS];
-	uint8_t close_on_exec[SOCK_MAX_FDS];	/* enum sock_close_on_exec, of each number */
+	uint8_t close_on_exec[SOCK_MAX_FDS]; /* enum sock_close_on_exec, of each number */
 	unsigned n_fds;
-	int status_flags;			/* of the description, as fcntl(F_GETFL) gives them */
-	int spare;				/* SOCK_NEW: our duplicate, see spare.h; -1: none */
+	int status_flags; /* of the description, as fcntl(F_GETFL) gives them */
+	int spare;	  /* SOCK_NEW: our duplicate, see spare.h; -1: none */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
-	bool cannot_swap;			/* an epoll registration that we could not follow */
-	bool cannot_keep;			/* an option, flag or call that can't be undone */
+	bool cannot_swap; /* an epoll registration that we could not follow */
+	bool cannot_keep; /* an option, flag or call that can't be undone */
 
-	struct destination_key key;		/* options and local address as they are set, the peer at connect() */
-	struct socket_options wanted;		/* the program's view of the options that can be undone */
+	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
+	struct socket_options wanted; /* the program's view of the options that can be undone */
 
 	/* SOCK_OPEN */
 	struct conn *conn;
-	bool is_leased;				/* it had users before: nobody but us knows that it may be stale */
+	bool is_leased; /* it had users before: nobody but us knows that it may be stale */
 	uint64_t leased_ns;
-	bool in_window;				/* ... and no byte of an answer has come: it may still be replaced */
-	bool has_sent;				/* the program has sent or ended something on it */
-	bool is_lost;				/* we can't tell any more where the answer ends, and have asked the server to */
-	bool reports_connected;			/* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
-	bool has_forced_timeout;		/* TCP_USER_TIMEOUT is ours until the first answer */
-	_Atomic(unsigned) n_senders;		/* threads between planning a send and accounting for it */
+	bool in_window;		     /* ... and no byte of an answer has come: it may still be replaced */
+	bool has_sent;		     /* the program has sent or ended something on it */
+	bool is_lost;		     /* we can't tell any more where the answer ends, and have asked the server to */
+	bool reports_connected;	     /* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
+	bool has_forced_timeout;     /* TCP_USER_TIMEOUT is ours until the first answer */
+	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
 	struct framing framing;
-	unsigned n_fed;				/* how often bytes of an answer were framed */
-	struct outgoing outgoing;		/* what was sent, while it may have to be sent again */
+	unsigned n_fed;		  /* how often bytes of an answer were framed */
+	struct outgoing outgoing; /* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB */
 	struct stub stub;
-	struct sockaddr_in6 local;		/* the parked connection's, for getsockname() */
+	struct sockaddr_in6 local; /* the parked connection's, for getsockname() */
 	socklen_t local_length;
-	bool stub_is_closed;			/* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
-	bool stub_has_error;			/* ... and that error is still to be told */
-	bool stub_asks_fresh;			/* an option was set after the end */
-	struct conn *parked;			/* what it stood for, to answer for its options while that lives */
+	bool stub_is_closed;  /* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
+	bool stub_has_error;  /* ... and that error is still to be told */
+	bool stub_asks_fresh; /* an option was set after the end */
+	struct conn *parked;  /* what it stood for, to answer for its options while that lives */
 	uint64_t parked_cookie;
 };
 
@@ -144,19 +145,8 @@ struct inside_token {
 	uint32_t generation;
 };
 struct inside_token sock_go_inside(struct sock *sock);
-bool sock_come_out(struct inside_token token);	/* false: that socket is gone */
+bool sock_come_out(struct inside_token token); /* false: that socket is gone */
 unsigned sock_n_inside(const struct sock *sock);
-
-/* The idle pool and its lock; NULL if the lock can't be had: then do without. Expires what is due. */
-struct idle_pool *pool_enter(uint64_t now_ns) __attribute__((warn_unused_result));
-void pool_leave(void);
-
-/* Ends every parked connection and closes every stub and spare in store: the program needs their descriptors, or may not
- * use them any more. False if there was none. */
-bool pool_let_go_of_idle(void);
-
-/* For fork: waits for the pool's lock for a bounded time; false: not had. */
-bool pool_lock_for_fork(void);
 
 /* In a fork's child: forget every parked connection, close our copies; the program's sockets stay, shared. */
 void sock_after_fork_in_child(bool had_pool_lock);
@@ -164,6 +154,5 @@ void sock_after_fork_in_child(bool had_pool_lock);
 /* In the parent: all sockets that are open now are shared with the child. */
 void sock_share_all(bool only_inheritable);
 
-extern const struct config *sock_config;		/* immutable after init */
-extern const struct pool_sys sock_pool_sys;
-void sock_init(const struct config *config);
+/* Gives up what spare.h keeps for sockets that are not connected yet. False if that is nothing. */
+bool sock_drop_spares(void);

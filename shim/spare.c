@@ -14,7 +14,7 @@ struct store {
 	unsigned n;
 };
 
-static struct store stores[2];		/* IPv4, IPv6 */
+static struct store stores[2]; /* IPv4, IPv6 */
 
 static struct store *store_of(int domain)
 {

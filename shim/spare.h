@@ -10,7 +10,7 @@
 struct sock;
 
 struct spare {
-	int fd;			/* a high duplicate, -1: none */
+	int fd; /* a high duplicate, -1: none */
 	int status_flags;
 };
 

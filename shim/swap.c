@@ -106,8 +106,7 @@ static void remove_registrations(struct sock *sock, struct removed *removed)
 		removed->event[i] = registration->event;
 		if ((registration->event.events & EPOLLONESHOT) && !is_armed(registration))
 			removed->event[i].events &= EPOLLONESHOT | EPOLLET;
-		removed->was_there[i] =
-			real.epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, NULL) == 0;
+		removed->was_there[i] = real.epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, NULL) == 0;
 	}
 }
 
@@ -132,7 +131,8 @@ static int replace(const struct sock *sock, int source)
 		int fd = sock->fds[i];
 
 		/* A handler may have interrupted us to close it. EBUSY: another thread's open() is about to get it. */
-		if (fdtable_get(fd) != sock || real.dup3(source, fd, sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0) < 0)
+		if (fdtable_get(fd) != sock ||
+		    real.dup3(source, fd, sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0) < 0)
 			return i ? 0 : -EBADF;
 	}
 	return 0;

@@ -26,10 +26,10 @@ struct transfer {
 	enum transfer_kind kind;
 	int fd;
 	int flags;
-	struct iovec single;			/* the contiguous forms' buffer */
-	const struct iovec *iov;		/* the vector forms' */
+	struct iovec single;	 /* the contiguous forms' buffer */
+	const struct iovec *iov; /* the vector forms' */
 	size_t n_iov;
-	struct msghdr *message;			/* the message forms' (not written to when sending) */
+	struct msghdr *message; /* the message forms' (not written to when sending) */
 	struct sockaddr *address;
 	socklen_t address_length;
 	socklen_t *address_length_out;

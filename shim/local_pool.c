@@ -1,0 +1,129 @@
+/* See local_pool.h. */
+#include "shim/local_pool.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "shim/outgoing.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/spare.h"
+#include "shim/stub.h"
+
+const struct config *sock_config;
+
+static struct guard_lock pool_lock; /* covers the two below and the stubs' store */
+static struct idle_pool pool;
+static struct arena sock_arena;
+
+static void *map_memory(uint64_t length)
+{
+	int error = errno;
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	errno = error;
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap_memory(void *memory, uint64_t length)
+{
+	munmap(memory, length);
+}
+
+static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	return real.getsockopt(fd, level, name, value, length);
+}
+
+static int pool_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	return real.setsockopt(fd, level, name, value, length);
+}
+
+const struct pool_sys sock_pool_sys = {
+	.getsockopt = pool_getsockopt,
+	.setsockopt = pool_setsockopt,
+	.close = fdtable_close_internal,
+	.now_ns = guard_now_ns,
+	.map = map_memory,
+	.unmap = unmap_memory,
+};
+
+void pool_init(const struct config *config)
+{
+	sock_config = config;
+	idle_pool_init(&pool, &sock_pool_sys, config);
+	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
+	outgoing_init(&sock_pool_sys);
+}
+
+struct idle_pool *pool_enter(uint64_t now_ns)
+{
+	if (!guard_lock_try(&pool_lock))
+		return NULL;
+	idle_pool_expire(&pool, now_ns);
+	return &pool;
+}
+
+void pool_leave(void)
+{
+	guard_unlock(&pool_lock);
+}
+
+struct sock *pool_take_sock(void)
+{
+	struct sock *sock = NULL;
+
+	if (pool_enter(guard_now_ns())) {
+		sock = arena_take(&sock_arena);
+		pool_leave();
+	}
+	return sock;
+}
+
+void pool_put_sock(struct sock *sock)
+{
+	if (!pool_enter(guard_now_ns()))
+		return;
+	arena_put(&sock_arena, sock);
+	pool_leave();
+}
+
+void pool_count_refusal(enum refusal why)
+{
+	__atomic_fetch_add(&pool.stats.refused[why], 1, __ATOMIC_RELAXED);
+}
+
+bool pool_let_go_of_idle(void)
+{
+	bool found;
+
+	if (!pool_enter(guard_now_ns()))
+		return false;
+	found = pool.n_idle > 0;
+	idle_pool_clear(&pool);
+	found |= stub_close_all();
+	found |= spare_close_all();
+	pool_leave();
+	return sock_drop_spares() || found;
+}
+
+bool pool_lock_for_fork(void)
+{
+	return guard_lock_try(&pool_lock);
+}
+
+void pool_after_fork(bool had_pool_lock)
+{
+	if (had_pool_lock) {
+		idle_pool_clear(&pool);
+	} else {
+		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
+		idle_pool_init(&pool, &sock_pool_sys, sock_config);
+		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
+	}
+	stub_forget_all();
+	spare_forget_all();
+	outgoing_after_fork();
+	pool_lock.owner = 0;
+}

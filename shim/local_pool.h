@@ -1,0 +1,40 @@
+/*
+ * The pool of this process, the lock around it, and the system calls that it is given. What else the lock covers says so
+ * where it is (stubs, spares, the arena of struct sock).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/config.h"
+#include "pool/idle.h"
+#include "pool/sys.h"
+
+struct sock;
+
+extern const struct config *sock_config; /* immutable after init */
+extern const struct pool_sys sock_pool_sys;
+
+/* In the constructor. */
+void pool_init(const struct config *config);
+
+/* The idle pool and its lock; NULL if the lock can't be had: then do without. Expires what is due. */
+struct idle_pool *pool_enter(uint64_t now_ns) __attribute__((warn_unused_result));
+void pool_leave(void);
+
+/* Ends every parked connection and closes every stub and spare in store: the program needs their descriptors, or may not
+ * use them any more. False if there was none. */
+bool pool_let_go_of_idle(void);
+
+/* For fork: waits for the pool's lock for a bounded time; false: not had. */
+bool pool_lock_for_fork(void);
+
+/* In its child: no parked connection is ours. False for `had_pool_lock`: its lists may be broken, begin anew. */
+void pool_after_fork(bool had_pool_lock);
+
+/* Memory for a socket, unspecified contents; NULL: none, or no lock. */
+struct sock *pool_take_sock(void);
+void pool_put_sock(struct sock *sock);
+
+void pool_count_refusal(enum refusal why);
