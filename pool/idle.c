@@ -13,6 +13,7 @@
 
 /* Destinations without connections are remembered for what was learned about them, but not without end. */
 #define REMEMBERED_DESTINATIONS 1024
+#define REAP_STEPS 8
 
 void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config)
 {
@@ -63,17 +64,22 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 	}
 }
 
-static void reap_destination(struct idle_pool *pool)
+/* Forgets the least recently used ones. Those in use go to the list's end, or one with a connection that stays open would
+ * shield all after it; a few steps a call make up for many in use, and for times when all were. */
+static void reap_destinations(struct idle_pool *pool)
 {
-	struct destination *destination = pool->recent;
+	for (int i = 0; i < REAP_STEPS && pool->n_destinations >= REMEMBERED_DESTINATIONS; i++) {
+		struct destination *destination = pool->recent;
 
-	/* The least recently used one may be busy; then the next look-up tries again. */
-	if (!destination || destination->n_idle || destination->n_open)
-		return;
-	HASH_DEL(pool->destinations, destination);
-	DL_DELETE2(pool->recent, destination, recent_prev, recent_next);
-	pool->n_destinations--;
-	arena_put(&pool->destination_arena, destination);
+		DL_DELETE2(pool->recent, destination, recent_prev, recent_next);
+		if (destination->n_idle || destination->n_open) {
+			DL_APPEND2(pool->recent, destination, recent_prev, recent_next);
+			continue;
+		}
+		HASH_DEL(pool->destinations, destination);
+		pool->n_destinations--;
+		arena_put(&pool->destination_arena, destination);
+	}
 }
 
 static struct destination *add_destination(struct idle_pool *pool, const struct destination_key *key)
@@ -81,8 +87,7 @@ static struct destination *add_destination(struct idle_pool *pool, const struct 
 	unsigned length = destination_key_length(key);
 	struct destination *destination;
 
-	if (pool->n_destinations >= REMEMBERED_DESTINATIONS)
-		reap_destination(pool);
+	reap_destinations(pool);
 	destination = arena_take(&pool->destination_arena);
 	if (!destination)
 		return NULL;
