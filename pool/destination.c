@@ -65,7 +65,8 @@ int destination_key_add_option(struct destination_key *key, int level, int name,
 	if (length > DESTINATION_OPTIONS_MAX || key->options_length + sizeof(header) + length > DESTINATION_OPTIONS_MAX)
 		return -ENOSPC;
 	memcpy(to, &header, sizeof(header));
-	memcpy(to + sizeof(header), value, length);
+	if (length) /* setsockopt() takes NULL then, memcpy() does not */
+		memcpy(to + sizeof(header), value, length);
 	key->options_length += (uint16_t)(sizeof(header) + length);
 	return 0;
 }
