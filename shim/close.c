@@ -100,7 +100,7 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 		errno = ENOSYS;
 		return -1;
 	}
-	if (first > last || !guard_is_home())
+	if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || !guard_is_home())
 		return real.close_range(first, last, flags);
 	return close_around_internal(first, last, flags);
 }

@@ -21,7 +21,7 @@ static void drop_stub(struct sock *sock, int fd)
 	if (atomic_load(&sock->is_shared))
 		stub_abandon(&stub);
 	else
-		stub_put(&stub, !sock->stub_is_closed && !sock->cannot_swap && !sock_n_inside(sock));
+		stub_put(&stub, !sock->stub_is_closed && !sock->cannot_swap && !sock->cannot_keep && !sock_n_inside(sock));
 }
 
 static void end_last(struct sock *sock, int fd)
@@ -60,9 +60,9 @@ bool closing_begin(int fd)
 
 	if (!sock || sock == &fdtable_internal || !guard_is_home())
 		return true;
-	if (guard_lock_is_own(&sock->lock)) {
+	if (guard_lock_is_own(&sock->lock) && !guard_lock_is_abandoned(&sock->lock)) {
+		atomic_store(&sock->wants_close, fd + 1);
 		atomic_store(&sock->wants_release, true);
-		atomic_store(&sock->wants_close, true);
 		return false;
 	}
 	sock = sock_enter(fd);

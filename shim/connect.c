@@ -17,9 +17,9 @@ EXPORT int socket(int domain, int type, int protocol)
 {
 	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
 	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
-		      (protocol == 0 || protocol == IPPROTO_TCP) && sock_config && guard_is_home();
+		      (protocol == 0 || protocol == IPPROTO_TCP) && sock_config && !sock_is_retired && guard_is_home();
 	int saved = errno;
-	struct spare spare = is_tcp ? spare_take(domain) : (struct spare){-1, 0};
+	struct spare spare = is_tcp && identity_is_steady() ? spare_take(domain) : (struct spare){-1, 0};
 	int fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
 
 	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
@@ -57,18 +57,45 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 	return result;
 }
 
+/* Ports that this process listens on. A thread of it may wait for the end of a connection that we would keep, and a server
+ * under test is to see what its client does. A bit a port; set and never cleared. */
+static _Atomic(uint64_t) own_ports[65536 / 64];
+
+static void note_own_port(int fd)
+{
+	struct destination_key key = {0};
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+	int saved = errno;
+
+	if (REAL(getsockname)(fd, (struct sockaddr *)&address, &length) == 0 &&
+	    destination_key_set_peer(&key, (struct sockaddr *)&address, length) == 0)
+		atomic_fetch_or(&own_ports[ntohs(key.port) / 64], UINT64_C(1) << ntohs(key.port) % 64);
+	errno = saved;
+}
+
+static bool is_own_port(in_port_t port)
+{
+	return own_ports[ntohs(port) / 64] >> ntohs(port) % 64 & 1;
+}
+
 /* A server's: none of our business. */
 EXPORT int listen(int fd, int backlog)
 {
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 
-	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(listen)(fd, backlog);
-	if (sock->state == SOCK_NEW)
+	int result;
+
+	if (sock && sock->state == SOCK_NEW)
 		sock_release(sock, REFUSAL_POLICY);
-	else
+	else if (sock)
 		sock_leave(sock);
-	return REAL(listen)(fd, backlog);
+	else if (fdtable_is_internal(fd))
+		return errno = EBADF, -1;
+	result = REAL(listen)(fd, backlog);
+	if (result == 0)
+		note_own_port(fd);
+	return result;
 }
 
 /* Everything that must be equal for another connection to serve instead. */
@@ -111,7 +138,7 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 {
 	int saved = errno;
 
-	if (sock->cannot_keep || !complete_key(sock, fd, address, length)) {
+	if (sock->cannot_keep || !complete_key(sock, fd, address, length) || is_own_port(sock->key.port)) {
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);
 	}
@@ -125,6 +152,15 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 	saved = sock->reports_connected ? -1 : 0;
 	sock_leave(sock);
 	return saved;
+}
+
+static bool is_same_peer(const struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	struct destination_key key = sock->key;
+
+	return length >= (socklen_t)sizeof(address->sa_family) && length <= (socklen_t)sizeof(struct sockaddr_storage) &&
+	       guard_readable(address, length) && address->sa_family == sock->domain &&
+	       destination_key_set_peer(&key, address, length) == 0 && memcmp(&key, &sock->key, sizeof(key)) == 0;
 }
 
 static bool is_disconnect(const struct sockaddr *address, socklen_t length)
@@ -176,6 +212,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (is_disconnect(address, length)) {
 		if (sock->state == SOCK_STUB)
 			return disconnect_stub(sock);
+		sock_release(sock, REFUSAL_SOCKOPT);
+		return real.connect(fd, address, length);
+	}
+	/* After a failed attempt a program may try another server on the same socket. */
+	if (sock->state == SOCK_OPEN && !is_same_peer(sock, address, length)) {
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);
 	}

@@ -41,14 +41,23 @@ bool exchange_is_hang_up(ssize_t result, int error)
 }
 
 /* The first bytes of an answer may have come, and lie unread before the end. */
-static bool has_answer(const struct sock *sock)
+static bool lives_or_has_answer(const struct sock *sock)
 {
 	uint64_t known = sock->conn->ledger.received;
 	struct ledger_reading reading = {0};
 	char byte;
 
-	if (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading) == LEDGER_UNKNOWN)
+	/* Nor is one dead that is established. */
+	switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading)) {
+	case LEDGER_CLOSED:
+		break;
+	case LEDGER_EXACT:
+	case LEDGER_UNSETTLED:
+	case LEDGER_SURPLUS:
+	case LEDGER_MISMATCH:
+	case LEDGER_UNKNOWN:
 		return true;
+	}
 	if (reading.received != known + 1)
 		return reading.received > known;
 	/* The kernel counts a FIN as one. */
@@ -61,12 +70,12 @@ bool exchange_recover(struct sock *sock)
 	struct idle_pool *pool;
 	bool is_replay = sock->outgoing.length > 0;
 
-	if (!sock_in_window(sock) || !nothing_lost || sock->n_senders || sock->n_receivers)
+	if (!sock_in_window(sock) || !nothing_lost || sock->is_replacing || sock->n_senders || sock->n_receivers)
 		return false;
 	/* Another process may have had the answer. */
-	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || has_answer(sock))
+	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
 		return false;
-	if (fresh_replace(sock, false))
+	if (fresh_replace(sock, FRESH_FOR_STALE))
 		return false;
 	pool = pool_enter(guard_now_ns());
 	if (pool) {
@@ -81,9 +90,7 @@ bool exchange_recover_from_timeout(struct sock *sock)
 {
 	if (sock->framing.response_started || !sock->outgoing.is_complete || !framing_can_replay(&sock->framing))
 		return false;
-	/* These bytes are known, and no answer to what was sent. */
-	sock->conn->ledger.received = UINT64_MAX;
-	return exchange_recover(sock);
+	return fresh_replace(sock, FRESH_FOR_STALE) == 0;
 }
 
 void exchange_settle(struct sock *sock)

@@ -3,9 +3,11 @@
  * that the server would have made. A kept connection that dies before the first byte is replaced on the way.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "pool/learn.h"
 #include "shim/exchange.h"
@@ -54,6 +56,8 @@ static void first_byte_came(struct sock *sock)
 	struct idle_pool *pool;
 	uint64_t now_ns;
 
+	if (sock->outgoing.is_complete)
+		outgoing_free(&sock->outgoing, false);
 	if (!sock->in_window)
 		return;
 	sock_leave_window(sock);
@@ -111,14 +115,52 @@ static void wait_for_senders(struct inside_token token)
 		sched_yield();
 }
 
-/* One receive as the program asked for it. True: a fresh connection is in place, try again. Consumes the lock else. */
-static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
+/* What the call brought, with the lock, which this consumes. True: a fresh connection is in place, try again. */
+static bool conclude(struct sock *sock, const struct transfer *transfer, ssize_t result, int error)
 {
 	bool is_peek = transfer->flags & MSG_PEEK;
+	bool again = false;
+
+	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !exchange_is_hang_up(result, error)))
+		sock_leave(sock);
+	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, (size_t)result) &&
+				 (again = exchange_recover_from_timeout(sock))))
+		account(sock, transfer, (size_t)result);
+	else if (again || exchange_recover(sock))
+		again = (sock_leave(sock), true);
+	else if (is_peek)
+		sock_leave(sock);
+	else
+		native_end(sock, result);
+	return again;
+}
+
+/* The end that was met may be the old connection's, which another thread is replacing or has replaced. Consumes the lock
+ * if true; `*result` is to be returned, or tried again for if it is 0. */
+static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, int *error)
+{
+	if (!exchange_is_hang_up(*result, *error) || (!sock->is_replacing && sock->n_swaps == n_swaps))
+		return false;
+	*result = 0;
+	if (sock->status_flags & O_NONBLOCK) {
+		*result = -1;
+		*error = EAGAIN;
+	}
+	sock_leave(sock);
+	if (!*result)
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	return true;
+}
+
+/* One receive as the program asked for it. True: to be tried again. Consumes the lock. */
+static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
+{
 	__attribute__((cleanup(end_visit))) struct visit visit = {sock_go_inside(sock), true};
+	unsigned n_swaps = sock->n_swaps;
+	bool again = false;
 	int saved;
 
-	if (sock->n_receivers++ && !is_peek)
+	if (sock->n_receivers++ && !(transfer->flags & MSG_PEEK))
 		atomic_store(&sock->wants_release, true);
 	sock_leave(sock);
 	*result = transfer_native(transfer);
@@ -126,28 +168,12 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	end_visit(&visit);
 	wait_for_senders(visit.token);
 	sock = exchange_return(visit.token, transfer->fd);
-	if (!sock) {
-		errno = saved;
-		return false;
-	}
-	if (sock->state != SOCK_OPEN) {
-		sock_leave(sock);
-	} else if (*result > 0 && sock->in_window && is_request_timeout(transfer, (size_t)*result) &&
-		   exchange_recover_from_timeout(sock)) {
-		return true;
-	} else if (*result > 0 && !is_peek) {
-		account(sock, transfer, (size_t)*result);
-	} else if (*result > 0 || !exchange_is_hang_up(*result, saved)) {
-		sock_leave(sock);
-	} else if (exchange_recover(sock)) {
-		return true;
-	} else if (is_peek) {
-		sock_leave(sock);
-	} else {
-		native_end(sock, *result);
-	}
+	if (sock && was_replaced(sock, n_swaps, result, &saved))
+		again = *result == 0;
+	else if (sock)
+		again = conclude(sock, transfer, *result, saved);
 	errno = saved;
-	return false;
+	return again;
 }
 
 static ssize_t receive_once(struct transfer *transfer)
@@ -162,7 +188,7 @@ static ssize_t receive_once(struct transfer *transfer)
 				sock_leave(sock);
 			return transfer_native(transfer);
 		}
-	} while (attempt(sock, transfer, &result) && (sock_leave(sock), true));
+	} while (attempt(sock, transfer, &result));
 	return result;
 }
 

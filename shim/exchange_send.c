@@ -94,16 +94,21 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
-		error = fresh_replace(sock, true);
+		error = fresh_replace(sock, FRESH_FOR_UNFIT);
 		count_unsafe();
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
-		error = fresh_replace(sock, true);
+		error = fresh_replace(sock, FRESH_FOR_UNFIT);
 	}
 	if (error)
 		return error;
 	if (first == FRAMING_FIRST_NOT_HTTP) {
 		sock_release(sock, REFUSAL_UNKNOWN_PROTOCOL);
 		return 1;
+	}
+	/* What may not be sent twice is left as it is, so that it never depends on us for its end. */
+	if (!is_fit) {
+		sock->framing.rewrite = false;
+		outgoing_free(&sock->outgoing, false);
 	}
 	if (!sock->conn)
 		return 0;

@@ -13,6 +13,7 @@ _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
 struct sock fdtable_internal;
 
 static _Atomic(int) end; /* only grows */
+static _Atomic(int) n_internal;
 
 bool fdtable_set(int fd, struct sock *sock)
 {
@@ -56,6 +57,9 @@ int fdtable_dup_high(int fd)
 	int high;
 
 	if (!raised) {
+		/* Among the program's own: a sixteenth of them at the most. */
+		if (atomic_load(&n_internal) >= (int)(floor / 16))
+			return -EMFILE;
 		floor = floor > FDTABLE_SIZE ? FDTABLE_SIZE : floor;
 		floor -= floor / 4;
 	}
@@ -68,6 +72,7 @@ int fdtable_dup_high(int fd)
 		real.close(high);
 		return -EMFILE;
 	}
+	atomic_fetch_add(&n_internal, high >= 0);
 	return high;
 }
 
@@ -85,6 +90,7 @@ int fdtable_close_internal(int fd)
 
 	fdtable_set(fd, NULL);
 	real.close(fd);
+	atomic_fetch_sub(&n_internal, 1);
 	errno = error;
 	return 0;
 }
@@ -96,8 +102,12 @@ int fdtable_open_socket(int domain, int type)
 
 	if (fd >= 0)
 		return fd;
-	if (errno != EMFILE || !raise_limit(&limit))
+	if (errno != EMFILE)
 		return -errno;
+	if (!raise_limit(&limit)) {
+		fd = pool_let_go_of_idle() ? REAL(socket)(domain, type | SOCK_CLOEXEC, 0) : -1;
+		return fd < 0 ? -EMFILE : fd;
+	}
 	fd = REAL(socket)(domain, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		fd = -errno;

@@ -64,7 +64,8 @@ static enum refusal refusal_of_use(const struct sock *sock)
 {
 	if (sock_config->mode != CONFIG_MODE_FULL)
 		return REFUSAL_POLICY;
-	if (sock->is_shared || sock->n_senders || sock->n_receivers || sock_n_inside(sock))
+	if (sock->is_shared || sock->has_uncounted_waiter || sock->is_replacing || sock->n_senders ||
+	    sock->n_receivers || sock_n_inside(sock))
 		return REFUSAL_SHARED;
 	if (sock->cannot_swap || sock->cannot_keep)
 		return REFUSAL_SOCKOPT;
@@ -143,14 +144,22 @@ static void end_in_place(struct sock *sock)
 	real.shutdown(sock->fds[0], SHUT_RD);
 }
 
+/* Whoever began to wait on the old file just now must not be left waiting on it. */
 static bool swap_to_stub(struct sock *sock)
 {
+	int error;
+
 	if (!stub_take(&sock->stub))
 		return false;
-	if (stub_set_flags(&sock->stub, sock->status_flags) && swap_files(sock, sock->stub.end) == 0)
-		return true;
-	stub_put(&sock->stub, true);
-	return false;
+	if (!stub_set_flags(&sock->stub, sock->status_flags) || !sock_close_gate(sock)) {
+		stub_put(&sock->stub, true);
+		return false;
+	}
+	error = swap_files(sock, sock->stub.end);
+	sock_open_gate(sock);
+	if (error)
+		stub_put(&sock->stub, true);
+	return error == 0;
 }
 
 void finish_with_end_of_file(struct sock *sock)
@@ -183,7 +192,8 @@ void finish_by_server(struct sock *sock)
 {
 	int saved = errno;
 
-	if (!sock->is_lost)
+	/* Not in the midst of a request: the program has more to say. */
+	if (!sock->is_lost && !sock->framing.request.in_message)
 		real.shutdown(sock->fds[0], SHUT_WR);
 	sock->is_lost = true;
 	sock->cannot_keep = true;

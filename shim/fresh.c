@@ -79,45 +79,29 @@ static int send_all(int fd, const char *bytes, size_t length, int timeout_ms)
 	return 0;
 }
 
-/* A socket of ours that stands where the program's connect() would have brought it. Its number, or -errno. */
-static int open_fresh(struct sock *sock, bool is_blocking)
+/* Dials and sends again on a socket of ours, unlocked: it blocks, and other threads must find the socket meanwhile. */
+static int dial_unlocked(struct sock *sock, int fd, bool is_blocking)
 {
-	bool must_send = sock->outgoing.length > 0;
-	int wait_ms = is_blocking ? -1 : must_send ? HOLD_MS : 0;
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | (is_blocking ? 0 : SOCK_NONBLOCK));
+	struct destination_key key = sock->key;
+	struct outgoing block = sock->outgoing;
+	int wait_ms = is_blocking ? -1 : block.length ? HOLD_MS : 0;
 	int error;
 
-	if (fd < 0)
-		return fd;
-	error = options_copy_to_fresh(sock, fd) ? -ECONNABORTED : 0;
-	if (!error) {
-		struct inside_token token = sock_go_inside(sock);
-		struct destination_key key = sock->key;
-		struct outgoing block = sock->outgoing;
-
-		/* Nobody may change the socket meanwhile, but nobody may wait for it either: it counts as busy. */
-		sock->n_senders++;
-		sock->n_receivers++;
-		sock->outgoing = (struct outgoing){0};
-		sock_leave(sock);
-		error = dial(fd, &key, wait_ms);
-		if (!error && must_send)
-			error = send_all(fd, block.bytes, block.length, wait_ms);
-		while (!guard_lock_try(&sock->lock))
-			;
-		sock->n_senders--;
-		sock->n_receivers--;
-		sock_come_out(token);
-		if (sock->in_window)
-			sock->outgoing = block;
-		else
-			outgoing_free(&block, false);
+	sock->outgoing = (struct outgoing){0};
+	sock->is_replacing = true;
+	sock_leave(sock);
+	error = dial(fd, &key, wait_ms);
+	if (!error && block.length)
+		error = send_all(fd, block.bytes, block.length, wait_ms);
+	while (!guard_lock_try(&sock->lock))
+		;
+	sock->is_replacing = false;
+	if (sock->state != SOCK_OPEN || !sock->n_fds || !sock->conn) {
+		outgoing_free(&block, false);
+		return -EBADF;
 	}
-	if (error) {
-		real.close(fd);
-		return error;
-	}
-	return fd;
+	sock->outgoing = block;
+	return error;
 }
 
 /* An unfit but living connection ends by RST, through all its descriptors at once (connect(2), AF_UNSPEC): the program
@@ -129,54 +113,78 @@ static void end_old(const struct sock *sock)
 	real.connect(sock->fds[0], &nowhere, sizeof(nowhere));
 }
 
-static bool adopt(struct sock *sock, int fd)
+static void adopt(struct sock *sock, int fd)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct destination *destination = sock->conn->destination;
 	struct idle_pool *pool = pool_enter(now_ns);
-	struct conn *conn;
 
-	if (!pool)
-		return false;
+	if (!pool) {
+		sock_drop_conn(sock);
+		return;
+	}
 	idle_pool_discard(pool, sock->conn);
-	conn = idle_pool_open(pool, destination, now_ns);
+	sock->conn = idle_pool_open(pool, destination, now_ns);
 	pool->stats.dialed++;
 	pool_leave();
-	sock->conn = conn;
-	if (!conn)
-		return true;
-	conn->options = sock->wanted;
-	conn->cookie = swap_cookie(fd);
-	conn->ledger.sent = sock->outgoing.length;
-	return true;
+	if (!sock->conn)
+		return;
+	sock->conn->options = sock->wanted;
+	sock->conn->cookie = swap_cookie(fd);
+	sock->conn->ledger.sent = sock->outgoing.length;
 }
 
-int fresh_replace(struct sock *sock, bool retire)
+/* The request as the program wrote it, framed anew. */
+static void undo_edits(struct sock *sock)
+{
+	outgoing_unedit(&sock->outgoing);
+	framing_init(&sock->framing, false);
+	framing_feed_request(&sock->framing, sock->outgoing.bytes, sock->outgoing.length, NULL);
+}
+
+/* With a descriptor for the new connection in hand nothing but the dial itself can fail. */
+static int replace_with(struct sock *sock, int fd, enum fresh_reason reason)
 {
 	int flags = sock->status_flags;
+	int error;
+
+	if (options_copy_to_fresh(sock, fd))
+		return -ECONNABORTED;
+	if (!swap_take_registrations_out(sock))
+		return -EAGAIN;
+	if (reason == FRESH_FOR_UNFIT)
+		end_old(sock);
+	if (reason == FRESH_FOR_STRANGER)
+		undo_edits(sock);
+	error = dial_unlocked(sock, fd, !(flags & O_NONBLOCK));
+	if (sock->state == SOCK_FREE)
+		return error;
+	if (!error && (flags & ~O_NONBLOCK) != O_RDWR && real.fcntl(fd, F_SETFL, flags) < 0)
+		error = -errno;
+	if (!error)
+		error = swap_files(sock, fd);
+	swap_bring_registrations_back(sock);
+	return error;
+}
+
+int fresh_replace(struct sock *sock, enum fresh_reason reason)
+{
+	int type = SOCK_STREAM | (sock->status_flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
 	int error, fd;
 
-	if (!sock->conn || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
+	if (!sock->conn || sock->is_replacing || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
 		return -EBADF;
-	if (retire)
-		end_old(sock);
-	fd = open_fresh(sock, !(flags & O_NONBLOCK));
+	fd = fdtable_open_socket(sock->domain, type);
 	if (fd < 0)
 		return fd;
-	/* The program may have closed or given away its numbers while we dialled without the lock. */
-	if (sock->state != SOCK_OPEN || !sock->n_fds || !sock->conn) {
-		real.close(fd);
-		return -EBADF;
-	}
-	if ((flags & ~O_NONBLOCK) != (real.fcntl(fd, F_GETFL) & ~O_NONBLOCK))
-		real.fcntl(fd, F_SETFL, flags);
-	error = swap_files(sock, fd);
-	if (!error && !adopt(sock, fd))
-		sock_drop_conn(sock);
+	error = replace_with(sock, fd, reason);
+	if (!error)
+		adopt(sock, fd);
 	real.close(fd);
 	if (error)
 		return error;
 	log_event(sock->outgoing.length ? "replay" : "redial", sock, NULL);
+	sock->n_swaps++;
 	sock->is_leased = false;
 	sock->has_forced_timeout = false;
 	sock_leave_window(sock);

@@ -8,13 +8,21 @@
 
 struct sock;
 
+enum fresh_reason {
+	FRESH_FOR_STALE,    /* the server has hung up: what was sent is sent again */
+	FRESH_FOR_UNFIT,    /* alive, but not to be risked. It ends before the dial, so that a server that serves one
+			       connection at a time is free */
+	FRESH_FOR_STRANGER, /* somebody is to read the answer who can't be told that the end of file is ours to make: the
+			       request is sent again as the program wrote it, and the server makes it */
+};
+
 /*
- * Replaces the leased connection of a socket in its window, and sends again what `outgoing` holds.
+ * Replaces the connection of an open socket, and sends again what `outgoing` holds.
  *
  * With nothing to send again, a non-blocking socket gets a dial in progress (EAGAIN on writing, writable after the
  * handshake, refusal as natively); else the dial is waited for, a non-blocking program's for three seconds at most.
  * 0, or -errno of the dial: then the program keeps the dead connection, whose error it is to be given.
- * Locked; the lock is given up while it blocks, and it is had again on return. `retire`: the old connection is alive and
- * only unfit; it ends before the dial, so that a server that serves one at a time is free.
+ * Locked; the lock is given up while it blocks, and it is had again on return, even if the program has closed the socket
+ * meanwhile: then the state is SOCK_FREE, and sock_leave() is all that may be done with it.
  */
-int fresh_replace(struct sock *sock, bool retire) __attribute__((warn_unused_result));
+int fresh_replace(struct sock *sock, enum fresh_reason reason) __attribute__((warn_unused_result));

@@ -37,6 +37,7 @@ static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 						    memory_order_relaxed)) {
 		/* The C library's calls inside are cancellation points; nobody else would unlock. */
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &lock->cancel_state);
+		lock->frame = (uintptr_t)__builtin_frame_address(0);
 		return true;
 	}
 	*is_own = owner == self;
@@ -74,6 +75,21 @@ void guard_unlock(struct guard_lock *lock)
 bool guard_lock_is_own(const struct guard_lock *lock)
 {
 	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
+}
+
+bool guard_lock_is_abandoned(struct guard_lock *lock)
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	stack_t alternate;
+
+	/* A handler that interrupted the holder runs further down the same stack, or on the alternate one. */
+	if (!guard_lock_is_own(lock) || frame <= lock->frame)
+		return false;
+	if (sigaltstack(NULL, &alternate) < 0 || (alternate.ss_flags & SS_ONSTACK))
+		return false;
+	pthread_setcancelstate(lock->cancel_state, NULL);
+	atomic_store(&lock->is_lost, true);
+	return true;
 }
 
 /* The page reads as zeroes in the child of any fork, whatever made it (madvise(2), MADV_WIPEONFORK). */

@@ -17,6 +17,7 @@ struct guard_lock {
 	_Atomic(unsigned long) owner; /* the thread, 0: free */
 	_Atomic(bool) is_lost;	      /* a holder did not come back (a signal handler's longjmp): don't spin for it */
 	int cancel_state;	      /* the holder's, to be restored */
+	uintptr_t frame;	      /* where its stack was */
 };
 
 /* Spins for a bounded time. False if the calling thread itself holds it (we are in a signal handler that interrupted
@@ -33,6 +34,10 @@ void guard_set_home(void);
 
 /* Somebody makes processes that share our memory by other means than vfork(): from now on every look is a getpid(). */
 void guard_distrust_memory(void);
+
+/* True if the calling thread took it in a call that a signal handler left by longjmp: what it covers may be half-changed
+ * and is never to be touched again. Restores what taking it had changed of the thread. */
+bool guard_lock_is_abandoned(struct guard_lock *lock);
 
 /* True if the calling thread holds the lock: it is in a signal handler that interrupted itself. */
 bool guard_lock_is_own(const struct guard_lock *lock);

@@ -16,6 +16,11 @@ static _Atomic(uid_t) known_euid;
 static _Atomic(bool) is_known;
 static _Atomic(bool) never_known; /* namespaces are a thread's own: after setns they must be asked for each time */
 
+bool identity_is_steady(void)
+{
+	return !never_known;
+}
+
 static uint64_t ask_cookie(int fd)
 {
 	uint64_t cookie = 0;

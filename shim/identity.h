@@ -2,7 +2,12 @@
  * another. */
 #pragma once
 
+#include <stdbool.h>
+
 struct destination_key;
+
+/* False once a thread may be in another network namespace than the others: then nothing is made in advance. */
+bool identity_is_steady(void);
 
 /* Fills in euid and netns_cookie for a socket of the calling thread. */
 void identity_fill_key(struct destination_key *key, int fd);

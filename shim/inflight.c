@@ -1,19 +1,20 @@
 /* See inflight.h. Works on the caller's stack only: a vfork child may be the caller. */
 #include "shim/inflight.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "pool/framing_move.h"
-#include "shim/finish.h"
 #include "shim/log.h"
+#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/swap.h"
 
-#define MAX_EXCHANGES 8
+#define MAX_EXCHANGES 4
 #define SCANNED_FDS 1024
 
 /* What is said about one exchange, in hexadecimal. */
@@ -29,30 +30,16 @@ struct record {
 
 static bool is_owed(struct sock *sock, int all)
 {
-	if (!sock || sock == &fdtable_internal || sock->state != SOCK_OPEN || sock->is_lost || !sock->conn)
+	const struct conn *conn = sock->conn;
+
+	if (sock->state != SOCK_OPEN || sock->is_lost || !conn || !conn->cookie)
 		return false;
-	if (!sock->framing.edited || sock->framing.response_ended || !sock->conn->cookie)
+	if (!sock->framing.edited || sock->framing.response_ended)
 		return false;
 	for (unsigned i = 0; i < sock->n_fds && i < SOCK_MAX_FDS; i++)
 		if (all || !sock_is_close_on_exec(sock, i))
 			return true;
 	return false;
-}
-
-/* Each socket once, by its first number. */
-static unsigned find_owed(struct sock *found[MAX_EXCHANGES], int all)
-{
-	unsigned n = 0;
-
-	if (!atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
-		return 0;
-	for (int fd = 0, end = fdtable_end(); fd < end && n < MAX_EXCHANGES; fd++) {
-		struct sock *sock = fdtable_get(fd);
-
-		if (is_owed(sock, all) && sock->fds[0] == fd)
-			found[n++] = sock;
-	}
-	return n;
 }
 
 static size_t count_environment(char *const environment[])
@@ -64,20 +51,38 @@ static size_t count_environment(char *const environment[])
 	return n;
 }
 
+/* A first look without locks; inflight_prepare() may find other ones, so the size is for the most that it can take. */
 size_t inflight_size(char *const environment[], int all)
 {
-	struct sock *found[MAX_EXCHANGES];
-	unsigned n = find_owed(found, all);
+	bool any = false;
 
-	if (!n)
+	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end && !any; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		any = sock && sock != &fdtable_internal && is_owed(sock, all);
+	}
+	if (!any)
 		return 0;
-	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(INFLIGHT_VARIABLE) + 1 + n * RECORD_TEXT;
+	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(INFLIGHT_VARIABLE) + 1 +
+	       MAX_EXCHANGES * RECORD_TEXT;
+}
+
+/* The file name under which the loader has us. */
+static const char *own_name(void)
+{
+	Dl_info info;
+	const char *slash;
+
+	if (!dladdr((void *)&own_name, &info) || !info.dli_fname)
+		return "libholdline";
+	slash = strrchr(info.dli_fname, '/');
+	return slash ? slash + 1 : info.dli_fname;
 }
 
 static bool is_preloaded(char *const environment[])
 {
 	for (size_t i = 0; environment && environment[i]; i++)
-		if (strncmp(environment[i], "LD_PRELOAD=", 11) == 0 && strstr(environment[i], "libholdline"))
+		if (strncmp(environment[i], "LD_PRELOAD=", 11) == 0 && strstr(environment[i] + 11, own_name()))
 			return true;
 	return false;
 }
@@ -93,31 +98,50 @@ static char *append_hex(char *to, const void *bytes, size_t length)
 	return to;
 }
 
+/* Each socket once, by its first number. Under its lock, which a vfork child shares with its parent. */
+static bool describe(int fd, int all, struct record *record)
+{
+	struct sock *sock = fdtable_get(fd);
+	bool owed;
+
+	if (!sock || sock == &fdtable_internal || !guard_lock_try(&sock->lock))
+		return false;
+	owed = fdtable_get(fd) == sock && sock->fds[0] == fd && is_owed(sock, all);
+	if (owed) {
+		record->stamp = framing_stamp();
+		record->anchor = framing_anchor();
+		record->cookie = sock->conn->cookie;
+		record->domain = sock->domain;
+		record->framing = sock->framing;
+	}
+	guard_unlock(&sock->lock);
+	return owed;
+}
+
 char **inflight_prepare(void *buffer, char *const environment[], int all)
 {
 	size_t n_environment = count_environment(environment);
 	char **result = buffer;
 	char *text = (char *)(result + n_environment + 2);
-	struct sock *found[MAX_EXCHANGES];
-	unsigned n = find_owed(found, all);
+	unsigned n = 0;
 
 	if (!is_preloaded(environment)) {
-		while (n)
-			finish_by_server(found[--n]);
+		/* A file action may take along any of them, but to guess would harm those that stay. */
+		if (guard_is_home())
+			pass_inheritable();
 		return (char **)environment;
 	}
 	memcpy(result, environment, n_environment * sizeof(char *));
 	result[n_environment] = text;
 	result[n_environment + 1] = NULL;
 	text = stpcpy(text, INFLIGHT_VARIABLE "=");
-	while (n) {
-		struct record record = {.stamp = framing_stamp(), .anchor = framing_anchor()};
+	for (int fd = 0, end = fdtable_end(); fd < end && n < MAX_EXCHANGES; fd++) {
+		struct record record = {0};
 
-		n--;
-		record.cookie = found[n]->conn->cookie;
-		record.domain = found[n]->domain;
-		record.framing = found[n]->framing;
+		if (!describe(fd, all, &record))
+			continue;
 		text = append_hex(text, &record, sizeof(record));
+		n++;
 	}
 	*text = '\0';
 	return result;

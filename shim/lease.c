@@ -24,8 +24,13 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 	if (options_prepare_lease(sock, conn, now_ns))
 		return false;
 	/* What is swapped away was never connected: it can be the next socket(). */
+	spare_prepare(sock);
+	if (swap_files(sock, conn->fd)) {
+		spare_drop(sock);
+		return false;
+	}
 	spare_keep(sock);
-	return swap_files(sock, conn->fd) == 0;
+	return true;
 }
 
 static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)

@@ -108,14 +108,24 @@ bool pool_let_go_of_idle(void)
 	return sock_drop_spares() || found;
 }
 
-bool pool_lock_for_fork(void)
+void pool_lock_for_fork(void)
 {
-	return guard_lock_try(&pool_lock);
+	/* Without it the child begins anew: see pool_after_fork(). */
+	if (!guard_lock_try(&pool_lock))
+		return;
 }
 
-void pool_after_fork(bool had_pool_lock)
+void pool_unlock_after_fork(void)
 {
-	if (had_pool_lock) {
+	if (guard_lock_is_own(&pool_lock))
+		guard_unlock(&pool_lock);
+}
+
+void pool_after_fork(void)
+{
+	bool had_lock = guard_lock_is_own(&pool_lock);
+
+	if (had_lock) {
 		idle_pool_clear(&pool);
 	} else {
 		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
@@ -125,5 +135,8 @@ void pool_after_fork(bool had_pool_lock)
 	stub_forget_all();
 	spare_forget_all();
 	outgoing_after_fork();
-	pool_lock.owner = 0;
+	if (had_lock)
+		guard_unlock(&pool_lock);
+	else
+		pool_lock.owner = 0;
 }

@@ -27,11 +27,12 @@ void pool_leave(void);
  * use them any more. False if there was none. */
 bool pool_let_go_of_idle(void);
 
-/* For fork: waits for the pool's lock for a bounded time; false: not had. */
-bool pool_lock_for_fork(void);
+/* Around fork: waits for the pool's lock for a bounded time, and gives it back if it was had. */
+void pool_lock_for_fork(void);
+void pool_unlock_after_fork(void);
 
-/* In its child: no parked connection is ours. False for `had_pool_lock`: its lists may be broken, begin anew. */
-void pool_after_fork(bool had_pool_lock);
+/* In its child: no parked connection is ours. */
+void pool_after_fork(void);
 
 /* Memory for a socket, unspecified contents; NULL: none, or no lock. */
 struct sock *pool_take_sock(void);

@@ -25,7 +25,39 @@ static struct arena *arena_for(uint32_t capacity)
 void outgoing_reset(struct outgoing *outgoing)
 {
 	outgoing->length = 0;
+	outgoing->n_edits = 0;
+	outgoing->inserted = 0;
 	outgoing->is_complete = true;
+}
+
+void outgoing_note_blank(struct outgoing *outgoing, size_t at, size_t length)
+{
+	if (outgoing->n_edits == OUTGOING_MAX_EDITS || at > UINT16_MAX || length != 5)
+		outgoing->is_complete = false;
+	else
+		outgoing->edits[outgoing->n_edits++] = (uint16_t)at;
+}
+
+void outgoing_note_insertion(struct outgoing *outgoing, size_t at, size_t length)
+{
+	if (outgoing->inserted || at > UINT16_MAX)
+		outgoing->is_complete = false;
+	outgoing->inserted_at = (uint16_t)at;
+	outgoing->inserted = (uint16_t)length;
+}
+
+void outgoing_unedit(struct outgoing *outgoing)
+{
+	size_t behind = outgoing->inserted_at + (size_t)outgoing->inserted;
+
+	if (outgoing->inserted) {
+		memmove(outgoing->bytes + outgoing->inserted_at, outgoing->bytes + behind, outgoing->length - behind);
+		outgoing->length -= outgoing->inserted;
+	}
+	for (unsigned i = 0; i < outgoing->n_edits; i++)
+		memcpy(outgoing->bytes + outgoing->edits[i], "close", 5);
+	outgoing->n_edits = 0;
+	outgoing->inserted = 0;
 }
 
 bool outgoing_reserve(struct outgoing *outgoing, size_t more)
@@ -63,7 +95,7 @@ void outgoing_free(struct outgoing *outgoing, bool is_complete)
 	/* Without the lock the block is lost: a leak of a few KiB in a signal handler's corner, better than a wait. */
 	outgoing->bytes = NULL;
 	outgoing->capacity = 0;
-	outgoing->length = 0;
+	outgoing_reset(outgoing);
 	outgoing->is_complete = is_complete;
 }
 

@@ -4,19 +4,31 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "shim/finish.h"
 #include "shim/fresh.h"
+#include "shim/log.h"
 #include "shim/sock.h"
+
+/* The request as it was written can still be put to a fresh connection, for which nothing is owed. */
+static bool can_be_asked_again(const struct sock *sock)
+{
+	const struct framing *framing = &sock->framing;
+
+	return framing->edited && !framing->response_started && !framing->response_ended && !framing->request.in_message &&
+	       framing_can_replay(framing) && sock->outgoing.is_complete && sock->outgoing.length;
+}
 
 void pass_make_honest(struct sock *sock)
 {
-	/* If that fails the connection is kept as it is: alive when last seen. */
-	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && fresh_replace(sock, true))
-		sock->cannot_keep = true;
+	int error = 0;
+
+	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent)
+		error = fresh_replace(sock, FRESH_FOR_UNFIT);
+	else if (sock->state == SOCK_OPEN && can_be_asked_again(sock))
+		error = fresh_replace(sock, FRESH_FOR_STRANGER);
+	/* Where that fails, what is there is the best there is; an end of file may come as late as the server gives up. */
+	if (error)
+		log_event("late end", sock, NULL);
 	atomic_store(&sock->is_shared, true);
-	/* Who gets it can't be told of the exchange in flight. */
-	if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
-		finish_by_server(sock);
 }
 
 static void share(int fd)
@@ -27,6 +39,22 @@ static void share(int fd)
 		return;
 	pass_make_honest(sock);
 	sock_leave(sock);
+}
+
+void pass_inheritable(void)
+{
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		for (unsigned i = 0; i < sock->n_fds; i++)
+			if (sock->fds[i] == fd && !sock_is_close_on_exec(sock, i)) {
+				pass_make_honest(sock);
+				break;
+			}
+		sock_leave(sock);
+	}
 }
 
 void pass_descriptors(const struct msghdr *message)
@@ -40,9 +68,10 @@ void pass_descriptors(const struct msghdr *message)
 	copy = *message;
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(&copy); header; header = CMSG_NXTHDR(&copy, header)) {
 		size_t length = header->cmsg_len - CMSG_LEN(0);
+		size_t room = message->msg_controllen - (size_t)((char *)header - (char *)message->msg_control);
 
 		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-		    header->cmsg_len < CMSG_LEN(0))
+		    header->cmsg_len < CMSG_LEN(0) || header->cmsg_len > room)
 			continue;
 		for (size_t at = 0; at + sizeof(int) <= length; at += sizeof(int)) {
 			int fd;

@@ -9,6 +9,9 @@ struct sock;
 /* Marks every tracked socket among a message's SCM_RIGHTS as shared. Tolerates bad pointers. */
 void pass_descriptors(const struct msghdr *message);
 
-/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be.
- * Locked. */
+/* Does pass_make_honest() for every socket that a program without this library is about to inherit. */
+void pass_inheritable(void);
+
+/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be,
+ * and a request whose end of file is ours to make is asked again as it was written. Marks it as shared. Locked. */
 void pass_make_honest(struct sock *sock);

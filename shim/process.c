@@ -6,38 +6,39 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "shim/export.h"
 #include "shim/inflight.h"
+#include "shim/pass.h"
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
 extern char **environ;
 
-static bool had_pool_lock; /* between prepare and the other two, in the forking thread */
-
+/* Several threads may fork at once: whether this one has the lock is asked of the lock. */
 static void before_fork(void)
 {
 	sock_share_all(false);
-	had_pool_lock = pool_lock_for_fork();
+	pool_lock_for_fork();
 }
 
 static void after_fork_in_parent(void)
 {
-	if (had_pool_lock)
-		pool_leave();
+	pool_unlock_after_fork();
 }
 
 static void after_fork_in_child(void)
 {
 	guard_set_home();
-	sock_after_fork_in_child(had_pool_lock);
+	sock_after_fork_in_child();
 }
 
 void process_init(void)
@@ -157,6 +158,45 @@ EXPORT int execle(const char *path, const char *first, ...)
 	environment = va_arg(list_, char *const *);
 	va_end(list_);
 	return execve(path, arguments, (char *const *)environment);
+}
+
+/* Both spawn inside the C library, with the environment as it is. */
+static void before_shell(void)
+{
+	int saved = errno;
+
+	if (guard_is_home() && atomic_load_explicit(&sock_n_tracked, memory_order_relaxed)) {
+		sock_share_all(true);
+		pass_inheritable();
+	}
+	errno = saved;
+}
+
+EXPORT int system(const char *command)
+{
+	before_shell();
+	return REAL(system)(command);
+}
+
+EXPORT FILE *popen(const char *command, const char *mode)
+{
+	before_shell();
+	return REAL(popen)(command, mode);
+}
+
+/* Under seccomp every system call that the program does not make itself may be its last: no more of ours. */
+EXPORT int prctl(int operation, ...)
+{
+	unsigned long argument[4];
+	va_list arguments;
+
+	va_start(arguments, operation);
+	for (int i = 0; i < 4; i++)
+		argument[i] = va_arg(arguments, unsigned long);
+	va_end(arguments);
+	if (operation == PR_SET_SECCOMP && guard_is_home())
+		sock_retire_all();
+	return REAL(prctl)(operation, argument[0], argument[1], argument[2], argument[3]);
 }
 
 /* File actions may duplicate any descriptor, close-on-exec or not, and can't be looked into. */

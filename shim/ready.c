@@ -4,6 +4,7 @@
  * from a program that would take it for its own connection's. Readiness itself is always the kernel's.
  */
 #include <errno.h>
+#include <stdint.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -37,7 +38,7 @@ static void go_inside(struct tokens *tokens, int fd)
 		return;
 	/* More than we can count: that one is never parked. */
 	if (tokens->n == TOKENS_MAX)
-		atomic_store(&sock->is_shared, true);
+		atomic_store(&sock->has_uncounted_waiter, true);
 	else
 		tokens->token[tokens->n++] = sock_go_inside(sock);
 }
@@ -60,6 +61,12 @@ static bool recover(int fd)
 	sock = sock_enter(fd);
 	if (!sock)
 		return false;
+	if (sock->is_replacing) {
+		sock_leave(sock);
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+		errno = saved;
+		return true;
+	}
 	recovered = exchange_recover(sock);
 	sock_leave(sock);
 	errno = saved;
@@ -121,7 +128,7 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 	const struct timespec *wait = timeout;
 	int ready;
 
-	if (!guard_readable(fds, n * sizeof(*fds)))
+	if (n > SIZE_MAX / sizeof(*fds) || !guard_readable(fds, n * sizeof(*fds)))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	now(&start);
 	do {
@@ -219,7 +226,7 @@ static int register_new(struct sock *sock, int epfd, int fd, const struct epoll_
 		sock->cannot_swap = true;
 		return 0;
 	}
-	sock->registrations[sock->n_registrations++] = (struct registration){epfd, fd, *event};
+	sock->registrations[sock->n_registrations++] = (struct registration){epfd, fd, *event, event->events};
 	return 0;
 }
 
@@ -231,11 +238,11 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 		if (sock->registrations[i].epfd == epfd && sock->registrations[i].fd == fd)
 			found = &sock->registrations[i];
 	if (operation == EPOLL_CTL_ADD && found)
-		found->event = *event;
+		found->event = *event, found->events_back = event->events;
 	else if (operation == EPOLL_CTL_ADD)
 		register_new(sock, epfd, fd, event);
 	else if (operation == EPOLL_CTL_MOD && found)
-		found->event = *event;
+		found->event = *event, found->events_back = event->events;
 	else if (operation == EPOLL_CTL_DEL && found)
 		*found = sock->registrations[--sock->n_registrations];
 }
@@ -247,7 +254,10 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(epoll_ctl)(epfd, operation, fd, event);
-	result = real.epoll_ctl(epfd, operation, fd, event);
+	/* While it is out for a replacement it only changes in our list, with which it returns. */
+	result = sock->registrations_are_out && (operation == EPOLL_CTL_DEL || guard_readable(event, sizeof(*event)))
+			 ? 0
+			 : real.epoll_ctl(epfd, operation, fd, event);
 	if (result == 0)
 		note_registration(sock, epfd, operation, fd, event);
 	sock_leave(sock);
@@ -274,6 +284,23 @@ static int find_in_window(int epfd, const struct epoll_event *event)
 	return -1;
 }
 
+/* A one-shot registration has spent itself on the event that the program is not to see. */
+static void arm_again(int epfd, int fd, const struct epoll_event *event)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return;
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration *registration = &sock->registrations[i];
+
+		if (registration->epfd == epfd && (registration->event.events & EPOLLONESHOT) &&
+		    memcmp(&registration->event.data, &event->data, sizeof(event->data)) == 0)
+			real.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &registration->event);
+	}
+	sock_leave(sock);
+}
+
 static int swallow_epoll(int epfd, struct epoll_event *events, int n)
 {
 	int kept = 0;
@@ -281,7 +308,9 @@ static int swallow_epoll(int epfd, struct epoll_event *events, int n)
 	for (int i = 0; i < n; i++) {
 		int fd = events[i].events & HANG_UP_EPOLL ? find_in_window(epfd, &events[i]) : -1;
 
-		if (fd < 0 || !recover(fd))
+		if (fd >= 0 && recover(fd))
+			arm_again(epfd, fd, &events[i]);
+		else
 			events[kept++] = events[i];
 	}
 	return kept;
@@ -289,7 +318,7 @@ static int swallow_epoll(int epfd, struct epoll_event *events, int n)
 
 /* Events that were all swallowed are no reason to return early: waits for what is left of the time. */
 static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeout_ms, const struct timespec *start,
-			int ready)
+			const sigset_t *mask, int ready)
 {
 	while (ready > 0 && any_in_window()) {
 		struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l}, left;
@@ -301,7 +330,7 @@ static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeo
 			remaining(&timeout, start, &left);
 			timeout_ms = (int)(left.tv_sec * 1000 + (left.tv_nsec + 999999) / 1000000);
 		}
-		ready = REAL(epoll_wait)(epfd, events, max, timeout_ms);
+		ready = REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
 	}
 	return ready;
 }
@@ -313,7 +342,8 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 	if (!any_in_window())
 		return REAL(epoll_wait)(epfd, events, max, timeout_ms);
 	now(&start);
-	return finish_epoll(epfd, events, max, timeout_ms, &start, REAL(epoll_wait)(epfd, events, max, timeout_ms));
+	return finish_epoll(epfd, events, max, timeout_ms, &start, NULL,
+			    REAL(epoll_wait)(epfd, events, max, timeout_ms));
 }
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask)
@@ -323,7 +353,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 	if (!any_in_window())
 		return REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
 	now(&start);
-	return finish_epoll(epfd, events, max, timeout_ms, &start,
+	return finish_epoll(epfd, events, max, timeout_ms, &start, mask,
 			    REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask));
 }
 

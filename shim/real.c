@@ -148,6 +148,9 @@ static void bind_processes(void)
 	BIND(setresuid);
 	BIND(setns);
 	BIND(unshare);
+	BIND(system);
+	BIND(popen);
+	BIND(prctl);
 	BIND(execve);
 	BIND(execvpe);
 	BIND(fexecve);

@@ -72,6 +72,9 @@ struct real {
 	int (*setresuid)(uid_t, uid_t, uid_t);
 	int (*setns)(int, int);
 	int (*unshare)(int);
+	int (*system)(const char *);
+	FILE *(*popen)(const char *, const char *);
+	int (*prctl)(int, ...);
 	int (*execve)(const char *, char *const[], char *const[]);
 	int (*execvpe)(const char *, char *const[], char *const[]);
 	int (*fexecve)(int, char *const[], char *const[]);

@@ -106,7 +106,7 @@ static struct sock *enter_unseen(int fd)
 		sock_leave(sock);
 		return NULL;
 	}
-	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, true) == 0 && !sock->conn) {
+	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT) == 0 && !sock->conn) {
 		sock_leave(sock);
 		return NULL;
 	}

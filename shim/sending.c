@@ -37,22 +37,27 @@ static bool may_hold_head(const struct framing *framing)
 static void apply_plan(struct sock *sock, struct sending *sending)
 {
 	const struct framing_plan *plan = &sending->plan;
-	char *bytes = sock->outgoing.bytes + sending->base;
+	struct outgoing *outgoing = &sock->outgoing;
+	char *bytes = outgoing->bytes + sending->base;
+	size_t own_base = sending->base - (sending->base > outgoing->inserted_at ? outgoing->inserted : 0);
 
-	for (unsigned i = 0; i < plan->n_edits; i++)
+	for (unsigned i = 0; i < plan->n_edits; i++) {
 		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
+		outgoing_note_blank(outgoing, own_base + plan->edits[i].offset, plan->edits[i].length);
+	}
 	if (!plan->insert)
 		return;
 	memmove(bytes + plan->insert_offset + INSERTION_LENGTH, bytes + plan->insert_offset,
 		sending->copied - plan->insert_offset);
 	memcpy(bytes + plan->insert_offset, insertion, INSERTION_LENGTH);
+	outgoing_note_insertion(outgoing, sending->base + plan->insert_offset, INSERTION_LENGTH);
 	sending->inserted = INSERTION_LENGTH;
 	sending->inserted_at = plan->insert_offset;
 }
 
 void sending_plan(struct sock *sock, const struct transfer *transfer, struct sending *sending)
 {
-	bool wants_copy = (sock->in_window && sock->outgoing.is_complete) || may_hold_head(&sock->framing);
+	bool wants_copy = sock->outgoing.is_complete || may_hold_head(&sock->framing);
 	size_t n_iov, room;
 
 	/* Another process may read the answer, and would not know that it owes the program an end of file. */
@@ -61,8 +66,11 @@ void sending_plan(struct sock *sock, const struct transfer *transfer, struct sen
 	sending->before = sock->framing;
 	sending->n_fed = sock->n_fed;
 	transfer_vector(transfer, &n_iov);
-	if (!sock->in_window)
+	/* Where it can't be sent again any more the block serves for this call only. */
+	if (!sock->outgoing.is_complete) {
 		outgoing_reset(&sock->outgoing);
+		sock->outgoing.is_complete = false;
+	}
 	sending->base = sock->outgoing.length;
 	room = OUTGOING_MAX - INSERTION_LENGTH;
 	room = room > sending->base ? room - sending->base : 0;
@@ -145,9 +153,9 @@ void sending_account(struct sock *sock, const struct transfer *transfer, struct 
 		feed_accepted(sock, transfer, sending->copied, accepted);
 	else if (sending_take_back(sock, sending))
 		feed_part(sock, transfer, sending, accepted, sent);
-	if (sock->in_window && sent <= sending->copied + sending->inserted)
+	if (sock->outgoing.is_complete && accepted == sending->total && !sending->is_rest_appended && sending->copied)
 		sock->outgoing.length = sending->base + (uint32_t)sent;
-	else if (sock->in_window)
+	else
 		outgoing_free(&sock->outgoing, false);
 	/* A fresh connection acknowledges the first pieces of an answer at once; an old one would wait for 40 ms, and a
 	 * server that writes in pieces with it. */

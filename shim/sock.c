@@ -3,18 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "shim/log.h"
 #include "shim/options.h"
+#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/spare.h"
 #include "shim/stub.h"
 
 _Atomic(unsigned) sock_n_in_window;
 _Atomic(unsigned) sock_n_tracked;
+_Atomic(bool) sock_is_retired;
 
 void sock_track(int fd, int domain, int type_flags, int spare)
 {
@@ -33,7 +36,8 @@ void sock_track(int fd, int domain, int type_flags, int spare)
 	generation = atomic_load(&sock->inside) >> 32;
 	atomic_store(&sock->inside, (generation + 1) << 32);
 	atomic_store(&sock->wants_release, false);
-	atomic_store(&sock->wants_close, false);
+	atomic_store(&sock->wants_close, 0);
+	atomic_store(&sock->has_uncounted_waiter, false);
 	atomic_store(&sock->is_shared, false);
 	memset((char *)sock + offsetof(struct sock, state), 0, sizeof(*sock) - offsetof(struct sock, state));
 	sock->state = SOCK_NEW;
@@ -82,16 +86,27 @@ static void drop_lost_numbers(struct sock *sock)
 	}
 }
 
+static void close_late(struct sock *sock)
+{
+	int fd = atomic_exchange(&sock->wants_close, 0) - 1;
+
+	if (fd < 0)
+		return;
+	sock_remove_fd(sock, fd);
+	real.close(fd);
+}
+
 void sock_leave(struct sock *sock)
 {
+	if (sock->state == SOCK_FREE) {
+		/* It was closed while its connection was being replaced. */
+		pool_put_sock(sock);
+		guard_unlock(&sock->lock);
+		return;
+	}
 	if (atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
 		drop_lost_numbers(sock);
-		while (atomic_load(&sock->wants_close) && sock->n_fds) {
-			int fd = sock->fds[0];
-
-			sock_remove_fd(sock, fd);
-			real.close(fd);
-		}
+		close_late(sock);
 		if (!sock->n_fds) {
 			sock_drop_conn(sock);
 			sock_free(sock);
@@ -189,35 +204,53 @@ void sock_free(struct sock *sock)
 	outgoing_free(&sock->outgoing, false);
 	sock->state = SOCK_FREE;
 	atomic_fetch_sub(&sock_n_tracked, 1);
-	pool_put_sock(sock);
+	/* Who is replacing its connection holds a pointer to it, and puts it back when done. */
+	if (!sock->is_replacing)
+		pool_put_sock(sock);
 	guard_unlock(&sock->lock);
 }
 
 void sock_release(struct sock *sock, enum refusal why)
 {
-	int fd = sock->fds[0];
-
+	if (sock->state == SOCK_FREE) {
+		sock_leave(sock);
+		return;
+	}
 	log_event("native", sock, stats_refusal_names[why]);
 	pool_count_refusal(why);
-	if (sock->state == SOCK_OPEN && sock->n_fds) {
-		/* The server was asked to stay, and we can't tell any more where its answer ends. Our FIN tells it that
-		 * nothing follows: it closes after the answer, which gives the program its end of file. */
-		if (sock->framing.edited && !sock->framing.response_ended)
-			real.shutdown(fd, SHUT_WR);
-		if (sock->is_leased)
-			options_restore(sock, fd);
-	}
+	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
+		options_restore(sock, sock->fds[0]);
 	while (sock->n_fds)
 		sock_remove_fd(sock, sock->fds[0]);
 	sock_drop_conn(sock);
 	sock_free(sock);
 }
 
+#define GATE 0x80000000u
+
 struct inside_token sock_go_inside(struct sock *sock)
 {
-	uint64_t inside = atomic_fetch_add(&sock->inside, 1);
+	uint64_t inside = atomic_load(&sock->inside);
 
+	/* A swap takes microseconds; a handler that interrupted it must not wait for it. */
+	for (int i = 0; (inside & GATE) && i < 1000 && !guard_lock_is_own(&sock->lock); i++) {
+		sched_yield();
+		inside = atomic_load(&sock->inside);
+	}
+	inside = atomic_fetch_add(&sock->inside, 1);
 	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
+}
+
+bool sock_close_gate(struct sock *sock)
+{
+	uint64_t nobody = atomic_load(&sock->inside) >> 32 << 32;
+
+	return atomic_compare_exchange_strong(&sock->inside, &nobody, nobody | GATE);
+}
+
+void sock_open_gate(struct sock *sock)
+{
+	atomic_fetch_and(&sock->inside, ~(uint64_t)GATE);
 }
 
 bool sock_come_out(struct inside_token token)
@@ -225,7 +258,7 @@ bool sock_come_out(struct inside_token token)
 	uint64_t inside = atomic_load(&token.sock->inside);
 
 	do {
-		if (inside >> 32 != token.generation || !(uint32_t)inside)
+		if (inside >> 32 != token.generation || !((uint32_t)inside & ~GATE))
 			return false;
 	} while (!atomic_compare_exchange_weak(&token.sock->inside, &inside, inside - 1));
 	return true;
@@ -233,7 +266,7 @@ bool sock_come_out(struct inside_token token)
 
 unsigned sock_n_inside(const struct sock *sock)
 {
-	return (uint32_t)atomic_load(&sock->inside);
+	return (uint32_t)atomic_load(&sock->inside) & ~GATE;
 }
 
 bool sock_drop_spares(void)
@@ -241,9 +274,10 @@ bool sock_drop_spares(void)
 	bool found = false;
 
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+		struct sock *sock = fdtable_get(fd);
 
-		if (!sock)
+		/* The caller may hold one of them. */
+		if (!sock || sock == &fdtable_internal || guard_lock_is_own(&sock->lock) || !(sock = sock_enter(fd)))
 			continue;
 		found |= sock->spare >= 0;
 		spare_drop(sock);
@@ -286,9 +320,9 @@ static void inherit(struct sock *sock)
 	sock->n_receivers = 0;
 }
 
-void sock_after_fork_in_child(bool had_pool_lock)
+void sock_after_fork_in_child(void)
 {
-	pool_after_fork(had_pool_lock);
+	pool_after_fork();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd);
 
@@ -299,4 +333,21 @@ void sock_after_fork_in_child(bool had_pool_lock)
 			inherit(sock);
 		}
 	}
+}
+
+void sock_retire_all(void)
+{
+	int saved = errno;
+
+	sock_is_retired = true;
+	pool_let_go_of_idle();
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		pass_make_honest(sock);
+		sock_release(sock, REFUSAL_POLICY);
+	}
+	errno = saved;
 }

@@ -42,6 +42,7 @@ struct registration {
 	int epfd;
 	int fd;
 	struct epoll_event event;
+	uint32_t events_back; /* with what it returns after a swap: none, for a one-shot that has fired */
 };
 
 /* A descriptor that is at its end of file as TCP in CLOSE_WAIT is; see stub.h. */
@@ -56,7 +57,8 @@ struct sock {
 	struct guard_lock lock;
 	_Atomic(uint64_t) inside;    /* generation << 32 | threads inside a call that may block on it */
 	_Atomic(bool) wants_release; /* somebody used it without the lock: what we know is not the truth any more */
-	_Atomic(bool) wants_close;   /* a signal handler closed it while its own thread was changing it */
+	_Atomic(int) wants_close; /* 1 + a number that a signal handler closed while its own thread changed it; 0 */
+	_Atomic(bool) has_uncounted_waiter; /* more threads or entries wait on it than were counted: never park */
 	_Atomic(bool) is_shared;     /* another process may use it: never park. Also set from a vfork child */
 
 	/* All below is zeroed for each new socket. */
@@ -69,6 +71,9 @@ struct sock {
 	int spare;	  /* SOCK_NEW: our duplicate, see spare.h; -1: none */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
+	unsigned n_swaps;	/* how often its file was replaced by a fresh connection's */
+	bool is_replacing;	/* that is under way, without the lock */
+	bool registrations_are_out; /* deleted for its time; epoll_ctl only changes our list */
 	bool cannot_swap; /* an epoll registration that we could not follow */
 	bool cannot_keep; /* an option, flag or call that can't be undone */
 
@@ -137,6 +142,7 @@ void sock_leave_window(struct sock *sock);
 /* How many sockets are in their window or are tracked at all: lets readiness wrappers stay out of the way. */
 extern _Atomic(unsigned) sock_n_in_window;
 extern _Atomic(unsigned) sock_n_tracked;
+extern _Atomic(bool) sock_is_retired;
 
 /* Counting threads inside calls that may block. The token survives that the socket is freed, and a longjmp or a
  * cancellation out of the call: then the socket is just never parked. */
@@ -148,8 +154,15 @@ struct inside_token sock_go_inside(struct sock *sock);
 bool sock_come_out(struct inside_token token); /* false: that socket is gone */
 unsigned sock_n_inside(const struct sock *sock);
 
+/* Nobody can go inside between these two: for the instants of a swap. False if somebody is inside. */
+bool sock_close_gate(struct sock *sock) __attribute__((warn_unused_result));
+void sock_open_gate(struct sock *sock);
+
+/* Everything goes native for good, and no new socket is followed. */
+void sock_retire_all(void);
+
 /* In a fork's child: forget every parked connection, close our copies; the program's sockets stay, shared. */
-void sock_after_fork_in_child(bool had_pool_lock);
+void sock_after_fork_in_child(void);
 
 /* In the parent: all sockets that are open now are shared with the child. */
 void sock_share_all(bool only_inheritable);

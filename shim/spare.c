@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/identity.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
@@ -68,14 +69,16 @@ static bool is_untouched(const struct sock *sock)
 	       !sock->key.is_bound && !sock->cannot_keep && !sock->cannot_swap && !sock_n_inside(sock);
 }
 
+void spare_prepare(struct sock *sock)
+{
+	if (sock->state != SOCK_NEW || !is_untouched(sock) || !identity_is_steady())
+		spare_drop(sock);
+	else if (sock->spare < 0)
+		sock->spare = fdtable_dup_high(sock->fds[0]);
+}
+
 void spare_keep(struct sock *sock)
 {
-	if (sock->state != SOCK_NEW || !is_untouched(sock)) {
-		spare_drop(sock);
-		return;
-	}
-	if (sock->spare < 0)
-		sock->spare = fdtable_dup_high(sock->fds[0]);
 	if (sock->spare >= 0 && put((struct spare){sock->spare, sock->status_flags}, sock->domain))
 		sock->spare = -1;
 	spare_drop(sock);

@@ -20,7 +20,10 @@ struct spare spare_take(int domain);
 /* The lowest free number for it, as socket() would have given, with its type flags. -1 and errno. */
 int spare_duplicate(const struct spare *spare, int type_flags);
 
-/* The file of this new socket is about to be swapped away: keeps it if it is untouched. Locked. */
+/* The file of this new socket is about to be swapped away: takes hold of it if it is untouched. Locked. */
+void spare_prepare(struct sock *sock);
+
+/* It has been: into the store with it. Locked. */
 void spare_keep(struct sock *sock);
 
 /* Something is done to the socket that can't be undone, or others get to use it: it is the program's alone. Locked. */

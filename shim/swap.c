@@ -62,65 +62,82 @@ static bool parse_registration(const char *line, int fd, unsigned *events)
 	return true;
 }
 
-/* A one-shot registration that has fired waits for the program's MOD: only the kernel knows whether it has. */
-static bool is_armed(const struct registration *registration)
+/* Beyond this much of it, looking through a set costs more than a connection: it is not swapped then. */
+#define INFO_MAX (64 * 1024)
+
+/* A one-shot registration that has fired waits for the program's MOD: only the kernel knows whether it has. 1, 0, or -1 if
+ * it can't be told (no /proc, no descriptor left, a very large set). */
+static int is_armed(const struct registration *registration)
 {
-	char path[64] = "/proc/self/fdinfo/", buffer[1024];
-	size_t used = 0;
-	unsigned events = registration->event.events;
+	char path[64] = "/proc/self/fdinfo/", buffer[512];
+	size_t used = 0, total = 0;
+	unsigned events = 0;
+	int found = -1;
 	ssize_t n;
 	int info;
 
 	*append_number(path + strlen(path), (unsigned)registration->epfd) = '\0';
 	info = open(path, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
-		return true;
-	while ((n = real.read(info, buffer + used, sizeof(buffer) - 1 - used)) > 0) {
+		return -1;
+	while (found < 0 && total < INFO_MAX && (n = real.read(info, buffer + used, sizeof(buffer) - 1 - used)) > 0) {
 		char *line = buffer, *end;
 
+		total += (size_t)n;
 		used += (size_t)n;
-		buffer[used] = '\0';
 		for (; (end = memchr(line, '\n', used - (size_t)(line - buffer))); line = end + 1) {
 			*end = '\0';
 			if (parse_registration(line, registration->fd, &events))
-				break;
+				found = (events & ~(unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE | EPOLLERR |
+							      EPOLLHUP)) != 0;
 		}
 		used -= (size_t)(line - buffer);
 		memmove(buffer, line, used);
 	}
 	real.close(info);
-	return events & ~(unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE | EPOLLERR | EPOLLHUP);
+	return found;
 }
 
-/* Which registrations were really there, and with what events they are to return. */
-struct removed {
-	bool was_there[SOCK_MAX_REGISTRATIONS];
-	struct epoll_event event[SOCK_MAX_REGISTRATIONS];
-};
-
-static void remove_registrations(struct sock *sock, struct removed *removed)
-{
-	for (unsigned i = 0; i < sock->n_registrations; i++) {
-		const struct registration *registration = &sock->registrations[i];
-
-		removed->event[i] = registration->event;
-		if ((registration->event.events & EPOLLONESHOT) && !is_armed(registration))
-			removed->event[i].events &= EPOLLONESHOT | EPOLLET;
-		removed->was_there[i] = real.epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, NULL) == 0;
-	}
-}
-
-static void restore_registrations(struct sock *sock, struct removed *removed)
+bool swap_take_registrations_out(struct sock *sock)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration *registration = &sock->registrations[i];
+
+		registration->events_back = registration->event.events;
+		if (registration->event.events & EPOLLONESHOT) {
+			int armed = is_armed(registration);
+
+			if (armed < 0)
+				return false;
+			if (!armed)
+				registration->events_back &= EPOLLONESHOT | EPOLLET;
+		}
+	}
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration registration = sock->registrations[i];
 
-		if (!removed->was_there[i] ||
-		    real.epoll_ctl(registration.epfd, EPOLL_CTL_ADD, registration.fd, &removed->event[i]) < 0)
-			continue;
-		sock->registrations[kept++] = registration;
+		if (real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, registration.fd, NULL) == 0)
+			sock->registrations[kept++] = registration;
+	}
+	sock->n_registrations = kept;
+	sock->registrations_are_out = true;
+	return true;
+}
+
+void swap_bring_registrations_back(struct sock *sock)
+{
+	unsigned kept = 0;
+
+	sock->registrations_are_out = false;
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration registration = sock->registrations[i];
+		struct epoll_event event = registration.event;
+
+		event.events = registration.events_back;
+		if (real.epoll_ctl(registration.epfd, EPOLL_CTL_ADD, registration.fd, &event) == 0)
+			sock->registrations[kept++] = registration;
 	}
 	sock->n_registrations = kept;
 }
@@ -140,13 +157,17 @@ static int replace(const struct sock *sock, int source)
 
 int swap_files(struct sock *sock, int source)
 {
-	struct removed removed;
+	bool were_out = sock->registrations_are_out;
 	int saved = errno;
 	int error;
 
-	remove_registrations(sock, &removed);
+	if (!were_out && !swap_take_registrations_out(sock)) {
+		errno = saved;
+		return -EAGAIN;
+	}
 	error = replace(sock, source);
-	restore_registrations(sock, &removed);
+	if (!were_out)
+		swap_bring_registrations_back(sock);
 	errno = saved;
 	return error;
 }
@@ -156,6 +177,9 @@ void swap_delete_registrations(struct sock *sock, int fd)
 	unsigned kept = 0;
 	int saved = errno;
 
+	/* What another process may hold too is watched on for it, as it would be. */
+	if (atomic_load(&sock->is_shared))
+		return;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration registration = sock->registrations[i];
 

@@ -19,6 +19,11 @@ bool swap_is_ours(const struct sock *sock);
  * failure the numbers are as they were. Locked. */
 int swap_files(struct sock *sock, int source) __attribute__((warn_unused_result));
 
+/* The two halves of what swap_files() does about epoll, for a replacement that takes its time. False: the state of a
+ * registration can't be told, nothing was done. */
+bool swap_take_registrations_out(struct sock *sock) __attribute__((warn_unused_result));
+void swap_bring_registrations_back(struct sock *sock);
+
 /* Deletes the epoll registrations of a number that is about to be closed while its file lives on. */
 void swap_delete_registrations(struct sock *sock, int fd);
 
