@@ -2,6 +2,7 @@
 #include "shim/exchange.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "shim/finish.h"
@@ -91,6 +92,14 @@ bool exchange_recover_from_timeout(struct sock *sock)
 	if (sock->framing.response_started || !sock->outgoing.is_complete || !framing_can_replay(&sock->framing))
 		return false;
 	return fresh_replace(sock, FRESH_FOR_STALE) == 0;
+}
+
+void exchange_put_back_close(char *bytes, const struct framing_plan *plan)
+{
+	for (unsigned i = 0; i < plan->n_edits; i++) {
+		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
+		memcpy(bytes + plan->edits[i].offset, "close", 5);
+	}
 }
 
 void exchange_settle(struct sock *sock)

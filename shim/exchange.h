@@ -22,6 +22,10 @@ bool exchange_recover_from_timeout(struct sock *sock);
 /* True for what a kept connection shows when the server has gone: end of file, or one of the errors of a broken one. */
 bool exchange_is_hang_up(ssize_t result, int error);
 
+/* Carries out what framing_feed_response() planned: `close` where the program would have found it. */
+struct framing_plan;
+void exchange_put_back_close(char *bytes, const struct framing_plan *plan);
+
 /* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones go native.
  * Consumes the lock. */
 void exchange_settle(struct sock *sock);

@@ -12,6 +12,7 @@
 #include "pool/learn.h"
 #include "shim/exchange.h"
 #include "shim/finish.h"
+#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
@@ -28,14 +29,6 @@ static bool is_request_timeout(const struct transfer *transfer, size_t received)
 	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
 }
 
-static void put_back_close(char *bytes, const struct framing_plan *plan)
-{
-	for (unsigned i = 0; i < plan->n_edits; i++) {
-		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
-		memcpy(bytes + plan->edits[i].offset, "close", 5);
-	}
-}
-
 static void feed_received(struct sock *sock, const struct transfer *transfer, size_t received)
 {
 	size_t n;
@@ -46,7 +39,7 @@ static void feed_received(struct sock *sock, const struct transfer *transfer, si
 		struct framing_plan plan = {0};
 
 		framing_feed_response(&sock->framing, iov[i].iov_base, part, &plan);
-		put_back_close(iov[i].iov_base, &plan);
+		exchange_put_back_close(iov[i].iov_base, &plan);
 		received -= part;
 	}
 }
@@ -216,9 +209,28 @@ static ssize_t receive_all(struct transfer *transfer)
 	return (ssize_t)received;
 }
 
+/* On a stream: bytes are taken and thrown away (tcp(7)). */
+static bool is_truncating(const struct transfer *transfer)
+{
+	return (transfer->flags & (MSG_TRUNC | MSG_PEEK)) == MSG_TRUNC;
+}
+
+static ssize_t receive_and_drop(struct transfer *transfer)
+{
+	char bytes[1024];
+	struct transfer part = {.kind = TRANSFER_RECV,
+				.fd = transfer->fd,
+				.flags = transfer->flags & ~(MSG_TRUNC | MSG_WAITALL),
+				.single = {bytes, transfer->single.iov_len}};
+
+	if (part.single.iov_len > sizeof(bytes))
+		part.single.iov_len = sizeof(bytes);
+	return receive_once(&part);
+}
+
 static bool is_beyond_us(const struct transfer *transfer)
 {
-	if ((transfer->flags & MSG_TRUNC) && !(transfer->flags & MSG_PEEK))
+	if (is_truncating(transfer) && transfer->kind == TRANSFER_RECVMSG)
 		return true;
 	return (transfer->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && transfer->kind == TRANSFER_RECVMSG;
 }
@@ -243,6 +255,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 		return 0;
 	}
 	if (sock->state == SOCK_OPEN && is_beyond_us(transfer)) {
+		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return transfer_native(transfer);
 	}
@@ -250,5 +263,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 	/* Neither takes anything from the stream. */
 	if (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE)))
 		return transfer_native(transfer);
+	if (is_truncating(transfer) && transfer->kind != TRANSFER_RECVMSG)
+		return receive_and_drop(transfer);
 	return waits_for_all ? receive_all(transfer) : receive_once(transfer);
 }

@@ -52,6 +52,8 @@ bool guard_lock_try(struct guard_lock *lock)
 	for (int i = 0; i < SPINS_BUSY + SPINS_YIELDING; i++) {
 		if (try_once(lock, self, &is_own))
 			return true;
+		if (is_own)
+			guard_lock_is_abandoned(lock);
 		if (is_own || atomic_load_explicit(&lock->is_lost, memory_order_relaxed))
 			return false;
 		if (i < SPINS_BUSY)
@@ -67,9 +69,10 @@ void guard_unlock(struct guard_lock *lock)
 {
 	int cancel_state = lock->cancel_state;
 
+	/* In this order, since a handler may leave by longjmp in between. */
+	pthread_setcancelstate(cancel_state, NULL);
 	atomic_store_explicit(&lock->is_lost, false, memory_order_relaxed);
 	atomic_store_explicit(&lock->owner, 0, memory_order_release);
-	pthread_setcancelstate(cancel_state, NULL);
 }
 
 bool guard_lock_is_own(const struct guard_lock *lock)

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "shim/ahead.h"
+#include "shim/finish.h"
 #include "shim/fresh.h"
 #include "shim/log.h"
 #include "shim/sock.h"
@@ -25,9 +27,11 @@ void pass_make_honest(struct sock *sock)
 		error = fresh_replace(sock, FRESH_FOR_UNFIT);
 	else if (sock->state == SOCK_OPEN && can_be_asked_again(sock))
 		error = fresh_replace(sock, FRESH_FOR_STRANGER);
-	/* Where that fails, what is there is the best there is; an end of file may come as late as the server gives up. */
+	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended && !ahead_finish(sock))
+		finish_by_server(sock);
+	/* The connection stays what it was: alive when last seen. */
 	if (error)
-		log_event("late end", sock, NULL);
+		log_event("not replaced", sock, NULL);
 	atomic_store(&sock->is_shared, true);
 }
 

@@ -1,0 +1,93 @@
+/* See ahead.h. */
+#include "shim/ahead.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "shim/exchange.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/swap.h"
+
+#define WAIT_MS 2000
+
+/* Looks until the answer lies whole in the kernel's queue. Its length from here, 0 if it does not get there. */
+static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
+{
+	for (int waited_ms = 0; waited_ms < WAIT_MS; waited_ms++) {
+		ssize_t n = real.recv(sock->fds[0], bytes, room, MSG_PEEK | MSG_DONTWAIT);
+		struct framing framing = sock->framing;
+		struct framing_plan plan = {0};
+
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || n == (ssize_t)room)
+			return 0;
+		if (n > 0)
+			framing_feed_response(&framing, bytes, (size_t)n, &plan);
+		if (n > 0 && framing.response_ended) {
+			exchange_put_back_close(bytes, &plan);
+			return (size_t)n;
+		}
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	}
+	return 0;
+}
+
+/* A stub with something to read before its end. */
+static bool make_pair(struct stub *stub, const char *bytes, size_t length)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return false;
+	stub->end = fdtable_move_high(pair[0]);
+	stub->peer = fdtable_move_high(pair[1]);
+	if (stub->end >= 0 && stub->peer >= 0 &&
+	    real.send(stub->peer, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length &&
+	    real.shutdown(stub->peer, SHUT_WR) == 0)
+		return true;
+	if (stub->end >= 0)
+		fdtable_close_internal(stub->end);
+	if (stub->peer >= 0)
+		fdtable_close_internal(stub->peer);
+	*stub = (struct stub){-1, -1, 0};
+	return false;
+}
+
+static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
+{
+	struct stub stub = {-1, -1, 0};
+
+	if (!make_pair(&stub, bytes, length))
+		return false;
+	if (real.fcntl(stub.end, F_SETFL, sock->status_flags) < 0 || swap_files(sock, stub.end)) {
+		fdtable_close_internal(stub.end);
+		fdtable_close_internal(stub.peer);
+		return false;
+	}
+	sock->stub = stub;
+	sock->state = SOCK_STUB;
+	sock->stub_asks_fresh = true;
+	/* Others will have it: the pair is not to be used again. */
+	atomic_store(&sock->is_shared, true);
+	sock_leave_window(sock);
+	sock_drop_conn(sock);
+	return true;
+}
+
+bool ahead_finish(struct sock *sock)
+{
+	struct outgoing buffer = {0};
+	bool done = false;
+	size_t length;
+
+	if (sock->state != SOCK_OPEN || sock->is_lost || sock->framing.lost || sock->framing.request.in_message ||
+	    !outgoing_reserve(&buffer, OUTGOING_MAX))
+		return false;
+	length = wait_for_rest(sock, buffer.bytes, OUTGOING_MAX);
+	if (length)
+		done = put_ahead(sock, buffer.bytes, length);
+	outgoing_free(&buffer, false);
+	return done;
+}
