@@ -154,19 +154,21 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 	return saved;
 }
 
-static bool is_same_peer(const struct sock *sock, const struct sockaddr *address, socklen_t length)
+/* What a further connect() on a connected socket is for. */
+enum purpose { PURPOSE_SAME_PEER, PURPOSE_OTHER_PEER, PURPOSE_DISCONNECT, PURPOSE_ERROR };
+
+static enum purpose purpose_of(const struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	struct destination_key key = sock->key;
 
-	return length >= (socklen_t)sizeof(address->sa_family) && length <= (socklen_t)sizeof(struct sockaddr_storage) &&
-	       guard_readable(address, length) && address->sa_family == sock->domain &&
-	       destination_key_set_peer(&key, address, length) == 0 && memcmp(&key, &sock->key, sizeof(key)) == 0;
-}
-
-static bool is_disconnect(const struct sockaddr *address, socklen_t length)
-{
-	return length >= (socklen_t)sizeof(address->sa_family) && guard_readable(address, sizeof(address->sa_family)) &&
-	       address->sa_family == AF_UNSPEC;
+	if (length < (socklen_t)sizeof(address->sa_family) || length > (socklen_t)sizeof(struct sockaddr_storage) ||
+	    !guard_readable(address, length))
+		return PURPOSE_ERROR;
+	if (address->sa_family == AF_UNSPEC)
+		return PURPOSE_DISCONNECT;
+	if (address->sa_family != sock->domain || destination_key_set_peer(&key, address, length))
+		return PURPOSE_ERROR;
+	return memcmp(&key, &sock->key, destination_key_length(&key)) == 0 ? PURPOSE_SAME_PEER : PURPOSE_OTHER_PEER;
 }
 
 static int disconnect_stub(struct sock *sock)
@@ -209,16 +211,21 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
 	if (sock->state == SOCK_NEW)
 		return connect_new(sock, fd, address, length);
-	if (is_disconnect(address, length)) {
+	switch (purpose_of(sock, address, length)) {
+	case PURPOSE_DISCONNECT:
 		if (sock->state == SOCK_STUB)
 			return disconnect_stub(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);
-	}
-	/* After a failed attempt a program may try another server on the same socket. */
-	if (sock->state == SOCK_OPEN && !is_same_peer(sock, address, length)) {
+	case PURPOSE_OTHER_PEER:
+		/* After a failed attempt a program may try another server on the same socket. */
+		if (sock->state != SOCK_OPEN)
+			break;
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);
+	case PURPOSE_SAME_PEER:
+	case PURPOSE_ERROR:
+		break;
 	}
 	return connect_again(sock, fd, address, length);
 }

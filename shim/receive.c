@@ -9,31 +9,44 @@
 #include "shim/real.h"
 #include "shim/transfer.h"
 
-EXPORT ssize_t read(int fd, void *buffer, size_t length)
+/* What an untracked descriptor costs is a look into the table and a jump, so all else is kept out of these functions. */
+#define OUT_OF_LINE __attribute__((noinline, cold))
+
+OUT_OF_LINE static ssize_t read_tracked(int fd, void *buffer, size_t length)
 {
 	struct transfer transfer = {.kind = TRANSFER_READ, .fd = fd, .single = {buffer, length}};
 
-	if (__builtin_expect(!fdtable_get(fd), 1))
-		return real.read(fd, buffer, length);
 	return exchange_receive(&transfer);
+}
+
+EXPORT ssize_t read(int fd, void *buffer, size_t length)
+{
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.read(fd, buffer, length) : read_tracked(fd, buffer, length);
+}
+
+OUT_OF_LINE static ssize_t readv_tracked(int fd, const struct iovec *iov, int n)
+{
+	struct transfer transfer = {.kind = TRANSFER_READV, .fd = fd, .iov = iov, .n_iov = (size_t)n};
+
+	return n < 0 ? real.readv(fd, iov, n) : exchange_receive(&transfer);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 {
-	struct transfer transfer = {.kind = TRANSFER_READV, .fd = fd, .iov = iov, .n_iov = (size_t)n};
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.readv(fd, iov, n) : readv_tracked(fd, iov, n);
+}
 
-	if (__builtin_expect(!fdtable_get(fd) || n < 0, 1))
-		return real.readv(fd, iov, n);
+OUT_OF_LINE static ssize_t recv_tracked(int fd, void *buffer, size_t length, int flags)
+{
+	struct transfer transfer = {.kind = TRANSFER_RECV, .fd = fd, .flags = flags, .single = {buffer, length}};
+
 	return exchange_receive(&transfer);
 }
 
 EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags)
 {
-	struct transfer transfer = {.kind = TRANSFER_RECV, .fd = fd, .flags = flags, .single = {buffer, length}};
-
-	if (__builtin_expect(!fdtable_get(fd), 1))
-		return real.recv(fd, buffer, length, flags);
-	return exchange_receive(&transfer);
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.recv(fd, buffer, length, flags)
+						     : recv_tracked(fd, buffer, length, flags);
 }
 
 EXPORT ssize_t recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,

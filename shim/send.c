@@ -15,32 +15,45 @@
 #include "shim/sock.h"
 #include "shim/transfer.h"
 
-EXPORT ssize_t write(int fd, const void *buffer, size_t length)
+/* As in receive.c. */
+#define OUT_OF_LINE __attribute__((noinline, cold))
+
+OUT_OF_LINE static ssize_t write_tracked(int fd, const void *buffer, size_t length)
 {
 	struct transfer transfer = {.kind = TRANSFER_WRITE, .fd = fd, .single = {(void *)buffer, length}};
 
-	if (__builtin_expect(!fdtable_get(fd), 1))
-		return real.write(fd, buffer, length);
 	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t write(int fd, const void *buffer, size_t length)
+{
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.write(fd, buffer, length)
+						     : write_tracked(fd, buffer, length);
+}
+
+OUT_OF_LINE static ssize_t writev_tracked(int fd, const struct iovec *iov, int n)
+{
+	struct transfer transfer = {.kind = TRANSFER_WRITEV, .fd = fd, .iov = iov, .n_iov = (size_t)n};
+
+	return n < 0 ? real.writev(fd, iov, n) : exchange_send(&transfer);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 {
-	struct transfer transfer = {.kind = TRANSFER_WRITEV, .fd = fd, .iov = iov, .n_iov = (size_t)n};
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.writev(fd, iov, n) : writev_tracked(fd, iov, n);
+}
 
-	if (__builtin_expect(!fdtable_get(fd) || n < 0, 1))
-		return real.writev(fd, iov, n);
+OUT_OF_LINE static ssize_t send_tracked(int fd, const void *buffer, size_t length, int flags)
+{
+	struct transfer transfer = {.kind = TRANSFER_SEND, .fd = fd, .flags = flags, .single = {(void *)buffer, length}};
+
 	return exchange_send(&transfer);
 }
 
 EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)
 {
-	struct transfer transfer = {
-		.kind = TRANSFER_SEND, .fd = fd, .flags = flags, .single = {(void *)buffer, length}};
-
-	if (__builtin_expect(!fdtable_get(fd), 1))
-		return real.send(fd, buffer, length, flags);
-	return exchange_send(&transfer);
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.send(fd, buffer, length, flags)
+						     : send_tracked(fd, buffer, length, flags);
 }
 
 EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,

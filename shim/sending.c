@@ -1,7 +1,6 @@
 /* See sending.h. */
 #include "shim/sending.h"
 
-#include <netinet/tcp.h>
 #include <string.h>
 
 #include "shim/real.h"
@@ -143,7 +142,6 @@ static void feed_part(struct sock *sock, const struct transfer *transfer, struct
 
 void sending_account(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t sent)
 {
-	static const int on = 1;
 	size_t accepted = sending_own_bytes(sending, sent);
 
 	sock->has_sent = true;
@@ -157,8 +155,4 @@ void sending_account(struct sock *sock, const struct transfer *transfer, struct 
 		sock->outgoing.length = sending->base + (uint32_t)sent;
 	else
 		outgoing_free(&sock->outgoing, false);
-	/* A fresh connection acknowledges the first pieces of an answer at once; an old one would wait for 40 ms, and a
-	 * server that writes in pieces with it. */
-	if (sock->is_leased && !sock->framing.request.in_message)
-		real.setsockopt(transfer->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
