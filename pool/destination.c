@@ -116,3 +116,24 @@ socklen_t destination_key_local(const struct destination_key *key, struct sockad
 {
 	return fill(address, key->family, key->local_address, 0, key->local_scope_id, 0);
 }
+
+struct wanted_option {
+	int level;
+	int name;
+};
+
+static int is_option(void *context, int level, int name, const void *value, socklen_t length)
+{
+	const struct wanted_option *wanted = context;
+
+	(void)value;
+	(void)length;
+	return level == wanted->level && name == wanted->name;
+}
+
+bool destination_key_has_option(const struct destination_key *key, int level, int name)
+{
+	struct wanted_option wanted = {level, name};
+
+	return destination_key_each_option(key, is_option, &wanted) != 0;
+}

@@ -61,6 +61,9 @@ int destination_key_set_local(struct destination_key *key, const struct sockaddr
 int destination_key_add_option(struct destination_key *key, int level, int name, const void *value, socklen_t length)
 	__attribute__((warn_unused_result));
 
+/* True if that option was added. */
+bool destination_key_has_option(const struct destination_key *key, int level, int name);
+
 /* Calls `set` for each option of the key, in order, until it returns non-zero, which is returned. */
 int destination_key_each_option(const struct destination_key *key,
 				int (*set)(void *context, int level, int name, const void *value, socklen_t length),

@@ -22,6 +22,10 @@ static _Atomic(bool) *home_page;
 
 static _Atomic(bool) is_memory_trusted;
 
+/* Of the calling thread: how many locks it holds, and what it was before the first. */
+static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
+static __thread int cancel_state __attribute__((tls_model("initial-exec")));
+
 static void pause_briefly(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -36,7 +40,8 @@ static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 	if (atomic_compare_exchange_strong_explicit(&lock->owner, &owner, self, memory_order_acquire,
 						    memory_order_relaxed)) {
 		/* The C library's calls inside are cancellation points; nobody else would unlock. */
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &lock->cancel_state);
+		if (n_held++ == 0)
+			pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 		lock->frame = (uintptr_t)__builtin_frame_address(0);
 		return true;
 	}
@@ -67,10 +72,9 @@ bool guard_lock_try(struct guard_lock *lock)
 
 void guard_unlock(struct guard_lock *lock)
 {
-	int cancel_state = lock->cancel_state;
-
 	/* In this order, since a handler may leave by longjmp in between. */
-	pthread_setcancelstate(cancel_state, NULL);
+	if (n_held && --n_held == 0)
+		pthread_setcancelstate(cancel_state, NULL);
 	atomic_store_explicit(&lock->is_lost, false, memory_order_relaxed);
 	atomic_store_explicit(&lock->owner, 0, memory_order_release);
 }
@@ -90,8 +94,10 @@ bool guard_lock_is_abandoned(struct guard_lock *lock)
 		return false;
 	if (sigaltstack(NULL, &alternate) < 0 || (alternate.ss_flags & SS_ONSTACK))
 		return false;
-	pthread_setcancelstate(lock->cancel_state, NULL);
-	atomic_store(&lock->is_lost, true);
+	if (!atomic_exchange(&lock->is_lost, true) && n_held) {
+		n_held = 0;
+		pthread_setcancelstate(cancel_state, NULL);
+	}
 	return true;
 }
 

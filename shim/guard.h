@@ -16,7 +16,6 @@
 struct guard_lock {
 	_Atomic(unsigned long) owner; /* the thread, 0: free */
 	_Atomic(bool) is_lost;	      /* a holder did not come back (a signal handler's longjmp): don't spin for it */
-	int cancel_state;	      /* the holder's, to be restored */
 	uintptr_t frame;	      /* where its stack was */
 };
 

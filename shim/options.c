@@ -137,6 +137,16 @@ bool options_view(const struct sock *sock, int level, int name, void *value, uns
 	return true;
 }
 
+void options_force_again(struct sock *sock, int fd, int level, int name, const void *value)
+{
+	int index = socket_options_index(level, name);
+	const uint8_t *ours = sock->conn ? sock->conn->options.value[index] : NULL;
+
+	if (ours && memcmp(ours, value, socket_options_length(index)) != 0 &&
+	    real.setsockopt(fd, level, name, ours, socket_options_length(index)) < 0)
+		sock->cannot_keep = true;
+}
+
 /* TCP_QUICKACK is a passing wish, not a setting (tcp(7)). */
 static bool is_transient(int level, int name)
 {

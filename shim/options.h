@@ -39,5 +39,8 @@ bool options_view(const struct sock *sock, int level, int name, void *value, uns
 /* The program has set an option on a new or open socket, successfully. */
 void options_note_set(struct sock *sock, int level, int name, const void *value, unsigned length);
 
+/* Puts our value back after the program has set its own on the socket itself. */
+void options_force_again(struct sock *sock, int fd, int level, int name, const void *value);
+
 /* True if the shim holds its own value there, and the program's is only to be remembered. */
 bool options_is_forced(const struct sock *sock, int level, int name);

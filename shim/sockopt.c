@@ -58,14 +58,14 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 	if (sock->state == SOCK_STUB) {
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
 		sock->stub_asks_fresh |= result == 0 && socket_options_index(level, name) < 0;
-	} else if (options_is_forced(sock, level, name)) {
-		/* Ours stays on the socket; the program's must be a good one all the same. */
-		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
 	} else {
 		result = real.setsockopt(fd, level, name, value, length);
 	}
 	if (result == 0)
 		options_note_set(sock, level, name, value, length);
+	/* The program's value has been found good, and is remembered; ours goes on. */
+	if (result == 0 && options_is_forced(sock, level, name))
+		options_force_again(sock, fd, level, name, value);
 	return result;
 }
 
@@ -91,9 +91,10 @@ static int ask_parked(struct sock *sock, int level, int name, void *value, sockl
 {
 	struct idle_pool *pool = pool_enter(guard_now_ns());
 	struct conn *conn = sock->parked;
+	bool was_set_since = sock->stub_asks_fresh && destination_key_has_option(&sock->key, level, name);
 	int result = -1;
 
-	if (pool && !sock->stub_asks_fresh && conn->state != CONN_FREE && conn->cookie == sock->parked_cookie &&
+	if (pool && conn && !was_set_since && conn->state != CONN_FREE && conn->cookie == sock->parked_cookie &&
 	    conn->fd >= 0) {
 		result = real.getsockopt(conn->fd, level, name, value, length);
 		pool_leave();
