@@ -21,7 +21,8 @@ static void drop_stub(struct sock *sock, int fd)
 	if (atomic_load(&sock->is_shared))
 		stub_abandon(&stub);
 	else
-		stub_put(&stub, !sock->stub_is_closed && !sock->cannot_swap && !sock->cannot_keep && !sock_n_inside(sock));
+		stub_put(&stub,
+			 !sock->stub_is_closed && !sock->cannot_swap && !sock->cannot_keep && !sock_n_inside(sock));
 }
 
 static void end_last(struct sock *sock, int fd)

@@ -19,7 +19,7 @@ struct outgoing {
 	uint16_t edits[OUTGOING_MAX_EDITS]; /* where a `close` was blanked, in the program's own bytes */
 	uint8_t n_edits;
 	uint16_t inserted_at, inserted; /* bytes of ours, 0: none */
-	bool is_complete; /* every byte sent so far is in it. False in an empty one that gave up */
+	bool is_complete;		/* every byte sent so far is in it. False in an empty one that gave up */
 };
 
 void outgoing_reset(struct outgoing *outgoing);

@@ -15,8 +15,9 @@ static bool can_be_asked_again(const struct sock *sock)
 {
 	const struct framing *framing = &sock->framing;
 
-	return framing->edited && !framing->response_started && !framing->response_ended && !framing->request.in_message &&
-	       framing_can_replay(framing) && sock->outgoing.is_complete && sock->outgoing.length;
+	return framing->edited && !framing->response_started && !framing->response_ended &&
+	       !framing->request.in_message && framing_can_replay(framing) && sock->outgoing.is_complete &&
+	       sock->outgoing.length;
 }
 
 void pass_make_honest(struct sock *sock)
@@ -27,7 +28,8 @@ void pass_make_honest(struct sock *sock)
 		error = fresh_replace(sock, FRESH_FOR_UNFIT);
 	else if (sock->state == SOCK_OPEN && can_be_asked_again(sock))
 		error = fresh_replace(sock, FRESH_FOR_STRANGER);
-	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended && !ahead_finish(sock))
+	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended &&
+		 !ahead_finish(sock))
 		finish_by_server(sock);
 	/* The connection stays what it was: alive when last seen. */
 	if (error)

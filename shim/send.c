@@ -45,7 +45,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 
 OUT_OF_LINE static ssize_t send_tracked(int fd, const void *buffer, size_t length, int flags)
 {
-	struct transfer transfer = {.kind = TRANSFER_SEND, .fd = fd, .flags = flags, .single = {(void *)buffer, length}};
+	struct transfer transfer = {
+		.kind = TRANSFER_SEND, .fd = fd, .flags = flags, .single = {(void *)buffer, length}};
 
 	return exchange_send(&transfer);
 }

@@ -57,9 +57,9 @@ struct sock {
 	struct guard_lock lock;
 	_Atomic(uint64_t) inside;    /* generation << 32 | threads inside a call that may block on it */
 	_Atomic(bool) wants_release; /* somebody used it without the lock: what we know is not the truth any more */
-	_Atomic(int) wants_close; /* 1 + a number that a signal handler closed while its own thread changed it; 0 */
+	_Atomic(int) wants_close;    /* 1 + a number that a signal handler closed while its own thread changed it; 0 */
 	_Atomic(bool) has_uncounted_waiter; /* more threads or entries wait on it than were counted: never park */
-	_Atomic(bool) is_shared;     /* another process may use it: never park. Also set from a vfork child */
+	_Atomic(bool) is_shared;	    /* another process may use it: never park. Also set from a vfork child */
 
 	/* All below is zeroed for each new socket. */
 	enum sock_state state;
@@ -71,11 +71,11 @@ struct sock {
 	int spare;	  /* SOCK_NEW: our duplicate, see spare.h; -1: none */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
-	unsigned n_swaps;	/* how often its file was replaced by a fresh connection's */
-	bool is_replacing;	/* that is under way, without the lock */
+	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */
+	bool is_replacing;	    /* that is under way, without the lock */
 	bool registrations_are_out; /* deleted for its time; epoll_ctl only changes our list */
-	bool cannot_swap; /* an epoll registration that we could not follow */
-	bool cannot_keep; /* an option, flag or call that can't be undone */
+	bool cannot_swap;	    /* an epoll registration that we could not follow */
+	bool cannot_keep;	    /* an option, flag or call that can't be undone */
 
 	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
 	struct socket_options wanted; /* the program's view of the options that can be undone */

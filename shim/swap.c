@@ -88,8 +88,8 @@ static int is_armed(const struct registration *registration)
 		for (; (end = memchr(line, '\n', used - (size_t)(line - buffer))); line = end + 1) {
 			*end = '\0';
 			if (parse_registration(line, registration->fd, &events))
-				found = (events & ~(unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE | EPOLLERR |
-							      EPOLLHUP)) != 0;
+				found = (events & ~(unsigned)(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE |
+							      EPOLLERR | EPOLLHUP)) != 0;
 		}
 		used -= (size_t)(line - buffer);
 		memmove(buffer, line, used);
