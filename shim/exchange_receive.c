@@ -92,6 +92,11 @@ static void native_end(struct sock *sock, ssize_t result)
 		sock_leave(sock);
 		return;
 	}
+	if (sock_config->mode == CONFIG_MODE_OBSERVE && result == 0) {
+		finish_observed(sock);
+		sock_release(sock, REFUSAL_NONE);
+		return;
+	}
 	if (result == 0)
 		framing_feed_response_end(&sock->framing);
 	sock_release(sock, result == 0 ? REFUSAL_SERVER_CLOSE : REFUSAL_ERROR);

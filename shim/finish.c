@@ -233,6 +233,18 @@ static bool note_probe(struct sock *sock)
 	return true;
 }
 
+/* An answer that ended before the connection did was delimited by itself; that the server closed was the program's wish,
+ * which would have been withheld. */
+void finish_observed(struct sock *sock)
+{
+	const struct framing *framing = &sock->framing;
+	enum refusal why = refusal_of_framing(framing);
+
+	if (why == REFUSAL_SERVER_CLOSE && framing->close_wanted && framing->response_ended)
+		why = REFUSAL_NONE;
+	count_refusal(sock, why);
+}
+
 void finish_at_close(struct sock *sock)
 {
 	int saved = errno;
@@ -241,8 +253,9 @@ void finish_at_close(struct sock *sock)
 
 	if (sock->conn && (!is_probe || sock->is_leased))
 		why = is_probe ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
-	if (why == REFUSAL_NONE && sock_config->mode == CONFIG_MODE_OBSERVE) {
-		count_refusal(sock, refusal_of_ledger(sock));
+	if (sock_config->mode == CONFIG_MODE_OBSERVE) {
+		if (!is_probe)
+			finish_observed(sock);
 		errno = saved;
 		return;
 	}

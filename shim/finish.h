@@ -23,6 +23,9 @@ void finish_by_server(struct sock *sock);
 /* ... and it has done so: from the program's point of view it did that by itself. Locked. */
 void finish_lost(struct sock *sock);
 
+/* Observe mode, at the server's end: counts whether the connection could have been kept. Locked. */
+void finish_observed(struct sock *sock);
+
 /* At close of a socket whose end of file was made in place: no TIME_WAIT on our side that the bare program, whose server
  * closes first, would not have had. Locked. */
 void finish_ended(struct sock *sock);

@@ -26,3 +26,9 @@ __attribute__((constructor)) static void init(void)
 	pool_init(&config);
 	inflight_receive(environ);
 }
+
+__attribute__((destructor)) static void fini(void)
+{
+	if (sock_config && guard_is_home())
+		pool_log_stats();
+}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "shim/log.h"
 #include "shim/outgoing.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -108,6 +109,13 @@ bool pool_let_go_of_idle(void)
 	return sock_drop_spares() || found;
 }
 
+void pool_log_stats(void)
+{
+	/* Read without the lock: a number in flight is no matter at the end. */
+	if (pool.stats.dialed || pool.stats.leased)
+		log_stats(&pool.stats);
+}
+
 void pool_lock_for_fork(void)
 {
 	/* Without it the child begins anew: see pool_after_fork(). */
@@ -127,6 +135,7 @@ void pool_after_fork(void)
 
 	if (had_lock) {
 		idle_pool_clear(&pool);
+		pool.stats = (struct stats){0};
 	} else {
 		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
 		idle_pool_init(&pool, &sock_pool_sys, sock_config);

@@ -27,6 +27,9 @@ void pool_leave(void);
  * use them any more. False if there was none. */
 bool pool_let_go_of_idle(void);
 
+/* The counters, to the log. */
+void pool_log_stats(void);
+
 /* Around fork: waits for the pool's lock for a bounded time, and gives it back if it was had. */
 void pool_lock_for_fork(void);
 void pool_unlock_after_fork(void);

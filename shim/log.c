@@ -6,11 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pool/stats.h"
 #include "shim/fdtable.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
-#define LINE_SIZE 256
+#define LINE_SIZE 512
 
 struct line {
 	char text[LINE_SIZE];
@@ -77,10 +78,50 @@ static void add_address(struct line *line, const struct destination_key *key)
 	add_number(line, (uint64_t)ntohs(key->port), 10);
 }
 
+static void write_line(struct line *line)
+{
+	int error = errno;
+
+	if (line->length == LINE_SIZE)
+		line->length--;
+	line->text[line->length++] = '\n';
+	/* A full disk loses the line, nothing else. */
+	if (real.write(fd, line->text, line->length) < 0)
+		errno = error;
+	errno = error;
+}
+
+static void add_counter(struct line *line, const char *name, uint64_t value)
+{
+	if (!value)
+		return;
+	add_text(line, " ");
+	add_text(line, name);
+	add_text(line, "=");
+	add_number(line, value, 10);
+}
+
+void log_stats(const struct stats *stats)
+{
+	struct line line = {.length = 0};
+
+	if (fd < 0)
+		return;
+	add_number(&line, (uint64_t)getpid(), 10);
+	add_text(&line, " total");
+	add_counter(&line, "dialed", stats->dialed);
+	add_counter(&line, "leased", stats->leased);
+	add_counter(&line, "parked", stats->parked);
+	add_counter(&line, "replayed", stats->replayed);
+	add_counter(&line, "reusable", stats->reusable);
+	for (int why = REFUSAL_NONE + 1; why < REFUSAL_COUNT; why++)
+		add_counter(&line, stats_refusal_names[why], stats->refused[why]);
+	write_line(&line);
+}
+
 void log_event(const char *what, const struct sock *sock, const char *why)
 {
 	struct line line = {.length = 0};
-	int error = errno;
 
 	if (fd < 0)
 		return;
@@ -99,11 +140,5 @@ void log_event(const char *what, const struct sock *sock, const char *why)
 		add_text(&line, " ");
 		add_text(&line, why);
 	}
-	if (line.length == LINE_SIZE)
-		line.length--;
-	line.text[line.length++] = '\n';
-	/* A full disk loses the line, nothing else. */
-	if (real.write(fd, line.text, line.length) < 0)
-		errno = error;
-	errno = error;
+	write_line(&line);
 }

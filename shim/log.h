@@ -15,5 +15,9 @@ int log_fd(void);
 /* Makes room at a number that the log may stand on. */
 void log_move(int from);
 
+/* The process's counters, as its last line: only those that are not zero. */
+struct stats;
+void log_stats(const struct stats *stats);
+
 /* `what` happened to a socket (may be NULL), `why` may be NULL. errno is preserved. */
 void log_event(const char *what, const struct sock *sock, const char *why);

@@ -216,8 +216,10 @@ void sock_release(struct sock *sock, enum refusal why)
 		sock_leave(sock);
 		return;
 	}
-	log_event("native", sock, stats_refusal_names[why]);
-	pool_count_refusal(why);
+	if (why != REFUSAL_NONE) {
+		log_event("native", sock, stats_refusal_names[why]);
+		pool_count_refusal(why);
+	}
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
 	while (sock->n_fds)
