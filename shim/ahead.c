@@ -9,6 +9,7 @@
 #include "shim/exchange.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/stub.h"
 #include "shim/swap.h"
 
 #define WAIT_MS 2000
@@ -37,21 +38,12 @@ static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 /* A stub with something to read before its end. */
 static bool make_pair(struct stub *stub, const char *bytes, size_t length)
 {
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (!stub_open_pair(stub))
 		return false;
-	stub->end = fdtable_move_high(pair[0]);
-	stub->peer = fdtable_move_high(pair[1]);
-	if (stub->end >= 0 && stub->peer >= 0 &&
-	    real.send(stub->peer, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length &&
+	if (real.send(stub->peer, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length &&
 	    real.shutdown(stub->peer, SHUT_WR) == 0)
 		return true;
-	if (stub->end >= 0)
-		fdtable_close_internal(stub->end);
-	if (stub->peer >= 0)
-		fdtable_close_internal(stub->peer);
-	*stub = (struct stub){-1, -1, 0};
+	stub_close_pair(stub);
 	return false;
 }
 
@@ -62,8 +54,7 @@ static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 	if (!make_pair(&stub, bytes, length))
 		return false;
 	if (real.fcntl(stub.end, F_SETFL, sock->status_flags) < 0 || swap_files(sock, stub.end)) {
-		fdtable_close_internal(stub.end);
-		fdtable_close_internal(stub.peer);
+		stub_close_pair(&stub);
 		return false;
 	}
 	sock->stub = stub;

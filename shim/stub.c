@@ -19,7 +19,7 @@ static unsigned n_stored;
 static int abandoned[ABANDONED_SIZE];
 static unsigned next_abandoned;
 
-static bool make(struct stub *stub)
+bool stub_open_pair(struct stub *stub)
 {
 	int pair[2];
 
@@ -28,13 +28,28 @@ static bool make(struct stub *stub)
 	stub->end = fdtable_move_high(pair[0]);
 	stub->peer = fdtable_move_high(pair[1]);
 	stub->status_flags = O_RDWR;
-	if (stub->end >= 0 && stub->peer >= 0 && real.shutdown(stub->end, SHUT_RD) == 0)
+	if (stub->end >= 0 && stub->peer >= 0)
 		return true;
+	stub_close_pair(stub);
+	return false;
+}
+
+void stub_close_pair(struct stub *stub)
+{
 	if (stub->end >= 0)
 		fdtable_close_internal(stub->end);
 	if (stub->peer >= 0)
 		fdtable_close_internal(stub->peer);
 	*stub = (struct stub){-1, -1, 0};
+}
+
+static bool make(struct stub *stub)
+{
+	if (!stub_open_pair(stub))
+		return false;
+	if (real.shutdown(stub->end, SHUT_RD) == 0)
+		return true;
+	stub_close_pair(stub);
 	return false;
 }
 

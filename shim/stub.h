@@ -14,6 +14,10 @@ struct stub;
 /* A stub out of the store, or a new one; false if there are no descriptors or the lock can't be had. */
 bool stub_take(struct stub *stub);
 
+/* A pair of our own descriptors, of which nothing is shut down yet; and its end. */
+bool stub_open_pair(struct stub *stub) __attribute__((warn_unused_result));
+void stub_close_pair(struct stub *stub);
+
 /* O_NONBLOCK and kin of its description. */
 bool stub_set_flags(struct stub *stub, int status_flags) __attribute__((warn_unused_result));
 
