@@ -185,6 +185,7 @@ int fresh_replace(struct sock *sock, enum fresh_reason reason)
 		return error;
 	log_event(sock->outgoing.length ? "replay" : "redial", sock, NULL);
 	sock->n_swaps++;
+	atomic_fetch_add(&sock_n_replaced, 1);
 	sock->is_leased = false;
 	sock->has_forced_timeout = false;
 	sock_leave_window(sock);

@@ -108,11 +108,19 @@ static void inside_of_poll(struct tokens *tokens, const struct pollfd *fds, nfds
 		go_inside(tokens, fds[i].fd);
 }
 
+/* The hang-up was that of a connection which another thread has replaced meanwhile: it is gone. */
+static bool has_passed(const struct pollfd *entry)
+{
+	struct pollfd again = {.fd = entry->fd, .events = entry->events};
+
+	return fdtable_get(entry->fd) && REAL(poll)(&again, 1, 0) >= 0 && !(again.revents & (HANG_UP_POLL | POLLNVAL));
+}
+
 /* Returns how many entries still have events. */
 static int swallow_poll(struct pollfd *fds, nfds_t n, int ready)
 {
 	for (nfds_t i = 0; i < n; i++) {
-		if (!(fds[i].revents & HANG_UP_POLL) || !recover(fds[i].fd))
+		if (!(fds[i].revents & HANG_UP_POLL) || (!recover(fds[i].fd) && !has_passed(&fds[i])))
 			continue;
 		fds[i].revents = 0;
 		ready--;
@@ -126,6 +134,7 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 	struct tokens tokens = {.n = 0};
 	struct timespec start, left;
 	const struct timespec *wait = timeout;
+	unsigned n_replaced = sock_n_replaced;
 	int ready;
 
 	if (n > SIZE_MAX / sizeof(*fds) || !guard_readable(fds, n * sizeof(*fds)))
@@ -135,7 +144,7 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 		inside_of_poll(&tokens, fds, n);
 		ready = REAL(ppoll)(fds, n, wait, mask);
 		come_out(&tokens);
-		if (ready <= 0 || !any_in_window())
+		if (ready <= 0 || (!any_in_window() && n_replaced == sock_n_replaced))
 			return ready;
 		ready = swallow_poll(fds, n, ready);
 		wait = remaining(timeout, &start, &left);

@@ -17,6 +17,7 @@
 
 _Atomic(unsigned) sock_n_in_window;
 _Atomic(unsigned) sock_n_tracked;
+_Atomic(unsigned) sock_n_replaced;
 _Atomic(bool) sock_is_retired;
 
 void sock_track(int fd, int domain, int type_flags, int spare)

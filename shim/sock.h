@@ -142,6 +142,7 @@ void sock_leave_window(struct sock *sock);
 /* How many sockets are in their window or are tracked at all: lets readiness wrappers stay out of the way. */
 extern _Atomic(unsigned) sock_n_in_window;
 extern _Atomic(unsigned) sock_n_tracked;
+extern _Atomic(unsigned) sock_n_replaced; /* connections that were replaced by fresh ones, ever */
 extern _Atomic(bool) sock_is_retired;
 
 /* Counting threads inside calls that may block. The token survives that the socket is freed, and a longjmp or a
