@@ -8,6 +8,7 @@
 #include "shim/options.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/stub.h"
 #include "shim/swap.h"
 
 /* A reset, made by the kernel: an AF_UNIX end whose peer closes with bytes unread shows ERR and HUP beside the rest. */
@@ -71,6 +72,10 @@ int afterlife_disconnect(struct sock *sock)
 	real.close(fd);
 	if (error)
 		return error;
+	if (atomic_load(&sock->is_shared))
+		stub_abandon(&sock->stub);
+	else
+		stub_put(&sock->stub, false);
 	sock->state = SOCK_NEW;
 	sock->cannot_keep = true;
 	return 0;

@@ -22,13 +22,14 @@ EXPORT int socket(int domain, int type, int protocol)
 	struct spare spare = is_tcp && identity_is_steady() ? spare_take(domain) : (struct spare){-1, 0};
 	int fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
 
+	if (fd < 0 && spare.fd >= 0) {
+		fdtable_close_internal(spare.fd);
+		spare.fd = -1;
+	}
 	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
 		fd = REAL(socket)(domain, type, protocol);
-	if (fd < 0) {
-		if (spare.fd >= 0)
-			fdtable_close_internal(spare.fd);
+	if (fd < 0)
 		return fd;
-	}
 	if (is_tcp)
 		sock_track(fd, domain, type_flags, spare.fd);
 	else if (fdtable_get(fd))

@@ -87,6 +87,10 @@ static void account(struct sock *sock, const struct transfer *transfer, size_t r
 /* The connection's own end: nothing is left for us to do on it. Consumes the lock. */
 static void native_end(struct sock *sock, ssize_t result)
 {
+	if (sock->state == SOCK_FREE) {
+		sock_leave(sock);
+		return;
+	}
 	if (sock->is_lost) {
 		finish_lost(sock);
 		sock_leave(sock);
@@ -255,8 +259,7 @@ static bool is_beyond_us(const struct transfer *transfer)
 ssize_t exchange_receive(struct transfer *transfer)
 {
 	bool waits_for_all = (transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)) == MSG_WAITALL;
-	size_t length =
-		transfer->kind == TRANSFER_READV || transfer->kind == TRANSFER_RECVMSG ? 1 : transfer->single.iov_len;
+	size_t length = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
 	struct sock *sock = sock_enter(transfer->fd);
 
 	if (!sock)
@@ -266,8 +269,8 @@ ssize_t exchange_receive(struct transfer *transfer)
 		errno = transfer->flags & MSG_OOB ? EINVAL : EAGAIN;
 		return -1;
 	}
-	if (sock->state == SOCK_STUB && transfer->kind <= TRANSFER_RECV && length) {
-		/* What the stub itself would say. */
+	if (sock->state == SOCK_STUB && !atomic_load(&sock->is_shared) && transfer->kind <= TRANSFER_RECV && length) {
+		/* What the stub itself would say. (A shared one may hold an answer that was read ahead.) */
 		sock_leave(sock);
 		return 0;
 	}

@@ -28,11 +28,17 @@ struct record {
 
 #define RECORD_TEXT (2 * sizeof(struct record))
 
-static bool is_owed(struct sock *sock, int all)
+/* A socket that came by an exec itself has no connection of the pool's. */
+static uint64_t cookie_of(const struct sock *sock)
 {
 	const struct conn *conn = sock->conn;
 
-	if (sock->state != SOCK_OPEN || sock->is_lost || !conn || !conn->cookie)
+	return conn ? conn->cookie : sock->parked_cookie;
+}
+
+static bool is_owed(struct sock *sock, int all)
+{
+	if (sock->state != SOCK_OPEN || sock->is_lost || !cookie_of(sock))
 		return false;
 	if (!sock->framing.edited || sock->framing.response_ended)
 		return false;
@@ -110,7 +116,7 @@ static bool describe(int fd, int all, struct record *record)
 	if (owed) {
 		record->stamp = framing_stamp();
 		record->anchor = framing_anchor();
-		record->cookie = sock->conn->cookie;
+		record->cookie = cookie_of(sock);
 		record->domain = sock->domain;
 		record->framing = sock->framing;
 	}
@@ -184,6 +190,7 @@ static void adopt(const struct record *record, int fd)
 	sock->framing.rewrite = false;
 	sock->state = SOCK_OPEN;
 	sock->has_sent = true;
+	sock->parked_cookie = record->cookie;
 	atomic_store(&sock->is_shared, true);
 	log_event("inherit", sock, NULL);
 	sock_leave(sock);

@@ -20,20 +20,43 @@ static bool can_be_asked_again(const struct sock *sock)
 	       sock->outgoing.length;
 }
 
+/* Another thread is on the old file: what is put in its place it would not see, or see twice. */
+static bool is_in_use(const struct sock *sock)
+{
+	return sock->n_senders || sock->n_receivers || sock->is_replacing || sock_n_inside(sock);
+}
+
+/* The end of file that we owe is made independent of us, one way or another. */
+static void settle_debt(struct sock *sock)
+{
+	struct framing before = sock->framing;
+	unsigned n_fed = sock->n_fed;
+
+	if (!is_in_use(sock) && can_be_asked_again(sock)) {
+		if (fresh_replace(sock, FRESH_FOR_STRANGER) == 0 || sock->state != SOCK_OPEN)
+			return;
+		/* The old connection lives on, asked to stay. */
+		if (sock->n_fed == n_fed)
+			sock->framing = before;
+		sock_leave_window(sock);
+		outgoing_free(&sock->outgoing, false);
+	} else if (!is_in_use(sock) && ahead_finish(sock)) {
+		return;
+	}
+	if (!sock->n_senders)
+		finish_by_server(sock);
+}
+
 void pass_make_honest(struct sock *sock)
 {
-	int error = 0;
+	bool is_ours_alone = !atomic_load(&sock->is_shared);
 
-	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent)
-		error = fresh_replace(sock, FRESH_FOR_UNFIT);
-	else if (sock->state == SOCK_OPEN && can_be_asked_again(sock))
-		error = fresh_replace(sock, FRESH_FOR_STRANGER);
-	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended &&
-		 !ahead_finish(sock))
-		finish_by_server(sock);
-	/* The connection stays what it was: alive when last seen. */
-	if (error)
+	/* If it can't be replaced it stays what it was: alive when last seen. */
+	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && is_ours_alone && !is_in_use(sock) &&
+	    fresh_replace(sock, FRESH_FOR_UNFIT))
 		log_event("not replaced", sock, NULL);
+	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
+		settle_debt(sock);
 	atomic_store(&sock->is_shared, true);
 }
 

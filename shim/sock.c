@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/pass.h"
@@ -70,6 +71,9 @@ struct sock *sock_enter(int fd)
 	}
 	/* A stub or an ended socket promises nothing that a stranger's call could have broken. */
 	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+		/* The end of file that may be owed is the server's to make then. */
+		if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
+			finish_by_server(sock);
 		sock_release(sock, REFUSAL_SHARED);
 		return NULL;
 	}
