@@ -76,15 +76,11 @@ void stub_put(struct stub *stub, bool is_clean)
 	if (is_clean && pool_enter(guard_now_ns())) {
 		if (n_stored < STORE_SIZE) {
 			store[n_stored++] = *stub;
-			stub->end = -1;
+			*stub = (struct stub){-1, -1, 0};
 		}
 		pool_leave();
 	}
-	if (stub->end >= 0)
-		fdtable_close_internal(stub->end);
-	if (stub->peer >= 0 && stub->end >= 0)
-		fdtable_close_internal(stub->peer);
-	*stub = (struct stub){-1, -1, 0};
+	stub_close_pair(stub);
 	errno = error;
 }
 
@@ -123,11 +119,8 @@ bool stub_close_all(void)
 			fdtable_close_internal(abandoned[i]);
 		abandoned[i] = 0;
 	}
-	while (n_stored) {
-		n_stored--;
-		fdtable_close_internal(store[n_stored].end);
-		fdtable_close_internal(store[n_stored].peer);
-	}
+	while (n_stored)
+		stub_close_pair(&store[--n_stored]);
 	return found;
 }
 
