@@ -268,6 +268,14 @@ static void recover(struct framing_feed *feed)
 	parser->http_minor = old.http_minor;
 }
 
+/* A struct framing is plain data that doesn't depend on where its bytes once were. */
+static void forget_buffer(llhttp_t *parser)
+{
+	parser->_span_pos0 = NULL;
+	parser->reason = NULL;
+	parser->error_pos = NULL;
+}
+
 static size_t execute(struct framing_feed *feed, const char *bytes, size_t length)
 {
 	struct framing_side *side = feed->side;
@@ -284,13 +292,15 @@ static size_t execute(struct framing_feed *feed, const char *bytes, size_t lengt
 	if (!side->line_seen)
 		side->line_seen = memchr(bytes, '\n', consumed) != NULL;
 
-	if (code == HPE_PAUSED)
+	if (code == HPE_PAUSED) {
+		forget_buffer(&side->parser);
 		end_head(feed);
-	else if (code != HPE_OK && side->line_seen)
+	} else if (code != HPE_OK && side->line_seen) {
 		recover(feed);
-	else if (code != HPE_OK)
+	} else if (code != HPE_OK) {
 		framing_lose(feed->framing, side,
 			     framing_is_request(feed) ? FRAMING_DOUBT_UNKNOWN_PROTOCOL : FRAMING_DOUBT_ERROR);
+	}
 	return consumed;
 }
 

@@ -11,6 +11,8 @@
 #include "shim/real.h"
 #include "shim/sock.h"
 
+struct framing_memo exchange_memo;
+
 struct sock *exchange_return(struct inside_token token, int fd)
 {
 	struct sock *sock = sock_enter(fd);

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "pool/framing_memo.h"
+
 struct inside_token;
 struct sock;
 struct transfer;
@@ -21,6 +23,9 @@ bool exchange_recover_from_timeout(struct sock *sock);
 
 /* True for what a kept connection shows when the server has gone: end of file, or one of the errors of a broken one. */
 bool exchange_is_hang_up(ssize_t result, int error);
+
+/* Of all connections of the process. */
+extern struct framing_memo exchange_memo;
 
 /* Carries out what framing_feed_response() planned: `close` where the program would have found it. */
 struct framing_plan;

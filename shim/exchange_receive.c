@@ -39,7 +39,7 @@ static void feed_received(struct sock *sock, const struct transfer *transfer, si
 		size_t part = iov[i].iov_len < received ? iov[i].iov_len : received;
 		struct framing_plan plan = {0};
 
-		framing_feed_response(&sock->framing, iov[i].iov_base, part, &plan);
+		framing_memo_feed_response(&exchange_memo, &sock->framing, iov[i].iov_base, part, &plan);
 		exchange_put_back_close(iov[i].iov_base, &plan);
 		received -= part;
 	}

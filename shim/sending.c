@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shim/exchange.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
@@ -83,7 +84,8 @@ void sending_plan(struct sock *sock, const struct transfer *transfer, struct sen
 		return;
 	}
 	sending_copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
-	framing_feed_request(&sock->framing, sock->outgoing.bytes + sending->base, sending->copied, &sending->plan);
+	framing_memo_feed_request(&exchange_memo, &sock->framing, sock->outgoing.bytes + sending->base, sending->copied,
+				  &sending->plan);
 	apply_plan(sock, sending);
 }
 
