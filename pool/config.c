@@ -11,12 +11,19 @@
 #define FIELD(name) offsetof(struct config, name)
 
 static const char *const mode_choices[] = {"off", "observe", "full", NULL};
+static const char *const pool_choices[] = {"local", "shared", NULL};
 static const char *const unsafe_methods_choices[] = {"fresh", "reuse", NULL};
 
 const struct config_option config_options[] = {
 	{"HOLDLINE_MODE", "mode", "off|observe|full", "full",
 	 "full reuses connections; observe changes nothing and only counts; off leaves the program alone.",
 	 CONFIG_KIND_CHOICE, FIELD(mode), mode_choices},
+	{"HOLDLINE_POOL", "pool", "local|shared", "shared",
+	 "shared lends idle connections to other programs of this user; local keeps them to the process.",
+	 CONFIG_KIND_CHOICE, FIELD(pool), pool_choices},
+	{"HOLDLINE_BROKER", "broker", "PATH", "",
+	 "Socket of the broker that shares connections; if none is named, holdline run starts one.", CONFIG_KIND_PATH,
+	 FIELD(broker_path), NULL},
 	{"HOLDLINE_REWRITE", "rewrite", "on|off", "on",
 	 "Ask servers to keep connections that the program would close; off reuses only what it left open itself.",
 	 CONFIG_KIND_SWITCH, FIELD(rewrite), NULL},

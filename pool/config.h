@@ -10,10 +10,12 @@
 #include <stdint.h>
 
 enum config_mode { CONFIG_MODE_OFF, CONFIG_MODE_OBSERVE, CONFIG_MODE_FULL };
+enum config_pool { CONFIG_POOL_LOCAL, CONFIG_POOL_SHARED };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_REUSE };
 
 struct config {
 	enum config_mode mode;			   /* HOLDLINE_MODE, default full */
+	enum config_pool pool;			   /* HOLDLINE_POOL=local|shared, default shared */
 	bool rewrite;				   /* HOLDLINE_REWRITE=on|off, default on */
 	enum config_unsafe_methods unsafe_methods; /* HOLDLINE_UNSAFE_METHODS=fresh|reuse, default fresh */
 	uint64_t idle_conn_timeout_ns;		   /* HOLDLINE_IDLE_CONN_TIMEOUT, default 60s, 0: none */
@@ -21,6 +23,7 @@ struct config {
 	uint32_t max_idle_conns_per_host;	   /* HOLDLINE_MAX_IDLE_CONNS_PER_HOST, default 100, 0: no limit */
 	uint64_t max_conn_age_ns;		   /* HOLDLINE_MAX_CONN_AGE, default 90s, 0: none */
 	uint32_t max_conn_requests;		   /* HOLDLINE_MAX_CONN_REQUESTS, default 10000, 0: no limit */
+	char broker_path[PATH_MAX];		   /* HOLDLINE_BROKER, default "": none; `holdline run` starts one */
 	char log_path[PATH_MAX];		   /* HOLDLINE_LOG, default "": no log */
 };
 

@@ -34,8 +34,11 @@ struct conn {
 	uint32_t requests_left;	       /* the server's own limit, UINT32_MAX: not said */
 	int status_flags;	       /* O_NONBLOCK and kin of the description, as when it was parked */
 	struct socket_options options; /* as they are set on it now */
-	struct sockaddr_in6 local;     /* its own address, for the program's getsockname() after the swap */
-	socklen_t local_length;	       /* 0: not asked yet */
+	int slot;		       /* shared with the broker, -1: none; see slots.h */
+	uint64_t slot_generation;
+	bool is_witnessed;	   /* the broker may hold a duplicate: closing our descriptors does not end it */
+	struct sockaddr_in6 local; /* its own address, for the program's getsockname() after the swap */
+	socklen_t local_length;	   /* 0: not asked yet */
 
 	struct conn *destination_prev, *destination_next; /* newest first */
 	struct conn *age_prev, *age_next;		  /* all idle ones, longest idle first */

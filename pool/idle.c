@@ -1,6 +1,4 @@
 /* Lists and limits of the idle pool. See idle.h. */
-#include "pool/pool_uthash.h"
-
 #include "pool/idle.h"
 
 #include <string.h>
@@ -11,9 +9,10 @@
 #define SECOND_NS 1000000000ull
 #define MILLISECOND_NS 1000000ull
 
-/* Destinations without connections are remembered for what was learned about them, but not without end. */
-#define REMEMBERED_DESTINATIONS 1024
-#define REAP_STEPS 8
+static bool is_in_use(const struct destination *destination)
+{
+	return destination->n_idle || destination->n_open;
+}
 
 void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config)
 {
@@ -21,8 +20,7 @@ void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const st
 	pool->sys = sys;
 	pool->config = config;
 	arena_init(&pool->conn_arena, sys, sizeof(struct conn));
-	arena_init(&pool->destination_arena, sys, sizeof(struct destination));
-	pool_uthash_use(sys);
+	destination_table_init(&pool->destinations, sys, sizeof(struct destination), is_in_use);
 }
 
 /* The only place that moves a connection's state: what it leaves, what it enters. */
@@ -64,59 +62,9 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 	}
 }
 
-/* Forgets the least recently used ones. Those in use go to the list's end, or one with a connection that stays open would
- * shield all after it; a few steps a call make up for many in use, and for times when all were. */
-static void reap_destinations(struct idle_pool *pool)
-{
-	for (int i = 0; i < REAP_STEPS && pool->n_destinations >= REMEMBERED_DESTINATIONS; i++) {
-		struct destination *destination = pool->recent;
-
-		DL_DELETE2(pool->recent, destination, recent_prev, recent_next);
-		if (destination->n_idle || destination->n_open) {
-			DL_APPEND2(pool->recent, destination, recent_prev, recent_next);
-			continue;
-		}
-		HASH_DEL(pool->destinations, destination);
-		pool->n_destinations--;
-		arena_put(&pool->destination_arena, destination);
-	}
-}
-
-static struct destination *add_destination(struct idle_pool *pool, const struct destination_key *key)
-{
-	unsigned length = destination_key_length(key);
-	struct destination *destination;
-
-	reap_destinations(pool);
-	destination = arena_take(&pool->destination_arena);
-	if (!destination)
-		return NULL;
-	memset(destination, 0, sizeof(*destination));
-	destination->key = *key;
-	HASH_ADD_KEYPTR(hh, pool->destinations, &destination->key, length, destination);
-	if (!destination->hh.tbl) {
-		/* HASH_NONFATAL_OOM: it is not in the table. */
-		arena_put(&pool->destination_arena, destination);
-		return NULL;
-	}
-	DL_APPEND2(pool->recent, destination, recent_prev, recent_next);
-	pool->n_destinations++;
-	return destination;
-}
-
 struct destination *idle_pool_find(struct idle_pool *pool, const struct destination_key *key)
 {
-	struct destination *destination;
-
-	HASH_FIND(hh, pool->destinations, key, destination_key_length(key), destination);
-	if (!destination)
-		return add_destination(pool, key);
-	/* A list's head's `prev` is its tail: the most recent one needs no move. */
-	if (pool->recent->recent_prev != destination) {
-		DL_DELETE2(pool->recent, destination, recent_prev, recent_next);
-		DL_APPEND2(pool->recent, destination, recent_prev, recent_next);
-	}
-	return destination;
+	return destination_table_take(&pool->destinations, key);
 }
 
 struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destination, uint64_t now_ns)
@@ -131,14 +79,47 @@ struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destinat
 	conn->created_ns = now_ns;
 	conn->used_ns = now_ns;
 	conn->requests_left = UINT32_MAX;
+	conn->slot = -1;
 	change_state(pool, conn, CONN_OPEN);
 	return conn;
 }
 
+/* An idle one is ours unless the broker was first. */
+static bool claim(const struct idle_pool *pool, const struct conn *conn)
+{
+	return conn->slot < 0 || slots_claim(&pool->broker->slots, conn);
+}
+
+/* What the broker holds too does not end with our descriptor; and what is another process's by now must not end. */
+static void end_idle(struct idle_pool *pool, struct conn *conn, bool is_ours)
+{
+	if (is_ours && conn->is_witnessed)
+		pool->sys->disconnect(conn->fd);
+	if (conn->slot >= 0)
+		slots_free(&pool->broker->slots, conn);
+	pool->sys->close(conn->fd);
+	change_state(pool, conn, CONN_FREE);
+}
+
 void idle_pool_discard(struct idle_pool *pool, struct conn *conn)
 {
+	if (conn->state == CONN_IDLE) {
+		end_idle(pool, conn, claim(pool, conn));
+		return;
+	}
+	if (conn->slot >= 0)
+		broker_client_drop(pool->broker, conn);
 	if (conn->fd >= 0)
 		pool->sys->close(conn->fd);
+	change_state(pool, conn, CONN_FREE);
+}
+
+/* It goes on without us: our descriptor is all that ends. */
+static void leave(struct idle_pool *pool, struct conn *conn)
+{
+	if (conn->slot >= 0)
+		slots_leave(&pool->broker->slots, conn);
+	pool->sys->close(conn->fd);
 	change_state(pool, conn, CONN_FREE);
 }
 
@@ -188,6 +169,8 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	conn->idle_since_ns = now_ns;
 	conn->used_ns = now_ns;
 	change_state(pool, conn, CONN_IDLE);
+	if (conn->slot >= 0)
+		slots_publish(&pool->broker->slots, conn);
 	pool->stats.parked++;
 	return REFUSAL_NONE;
 }
@@ -226,13 +209,14 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 {
 	while (destination->idle) {
 		struct conn *conn = destination->idle;
+		bool is_ours = claim(pool, conn);
 
-		if (is_usable(pool, conn, now_ns)) {
+		if (is_ours && is_usable(pool, conn, now_ns)) {
 			change_state(pool, conn, CONN_OPEN);
 			pool->stats.leased++;
 			return conn;
 		}
-		idle_pool_discard(pool, conn);
+		end_idle(pool, conn, is_ours);
 	}
 	return NULL;
 }
@@ -251,11 +235,26 @@ static void expire_slot(struct idle_pool *pool, struct conn *head, uint64_t now_
 	}
 }
 
+/* Other processes have them now. (Only what is idle can be taken; shared memory may say anything.) */
+static void let_go_of_taken(struct idle_pool *pool)
+{
+	struct conn *conn;
+
+	while ((conn = slots_next_taken(&pool->broker->slots))) {
+		if (conn->state == CONN_IDLE)
+			end_idle(pool, conn, false);
+		else
+			slots_free(&pool->broker->slots, conn);
+	}
+}
+
 void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns)
 {
 	uint64_t second = now_ns / SECOND_NS;
 	uint64_t first = pool->wheel_second;
 
+	if (pool->broker && slots_has_news(&pool->broker->slots))
+		let_go_of_taken(pool);
 	if (second == first)
 		return;
 	pool->wheel_second = second;
@@ -268,8 +267,26 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns)
 		expire_slot(pool, pool->wheel[first % IDLE_WHEEL_SLOTS], now_ns);
 }
 
+void idle_pool_part(struct idle_pool *pool)
+{
+	struct conn *conn, *next;
+
+	DL_FOREACH_SAFE2(pool->oldest, conn, next, age_next)
+	{
+		if (conn->slot < 0)
+			continue;
+		/* The broker inherits what says that it is idle: from here on nothing of ours does. */
+		if (claim(pool, conn))
+			slots_free(&pool->broker->slots, conn);
+		else
+			end_idle(pool, conn, false);
+	}
+	slots_free_all(&pool->broker->slots);
+	broker_client_end(pool->broker);
+}
+
 void idle_pool_clear(struct idle_pool *pool)
 {
 	while (pool->oldest)
-		idle_pool_discard(pool, pool->oldest);
+		leave(pool, pool->oldest);
 }

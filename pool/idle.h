@@ -14,9 +14,10 @@
 #include <stdint.h>
 
 #include "pool/arena.h"
+#include "pool/broker_client.h"
 #include "pool/config.h"
 #include "pool/connection.h"
-#include "pool/destination.h"
+#include "pool/destination_table.h"
 #include "pool/stats.h"
 
 #define IDLE_WHEEL_SLOTS 128
@@ -24,15 +25,13 @@
 struct idle_pool {
 	const struct pool_sys *sys;
 	const struct config *config;
-	struct destination *destinations; /* hash table */
-	struct destination *recent;	  /* the same, least recently used first */
-	uint32_t n_destinations;
+	struct broker_client *broker; /* NULL: this process shares nothing */
+	struct destination_table destinations;
 	struct conn *oldest; /* all idle connections, longest idle first */
 	uint32_t n_idle;
 	struct conn *wheel[IDLE_WHEEL_SLOTS]; /* by the second of expiry */
 	uint64_t wheel_second;		      /* all before it has been expired */
 	struct arena conn_arena;
-	struct arena destination_arena;
 	struct stats stats;
 };
 
@@ -63,8 +62,13 @@ void idle_pool_discard(struct idle_pool *pool, struct conn *conn);
 /* Ends the connection of this destination that has been idle for longest. False if there was none. */
 bool idle_pool_retire(struct idle_pool *pool, struct destination *destination);
 
-/* Ends what has been idle for too long. Cheap enough to be called on every request. */
+/* Ends what has been idle for too long, and lets go of what the broker has given to others. Cheap enough to be called on
+ * every request. */
 void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns);
 
-/* Ends all idle connections. */
+/* The broker is not to be talked to any more: takes back what is idle, then ends the talk (broker_client_end). What others
+ * have taken is let go. */
+void idle_pool_part(struct idle_pool *pool);
+
+/* Lets go of all idle connections: they end unless the broker holds them too. */
 void idle_pool_clear(struct idle_pool *pool);

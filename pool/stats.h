@@ -30,6 +30,7 @@ extern const char *const stats_refusal_names[REFUSAL_COUNT];
 struct stats {
 	uint64_t dialed;
 	uint64_t leased;
+	uint64_t borrowed; /* of those: from other processes */
 	uint64_t parked;
 	uint64_t replayed;
 	uint64_t reusable; /* observe mode: would have been parked */

@@ -1,10 +1,11 @@
 /*
  * The system calls that the pool makes, passed in by its owner: the shim gives the real libc's functions (never its own
- * wrappers), the tests give ones that fail on demand. All follow libc's convention: -1 and errno.
- * Immutable after init; every member is async-signal-safe.
+ * wrappers), the broker libc's, the tests ones that fail on demand. All follow libc's convention: -1 and errno.
+ * Immutable after init; every member is async-signal-safe. An owner may leave out what the modules that it uses don't call.
  */
 #pragma once
 
+#include <poll.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -15,4 +16,13 @@ struct pool_sys {
 	uint64_t (*now_ns)(void);      /* CLOCK_MONOTONIC or its coarse kin */
 	void *(*map)(uint64_t length); /* zeroed memory, NULL if there is none */
 	void (*unmap)(void *memory, uint64_t length);
+
+	/* What sharing with other processes takes. */
+	int (*disconnect)(int fd); /* connect(2) with AF_UNSPEC: ends a connection for all who hold it, by RST */
+	int (*getpeername)(int fd, struct sockaddr *address, socklen_t *length);
+	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+	ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+	int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
+	void *(*map_shared)(int fd, uint64_t length); /* not inherited by children of fork; NULL if it can't be had */
+	int (*watch)(int fd, void *object);	      /* tells of FIN and RST on it, once each, until it is closed */
 };

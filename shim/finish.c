@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pool/learn.h"
+#include "shim/borrow.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
@@ -113,7 +114,9 @@ static void park(struct sock *sock)
 	if (sock->framing.keep_alive_max != UINT32_MAX)
 		conn->requests_left = sock->framing.keep_alive_max;
 	why = idle_pool_park(pool, conn, now_ns);
-	if (why != REFUSAL_NONE) {
+	if (why == REFUSAL_NONE) {
+		borrow_offer(pool, conn);
+	} else {
 		pool->stats.refused[why]++;
 		idle_pool_discard(pool, conn);
 	}
@@ -228,6 +231,7 @@ static bool note_probe(struct sock *sock)
 	pool = pool_enter(guard_now_ns());
 	if (pool) {
 		sock->conn->destination->is_probed = true;
+		borrow_note_probe(pool, &sock->key);
 		pool_leave();
 	}
 	return true;
@@ -243,6 +247,12 @@ void finish_observed(struct sock *sock)
 	if (why == REFUSAL_SERVER_CLOSE && framing->close_wanted && framing->response_ended)
 		why = REFUSAL_NONE;
 	count_refusal(sock, why);
+}
+
+/* The program's close is to be the end of it, whenever the broker closes its duplicate. */
+static bool is_witnessed(const struct sock *sock)
+{
+	return sock->conn && sock->conn->is_witnessed && !atomic_load(&sock->is_shared);
 }
 
 void finish_at_close(struct sock *sock)
@@ -271,6 +281,8 @@ void finish_at_close(struct sock *sock)
 		count_refusal(sock, why);
 		if (sock->conn && sock->is_leased)
 			options_restore(sock, sock->fds[0]);
+		if (is_witnessed(sock))
+			real.shutdown(sock->fds[0], SHUT_RDWR);
 	}
 	errno = saved;
 }
@@ -283,5 +295,7 @@ void finish_ended(struct sock *sock)
 	if (!atomic_load(&sock->is_shared) && sock->framing.close_wanted && sock->conn && swap_is_ours(sock) &&
 	    options_forgo_time_wait(sock->conn, sock->fds[0]))
 		log_event("time wait", sock, NULL);
+	if (is_witnessed(sock) && swap_is_ours(sock))
+		sock_pool_sys.disconnect(sock->fds[0]);
 	errno = saved;
 }

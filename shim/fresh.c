@@ -108,9 +108,7 @@ static int dial_unlocked(struct sock *sock, int fd, bool is_blocking)
  * never knew of it, and a server that serves one at a time is waiting for its end. */
 static void end_old(const struct sock *sock)
 {
-	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-	real.connect(sock->fds[0], &nowhere, sizeof(nowhere));
+	sock_pool_sys.disconnect(sock->fds[0]);
 }
 
 static void adopt(struct sock *sock, int fd)

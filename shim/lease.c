@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "pool/learn.h"
+#include "shim/borrow.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
@@ -33,21 +34,24 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 	return true;
 }
 
+/* Own ones first: they cost no message. */
 static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 {
 	struct idle_pool *pool = pool_enter(now_ns);
 	struct destination *destination;
 	struct conn *conn = NULL;
+	bool dials;
 
 	if (!pool)
 		return NULL;
 	destination = idle_pool_find(pool, &sock->key);
-	if (destination && (destination->is_probed || destination->dials_directly))
+	dials = !destination || destination->is_probed || destination->dials_directly;
+	if (destination && dials)
 		idle_pool_retire(pool, destination);
 	else if (destination)
 		conn = idle_pool_lease(pool, destination, now_ns);
 	pool_leave();
-	return conn;
+	return conn || dials ? conn : borrow_take(&sock->key);
 }
 
 static void discard(struct conn *conn)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "shim/borrow.h"
 #include "shim/log.h"
 #include "shim/outgoing.h"
 #include "shim/real.h"
@@ -36,6 +37,16 @@ static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *
 	return real.getsockopt(fd, level, name, value, length);
 }
 
+static int disconnect(int fd)
+{
+	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	int error = errno;
+	int result = real.connect(fd, &nowhere, sizeof(nowhere));
+
+	errno = error;
+	return result;
+}
+
 static int pool_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
 	return real.setsockopt(fd, level, name, value, length);
@@ -43,6 +54,7 @@ static int pool_setsockopt(int fd, int level, int name, const void *value, sockl
 
 const struct pool_sys sock_pool_sys = {
 	.getsockopt = pool_getsockopt,
+	.disconnect = disconnect,
 	.setsockopt = pool_setsockopt,
 	.close = fdtable_close_internal,
 	.now_ns = guard_now_ns,
@@ -54,6 +66,7 @@ void pool_init(const struct config *config)
 {
 	sock_config = config;
 	idle_pool_init(&pool, &sock_pool_sys, config);
+	pool.broker = borrow_init(config);
 	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	outgoing_init(&sock_pool_sys);
 }
@@ -133,12 +146,16 @@ void pool_after_fork(void)
 {
 	bool had_lock = guard_lock_is_own(&pool_lock);
 
+	borrow_after_fork();
 	if (had_lock) {
 		idle_pool_clear(&pool);
 		pool.stats = (struct stats){0};
 	} else {
 		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
+		struct broker_client *broker = pool.broker;
+
 		idle_pool_init(&pool, &sock_pool_sys, sock_config);
+		pool.broker = broker;
 		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	}
 	stub_forget_all();

@@ -111,6 +111,7 @@ void log_stats(const struct stats *stats)
 	add_text(&line, " total");
 	add_counter(&line, "dialed", stats->dialed);
 	add_counter(&line, "leased", stats->leased);
+	add_counter(&line, "borrowed", stats->borrowed);
 	add_counter(&line, "parked", stats->parked);
 	add_counter(&line, "replayed", stats->replayed);
 	add_counter(&line, "reusable", stats->reusable);

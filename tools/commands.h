@@ -9,8 +9,10 @@
 #define EXIT_RUN_NOT_EXECUTABLE 126
 #define EXIT_RUN_NOT_FOUND 127
 
+int command_broker(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_options(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_status(int argc, char **argv);
 int command_version(int argc, char **argv);

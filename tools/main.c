@@ -13,6 +13,8 @@ static const struct command {
 } commands[] = {
 	{"run", command_run, "run a program with its TCP connections kept and reused"},
 	{"check", command_check, "say whether Holdline can work for a program, and why not"},
+	{"status", command_status, "list the connections that are kept for this user's programs"},
+	{"broker", command_broker, "keep them, in the foreground, for a service manager"},
 	{"demo", command_demo, "show what it does, with real programs on this machine"},
 	{"options", command_options, NULL},
 	{"version", command_version, "print the version"},

@@ -3,6 +3,8 @@
  * its exit status). It judges the program beforehand only to warn: whatever it is, it is run.
  */
 #include "pool/config.h"
+#include "tools/broker_place.h"
+#include "tools/broker_start.h"
 #include "tools/commands.h"
 #include "tools/options.h"
 #include "tools/preload.h"
@@ -144,6 +146,22 @@ static void warn_if_hopeless(const char *name)
 			program.steps[program.n_steps - 1], program_explain(program.obstacle));
 }
 
+/* Without a broker the program has a pool of its own, and nothing else changes: no reason to say a word, unless somebody
+ * has put something in our place. */
+static void settle_broker(const struct config *config, bool quiet)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int error;
+
+	if (config->broker_path[0])
+		return;
+	error = broker_place_find(path);
+	if (error == -EPERM && !quiet)
+		fprintf(stderr, "holdline: warning: %s: its folder is not ours alone: nothing is shared\n", path);
+	if (!error && broker_start(path) == 0)
+		setenv("HOLDLINE_BROKER", path, 1);
+}
+
 int command_run(int argc, char **argv)
 {
 	static struct config config;
@@ -158,6 +176,8 @@ int command_run(int argc, char **argv)
 	}
 	if (settle_configuration(&config) < 0)
 		return EXIT_RUN_FAILED;
+	if (config.mode == CONFIG_MODE_FULL)
+		settle_broker(&config, quiet);
 	if (config.mode != CONFIG_MODE_OFF) {
 		if (settle_preload() < 0)
 			return EXIT_RUN_FAILED;

@@ -61,7 +61,7 @@ static void run_flat(void)
 	for (long i = 0; i < n; i++)
 		cycle(i);
 	grown_kb = resident_kb() - begin_kb;
-	say("memory %s", grown_kb < 128 ? "flat" : "grows");
+	say("memory %s", grown_kb < 256 ? "flat" : "grows");
 	if (grown_kb >= 128)
 		say("by %ld kB", grown_kb);
 	say("descriptors %s", count_all_fds() - begin_fds < 8 ? "flat" : "grow");

@@ -36,7 +36,7 @@ START_TEST(equal_keys_share)
 	fake_pool_park(conn);
 	ck_assert_ptr_eq(idle_pool_find(&fake_pool, &same), destination);
 	ck_assert_ptr_eq(fake_pool_lease(idle_pool_find(&fake_pool, &same)), conn);
-	ck_assert_uint_eq(fake_pool.n_destinations, 1);
+	ck_assert_uint_eq(fake_pool.destinations.n, 1);
 }
 END_TEST
 
@@ -125,7 +125,7 @@ START_TEST(order_and_number_of_options_make_a_difference)
 		idle_pool_find(&fake_pool, &ba);
 		idle_pool_find(&fake_pool, &a);
 		idle_pool_find(&fake_pool, &aa);
-		ck_assert_uint_eq(fake_pool.n_destinations, 4);
+		ck_assert_uint_eq(fake_pool.destinations.n, 4);
 	}
 }
 END_TEST
@@ -137,15 +137,15 @@ START_TEST(destinations_are_reaped_beyond_1024)
 	for (unsigned i = 2; i < REMEMBERED; i++)
 		fake_pool_find(i);
 	fake_pool_find(0); /* used again: younger than 1 */
-	ck_assert_uint_eq(fake_pool.n_destinations, REMEMBERED);
+	ck_assert_uint_eq(fake_pool.destinations.n, REMEMBERED);
 	fake_pool_find(REMEMBERED);
-	ck_assert_uint_eq(fake_pool.n_destinations, REMEMBERED);
+	ck_assert_uint_eq(fake_pool.destinations.n, REMEMBERED);
 	ck_assert(fake_pool_find(0)->is_probed);
 	ck_assert(!fake_pool_find(1)->is_probed); /* forgotten */
 	for (unsigned i = 0; i < 100000; i++)
 		fake_pool_find(i);
-	ck_assert_uint_eq(fake_pool.n_destinations, REMEMBERED);
-	ck_assert_uint_eq(fake_pool.destination_arena.n_used, REMEMBERED);
+	ck_assert_uint_eq(fake_pool.destinations.n, REMEMBERED);
+	ck_assert_uint_eq(fake_pool.destinations.arena.n_used, REMEMBERED);
 }
 END_TEST
 
@@ -165,7 +165,7 @@ START_TEST(destinations_in_use_stay_and_hold_up_nobody)
 	}
 	for (unsigned i = 0; i < 20000; i++)
 		fake_pool_find(i + 100);
-	ck_assert_uint_le(fake_pool.n_destinations, REMEMBERED + 50);
+	ck_assert_uint_le(fake_pool.destinations.n, REMEMBERED + 50);
 	for (unsigned i = 0; i < 50; i++) {
 		ck_assert_ptr_eq(fake_pool_find(i), used[i]);
 		ck_assert(used[i]->is_probed);
@@ -180,12 +180,12 @@ START_TEST(more_in_use_than_remembered_are_reaped_later)
 
 	for (unsigned i = 0; i < 5 * REMEMBERED; i++)
 		conns[i] = fake_pool_dial(fake_pool_find(i));
-	ck_assert_uint_eq(fake_pool.n_destinations, 5 * REMEMBERED);
+	ck_assert_uint_eq(fake_pool.destinations.n, 5 * REMEMBERED);
 	for (unsigned i = 0; i < 5 * REMEMBERED; i++)
 		idle_pool_discard(&fake_pool, conns[i]);
 	for (unsigned i = 0; i < 5 * REMEMBERED; i++)
 		fake_pool_find(10 * REMEMBERED + i);
-	ck_assert_uint_eq(fake_pool.n_destinations, REMEMBERED);
+	ck_assert_uint_eq(fake_pool.destinations.n, REMEMBERED);
 }
 END_TEST
 

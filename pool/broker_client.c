@@ -1,0 +1,201 @@
+/* See broker_client.h. */
+#include "pool/broker_client.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "pool/config.h"
+#include "pool/destination.h"
+#include "pool/fdpass.h"
+
+#define MILLISECOND_NS 1000000u
+
+void broker_client_init(struct broker_client *client, const struct pool_sys *sys)
+{
+	client->sys = sys;
+	client->fd = -1;
+	client->sequence = 0;
+	slots_detach(&client->slots);
+}
+
+/* The next packet, or -errno. Whatever descriptor came with it is the caller's. */
+static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, uint64_t deadline_ns,
+			    int *passed)
+{
+	struct pollfd entry = {.fd = client->fd, .events = POLLIN};
+	unsigned n_passed;
+
+	for (;;) {
+		ssize_t length = fdpass_receive(client->sys, client->fd, packet, sizeof(*packet), passed, &n_passed);
+		uint64_t now_ns;
+
+		if (length != -EAGAIN)
+			return length ? length : -ECONNRESET;
+		now_ns = client->sys->now_ns();
+		if (now_ns >= deadline_ns)
+			return -ETIMEDOUT;
+		/* A signal's handler has run: that takes nothing from the time. */
+		if (client->sys->poll(&entry, 1, (int)((deadline_ns - now_ns) / MILLISECOND_NS) + 1) < 0 &&
+		    errno != EINTR)
+			return -errno;
+	}
+}
+
+static bool is_ours(const union broker_packet *packet, ssize_t length, size_t expected, enum broker_message type)
+{
+	return length == (ssize_t)expected && packet->head.version == broker_wire_stamp() && packet->head.type == type;
+}
+
+static uint64_t patience(const struct broker_client *client)
+{
+	return client->sys->now_ns() + (uint64_t)BROKER_PATIENCE_MS * MILLISECOND_NS;
+}
+
+static int be_welcome(struct broker_client *client)
+{
+	union broker_packet packet;
+	struct slots_region *region;
+	int passed;
+	ssize_t length = await_packet(client, &packet, patience(client), &passed);
+
+	if (length < 0)
+		return (int)length;
+	if (!is_ours(&packet, length, sizeof(packet.head), BROKER_WELCOME) || passed < 0) {
+		if (passed >= 0)
+			client->sys->close(passed);
+		return packet.head.version != broker_wire_stamp() ? -EPROTONOSUPPORT : -EPROTO;
+	}
+	region = client->sys->map_shared(passed, sizeof(*region));
+	client->sys->close(passed);
+	if (!region)
+		return -ENOMEM;
+	slots_attach(&client->slots, region);
+	return 0;
+}
+
+int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
+			uint64_t program)
+{
+	struct broker_hello hello = {
+		.head = broker_wire_head(BROKER_HELLO, 0, config->pool == CONFIG_POOL_LOCAL ? BROKER_IS_PRIVATE : 0),
+		.max_idle_conns = config->max_idle_conns,
+		.max_idle_conns_per_host = config->max_idle_conns_per_host,
+		.program = program,
+	};
+	int error;
+
+	strncpy(hello.name, name, sizeof(hello.name) - 1);
+	client->fd = fd;
+	error = fdpass_send(client->sys, fd, &hello, sizeof(hello), -1);
+	if (!error)
+		error = be_welcome(client);
+	if (error)
+		broker_client_end(client);
+	return error;
+}
+
+void broker_client_end(struct broker_client *client)
+{
+	struct slots_region *region = client->slots.region;
+
+	slots_detach(&client->slots);
+	if (region)
+		client->sys->unmap(region, sizeof(*region));
+	client->fd = -1;
+}
+
+static int send_request(struct broker_client *client, enum broker_message type, uint32_t flags, const struct conn *conn,
+			const struct destination_key *key, int passed)
+{
+	struct broker_request request = {.head = broker_wire_head(type, client->sequence, flags)};
+
+	if (client->fd < 0)
+		return -ENOTCONN;
+	if (conn) {
+		request.slot = (uint64_t)conn->slot;
+		request.generation = conn->slot_generation;
+		request.cookie = conn->cookie;
+	}
+	if (key)
+		request.key = *key;
+	return fdpass_send(client->sys, client->fd, &request, sizeof(request), passed);
+}
+
+static int read_answer(const struct broker_reply *reply, int passed)
+{
+	switch (reply->head.flags) {
+	case BROKER_GIVEN:
+		/* Without a descriptor: this process has no room for it. */
+		return passed >= 0 ? passed : -EMFILE;
+	case BROKER_NONE:
+		return passed < 0 ? -ENOENT : -EPROTO;
+	case BROKER_DIAL:
+		return passed < 0 ? -ECONNREFUSED : -EPROTO;
+	default:
+		return -EPROTO;
+	}
+}
+
+int broker_client_lease(struct broker_client *client, const struct conn *conn)
+{
+	uint64_t deadline_ns = patience(client);
+	union broker_packet packet;
+	int error, passed;
+
+	client->sequence++;
+	error = send_request(client, BROKER_LEASE, 0, conn, &conn->destination->key, -1);
+	if (error)
+		return error;
+	for (;;) {
+		ssize_t length = await_packet(client, &packet, deadline_ns, &passed);
+
+		if (length < 0)
+			return (int)length;
+		if (is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER) &&
+		    packet.head.sequence == client->sequence) {
+			error = read_answer(&packet.reply, passed);
+			if (error == -EPROTO)
+				break;
+			return error;
+		}
+		/* The answer to a question that a signal handler's longjmp left open. */
+		if (!is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER))
+			break;
+		if (passed >= 0)
+			client->sys->close(passed);
+	}
+	if (passed >= 0)
+		client->sys->close(passed);
+	return -EPROTO;
+}
+
+void broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit)
+{
+	if (client->fd < 0 || !conn->cookie || !slots_reserve(&client->slots, conn))
+		return;
+	slots_publish(&client->slots, conn);
+	if (send_request(client, BROKER_PARK, was_unfit ? BROKER_WAS_UNFIT : 0, conn, &conn->destination->key,
+			 conn->fd))
+		slots_free(&client->slots, conn);
+	else
+		conn->is_witnessed = true;
+}
+
+void broker_client_drop(struct broker_client *client, struct conn *conn)
+{
+	struct conn before = *conn;
+
+	if (conn->slot < 0)
+		return;
+	slots_free(&client->slots, conn);
+	/* If the broker is behind it will find the slot freed when it looks. */
+	if (send_request(client, BROKER_DROP, 0, &before, NULL, -1))
+		return;
+}
+
+void broker_client_probed(struct broker_client *client, const struct destination_key *key)
+{
+	/* A prober that goes unnoticed is noticed the next time. */
+	if (send_request(client, BROKER_PROBED, 0, NULL, key, -1))
+		return;
+}

@@ -1,0 +1,52 @@
+/*
+ * A process's side of its talk with the broker: asks for connections, hands over those that it parks for the first time.
+ *
+ * Every failure means the same: no broker, for now; the process goes on with its own pool. Nothing waits for longer than
+ * BROKER_PATIENCE_MS, and only broker_client_begin() and broker_client_lease() wait at all.
+ * Not thread-safe: the owner's lock covers it, but lease() needs only that nobody else receives or ends meanwhile.
+ */
+#pragma once
+
+#include "pool/broker_wire.h"
+#include "pool/connection.h"
+#include "pool/slots.h"
+#include "pool/sys.h"
+
+#define BROKER_PATIENCE_MS 10
+
+struct config;
+
+struct broker_client {
+	const struct pool_sys *sys; /* its close() is for descriptors that a message brought */
+	int fd;			    /* of the connection to the broker, -1: none. The owner's to close */
+	uint32_t sequence;	    /* of the last question */
+	struct slots slots;
+};
+
+/* `sys` is borrowed. */
+void broker_client_init(struct broker_client *client, const struct pool_sys *sys);
+
+/* Introduces the process over a connected socket, and waits to be welcome. `name` and `program` are what people and the
+ * broker are to know the program by. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno: then the
+ * descriptor is still the caller's, and broker_client_end() has been done. */
+int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
+			uint64_t program) __attribute__((warn_unused_result));
+
+/* Forgets the broker. Connections that had slots go on without. */
+void broker_client_end(struct broker_client *client);
+
+/* Asks for a connection to conn's destination, for whose slot one was reserved. A descriptor that the caller owns, with
+ * everything about it in the slot; -ENOENT: there is none; -ECONNREFUSED: there is to be none, dial; -ETIMEDOUT or another
+ * -errno: the broker is not well, end it. The kernel's ledger and the peer are for the caller to check. */
+int broker_client_lease(struct broker_client *client, const struct conn *conn) __attribute__((warn_unused_result));
+
+/* Hands a duplicate of a parked connection's descriptor over, so that others may lease it and the broker ends it in time.
+ * Takes a slot for it. `was_unfit`: its first bytes could not have gone out on a kept connection. Silently does without
+ * if that can't be had. */
+void broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit);
+
+/* Frees conn's slot, and has the broker forget its duplicate: the program, or a child of it, may go on using it. */
+void broker_client_drop(struct broker_client *client, struct conn *conn);
+
+/* This program connects to a destination only to see whether it can. */
+void broker_client_probed(struct broker_client *client, const struct destination_key *key);

@@ -1,0 +1,247 @@
+/* See broker_core.h. */
+#include "pool/broker_core.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "pool/broker_private.h"
+
+static bool is_in_use(const struct destination *destination)
+{
+	return ((const struct broker_destination *)destination)->n_held != 0;
+}
+
+void broker_init(struct broker *broker, const struct pool_sys *sys, struct slots_region *(*make_region)(int *fd),
+		 uint32_t euid, uint32_t max_held)
+{
+	memset(broker, 0, sizeof(*broker));
+	broker->sys = sys;
+	broker->make_region = make_region;
+	broker->euid = euid;
+	broker->max_held = max_held;
+	destination_table_init(&broker->destinations, sys, sizeof(struct broker_destination), is_in_use);
+	arena_init(&broker->held_arena, sys, sizeof(struct held));
+	arena_init(&broker->process_arena, sys, sizeof(struct broker_process));
+}
+
+struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid)
+{
+	struct broker_process *process = arena_take(&broker->process_arena);
+
+	if (!process)
+		return NULL;
+	memset(process, 0, sizeof(*process));
+	process->fd = fd;
+	process->pid = pid;
+	process->region_fd = -1;
+	broker->n_processes++;
+	return process;
+}
+
+static bool is_prober(const struct broker_destination *destination, uint64_t program)
+{
+	for (int i = 0; i < BROKER_PROBERS; i++)
+		if (program && destination->probers[i] == program)
+			return true;
+	return false;
+}
+
+static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer_status status,
+		   int passed)
+{
+	out->packet.reply = (struct broker_reply){broker_wire_head(BROKER_ANSWER, request->head.sequence, status),
+						  request->slot, request->generation};
+	out->length = sizeof(out->packet.reply);
+	out->passed = passed;
+}
+
+static void lease(struct broker *broker, struct broker_process *process, const struct broker_request *request,
+		  struct broker_out *out)
+{
+	struct broker_destination *destination = NULL;
+	struct held *held;
+
+	if (request->key.euid == broker->euid && !process->held[request->slot])
+		destination = (struct broker_destination *)destination_table_find(&broker->destinations, &request->key);
+	if (!destination) {
+		answer(out, request, BROKER_NONE, -1);
+		return;
+	}
+	/* A server that serves one connection at a time must not wait for the end of an idle one. */
+	if (destination->base.dials_directly || is_prober(destination, process->program)) {
+		held_retire(broker, destination);
+		answer(out, request, BROKER_DIAL, -1);
+		return;
+	}
+	held = held_find(broker, process, destination, request);
+	answer(out, request, held ? BROKER_GIVEN : BROKER_NONE, held ? held->fd : -1);
+}
+
+/* Is this descriptor what the process says? TCP, connected to the key's peer, in its network. */
+static bool is_as_said(const struct broker *broker, const struct broker_request *request, int fd)
+{
+	struct destination_key key = {0};
+	struct sockaddr_in6 address;
+	socklen_t length = sizeof(address);
+	uint64_t cookie = 0;
+	socklen_t cookie_length = sizeof(cookie);
+	int protocol = 0;
+	socklen_t protocol_length = sizeof(protocol);
+
+	if (broker->sys->getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_length) < 0 ||
+	    protocol != IPPROTO_TCP)
+		return false;
+	if (broker->sys->getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_length) < 0 || !cookie ||
+	    cookie != request->cookie)
+		return false;
+#ifdef SO_NETNS_COOKIE
+	cookie = 0;
+	cookie_length = sizeof(cookie);
+	if (broker->sys->getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &cookie_length) == 0 &&
+	    cookie != request->key.netns_cookie)
+		return false;
+#endif
+	if (broker->sys->getpeername(fd, (struct sockaddr *)&address, &length) < 0 ||
+	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
+		return false;
+	return key.family == request->key.family && key.port == request->key.port &&
+	       memcmp(key.address, request->key.address, sizeof(key.address)) == 0;
+}
+
+/* The first park of a connection. What can't be held stays the process's alone. */
+static void park(struct broker *broker, struct broker_process *process, const struct broker_request *request, int fd)
+{
+	struct broker_destination *destination;
+	struct held *held = NULL;
+
+	if (process->held[request->slot])
+		held_forget(broker, process->held[request->slot]);
+	if (request->key.euid != broker->euid || !is_as_said(broker, request, fd) ||
+	    slots_state(process->region, (unsigned)request->slot, request->generation) == SLOT_FREE) {
+		broker->sys->close(fd);
+		return;
+	}
+	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &request->key);
+	if (destination) {
+		destination->base.dials_directly = request->head.flags & BROKER_WAS_UNFIT;
+		if (held_make_room(broker, process, destination))
+			held = held_add(broker, process, destination, request, fd);
+	}
+	if (!held)
+		broker->sys->close(fd);
+	else if (broker->sys->watch(fd, held) < 0)
+		held_forget(broker, held);
+}
+
+static void note_prober(struct broker *broker, struct broker_process *process, const struct broker_request *request)
+{
+	struct broker_destination *destination =
+		(struct broker_destination *)destination_table_take(&broker->destinations, &request->key);
+
+	if (!destination || is_prober(destination, process->program))
+		return;
+	destination->probers[destination->next_prober++ % BROKER_PROBERS] = process->program;
+}
+
+static int welcome(struct broker *broker, struct broker_process *process, const struct broker_hello *hello,
+		   struct broker_out *out)
+{
+	if (process->region)
+		return -EPROTO;
+	process->region = broker->make_region(&process->region_fd);
+	if (!process->region)
+		return -ENOMEM;
+	process->program = hello->program;
+	memcpy(process->name, hello->name, sizeof(process->name));
+	process->name[sizeof(process->name) - 1] = '\0';
+	process->is_private = hello->head.flags & BROKER_IS_PRIVATE;
+	process->max_idle_conns = hello->max_idle_conns;
+	process->max_idle_conns_per_host = hello->max_idle_conns_per_host;
+	out->packet.head = broker_wire_head(BROKER_WELCOME, 0, 0);
+	out->length = sizeof(out->packet.head);
+	out->passed = process->region_fd;
+	return 0;
+}
+
+int broker_receive(struct broker *broker, struct broker_process *process, const union broker_packet *packet,
+		   size_t length, int passed, unsigned n_passed, struct broker_out *out)
+{
+	int error = broker_wire_check(packet, length, n_passed);
+
+	out->length = 0;
+	out->passed = -1;
+	if (error == -EPROTONOSUPPORT) {
+		/* It sees by the number that it must do without us. */
+		out->packet.head = broker_wire_head(BROKER_WELCOME, 0, 0);
+		out->length = sizeof(out->packet.head);
+	}
+	if (!error && packet->head.type == BROKER_HELLO)
+		return welcome(broker, process, &packet->hello, out);
+	if (!error && packet->head.type != BROKER_LIST && !process->region)
+		error = -EPROTO;
+	if (!error && packet->head.type == BROKER_PARK && passed >= 0) {
+		park(broker, process, &packet->request, passed);
+		return 0;
+	}
+	if (passed >= 0)
+		broker->sys->close(passed);
+	if (error)
+		return error;
+	if (packet->head.type == BROKER_LEASE)
+		lease(broker, process, &packet->request, out);
+	else if (packet->head.type == BROKER_DROP && process->held[packet->request.slot] &&
+		 process->held[packet->request.slot]->generation == packet->request.generation)
+		held_forget(broker, process->held[packet->request.slot]);
+	else if (packet->head.type == BROKER_PROBED)
+		note_prober(broker, process, &packet->request);
+	return 0;
+}
+
+void broker_dismiss(struct broker *broker, struct broker_process *process)
+{
+	for (unsigned i = 0; process->region && i < SLOTS_PER_REGION; i++)
+		if (process->held[i])
+			held_inherit(broker, process->held[i]);
+	if (process->region)
+		broker->sys->unmap(process->region, sizeof(*process->region));
+	if (process->region_fd >= 0)
+		broker->sys->close(process->region_fd);
+	process->region = NULL;
+	process->fd = -1;
+	broker->n_processes--;
+	arena_put(&broker->process_arena, process);
+}
+
+bool broker_list(struct broker *broker, struct held **cursor, struct broker_held *packet)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+	struct held *held = *cursor ? (*cursor)->age_next : broker->oldest;
+	enum slot_state state = SLOT_IDLE;
+
+	if (!held)
+		return false;
+	*cursor = held;
+	if (held->owner) {
+		state = slots_state(held->owner->region, held->slot, held->generation);
+		held->contents = held->owner->region->slots[held->slot].contents;
+	}
+	*packet = (struct broker_held){
+		.head = broker_wire_head(BROKER_HELD, 0, 0),
+		.key = held->destination->base.key,
+		.idle_ns = now_ns > held->contents.idle_since_ns ? now_ns - held->contents.idle_since_ns : 0,
+		.age_ns = now_ns > held->contents.created_ns ? now_ns - held->contents.created_ns : 0,
+		.n_requests = held->contents.n_requests,
+		.is_idle = state == SLOT_IDLE,
+		.pid = held->owner ? (uint32_t)held->owner->pid : 0,
+	};
+	memcpy(packet->name, held->parker_name, sizeof(packet->name));
+	return true;
+}
+
+void broker_fini(struct broker *broker)
+{
+	for (struct held *held = broker->oldest, *next; held; held = next) {
+		next = held->age_next;
+		held_give_up(broker, held);
+	}
+}

@@ -1,0 +1,266 @@
+/* The connections that the broker holds: whose they are, whom they go to, when they end. See broker_core.h. */
+#include <string.h>
+#include <utlist.h>
+
+#include "pool/broker_private.h"
+#include "pool/learn.h"
+#include "pool/ledger.h"
+
+/* How many busy connections of a destination are looked at for an idle one. */
+#define LOOKS 64
+
+/* A process's slot is not about this connection any more. */
+static void detach(struct held *held)
+{
+	if (!held->owner)
+		return;
+	held->owner->held[held->slot] = NULL;
+	held->owner = NULL;
+}
+
+/* Our duplicate goes; whoever uses the connection goes on with it. */
+void held_forget(struct broker *broker, struct held *held)
+{
+	detach(held);
+	broker->sys->close(held->fd);
+	held->fd = -1;
+	DL_DELETE2(held->destination->held, held, destination_prev, destination_next);
+	DL_DELETE2(broker->oldest, held, age_prev, age_next);
+	held->destination->n_held--;
+	broker->n_held--;
+	arena_put(&broker->held_arena, held);
+}
+
+/* Ends a connection that is ours. An RST reaches every holder and leaves no TIME_WAIT; where there is none but us, closing
+ * is an orderly FIN, and leaves none either (options_forgo_time_wait in the shim). */
+static void end(struct broker *broker, struct held *held)
+{
+	if (held->may_have_holders)
+		broker->sys->disconnect(held->fd);
+	held_forget(broker, held);
+}
+
+/* Gets an idle one out of its process's hands. False if it is in use, or is nobody's business of ours. */
+static bool take(struct held *held)
+{
+	if (!held->owner)
+		return true;
+	if (!slots_take(held->owner->region, held->slot, held->generation, &held->contents))
+		return false;
+	detach(held);
+	held->may_have_holders = true;
+	if (held->contents.keep_alive_timeout_ns)
+		held->destination->base.keep_alive_timeout_ns = held->contents.keep_alive_timeout_ns;
+	return true;
+}
+
+static bool is_expired(const struct held *held, uint64_t now_ns)
+{
+	const struct slot_contents *contents = &held->contents;
+
+	return now_ns >= contents->expires_ns ||
+	       (now_ns > contents->idle_since_ns &&
+		now_ns - contents->idle_since_ns >= learn_idle_limit_ns(&held->destination->base));
+}
+
+/* Of one that was taken. */
+static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_ns)
+{
+	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
+	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_EXACT;
+}
+
+void held_retire(struct broker *broker, struct broker_destination *destination)
+{
+	struct held *held = destination->held ? destination->held->destination_prev : NULL;
+
+	for (int i = 0; held && i < LOOKS; i++) {
+		if (take(held)) {
+			end(broker, held);
+			return;
+		}
+		held = held == destination->held ? NULL : held->destination_prev;
+	}
+}
+
+/* The longest idle of all. */
+static bool retire_oldest(struct broker *broker)
+{
+	struct held *held = broker->oldest;
+
+	for (int i = 0; held && i < LOOKS; i++, held = held->age_next) {
+		if (take(held)) {
+			end(broker, held);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void move_to_front(struct broker *broker, struct held *held)
+{
+	DL_DELETE2(held->destination->held, held, destination_prev, destination_next);
+	DL_PREPEND2(held->destination->held, held, destination_prev, destination_next);
+	DL_DELETE2(broker->oldest, held, age_prev, age_next);
+	DL_APPEND2(broker->oldest, held, age_prev, age_next);
+}
+
+static void give(struct broker *broker, struct broker_process *process, struct held *held,
+		 const struct broker_request *request)
+{
+	held->owner = process;
+	memcpy(held->parker_name, process->name, sizeof(held->parker_name));
+	held->slot = (unsigned)request->slot;
+	held->generation = request->generation;
+	process->held[held->slot] = held;
+	if (held->destination->base.keep_alive_timeout_ns)
+		held->contents.keep_alive_timeout_ns = held->destination->base.keep_alive_timeout_ns;
+	move_to_front(broker, held);
+}
+
+static bool may_have(const struct broker_process *process, const struct held *held)
+{
+	return !held->owner || held->owner == process || !held->owner->is_private;
+}
+
+/* Takes the newest fit one of a destination for a process, into its slot. */
+struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
+		       const struct broker_request *request)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+	struct held *held = destination->held, *next;
+
+	for (int i = 0; held && i < LOOKS; i++, held = next) {
+		next = held->destination_next;
+		if (!may_have(process, held) || !take(held))
+			continue;
+		if (!is_fit(broker, held, now_ns)) {
+			end(broker, held);
+			continue;
+		}
+		/* What the request says of its slot is the process's own business, but for the bounds. */
+		if (!slots_give(process->region, (unsigned)request->slot, request->generation, &held->contents))
+			return NULL;
+		give(broker, process, held, request);
+		return held;
+	}
+	return NULL;
+}
+
+bool held_make_room(struct broker *broker, const struct broker_process *process, struct broker_destination *destination)
+{
+	uint32_t limit = broker->max_held;
+
+	if (process->max_idle_conns_per_host && destination->n_held >= process->max_idle_conns_per_host)
+		held_retire(broker, destination);
+	if (process->max_idle_conns && process->max_idle_conns < limit)
+		limit = process->max_idle_conns;
+	return broker->n_held < limit || retire_oldest(broker) || broker->n_held < broker->max_held;
+}
+
+struct held *held_add(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
+		      const struct broker_request *request, int fd)
+{
+	struct held *held = arena_take(&broker->held_arena);
+
+	if (!held)
+		return NULL;
+	memset(held, 0, sizeof(*held));
+	held->fd = fd;
+	held->cookie = request->cookie;
+	held->destination = destination;
+	DL_PREPEND2(destination->held, held, destination_prev, destination_next);
+	DL_APPEND2(broker->oldest, held, age_prev, age_next);
+	destination->n_held++;
+	broker->n_held++;
+	give(broker, process, held, request);
+	return held;
+}
+
+/* What a process that has ended leaves behind. In use at its end: its own descriptors are gone with it, and if a child of
+ * its has one, that goes on. */
+void held_inherit(struct broker *broker, struct held *held)
+{
+	bool is_private = held->owner->is_private;
+	bool may_have_holders = held->may_have_holders;
+
+	if (!take(held)) {
+		held_forget(broker, held);
+		return;
+	}
+	held->may_have_holders = may_have_holders;
+	if (is_private)
+		held_forget(broker, held);
+}
+
+/* By FIN or RST: of one that is idle and ours. */
+static void end_hung_up(struct broker *broker, struct held *held)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+
+	if (now_ns > held->contents.idle_since_ns)
+		learn_closed(&held->destination->base, now_ns - held->contents.idle_since_ns);
+	end(broker, held);
+}
+
+void broker_note_end(struct broker *broker, struct held *held)
+{
+	static const struct ledger none;
+
+	/* The object may have gone on to another connection since. */
+	if (held->fd < 0 || ledger_check(broker->sys, held->fd, &none, NULL) != LEDGER_CLOSED)
+		return;
+	/* In use: whoever has it sees the end himself, but may just have looked for the last time. */
+	if (take(held))
+		end_hung_up(broker, held);
+	else
+		held->has_hung_up = true;
+}
+
+static void look_after(struct broker *broker, struct held *held, uint64_t now_ns)
+{
+	enum slot_state state = SLOT_IDLE;
+
+	if (held->owner)
+		state = slots_state(held->owner->region, held->slot, held->generation);
+	switch (state) {
+	case SLOT_LEASED:
+		return;
+	case SLOT_FREE:
+	case SLOT_TAKEN:
+		held_forget(broker, held);
+		return;
+	case SLOT_IDLE:
+		break;
+	}
+	/* Whoever swaps it out of idle and back again meanwhile has written a later time. */
+	if (held->owner && !held->has_hung_up) {
+		held->contents = held->owner->region->slots[held->slot].contents;
+		if (!is_expired(held, now_ns))
+			return;
+	}
+	if (held->owner && !take(held))
+		return;
+	if (held->has_hung_up)
+		end_hung_up(broker, held);
+	else if (is_expired(held, now_ns))
+		end(broker, held);
+}
+
+void broker_tick(struct broker *broker)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+
+	for (struct held *held = broker->oldest, *next; held; held = next) {
+		next = held->age_next;
+		look_after(broker, held, now_ns);
+	}
+}
+
+void held_give_up(struct broker *broker, struct held *held)
+{
+	if (take(held))
+		end(broker, held);
+	else
+		held_forget(broker, held);
+}

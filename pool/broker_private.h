@@ -1,0 +1,31 @@
+/*
+ * What the parts of the broker share: broker_core.c (processes and their packets) and broker_held.c (the connections).
+ * Nobody else includes this.
+ */
+#pragma once
+
+#include "pool/broker_core.h"
+
+/* Our duplicate goes; whoever uses the connection goes on with it. */
+void held_forget(struct broker *broker, struct held *held);
+
+/* The newest fit connection of a destination, now the process's and in its slot. NULL: there is none. */
+struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
+		       const struct broker_request *request);
+
+/* Ends the longest idle one of a destination. */
+void held_retire(struct broker *broker, struct broker_destination *destination);
+
+/* Makes room for one more of this process's. False: there is none. */
+bool held_make_room(struct broker *broker, const struct broker_process *process,
+		    struct broker_destination *destination);
+
+/* Takes charge of a process's connection. NULL: no memory. */
+struct held *held_add(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
+		      const struct broker_request *request, int fd);
+
+/* Its process has ended. */
+void held_inherit(struct broker *broker, struct held *held);
+
+/* Ends it if it is idle, else lets go of it. */
+void held_give_up(struct broker *broker, struct held *held);

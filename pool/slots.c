@@ -1,0 +1,214 @@
+/* See slots.h. */
+#include "pool/slots.h"
+
+#include <string.h>
+
+#include "pool/connection.h"
+#include "pool/destination.h"
+
+#define STATE_BITS 8
+#define STATE_MASK ((1u << STATE_BITS) - 1)
+
+static uint64_t make_word(uint64_t generation, enum slot_state state)
+{
+	return generation << STATE_BITS | state;
+}
+
+static bool change(struct slot *slot, uint64_t generation, enum slot_state from, enum slot_state to)
+{
+	uint64_t word = make_word(generation, from);
+
+	return atomic_compare_exchange_strong(&slot->word, &word, make_word(generation, to));
+}
+
+void slots_attach(struct slots *slots, struct slots_region *region)
+{
+	memset(slots, 0, sizeof(*slots));
+	slots->region = region;
+	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
+		slots->free[i] = (uint16_t)(SLOTS_PER_REGION - 1 - i);
+	slots->n_free = SLOTS_PER_REGION;
+}
+
+void slots_detach(struct slots *slots)
+{
+	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
+		if (slots->conns[i])
+			slots->conns[i]->slot = -1;
+	memset(slots, 0, sizeof(*slots));
+}
+
+bool slots_reserve(struct slots *slots, struct conn *conn)
+{
+	struct slot *slot;
+	unsigned index;
+
+	if (!slots->n_free)
+		return false;
+	index = slots->free[--slots->n_free];
+	slot = &slots->region->slots[index];
+	conn->slot_generation = (atomic_load(&slot->word) >> STATE_BITS) + 1;
+	conn->slot = (int)index;
+	slots->conns[index] = conn;
+	slots->is_used[index] = true;
+	atomic_store(&slot->word, make_word(conn->slot_generation, SLOT_LEASED));
+	return true;
+}
+
+static struct slot *slot_of(const struct slots *slots, const struct conn *conn)
+{
+	return &slots->region->slots[conn->slot];
+}
+
+void slots_publish(struct slots *slots, const struct conn *conn)
+{
+	struct slot *slot;
+
+	if (conn->slot < 0)
+		return;
+	slot = slot_of(slots, conn);
+	slot->contents.cookie = conn->cookie;
+	slot->contents.ledger = conn->ledger;
+	slot->contents.created_ns = conn->created_ns;
+	slot->contents.idle_since_ns = conn->idle_since_ns;
+	slot->contents.expires_ns = conn->expires_ns;
+	slot->contents.keep_alive_timeout_ns = conn->destination->keep_alive_timeout_ns;
+	slot->contents.n_requests = conn->n_requests;
+	slot->contents.requests_left = conn->requests_left;
+	slot->contents.status_flags = conn->status_flags;
+	slot->contents.options = conn->options;
+	atomic_store(&slot->word, make_word(conn->slot_generation, SLOT_IDLE));
+}
+
+bool slots_claim(struct slots *slots, const struct conn *conn)
+{
+	return conn->slot < 0 || change(slot_of(slots, conn), conn->slot_generation, SLOT_IDLE, SLOT_LEASED);
+}
+
+static void put_back(struct slots *slots, unsigned index, uint64_t generation)
+{
+	atomic_store(&slots->region->slots[index].word, make_word(generation, SLOT_FREE));
+	slots->conns[index] = NULL;
+	slots->is_used[index] = false;
+	slots->free[slots->n_free++] = (uint16_t)index;
+}
+
+void slots_free(struct slots *slots, struct conn *conn)
+{
+	if (conn->slot < 0)
+		return;
+	put_back(slots, (unsigned)conn->slot, conn->slot_generation);
+	conn->slot = -1;
+}
+
+void slots_free_all(struct slots *slots)
+{
+	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
+		if (slots->conns[i])
+			slots_free(slots, slots->conns[i]);
+}
+
+void slots_leave(struct slots *slots, struct conn *conn)
+{
+	if (conn->slot < 0)
+		return;
+	slots->conns[conn->slot] = NULL;
+	conn->slot = -1;
+}
+
+void slots_read(const struct slots *slots, struct conn *conn)
+{
+	const struct slot_contents contents = slot_of(slots, conn)->contents;
+
+	conn->cookie = contents.cookie;
+	conn->ledger = contents.ledger;
+	conn->created_ns = contents.created_ns;
+	conn->used_ns = contents.idle_since_ns;
+	conn->idle_since_ns = contents.idle_since_ns;
+	conn->expires_ns = contents.expires_ns;
+	conn->n_requests = contents.n_requests;
+	conn->requests_left = contents.requests_left;
+	conn->status_flags = contents.status_flags;
+	conn->options = contents.options;
+	conn->options.set &= (1u << SOCKET_OPTION_COUNT) - 1;
+	if (contents.keep_alive_timeout_ns)
+		conn->destination->keep_alive_timeout_ns = contents.keep_alive_timeout_ns;
+}
+
+/* One slot that may have been taken: its connection, or NULL. */
+static struct conn *look_at(struct slots *slots, unsigned index)
+{
+	uint64_t word = atomic_load(&slots->region->slots[index].word);
+
+	if ((word & STATE_MASK) != SLOT_TAKEN || !slots->is_used[index])
+		return NULL;
+	if (slots->conns[index])
+		return slots->conns[index];
+	put_back(slots, index, word >> STATE_BITS);
+	return NULL;
+}
+
+struct conn *slots_next_taken(struct slots *slots)
+{
+	uint32_t n_taken = slots->region ? atomic_load(&slots->region->n_taken) : 0;
+
+	if (!slots->region)
+		return NULL;
+	/* More than the list of news holds: look at all. (What is found twice is in another state by then.) */
+	for (unsigned i = 0; n_taken - slots->n_taken_seen > SLOTS_NEWS && i < SLOTS_PER_REGION; i++) {
+		struct conn *conn = look_at(slots, i);
+
+		if (conn)
+			return conn;
+	}
+	if (n_taken - slots->n_taken_seen > SLOTS_NEWS)
+		slots->n_taken_seen = n_taken;
+	while (slots->n_taken_seen != n_taken) {
+		unsigned index = slots->region->taken[slots->n_taken_seen++ % SLOTS_NEWS];
+		struct conn *conn = index < SLOTS_PER_REGION ? look_at(slots, index) : NULL;
+
+		if (conn)
+			return conn;
+	}
+	return NULL;
+}
+
+enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_t generation)
+{
+	uint64_t word = atomic_load(&region->slots[index].word);
+
+	if (word >> STATE_BITS != generation)
+		return SLOT_FREE;
+	switch (word & STATE_MASK) {
+	case SLOT_LEASED:
+		return SLOT_LEASED;
+	case SLOT_IDLE:
+		return SLOT_IDLE;
+	case SLOT_TAKEN:
+		return SLOT_TAKEN;
+	default:
+		return SLOT_FREE;
+	}
+}
+
+bool slots_take(struct slots_region *region, unsigned index, uint64_t generation, struct slot_contents *contents)
+{
+	struct slot *slot = &region->slots[index];
+	uint32_t n;
+
+	if (!change(slot, generation, SLOT_IDLE, SLOT_TAKEN))
+		return false;
+	*contents = slot->contents;
+	n = atomic_load(&region->n_taken);
+	region->taken[n % SLOTS_NEWS] = (uint16_t)index;
+	atomic_store(&region->n_taken, n + 1);
+	return true;
+}
+
+bool slots_give(struct slots_region *region, unsigned index, uint64_t generation, const struct slot_contents *contents)
+{
+	if (slots_state(region, index, generation) != SLOT_LEASED)
+		return false;
+	region->slots[index].contents = *contents;
+	return true;
+}

@@ -1,0 +1,282 @@
+/* See borrow.h. */
+#include "shim/borrow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "pool/broker_client.h"
+#include "pool/ledger.h"
+#include "shim/fdtable.h"
+#include "shim/local_pool.h"
+#include "shim/log.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/swap.h"
+
+#define SECOND_NS 1000000000ull
+/* A broker that was no use is left alone for so long. */
+#define LEFT_ALONE_NS (10 * SECOND_NS)
+
+/* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
+static struct guard_lock question_lock;
+static struct broker_client client;
+static uint64_t client_cookie; /* proves that the descriptor is still ours */
+static uint64_t left_alone_until_ns;
+static uint32_t client_euid;
+static uint64_t program_number;
+
+static void *map_shared(int fd, uint64_t length)
+{
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* A fork's child has no business there, whatever made it. */
+	if (madvise(memory, length, MADV_DONTFORK) == 0)
+		return memory;
+	munmap(memory, length);
+	return NULL;
+}
+
+static void unmap(void *memory, uint64_t length)
+{
+	munmap(memory, length);
+}
+
+/* A program that closes descriptors by raw system calls may have got the number for something of its own. */
+static ssize_t send_message(int fd, const struct msghdr *message, int flags)
+{
+	if (swap_cookie(fd) == client_cookie)
+		return REAL(sendmsg)(fd, message, flags);
+	errno = EBADF;
+	return -1;
+}
+
+static ssize_t receive_message(int fd, struct msghdr *message, int flags)
+{
+	return REAL(recvmsg)(fd, message, flags);
+}
+
+static int close_received(int fd)
+{
+	return real.close(fd);
+}
+
+static int wait_for(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	return REAL(poll)(fds, n, timeout_ms);
+}
+
+static const struct pool_sys client_sys = {
+	.close = close_received,
+	.now_ns = guard_now_ns,
+	.unmap = unmap,
+	.sendmsg = send_message,
+	.recvmsg = receive_message,
+	.poll = wait_for,
+	.map_shared = map_shared,
+};
+
+/* FNV-1a over the executable's name: to tell programs apart, no more. */
+static uint64_t number_of_program(void)
+{
+	char path[256];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+	uint64_t number = 14695981039346656037ull;
+
+	for (ssize_t i = 0; i < length; i++)
+		number = (number ^ (unsigned char)path[i]) * 1099511628211ull;
+	return number;
+}
+
+struct broker_client *borrow_init(const struct config *config)
+{
+	broker_client_init(&client, &client_sys);
+	return config->broker_path[0] ? &client : NULL;
+}
+
+/* Connected, high and ours; or -errno. */
+static int dial_broker(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = REAL(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		real.close(fd);
+		return -ECONNREFUSED;
+	}
+	return fdtable_move_high(fd);
+}
+
+static void close_client(int fd)
+{
+	if (swap_cookie(fd) == client_cookie)
+		fdtable_close_internal(fd);
+	else
+		fdtable_set(fd, NULL);
+}
+
+/* Under the pool's lock, as all below that has a pool. */
+static void part(struct idle_pool *pool, uint64_t now_ns)
+{
+	int fd = client.fd;
+
+	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
+	if (fd < 0)
+		return;
+	idle_pool_part(pool);
+	close_client(fd);
+}
+
+static bool meet(struct idle_pool *pool, uint64_t now_ns)
+{
+	int fd, error;
+
+	if (client.fd >= 0)
+		return true;
+	if (now_ns < left_alone_until_ns)
+		return false;
+	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
+	fd = dial_broker(pool->config->broker_path);
+	if (fd < 0)
+		return false;
+	if (!program_number)
+		program_number = number_of_program();
+	client_cookie = swap_cookie(fd);
+	client_euid = geteuid();
+	error = broker_client_begin(&client, fd, pool->config, program_invocation_short_name, program_number);
+	if (!error)
+		return true;
+	close_client(fd);
+	if (error == -EPROTONOSUPPORT)
+		left_alone_until_ns = UINT64_MAX;
+	return false;
+}
+
+/* A connection object with a slot, to be filled by the answer. */
+static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
+{
+	struct idle_pool *pool = pool_enter(now_ns);
+	struct destination *destination;
+	struct conn *conn = NULL;
+
+	if (!pool)
+		return NULL;
+	if (meet(pool, now_ns) && key->euid == client_euid && client.slots.n_free) {
+		destination = idle_pool_find(pool, key);
+		conn = destination ? idle_pool_open(pool, destination, now_ns) : NULL;
+		if (conn && !slots_reserve(&client.slots, conn)) {
+			idle_pool_discard(pool, conn);
+			conn = NULL;
+		}
+	}
+	pool_leave();
+	return conn;
+}
+
+/* The broker may be wrong, or lie. */
+static bool is_as_said(const struct conn *conn)
+{
+	struct destination_key key = conn->destination->key;
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+
+	if (!conn->cookie || swap_cookie(conn->fd) != conn->cookie)
+		return false;
+	if (real.getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
+	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
+		return false;
+	return key.family == conn->destination->key.family && key.port == conn->destination->key.port &&
+	       memcmp(key.address, conn->destination->key.address, sizeof(key.address)) == 0 &&
+	       ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
+}
+
+/* `fd` is what the question brought: a descriptor or -errno. */
+static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, uint64_t now_ns)
+{
+	if (fd >= 0)
+		conn->fd = fd = fdtable_move_high(fd);
+	else if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -EMFILE)
+		part(pool, now_ns);
+	if (conn->fd >= 0 && conn->slot >= 0) {
+		conn->is_witnessed = true;
+		slots_read(&client.slots, conn);
+		if (is_as_said(conn)) {
+			pool->stats.leased++;
+			pool->stats.borrowed++;
+			return conn;
+		}
+		pool->stats.refused[REFUSAL_STALE]++;
+	} else if (conn->slot >= 0 && (fd == -ENOENT || fd == -ECONNREFUSED)) {
+		slots_free(&client.slots, conn);
+	}
+	idle_pool_discard(pool, conn);
+	return NULL;
+}
+
+struct conn *borrow_take(const struct destination_key *key)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool;
+	struct conn *conn;
+	int fd;
+
+	if (!sock_config->broker_path[0] || (client.fd < 0 && now_ns < left_alone_until_ns) ||
+	    !guard_lock_try(&question_lock))
+		return NULL;
+	conn = prepare(key, now_ns);
+	if (conn) {
+		fd = broker_client_lease(&client, conn);
+		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
+		pool = pool_enter(guard_now_ns());
+		if (pool) {
+			conn = receive(pool, conn, fd, now_ns);
+			pool_leave();
+		} else {
+			if (fd >= 0)
+				real.close(fd);
+			conn = NULL;
+		}
+	}
+	guard_unlock(&question_lock);
+	return conn;
+}
+
+void borrow_offer(struct idle_pool *pool, struct conn *conn)
+{
+	if (pool->broker && conn->slot < 0 && conn->destination->key.euid == client_euid)
+		broker_client_offer(pool->broker, conn, conn->destination->dials_directly);
+}
+
+void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key)
+{
+	if (pool->broker)
+		broker_client_probed(pool->broker, key);
+}
+
+void borrow_move(int from)
+{
+	if (client.fd == from)
+		client.fd = fdtable_dup_high(from);
+}
+
+void borrow_after_fork(void)
+{
+	/* The memory was not inherited, and the descriptor is closed with all of ours. */
+	client.slots.region = NULL;
+	broker_client_end(&client);
+	left_alone_until_ns = 0;
+	question_lock.owner = 0;
+	atomic_store(&question_lock.is_lost, false);
+}

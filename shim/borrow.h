@@ -1,0 +1,32 @@
+/*
+ * Sharing with other processes: asks the broker for connections that they parked, and hands over those that this one parks.
+ * Without a broker named (HOLDLINE_BROKER), with one that is gone, slow or lying, the process has its own pool and dials.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct broker_client;
+struct config;
+struct conn;
+struct destination_key;
+struct idle_pool;
+
+/* In the constructor. NULL: nothing is shared. */
+struct broker_client *borrow_init(const struct config *config);
+
+/* A connection for a key that another process parked, proven alive and clean: CONN_OPEN, with our own descriptor. NULL:
+ * there is none. Waits for the broker, for a bounded time. Neither pool_enter() nor a lock of another question is held. */
+struct conn *borrow_take(const struct destination_key *key);
+
+/* A connection has just been parked: shares it if it is not yet. Under the pool's lock. */
+void borrow_offer(struct idle_pool *pool, struct conn *conn);
+
+/* This program connects there only to see whether it can. Under the pool's lock. */
+void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key);
+
+/* The program takes over a number at which our own connection to the broker may stand. */
+void borrow_move(int from);
+
+/* In a fork's child: the broker knows the parent, not us. */
+void borrow_after_fork(void);
