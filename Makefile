@@ -15,6 +15,9 @@ HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexcepti
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
+# The shim needs libc alone; the command may need more.
+TOOL_LIBS = -lcjson
+
 LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
 POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
 SHIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
@@ -84,7 +87,7 @@ $(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/holdline.map
 	$(CC) $(HL_CFLAGS) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl
 
 $(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/libpool.a
-	$(CC) $(HL_CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libpool.a
+	$(CC) $(HL_CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libpool.a $(TOOL_LIBS)
 
 $(BUILD)/libpool.a: $(POOL_OBJ)
 	@rm -f $@
@@ -93,7 +96,7 @@ $(BUILD)/libpool.a: $(POOL_OBJ)
 # The tests of the command's modules link them; only main() stays away. Objects of shim/ are never linked: they would
 # interpose the test runner itself.
 $(BUILD)/unit-tests: $(UNIT_OBJ) $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/libpool.a
-	$(CC) $(HL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcheck_pic -lsubunit -lrt -lm -lpthread
+	$(CC) $(HL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lcheck_pic -lsubunit -lrt -lm -lpthread
 
 $(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
 # Every tests/unit/test_NAME.c is run: it must define `Suite *NAME_suite(void)`.
@@ -102,7 +105,7 @@ $(BUILD)/tests/unit/main.o: $(UNIT_SRC)
 
 fuzzers: $(FUZZERS)
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/libpool.a
-	$(CC) $(HL_CFLAGS) -fsanitize=fuzzer -o $@ $^
+	$(CC) $(HL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
 
 $(BUILD)/tools/%.o: HL_CFLAGS += $(HARDEN)
 $(BUILD)/%.o: %.c Makefile

@@ -100,6 +100,11 @@ struct broker_client *borrow_init(const struct config *config)
 	return config->broker_path[0] ? &client : NULL;
 }
 
+bool borrow_is_met(void)
+{
+	return client.fd >= 0;
+}
+
 /* Connected, high and ours; or -errno. */
 static int dial_broker(const char *path)
 {

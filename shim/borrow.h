@@ -15,6 +15,9 @@ struct idle_pool;
 /* In the constructor. NULL: nothing is shared. */
 struct broker_client *borrow_init(const struct config *config);
 
+/* True if there is a broker to leave something to. */
+bool borrow_is_met(void);
+
 /* A connection for a key that another process parked, proven alive and clean: CONN_OPEN, with our own descriptor. NULL:
  * there is none. Waits for the broker, for a bounded time. Neither pool_enter() nor a lock of another question is held. */
 struct conn *borrow_take(const struct destination_key *key);

@@ -165,9 +165,9 @@ static bool swap_to_stub(struct sock *sock)
 	return error == 0;
 }
 
-void finish_with_end_of_file(struct sock *sock)
+/* The connection into the pool, a stub in its place; or why not. */
+static enum refusal park_behind_stub(struct sock *sock)
 {
-	int saved = errno;
 	enum refusal why = refusal_of_framing(&sock->framing);
 
 	if (why == REFUSAL_NONE)
@@ -176,18 +176,36 @@ void finish_with_end_of_file(struct sock *sock)
 		why = prepare_park(sock);
 	if (why == REFUSAL_NONE && !swap_to_stub(sock))
 		why = REFUSAL_ERROR;
+	if (why != REFUSAL_NONE)
+		return why;
+	sock_leave_window(sock);
+	sock->state = SOCK_STUB;
+	sock->local = sock->conn->local;
+	sock->local_length = sock->conn->local_length;
+	sock->parked = sock->conn;
+	sock->parked_cookie = sock->conn->cookie;
+	park(sock);
+	return REFUSAL_NONE;
+}
+
+void finish_with_end_of_file(struct sock *sock)
+{
+	int saved = errno;
+	enum refusal why = park_behind_stub(sock);
+
 	if (why != REFUSAL_NONE) {
 		count_refusal(sock, why);
 		end_in_place(sock);
-	} else {
-		sock_leave_window(sock);
-		sock->state = SOCK_STUB;
-		sock->local = sock->conn->local;
-		sock->local_length = sock->conn->local_length;
-		sock->parked = sock->conn;
-		sock->parked_cookie = sock->conn->cookie;
-		park(sock);
 	}
+	errno = saved;
+}
+
+void finish_at_exit(struct sock *sock)
+{
+	int saved = errno;
+
+	if (sock->state == SOCK_OPEN)
+		park_behind_stub(sock);
 	errno = saved;
 }
 

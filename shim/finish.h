@@ -26,6 +26,10 @@ void finish_lost(struct sock *sock);
 /* Observe mode, at the server's end: counts whether the connection could have been kept. Locked. */
 void finish_observed(struct sock *sock);
 
+/* The process ends, and leaves this socket open at the end of an exchange: parks its connection for others, the program's
+ * numbers become a stub. Nothing happens if it can't be kept. Locked. */
+void finish_at_exit(struct sock *sock);
+
 /* At close of a socket whose end of file was made in place: no TIME_WAIT on our side that the bare program, whose server
  * closes first, would not have had. Locked. */
 void finish_ended(struct sock *sock);

@@ -42,6 +42,8 @@ static bool is_owed(struct sock *sock, int all)
 		return false;
 	if (!sock->framing.edited || sock->framing.response_ended)
 		return false;
+	/* A vfork child may have made duplicates of its own, which are known only by this. */
+	all |= atomic_load(&sock->is_shared);
 	for (unsigned i = 0; i < sock->n_fds && i < SOCK_MAX_FDS; i++)
 		if (all || !sock_is_close_on_exec(sock, i))
 			return true;

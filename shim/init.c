@@ -2,12 +2,14 @@
 #include <unistd.h>
 
 #include "pool/config.h"
+#include "shim/borrow.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"
 #include "shim/local_pool.h"
 #include "shim/log.h"
 #include "shim/process.h"
 #include "shim/real.h"
+#include "shim/sock.h"
 
 extern char **environ;
 
@@ -29,6 +31,9 @@ __attribute__((constructor)) static void init(void)
 
 __attribute__((destructor)) static void fini(void)
 {
-	if (sock_config && guard_is_home())
-		pool_log_stats();
+	if (!sock_config || !guard_is_home())
+		return;
+	if (borrow_is_met())
+		sock_finish_all();
+	pool_log_stats();
 }

@@ -342,6 +342,18 @@ void sock_after_fork_in_child(void)
 	}
 }
 
+void sock_finish_all(void)
+{
+	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		finish_at_exit(sock);
+		sock_leave(sock);
+	}
+}
+
 void sock_retire_all(void)
 {
 	int saved = errno;

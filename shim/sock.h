@@ -162,6 +162,9 @@ void sock_open_gate(struct sock *sock);
 /* Everything goes native for good, and no new socket is followed. */
 void sock_retire_all(void);
 
+/* The process is about to end: what it leaves open and could be kept is parked for others. */
+void sock_finish_all(void);
+
 /* In a fork's child: forget every parked connection, close our copies; the program's sockets stay, shared. */
 void sock_after_fork_in_child(void);
 

@@ -62,7 +62,7 @@ static void run_flat(void)
 		cycle(i);
 	grown_kb = resident_kb() - begin_kb;
 	say("memory %s", grown_kb < 256 ? "flat" : "grows");
-	if (grown_kb >= 128)
+	if (grown_kb >= 256)
 		say("by %ld kB", grown_kb);
 	say("descriptors %s", count_all_fds() - begin_fds < 8 ? "flat" : "grow");
 }

@@ -1,0 +1,9 @@
+/* Asking a broker what it holds. */
+#pragma once
+
+#include "pool/broker_wire.h"
+
+/* Calls `each` for everything that the broker at `path` holds. 0; -ENOENT or -ECONNREFUSED: no broker is there;
+ * -EPROTONOSUPPORT: one of another version; or another -errno. */
+int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context)
+	__attribute__((warn_unused_result));
