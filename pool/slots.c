@@ -148,25 +148,35 @@ static struct conn *look_at(struct slots *slots, unsigned index)
 	return NULL;
 }
 
+/* More were taken than the list of news holds: looks at all. (What is found twice is in another state by then.) */
+static struct conn *look_at_all(struct slots *slots, uint32_t n_taken)
+{
+	for (unsigned i = 0; i < SLOTS_PER_REGION; i++) {
+		struct conn *conn = look_at(slots, i);
+
+		if (conn)
+			return conn;
+	}
+	slots->n_taken_seen = n_taken;
+	return NULL;
+}
+
 struct conn *slots_next_taken(struct slots *slots)
 {
 	uint32_t n_taken = slots->region ? atomic_load(&slots->region->n_taken) : 0;
 
 	if (!slots->region)
 		return NULL;
-	/* More than the list of news holds: look at all. (What is found twice is in another state by then.) */
-	for (unsigned i = 0; n_taken - slots->n_taken_seen > SLOTS_NEWS && i < SLOTS_PER_REGION; i++) {
-		struct conn *conn = look_at(slots, i);
-
-		if (conn)
-			return conn;
-	}
-	if (n_taken - slots->n_taken_seen > SLOTS_NEWS)
-		slots->n_taken_seen = n_taken;
 	while (slots->n_taken_seen != n_taken) {
-		unsigned index = slots->region->taken[slots->n_taken_seen++ % SLOTS_NEWS];
-		struct conn *conn = index < SLOTS_PER_REGION ? look_at(slots, index) : NULL;
+		unsigned index = atomic_load(&slots->region->taken[slots->n_taken_seen % SLOTS_NEWS]);
+		uint32_t n_taken_now = atomic_load(&slots->region->n_taken);
+		struct conn *conn;
 
+		/* The next one's index goes where this one's was, before it is counted. */
+		if (n_taken_now - slots->n_taken_seen >= SLOTS_NEWS)
+			return look_at_all(slots, n_taken_now);
+		slots->n_taken_seen++;
+		conn = index < SLOTS_PER_REGION ? look_at(slots, index) : NULL;
 		if (conn)
 			return conn;
 	}
@@ -199,8 +209,12 @@ bool slots_take(struct slots_region *region, unsigned index, uint64_t generation
 	if (!change(slot, generation, SLOT_IDLE, SLOT_TAKEN))
 		return false;
 	*contents = slot->contents;
+	/* A process that has found out already may use the slot again, while we read. What was torn is of no use. */
+	atomic_thread_fence(memory_order_acquire);
+	if (atomic_load(&slot->word) >> STATE_BITS != generation)
+		memset(contents, 0, sizeof(*contents));
 	n = atomic_load(&region->n_taken);
-	region->taken[n % SLOTS_NEWS] = (uint16_t)index;
+	atomic_store(&region->taken[n % SLOTS_NEWS], (uint16_t)index);
 	atomic_store(&region->n_taken, n + 1);
 	return true;
 }

@@ -51,7 +51,7 @@ struct slot {
 /* What is shared with one process: a sealed memfd of the broker, zeroed. */
 struct slots_region {
 	_Atomic(uint32_t) n_taken; /* how many slots were ever taken; the newest are in `taken` */
-	uint16_t taken[SLOTS_NEWS];
+	_Atomic(uint16_t) taken[SLOTS_NEWS];
 	struct slot slots[SLOTS_PER_REGION];
 };
 
@@ -107,7 +107,8 @@ static inline bool slots_has_news(const struct slots *slots)
 /* SLOT_FREE if the slot has gone on to another generation. */
 enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_t generation);
 
-/* Takes an idle connection. False if it is in use, or gone. `contents` receives a copy. */
+/* Takes an idle connection. False if it is in use, or gone. `contents` receives a copy, or zeroes: then nothing is known
+ * of it any more, and it can only be ended. */
 bool slots_take(struct slots_region *region, unsigned index, uint64_t generation, struct slot_contents *contents);
 
 /* Fills a slot that the process has reserved. False if it has not. */
