@@ -299,7 +299,7 @@ static void run(void)
 	broker_fini(&loop.broker);
 }
 
-/* Two descriptors a connection at worst: its process's and its own. */
+/* Most are for connections, some for processes. */
 static uint32_t raise_limit(void)
 {
 	struct rlimit limit;
@@ -308,7 +308,7 @@ static uint32_t raise_limit(void)
 		return 256;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_cur > 4 * SPARE_FDS ? (uint32_t)(limit.rlim_cur / 2 - SPARE_FDS) : SPARE_FDS;
+	return limit.rlim_cur > 4 * SPARE_FDS ? (uint32_t)(limit.rlim_cur / 4 * 3 - SPARE_FDS) : SPARE_FDS;
 }
 
 static int prepare(void)
