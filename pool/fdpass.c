@@ -74,11 +74,10 @@ ssize_t fdpass_receive(const struct pool_sys *sys, int fd, void *packet, size_t 
 	/* No room for them in our table: counted as come, since the sender sent them. */
 	if ((message.msg_flags & MSG_CTRUNC) && *n_passed == 0)
 		*n_passed = 1;
-	if (message.msg_flags & MSG_TRUNC) {
-		if (*passed >= 0)
-			sys->close(*passed);
+	/* Nobody looks for a descriptor beside an end, for which an empty packet passes, or beside an error. */
+	if (*passed >= 0 && (n == 0 || (message.msg_flags & MSG_TRUNC))) {
+		sys->close(*passed);
 		*passed = -1;
-		return -EMSGSIZE;
 	}
-	return n;
+	return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
 }

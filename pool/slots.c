@@ -209,9 +209,9 @@ bool slots_take(struct slots_region *region, unsigned index, uint64_t generation
 	if (!change(slot, generation, SLOT_IDLE, SLOT_TAKEN))
 		return false;
 	*contents = slot->contents;
-	/* A process that has found out already may use the slot again, while we read. What was torn is of no use. */
-	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load(&slot->word) >> STATE_BITS != generation)
+	/* A process that has found out already may use the slot again, while we read. What was torn is of no use. (An
+	 * exchange rather than a load, which might come before the copy's last.) */
+	if (atomic_fetch_or(&slot->word, 0) >> STATE_BITS != generation)
 		memset(contents, 0, sizeof(*contents));
 	n = atomic_load(&region->n_taken);
 	atomic_store(&region->taken[n % SLOTS_NEWS], (uint16_t)index);
