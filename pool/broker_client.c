@@ -63,7 +63,9 @@ static int be_welcome(struct broker_client *client)
 	if (!is_ours(&packet, length, sizeof(packet.head), BROKER_WELCOME) || passed < 0) {
 		if (passed >= 0)
 			client->sys->close(passed);
-		return packet.head.version != broker_wire_stamp() ? -EPROTONOSUPPORT : -EPROTO;
+		if (length >= (ssize_t)sizeof(packet.head) && packet.head.version != broker_wire_stamp())
+			return -EPROTONOSUPPORT;
+		return -EPROTO;
 	}
 	region = client->sys->map_shared(passed, sizeof(*region));
 	client->sys->close(passed);
