@@ -6,6 +6,9 @@ FUZZ_SECONDS ?= 60
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 LIBDIR = $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
 
+# Where systemd looks for users' units (systemd.unit(5)).
+UNITDIR = $(PREFIX)/lib/systemd/user
+
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 CFLAGS ?= -O2 -g
 # The command is hardened. Not so the shim: it would then call the very _chk functions that it interposes.
@@ -120,10 +123,14 @@ install: all
 	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
 	install -D -m 644 $(BUILD)/libholdline.so $(DESTDIR)$(LIBDIR)/libholdline.so
 	install -D -m 644 tools/man/holdline.1 $(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
+	install -D -m 644 tools/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@PREFIX@|$(PREFIX)|' tools/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \
-		$(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
+		$(DESTDIR)$(PREFIX)/share/man/man1/holdline.1 \
+		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service
 
 clean:
 	rm -rf build
