@@ -59,8 +59,11 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 		  struct broker_out *out)
 {
 	struct broker_destination *destination = NULL;
-	struct held *held;
+	struct held *held = process->held[request->slot];
 
+	/* The process has ended that one without a word, and uses its slot anew. */
+	if (held && held->generation != request->generation)
+		held_forget(broker, held);
 	if (request->key.euid == broker->euid && !process->held[request->slot])
 		destination = (struct broker_destination *)destination_table_find(&broker->destinations, &request->key);
 	if (!destination) {

@@ -113,8 +113,6 @@ static void give(struct broker *broker, struct broker_process *process, struct h
 	held->slot = (unsigned)request->slot;
 	held->generation = request->generation;
 	process->held[held->slot] = held;
-	if (held->destination->base.keep_alive_timeout_ns)
-		held->contents.keep_alive_timeout_ns = held->destination->base.keep_alive_timeout_ns;
 	move_to_front(broker, held);
 }
 
@@ -138,6 +136,8 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 			end(broker, held);
 			continue;
 		}
+		if (destination->base.keep_alive_timeout_ns)
+			held->contents.keep_alive_timeout_ns = destination->base.keep_alive_timeout_ns;
 		/* What the request says of its slot is the process's own business, but for the bounds. */
 		if (!slots_give(process->region, (unsigned)request->slot, request->generation, &held->contents))
 			return NULL;
@@ -190,7 +190,7 @@ void held_inherit(struct broker *broker, struct held *held)
 	}
 	held->may_have_holders = may_have_holders;
 	if (is_private)
-		held_forget(broker, held);
+		end(broker, held);
 }
 
 /* By FIN or RST: of one that is idle and ours. */
@@ -241,9 +241,8 @@ static void look_after(struct broker *broker, struct held *held, uint64_t now_ns
 	}
 	if (held->owner && !take(held))
 		return;
-	if (held->has_hung_up)
-		end_hung_up(broker, held);
-	else if (is_expired(held, now_ns))
+	/* A hang-up in the midst of its use says nothing about how long the server keeps what is idle. */
+	if (held->has_hung_up || is_expired(held, now_ns))
 		end(broker, held);
 }
 

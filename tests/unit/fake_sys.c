@@ -64,7 +64,7 @@ static bool fails(enum fake_call call)
 	return true;
 }
 
-int fake_socket_new(void)
+static struct fake_socket *new_descriptor(int *fd)
 {
 	struct fake_socket *new;
 
@@ -76,11 +76,27 @@ int fake_socket_new(void)
 	new = &sockets[fake_kernel.n_sockets_ever];
 	memset(new, 0, sizeof(*new));
 	new->is_open = true;
+	fake_kernel.n_open++;
+	*fd = FAKE_FD_MIN + (int)fake_kernel.n_sockets_ever++;
+	return new;
+}
+
+int fake_socket_new(void)
+{
+	struct sockaddr_in peer = {
+		.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(10 << 24 | 1)};
+	int fd;
+	struct fake_socket *new = new_descriptor(&fd);
+
+	new->n_descriptors = 1;
+	new->protocol = IPPROTO_TCP;
+	new->cookie = (uint64_t)fd;
 	new->state = FAKE_ESTABLISHED;
 	new->rtt_us = 50;
 	new->info_length = sizeof(struct tcp_info);
-	fake_kernel.n_open++;
-	return FAKE_FD_MIN + (int)fake_kernel.n_sockets_ever++;
+	memcpy(&new->peer, &peer, sizeof(peer));
+	new->peer_length = sizeof(peer);
+	return fd;
 }
 
 struct fake_socket *fake_socket(int fd)
@@ -100,6 +116,29 @@ static struct fake_socket *open_socket(int fd)
 	return socket;
 }
 
+struct fake_socket *fake_socket_original(int fd)
+{
+	struct fake_socket *socket = fake_socket(fd);
+
+	return socket->duplicate_of ? fake_socket(socket->duplicate_of) : socket;
+}
+
+static struct fake_socket *open_original(int fd)
+{
+	open_socket(fd);
+	return fake_socket_original(fd);
+}
+
+int fake_socket_duplicate(int fd)
+{
+	int original = open_socket(fd)->duplicate_of ? fake_socket(fd)->duplicate_of : fd;
+	int duplicate;
+
+	new_descriptor(&duplicate)->duplicate_of = original;
+	fake_socket(original)->n_descriptors++;
+	return duplicate;
+}
+
 static struct fake_option *find_option(struct fake_socket *socket, int level, int name)
 {
 	for (unsigned i = 0; i < socket->n_options; i++)
@@ -117,7 +156,7 @@ static void give(const void *from, socklen_t have, void *value, socklen_t *lengt
 
 static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-	struct fake_socket *socket = open_socket(fd);
+	struct fake_socket *socket = open_original(fd);
 	struct fake_option *option = find_option(socket, level, name);
 	struct tcp_info info = {
 		.tcpi_state = socket->state,
@@ -134,6 +173,12 @@ static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *
 		return -1;
 	if (level == IPPROTO_TCP && name == TCP_INFO)
 		give(&info, socket->info_length, value, length);
+	else if (level == SOL_SOCKET && name == SO_PROTOCOL)
+		give(&socket->protocol, sizeof(socket->protocol), value, length);
+	else if (level == SOL_SOCKET && name == SO_COOKIE)
+		give(&socket->cookie, sizeof(socket->cookie), value, length);
+	else if (level == SOL_SOCKET && name == SO_NETNS_COOKIE)
+		give(&socket->netns_cookie, sizeof(socket->netns_cookie), value, length);
 	else if (option)
 		give(option->value, option->length, value, length);
 	else
@@ -143,7 +188,7 @@ static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *
 
 static int fake_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	struct fake_socket *socket = open_socket(fd);
+	struct fake_socket *socket = open_original(fd);
 	struct fake_option *option = find_option(socket, level, name);
 
 	if (fails(FAKE_CALL_SETSOCKOPT))
@@ -162,7 +207,9 @@ static int fake_setsockopt(int fd, int level, int name, const void *value, sockl
 
 static int fake_close(int fd)
 {
-	open_socket(fd)->is_open = false;
+	open_original(fd)->n_descriptors--;
+	fake_socket(fd)->is_open = false;
+	fake_socket(fd)->watcher = NULL;
 	fake_kernel.n_open--;
 	return fails(FAKE_CALL_CLOSE) ? -1 : 0; /* closed nonetheless, as on Linux */
 }
@@ -208,6 +255,40 @@ static void fake_unmap(void *memory, uint64_t length)
 	fake_kernel.mapped_bytes -= length;
 }
 
+static int fake_disconnect(int fd)
+{
+	struct fake_socket *socket = open_original(fd);
+
+	if (fails(FAKE_CALL_DISCONNECT))
+		return -1;
+	socket->was_disconnected = true;
+	socket->state = FAKE_CLOSE;
+	return 0;
+}
+
+static int fake_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct fake_socket *socket = open_original(fd);
+
+	if (fails(FAKE_CALL_GETPEERNAME))
+		return -1;
+	memcpy(address, &socket->peer, *length < socket->peer_length ? *length : socket->peer_length);
+	*length = socket->peer_length;
+	return 0;
+}
+
+static int fake_watch(int fd, void *object)
+{
+	struct fake_socket *socket = open_socket(fd);
+
+	if (fails(FAKE_CALL_WATCH))
+		return -1;
+	if (socket->watcher)
+		ck_abort_msg("%d is watched already", fd);
+	socket->watcher = object;
+	return 0;
+}
+
 const struct pool_sys fake_sys = {
 	.getsockopt = fake_getsockopt,
 	.setsockopt = fake_setsockopt,
@@ -215,4 +296,7 @@ const struct pool_sys fake_sys = {
 	.now_ns = fake_now_ns,
 	.map = fake_map,
 	.unmap = fake_unmap,
+	.disconnect = fake_disconnect,
+	.getpeername = fake_getpeername,
+	.watch = fake_watch,
 };

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,7 +18,16 @@
 #define FAKE_CLOSE_WAIT 8
 #define FAKE_FD_MIN 1000 /* so that mixing them up with real descriptors shows */
 
-enum fake_call { FAKE_CALL_GETSOCKOPT, FAKE_CALL_SETSOCKOPT, FAKE_CALL_CLOSE, FAKE_CALL_MAP, FAKE_CALL_COUNT };
+enum fake_call {
+	FAKE_CALL_GETSOCKOPT,
+	FAKE_CALL_SETSOCKOPT,
+	FAKE_CALL_CLOSE,
+	FAKE_CALL_MAP,
+	FAKE_CALL_DISCONNECT,
+	FAKE_CALL_GETPEERNAME,
+	FAKE_CALL_WATCH,
+	FAKE_CALL_COUNT
+};
 
 struct fake_option {
 	int level;
@@ -28,6 +38,17 @@ struct fake_option {
 
 struct fake_socket {
 	bool is_open;
+	/* Of a descriptor. */
+	int duplicate_of; /* 0: an original */
+	void *watcher;	  /* what was given to watch(), until it is closed */
+	/* The rest is a socket's, found at its original. */
+	unsigned n_descriptors;
+	bool was_disconnected;
+	int protocol;
+	uint64_t cookie; /* as of the original's number */
+	uint64_t netns_cookie;
+	struct sockaddr_in6 peer; /* 10.0.0.1:80 */
+	socklen_t peer_length;
 	/* What TCP_INFO says. */
 	uint8_t state;
 	uint32_t rtt_us;
@@ -46,7 +67,7 @@ struct fake_socket {
 struct fake_kernel {
 	uint64_t now_ns;
 	unsigned n_calls[FAKE_CALL_COUNT];
-	unsigned n_open; /* sockets */
+	unsigned n_open; /* descriptors */
 	unsigned n_sockets_ever;
 	unsigned n_mapped; /* pieces of memory */
 	unsigned n_unmapped;
@@ -65,5 +86,11 @@ void fake_sys_fail(enum fake_call call, unsigned first, unsigned n, int error);
 /* A new established socket, nothing sent or received. Descriptors are never used twice, so that a stale one shows. */
 int fake_socket_new(void);
 
-/* The socket of a descriptor; aborts the test if there was never one. */
+/* What is known of a descriptor; aborts the test if there was never one. */
 struct fake_socket *fake_socket(int fd);
+
+/* Another descriptor of an open one's socket. */
+int fake_socket_duplicate(int fd);
+
+/* The socket of a descriptor, which may be closed. */
+struct fake_socket *fake_socket_original(int fd);
