@@ -148,7 +148,7 @@ void fake_process_end(struct fake_process *process)
 	slots_detach(&process->slots);
 }
 
-static void close_descriptor(struct conn *conn)
+void fake_process_lose(struct conn *conn)
 {
 	fake_sys.close(conn->fd);
 	n_fds--;
@@ -159,7 +159,7 @@ static void close_descriptor(struct conn *conn)
 /* Descriptors first, as the kernel does. */
 void fake_process_end_with(struct fake_process *process, struct conn *conn)
 {
-	close_descriptor(conn);
+	fake_process_lose(conn);
 	fake_process_end(process);
 }
 
@@ -285,13 +285,13 @@ unsigned fake_process_let_go(struct fake_process *process)
 
 void fake_process_close(struct fake_process *process, struct conn *conn)
 {
-	close_descriptor(conn);
+	fake_process_lose(conn);
 	slots_free(&process->slots, conn);
 }
 
 void fake_process_leave(struct fake_process *process, struct conn *conn)
 {
-	close_descriptor(conn);
+	fake_process_lose(conn);
 	slots_leave(&process->slots, conn);
 }
 

@@ -64,7 +64,10 @@ unsigned fake_process_let_go(struct fake_process *process);
 /* Closes its descriptor and frees the slot, without a word. */
 void fake_process_close(struct fake_process *process, struct conn *conn);
 
-/* The same for an idle one, which goes on at the broker's. */
+/* The descriptor alone, as the kernel does at a process's end. */
+void fake_process_lose(struct conn *conn);
+
+/* Closes the descriptor of an idle one, which goes on at the broker's. */
 void fake_process_leave(struct fake_process *process, struct conn *conn);
 
 /* The server's FIN: whoever watches is told. */
