@@ -81,7 +81,7 @@ int broker_client_begin(struct broker_client *client, int fd, const struct confi
 	struct broker_hello hello = {
 		.head = broker_wire_head(BROKER_HELLO, 0, config->pool == CONFIG_POOL_LOCAL ? BROKER_IS_PRIVATE : 0),
 		.max_idle_conns = config->max_idle_conns,
-		.max_idle_conns_per_host = config->max_idle_conns_per_host,
+		.max_idle_conns_per_host = config->policy.max_idle_conns_per_host,
 		.program = program,
 	};
 	int error;

@@ -7,17 +7,25 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool/rules.h"
+
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define FIELD(name) offsetof(struct config, name)
+#define POLICY(name) offsetof(struct config, policy.name)
 
 static const char *const mode_choices[] = {"off", "observe", "full", NULL};
+static const char *const profile_choices[] = {"none", "go", NULL};
+static const char *const port_scan_choices[] = {"kernel", "range", NULL};
 static const char *const pool_choices[] = {"local", "shared", NULL};
 static const char *const unsafe_methods_choices[] = {"fresh", "reuse", NULL};
 
 const struct config_option config_options[] = {
+	{"HOLDLINE_PROFILE", "profile", "none|go", "none",
+	 "go: the defaults of timeouts and limits become those that Go's http.Transport is commonly given.",
+	 CONFIG_KIND_CHOICE, FIELD(profile), profile_choices},
 	{"HOLDLINE_MODE", "mode", "off|observe|full", "full",
 	 "full reuses connections; observe changes nothing and only counts; off leaves the program alone.",
-	 CONFIG_KIND_CHOICE, FIELD(mode), mode_choices},
+	 CONFIG_KIND_CHOICE, POLICY(mode), mode_choices},
 	{"HOLDLINE_POOL", "pool", "local|shared", "shared",
 	 "shared lends idle connections to other programs of this user; local keeps them to the process.",
 	 CONFIG_KIND_CHOICE, FIELD(pool), pool_choices},
@@ -26,25 +34,43 @@ const struct config_option config_options[] = {
 	 FIELD(broker_path), NULL},
 	{"HOLDLINE_REWRITE", "rewrite", "on|off", "on",
 	 "Ask servers to keep connections that the program would close; off reuses only what it left open itself.",
-	 CONFIG_KIND_SWITCH, FIELD(rewrite), NULL},
+	 CONFIG_KIND_SWITCH, POLICY(rewrite), NULL},
 	{"HOLDLINE_UNSAFE_METHODS", "unsafe-methods", "fresh|reuse", "fresh",
 	 "Where POST, PUT and the like go: to a fresh connection, or to a kept one that might die under them.",
-	 CONFIG_KIND_CHOICE, FIELD(unsafe_methods), unsafe_methods_choices},
+	 CONFIG_KIND_CHOICE, POLICY(unsafe_methods), unsafe_methods_choices},
+	{"HOLDLINE_DIAL_TIMEOUT", "dial-timeout", "DURATION", "0",
+	 "Fail a blocking connect() after this long with ETIMEDOUT; 0: when the kernel does.", CONFIG_KIND_DURATION,
+	 POLICY(dial_timeout_ns), NULL},
+	{"HOLDLINE_KEEP_ALIVE", "keep-alive", "DURATION", "0",
+	 "Have the kernel probe connections that were silent this long (TCP keep-alive); 0: as the program says.",
+	 CONFIG_KIND_DURATION, POLICY(keep_alive_ns), NULL},
+	{"HOLDLINE_RESPONSE_HEADER_TIMEOUT", "response-header-timeout", "DURATION", "0",
+	 "Fail a blocking read of an answer that has not begun this long after the request; 0: never.",
+	 CONFIG_KIND_DURATION, POLICY(response_header_timeout_ns), NULL},
+	{"HOLDLINE_EXPECT_CONTINUE_TIMEOUT", "expect-continue-timeout", "DURATION", "0",
+	 "The same for the first answer to `Expect: 100-continue`; 0: never.", CONFIG_KIND_DURATION,
+	 POLICY(expect_continue_timeout_ns), NULL},
 	{"HOLDLINE_IDLE_CONN_TIMEOUT", "idle-conn-timeout", "DURATION", "60s",
-	 "Close a connection that was idle this long; 0: never.", CONFIG_KIND_DURATION, FIELD(idle_conn_timeout_ns),
+	 "Close a connection that was idle this long; 0: never.", CONFIG_KIND_DURATION, POLICY(idle_conn_timeout_ns),
 	 NULL},
 	{"HOLDLINE_MAX_IDLE_CONNS", "max-idle-conns", "COUNT", "500",
 	 "Keep at most this many idle connections in all; 0: no limit.", CONFIG_KIND_COUNT, FIELD(max_idle_conns),
 	 NULL},
 	{"HOLDLINE_MAX_IDLE_CONNS_PER_HOST", "max-idle-conns-per-host", "COUNT", "100",
 	 "Keep at most this many idle connections to one destination; 0: no limit.", CONFIG_KIND_COUNT,
-	 FIELD(max_idle_conns_per_host), NULL},
+	 POLICY(max_idle_conns_per_host), NULL},
 	{"HOLDLINE_MAX_CONN_AGE", "max-conn-age", "DURATION", "90s",
 	 "Reuse no connection older than this (+-20 %), so that balancers still spread the load; 0: any age.",
-	 CONFIG_KIND_DURATION, FIELD(max_conn_age_ns), NULL},
+	 CONFIG_KIND_DURATION, POLICY(max_conn_age_ns), NULL},
 	{"HOLDLINE_MAX_CONN_REQUESTS", "max-conn-requests", "COUNT", "10000",
 	 "Send at most this many requests over one connection; 0: no limit.", CONFIG_KIND_COUNT,
-	 FIELD(max_conn_requests), NULL},
+	 POLICY(max_conn_requests), NULL},
+	{"HOLDLINE_PORT_SCAN", "port-scan", "kernel|range", "range",
+	 "range spares connect() its slow search for a port when more than half of them are in use.",
+	 CONFIG_KIND_CHOICE, FIELD(port_scan), port_scan_choices},
+	{"HOLDLINE_RULES", "rules", "RULES", "",
+	 "Other settings for some destinations: 'HOST:PORT flag=value ...; ...'; the first that matches wins.",
+	 CONFIG_KIND_RULES, FIELD(rules_text), NULL},
 	{"HOLDLINE_LOG", "log", "FILE", "", "Append to FILE what was reused, and why other connections were not.",
 	 CONFIG_KIND_PATH, FIELD(log_path), NULL},
 };
@@ -191,13 +217,13 @@ static int parse_switch(const char *text, bool *value)
 	return 0;
 }
 
-static int parse_path(const char *text, char path[PATH_MAX])
+static int parse_text(const char *text, char *field, size_t room)
 {
-	size_t length = strnlen(text, PATH_MAX);
+	size_t length = strnlen(text, room);
 
-	if (length == PATH_MAX)
+	if (length == room)
 		return -EINVAL;
-	memcpy(path, text, length + 1);
+	memcpy(field, text, length + 1);
 	return 0;
 }
 
@@ -230,7 +256,9 @@ int config_set(struct config *config, const struct config_option *option, const 
 	case CONFIG_KIND_COUNT:
 		return parse_count(text, (uint32_t *)(void *)field);
 	case CONFIG_KIND_PATH:
-		return parse_path(text, field);
+		return parse_text(text, field, PATH_MAX);
+	case CONFIG_KIND_RULES:
+		return parse_text(text, field, CONFIG_RULES_TEXT_MAX);
 	}
 	return -EINVAL;
 }
@@ -249,16 +277,54 @@ static const char *find_variable(char *const environment[], const char *name)
 	return NULL;
 }
 
+/* What a profile gives to variables that are not set. */
+static const struct profile_default {
+	enum config_profile profile;
+	const char *variable;
+	const char *value;
+} profile_defaults[] = {
+	{CONFIG_PROFILE_GO, "HOLDLINE_DIAL_TIMEOUT", "30s"},
+	{CONFIG_PROFILE_GO, "HOLDLINE_KEEP_ALIVE", "60s"},
+	{CONFIG_PROFILE_GO, "HOLDLINE_MAX_IDLE_CONNS", "500"},
+	{CONFIG_PROFILE_GO, "HOLDLINE_IDLE_CONN_TIMEOUT", "60s"},
+	{CONFIG_PROFILE_GO, "HOLDLINE_EXPECT_CONTINUE_TIMEOUT", "30s"},
+	{CONFIG_PROFILE_GO, "HOLDLINE_MAX_IDLE_CONNS_PER_HOST", "100"},
+};
+
+static const char *default_of(const struct config *config, const struct config_option *option)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(profile_defaults); i++)
+		if (profile_defaults[i].profile == config->profile &&
+		    strcmp(profile_defaults[i].variable, option->variable) == 0)
+			return profile_defaults[i].value;
+	return NULL;
+}
+
 int config_read_environment(struct config *config, char *const environment[], const struct config_option **bad)
 {
+	/* The table begins with the profile, and the rules are about what all the others say. */
 	for (size_t i = 0; i < config_n_options; i++) {
 		const char *value = find_variable(environment, config_options[i].variable);
 
-		if (!value || !*value || config_set(config, &config_options[i], value) == 0)
+		if (!value || !*value)
+			value = default_of(config, &config_options[i]);
+		if (!value || config_set(config, &config_options[i], value) == 0)
 			continue;
 		if (bad)
 			*bad = &config_options[i];
 		return -EINVAL;
 	}
-	return 0;
+	if (rules_parse(config, NULL) == 0)
+		return 0;
+	if (bad)
+		*bad = config_find("HOLDLINE_RULES");
+	return -EINVAL;
+}
+
+const struct config_option *config_find(const char *variable)
+{
+	for (size_t i = 0; i < config_n_options; i++)
+		if (strcmp(config_options[i].variable, variable) == 0)
+			return &config_options[i];
+	return NULL;
 }

@@ -28,6 +28,7 @@ struct destination_key {
 };
 
 struct conn;
+struct policy;
 
 struct destination {
 	struct destination_key key;
@@ -39,6 +40,7 @@ struct destination {
 	uint32_t n_open;    /* in use by the program */
 	uint32_t peak_open; /* most that were ever in use at once */
 
+	const struct policy *policy; /* what counts here; borrowed, NULL: not looked up yet */
 	bool dials_directly; /* the last first bytes were of an unsafe method, or not HTTP */
 	bool is_probed;	     /* somebody connects here just to see whether it can: never lie to them */
 

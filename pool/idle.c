@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "pool/learn.h"
+#include "pool/rules.h"
 
 #define SECOND_NS 1000000000ull
 #define MILLISECOND_NS 1000000ull
@@ -64,7 +65,11 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 
 struct destination *idle_pool_find(struct idle_pool *pool, const struct destination_key *key)
 {
-	return destination_table_take(&pool->destinations, key);
+	struct destination *destination = destination_table_take(&pool->destinations, key);
+
+	if (destination && !destination->policy)
+		destination->policy = rules_find(pool->config, key);
+	return destination;
 }
 
 struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destination, uint64_t now_ns)
@@ -114,6 +119,13 @@ void idle_pool_discard(struct idle_pool *pool, struct conn *conn)
 	change_state(pool, conn, CONN_FREE);
 }
 
+void idle_pool_end(struct idle_pool *pool, struct conn *conn)
+{
+	if (conn->is_witnessed && conn->fd >= 0)
+		pool->sys->disconnect(conn->fd);
+	idle_pool_discard(pool, conn);
+}
+
 /* It goes on without us: our descriptor is all that ends. */
 static void leave(struct idle_pool *pool, struct conn *conn)
 {
@@ -124,22 +136,23 @@ static void leave(struct idle_pool *pool, struct conn *conn)
 }
 
 /* Spread over +-20 %, or all connections opened together would end together. */
-static uint64_t age_limit_ns(const struct idle_pool *pool, const struct conn *conn)
+static uint64_t age_limit_ns(const struct conn *conn)
 {
-	uint64_t limit = pool->config->max_conn_age_ns;
+	uint64_t limit = conn->destination->policy->max_conn_age_ns;
 
 	return limit ? limit / 100 * (80 + conn->cookie * 2654435761u % 41) : UINT64_MAX;
 }
 
 /* When a connection that goes idle now has to end; 0: at once. */
-static uint64_t deadline_ns(const struct idle_pool *pool, const struct conn *conn, uint64_t now_ns)
+static uint64_t deadline_ns(const struct conn *conn, uint64_t now_ns)
 {
+	const struct policy *policy = conn->destination->policy;
 	uint64_t idle_limit = learn_idle_limit_ns(conn->destination);
 	uint64_t age = now_ns - conn->created_ns;
-	uint64_t age_limit = age_limit_ns(pool, conn);
+	uint64_t age_limit = age_limit_ns(conn);
 
-	if (pool->config->idle_conn_timeout_ns && pool->config->idle_conn_timeout_ns < idle_limit)
-		idle_limit = pool->config->idle_conn_timeout_ns;
+	if (policy->idle_conn_timeout_ns && policy->idle_conn_timeout_ns < idle_limit)
+		idle_limit = policy->idle_conn_timeout_ns;
 	if (age >= age_limit)
 		return 0;
 	if (age_limit - age < idle_limit)
@@ -151,15 +164,16 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 {
 	struct destination *destination = conn->destination;
 	const struct config *config = pool->config;
-	uint64_t expires_ns = deadline_ns(pool, conn, now_ns);
+	const struct policy *policy = destination->policy;
+	uint64_t expires_ns = deadline_ns(conn, now_ns);
 
 	if (expires_ns <= now_ns || !conn->requests_left ||
-	    (config->max_conn_requests && conn->n_requests >= config->max_conn_requests))
+	    (policy->max_conn_requests && conn->n_requests >= policy->max_conn_requests))
 		return REFUSAL_POLICY;
 	/* Connections replaced behind the pool's back could add up to more than the program ever used. */
 	if (destination->n_open + destination->n_idle > destination->peak_open && !idle_pool_retire(pool, destination))
 		return REFUSAL_POOL_FULL;
-	if (config->max_idle_conns_per_host && destination->n_idle >= config->max_idle_conns_per_host)
+	if (policy->max_idle_conns_per_host && destination->n_idle >= policy->max_idle_conns_per_host)
 		idle_pool_retire(pool, destination);
 	if (config->max_idle_conns && pool->n_idle >= config->max_idle_conns) {
 		pool->stats.refused[REFUSAL_POOL_FULL]++;

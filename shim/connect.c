@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "pool/rules.h"
 #include "shim/afterlife.h"
 #include "shim/export.h"
 #include "shim/lease.h"
@@ -108,7 +109,8 @@ static bool complete_key(struct sock *sock, int fd, const struct sockaddr *addre
 	if (address->sa_family != sock->domain || destination_key_set_peer(&sock->key, address, length))
 		return false;
 	identity_fill_key(&sock->key, fd);
-	return sock->key.port != 0;
+	sock->policy = rules_find(sock_config, &sock->key);
+	return sock->key.port != 0 && sock->policy->mode != CONFIG_MODE_OFF;
 }
 
 static int dial(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)

@@ -96,7 +96,7 @@ static void native_end(struct sock *sock, ssize_t result)
 		sock_leave(sock);
 		return;
 	}
-	if (sock_config->mode == CONFIG_MODE_OBSERVE && result == 0) {
+	if (sock->policy->mode == CONFIG_MODE_OBSERVE && result == 0) {
 		finish_observed(sock);
 		sock_release(sock, REFUSAL_NONE);
 		return;

@@ -89,7 +89,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 {
 	enum framing_first first = classify(transfer, total);
 	bool is_fit = first == FRAMING_FIRST_SAFE ||
-		      (first == FRAMING_FIRST_UNSAFE && sock_config->unsafe_methods == CONFIG_UNSAFE_REUSE);
+		      (first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE);
 	int error = 0;
 
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
@@ -298,6 +298,7 @@ ssize_t exchange_send(struct transfer *transfer)
 		sock_leave(sock);
 		break;
 	case SOCK_ENDED:
+	case SOCK_RELEASED:
 	case SOCK_FREE:
 		sock_leave(sock);
 		break;

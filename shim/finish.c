@@ -63,7 +63,7 @@ static enum refusal refusal_of_ledger(const struct sock *sock)
 
 static enum refusal refusal_of_use(const struct sock *sock)
 {
-	if (sock_config->mode != CONFIG_MODE_FULL)
+	if (sock->policy->mode != CONFIG_MODE_FULL)
 		return REFUSAL_POLICY;
 	if (sock->is_shared || sock->has_uncounted_waiter || sock->is_replacing || sock->n_senders ||
 	    sock->n_receivers || sock_n_inside(sock))
@@ -91,7 +91,7 @@ static enum refusal prepare_park(struct sock *sock)
 		if (real.getsockname(conn->fd, (struct sockaddr *)&conn->local, &conn->local_length) < 0)
 			return REFUSAL_ERROR;
 	}
-	if (options_forgo_time_wait(conn, conn->fd))
+	if (options_forgo_time_wait(conn, conn->fd) || options_forgo_linger(conn, conn->fd))
 		return REFUSAL_SOCKOPT;
 	return REFUSAL_NONE;
 }
@@ -105,6 +105,8 @@ static void park(struct sock *sock)
 	enum refusal why;
 
 	if (!pool) {
+		if (conn->is_witnessed)
+			sock_pool_sys.disconnect(conn->fd);
 		sock_drop_conn(sock);
 		return;
 	}
@@ -118,7 +120,7 @@ static void park(struct sock *sock)
 		borrow_offer(pool, conn);
 	} else {
 		pool->stats.refused[why]++;
-		idle_pool_discard(pool, conn);
+		idle_pool_end(pool, conn);
 	}
 	pool_leave();
 	log_event(why == REFUSAL_NONE ? "park" : "end", sock, why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
@@ -267,10 +269,37 @@ void finish_observed(struct sock *sock)
 	count_refusal(sock, why);
 }
 
-/* The program's close is to be the end of it, whenever the broker closes its duplicate. */
-static bool is_witnessed(const struct sock *sock)
+/* Would the kernel end it by RST? It does where bytes are left unread, or SO_LINGER gives it no time (tcp(7), RFC 2525). */
+static bool closes_by_reset(const struct sock *sock)
 {
-	return sock->conn && sock->conn->is_witnessed && !atomic_load(&sock->is_shared);
+	struct linger linger = {0, 0};
+	char byte;
+
+	if (sock->wanted.set & 1u << SOCKET_OPTION_LINGER)
+		memcpy(&linger, sock->wanted.value[SOCKET_OPTION_LINGER], sizeof(linger));
+	return (linger.l_onoff && !linger.l_linger) ||
+	       real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* The program's close is to be the end of the connection, whenever the broker and those who had it before close their
+ * duplicates. They also keep the file in the program's epoll sets, from which close() would have taken it. */
+static void end_witnessed(struct sock *sock, bool by_reset)
+{
+	static const struct linger none;
+	int fd = sock->fds[0];
+
+	if (!sock->conn || !sock->conn->is_witnessed || swap_cookie(fd) != sock->conn->cookie)
+		return;
+	swap_delete_registrations(sock, fd);
+	if (atomic_load(&sock->is_shared))
+		return;
+	/* The last to close it would have to wait. */
+	if (sock->wanted.set & 1u << SOCKET_OPTION_LINGER)
+		real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	if (by_reset)
+		sock_pool_sys.disconnect(fd);
+	else
+		real.shutdown(fd, SHUT_RDWR);
 }
 
 void finish_at_close(struct sock *sock)
@@ -281,7 +310,7 @@ void finish_at_close(struct sock *sock)
 
 	if (sock->conn && (!is_probe || sock->is_leased))
 		why = is_probe ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
-	if (sock_config->mode == CONFIG_MODE_OBSERVE) {
+	if (sock->policy->mode == CONFIG_MODE_OBSERVE) {
 		if (!is_probe)
 			finish_observed(sock);
 		errno = saved;
@@ -299,9 +328,16 @@ void finish_at_close(struct sock *sock)
 		count_refusal(sock, why);
 		if (sock->conn && sock->is_leased)
 			options_restore(sock, sock->fds[0]);
-		if (is_witnessed(sock))
-			real.shutdown(sock->fds[0], SHUT_RDWR);
+		end_witnessed(sock, closes_by_reset(sock));
 	}
+	errno = saved;
+}
+
+void finish_released(struct sock *sock)
+{
+	int saved = errno;
+
+	end_witnessed(sock, closes_by_reset(sock));
 	errno = saved;
 }
 
@@ -313,7 +349,7 @@ void finish_ended(struct sock *sock)
 	if (!atomic_load(&sock->is_shared) && sock->framing.close_wanted && sock->conn && swap_is_ours(sock) &&
 	    options_forgo_time_wait(sock->conn, sock->fds[0]))
 		log_event("time wait", sock, NULL);
-	if (is_witnessed(sock) && swap_is_ours(sock))
-		sock_pool_sys.disconnect(sock->fds[0]);
+	if (swap_is_ours(sock))
+		end_witnessed(sock, true);
 	errno = saved;
 }

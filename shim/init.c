@@ -15,12 +15,22 @@ extern char **environ;
 
 static struct config config; /* immutable after init */
 
+/* Off, unless some rule says otherwise. */
+static bool is_wanted(const struct config *wanted)
+{
+	bool any = wanted->policy.mode != CONFIG_MODE_OFF;
+
+	for (unsigned i = 0; i < wanted->n_rules; i++)
+		any |= wanted->rules[i].policy.mode != CONFIG_MODE_OFF;
+	return any;
+}
+
 __attribute__((constructor)) static void init(void)
 {
 	real_bind();
 	config_init(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
-	if (config_read_environment(&config, environ, NULL) || config.mode == CONFIG_MODE_OFF)
+	if (config_read_environment(&config, environ, NULL) || !is_wanted(&config))
 		return;
 	guard_set_home();
 	log_open(config.log_path);

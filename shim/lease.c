@@ -15,7 +15,7 @@
 
 static bool may_rewrite(const struct sock *sock)
 {
-	return sock_config->mode == CONFIG_MODE_FULL && sock_config->rewrite && !sock->is_shared;
+	return sock->policy->mode == CONFIG_MODE_FULL && sock->policy->rewrite && !sock->is_shared;
 }
 
 static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
@@ -61,7 +61,7 @@ static void discard(struct conn *conn)
 	if (!pool)
 		return;
 	pool->stats.refused[REFUSAL_ERROR]++;
-	idle_pool_discard(pool, conn);
+	idle_pool_end(pool, conn);
 	pool_leave();
 }
 
@@ -70,7 +70,7 @@ bool lease_take(struct sock *sock)
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
-	if (sock_config->mode != CONFIG_MODE_FULL || atomic_load(&sock->is_shared))
+	if (sock->policy->mode != CONFIG_MODE_FULL || atomic_load(&sock->is_shared))
 		return false;
 	while ((conn = take_from_pool(sock, now_ns))) {
 		if (install(sock, conn, now_ns))

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "shim/borrow.h"
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/options.h"
@@ -44,6 +45,7 @@ void sock_track(int fd, int domain, int type_flags, int spare)
 	memset((char *)sock + offsetof(struct sock, state), 0, sizeof(*sock) - offsetof(struct sock, state));
 	sock->state = SOCK_NEW;
 	sock->domain = domain;
+	sock->policy = &sock_config->policy;
 	sock->stub = (struct stub){-1, -1, 0};
 	sock->fds[0] = fd;
 	sock->close_on_exec[0] = type_flags & SOCK_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN;
@@ -221,12 +223,23 @@ void sock_release(struct sock *sock, enum refusal why)
 		sock_leave(sock);
 		return;
 	}
+	if (sock->state == SOCK_RELEASED && !sock_is_retired && sock->n_fds) {
+		sock_leave(sock);
+		return;
+	}
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
 		pool_count_refusal(why);
 	}
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
+	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {
+		sock_leave_window(sock);
+		outgoing_free(&sock->outgoing, false);
+		sock->state = SOCK_RELEASED;
+		sock_leave(sock);
+		return;
+	}
 	while (sock->n_fds)
 		sock_remove_fd(sock, sock->fds[0]);
 	sock_drop_conn(sock);
@@ -301,21 +314,30 @@ static bool is_inheritable(const struct sock *sock)
 	return false;
 }
 
+void sock_share(struct sock *sock)
+{
+	atomic_store(&sock->is_shared, true);
+	borrow_share(sock->conn);
+}
+
 void sock_share_all(bool only_inheritable)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd);
 
 		if (sock && sock != &fdtable_internal && (!only_inheritable || is_inheritable(sock)))
-			atomic_store(&sock->is_shared, true);
+			sock_share(sock);
 	}
 }
 
 /* The child's own view of a socket that the parent has too. */
 static void inherit(struct sock *sock)
 {
-	if (sock->conn)
+	/* How it ends is the parent's business, and the epoll sets that it is in are. */
+	if (sock->conn) {
 		sock->conn->fd = -1;
+		sock->conn->is_witnessed = false;
+	}
 	sock->spare = -1;
 	sock->stub = (struct stub){-1, -1, 0};
 	/* Who held its lock does not exist here, and may have been half-way through a change. */

@@ -32,6 +32,7 @@ enum sock_state {
 	SOCK_OPEN,  /* has a connection, or one is being dialled */
 	SOCK_STUB,  /* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
 	SOCK_ENDED, /* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
+	SOCK_RELEASED, /* native but for its close, which has to end what others hold too */
 };
 
 /* Followed rather than asked for: a system call saved at each swap. */
@@ -77,6 +78,7 @@ struct sock {
 	bool cannot_swap;	    /* an epoll registration that we could not follow */
 	bool cannot_keep;	    /* an option, flag or call that can't be undone */
 
+	const struct policy *policy;  /* what counts for its peer, once that is known */
 	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
 	struct socket_options wanted; /* the program's view of the options that can be undone */
 
@@ -124,8 +126,11 @@ void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec 
 /* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
 bool sock_remove_fd(struct sock *sock, int fd);
 
+/* Another process may use it from now on. */
+void sock_share(struct sock *sock);
+
 /* Back to native for good: our descriptor of the connection is closed, options are what the program set, every number is
- * untracked. An end of file that was owed is asked from the server. Frees the object; the lock is gone too. */
+ * untracked, unless the connection has to be ended by us at its close (SOCK_RELEASED). An end of file that was owed is asked from the server. Frees the object; the lock is gone too. */
 void sock_release(struct sock *sock, enum refusal why);
 
 /* Frees an object that has no numbers and no connection any more, and unlocks it. */

@@ -30,6 +30,8 @@ const char *options_describe_value(const struct config_option *option)
 		return "a number from 0 to 4294967295";
 	case CONFIG_KIND_PATH:
 		return "a path";
+	case CONFIG_KIND_RULES:
+		return "rules such as '10.0.0.0/8:8080 max-conn-age=10s; *:9200 off'";
 	}
 	return "another value";
 }

@@ -176,9 +176,9 @@ int command_run(int argc, char **argv)
 	}
 	if (settle_configuration(&config) < 0)
 		return EXIT_RUN_FAILED;
-	if (config.mode == CONFIG_MODE_FULL)
+	if (config.policy.mode == CONFIG_MODE_FULL)
 		settle_broker(&config, quiet);
-	if (config.mode != CONFIG_MODE_OFF) {
+	if (config.policy.mode != CONFIG_MODE_OFF) {
 		if (settle_preload() < 0)
 			return EXIT_RUN_FAILED;
 		if (!quiet)

@@ -124,7 +124,7 @@ static void meet(struct broker_client *client, const char *path)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
 
 	config_init(&config);
-	config.max_idle_conns = config.max_idle_conns_per_host = 0;
+	config.max_idle_conns = config.policy.max_idle_conns_per_host = 0;
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	check(connect(fd, (struct sockaddr *)&address, sizeof(address)), "connect to the broker");
 	broker_client_init(client, &sys);

@@ -145,9 +145,9 @@ int main(void)
 {
 	config_init(&config);
 	config.max_idle_conns = 0;
-	config.max_idle_conns_per_host = 0;
-	config.max_conn_age_ns = 0;
-	config.max_conn_requests = 0;
+	config.policy.max_idle_conns_per_host = 0;
+	config.policy.max_conn_age_ns = 0;
+	config.policy.max_conn_requests = 0;
 	for (unsigned n_idle = 1; n_idle <= 100000; n_idle *= n_idle == 1 ? 1000 : 100)
 		for (unsigned n_destinations = 1; n_destinations <= n_idle && n_destinations <= 10000;
 		     n_destinations *= 10)

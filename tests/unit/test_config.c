@@ -30,14 +30,14 @@ START_TEST(defaults_are_the_documented_ones)
 
 	memset(&config, 0xee, sizeof(config));
 	config_init(&config);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_FULL);
-	ck_assert(config.rewrite);
-	ck_assert_int_eq(config.unsafe_methods, CONFIG_UNSAFE_FRESH);
-	ck_assert_uint_eq(config.idle_conn_timeout_ns, 60 * SECOND);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_FULL);
+	ck_assert(config.policy.rewrite);
+	ck_assert_int_eq(config.policy.unsafe_methods, CONFIG_UNSAFE_FRESH);
+	ck_assert_uint_eq(config.policy.idle_conn_timeout_ns, 60 * SECOND);
 	ck_assert_uint_eq(config.max_idle_conns, 500);
-	ck_assert_uint_eq(config.max_idle_conns_per_host, 100);
-	ck_assert_uint_eq(config.max_conn_age_ns, 90 * SECOND);
-	ck_assert_uint_eq(config.max_conn_requests, 10000);
+	ck_assert_uint_eq(config.policy.max_idle_conns_per_host, 100);
+	ck_assert_uint_eq(config.policy.max_conn_age_ns, 90 * SECOND);
+	ck_assert_uint_eq(config.policy.max_conn_requests, 10000);
 	ck_assert_str_eq(config.log_path, "");
 }
 END_TEST
@@ -181,18 +181,18 @@ START_TEST(choice_takes_its_words_only)
 
 	config_init(&config);
 	ck_assert_int_eq(set(&config, "mode", "off"), 0);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_OFF);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_OFF);
 	ck_assert_int_eq(set(&config, "mode", "observe"), 0);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_OBSERVE);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_OBSERVE);
 	ck_assert_int_eq(set(&config, "mode", "full"), 0);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_FULL);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_FULL);
 	ck_assert_int_eq(set(&config, "unsafe-methods", "reuse"), 0);
-	ck_assert_int_eq(config.unsafe_methods, CONFIG_UNSAFE_REUSE);
+	ck_assert_int_eq(config.policy.unsafe_methods, CONFIG_UNSAFE_REUSE);
 	ck_assert_int_eq(set(&config, "mode", ""), -EINVAL);
 	ck_assert_int_eq(set(&config, "mode", "FULL"), -EINVAL);
 	ck_assert_int_eq(set(&config, "mode", "full "), -EINVAL);
 	ck_assert_int_eq(set(&config, "mode", "2"), -EINVAL);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_FULL);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_FULL);
 }
 END_TEST
 
@@ -202,14 +202,14 @@ START_TEST(switch_is_on_or_off)
 
 	config_init(&config);
 	ck_assert_int_eq(set(&config, "rewrite", "off"), 0);
-	ck_assert(!config.rewrite);
+	ck_assert(!config.policy.rewrite);
 	ck_assert_int_eq(set(&config, "rewrite", "yes"), -EINVAL);
 	ck_assert_int_eq(set(&config, "rewrite", ""), -EINVAL);
-	ck_assert(!config.rewrite);
+	ck_assert(!config.policy.rewrite);
 	ck_assert_int_eq(set(&config, "rewrite", "on"), 0);
-	ck_assert(config.rewrite);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_FULL);
-	ck_assert_int_eq(config.unsafe_methods, CONFIG_UNSAFE_FRESH);
+	ck_assert(config.policy.rewrite);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_FULL);
+	ck_assert_int_eq(config.policy.unsafe_methods, CONFIG_UNSAFE_FRESH);
 }
 END_TEST
 
@@ -228,7 +228,7 @@ START_TEST(count_is_a_decimal_number)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ck_assert_msg(set(&config, "max-idle-conns", bad[i]) == -EINVAL, "%s", bad[i]);
 	ck_assert_uint_eq(config.max_idle_conns, 7);
-	ck_assert_uint_eq(config.max_idle_conns_per_host, 100);
+	ck_assert_uint_eq(config.policy.max_idle_conns_per_host, 100);
 }
 END_TEST
 
@@ -238,10 +238,10 @@ START_TEST(duration_option_keeps_its_value_on_error)
 
 	config_init(&config);
 	ck_assert_int_eq(set(&config, "idle-conn-timeout", "1m"), 0);
-	ck_assert_uint_eq(config.idle_conn_timeout_ns, 60 * SECOND);
+	ck_assert_uint_eq(config.policy.idle_conn_timeout_ns, 60 * SECOND);
 	ck_assert_int_eq(set(&config, "idle-conn-timeout", "60"), -EINVAL);
 	ck_assert_int_eq(set(&config, "idle-conn-timeout", "9999999h"), -EINVAL);
-	ck_assert_uint_eq(config.idle_conn_timeout_ns, 60 * SECOND);
+	ck_assert_uint_eq(config.policy.idle_conn_timeout_ns, 60 * SECOND);
 }
 END_TEST
 
@@ -280,12 +280,12 @@ START_TEST(environment_is_read)
 
 	config_init(&config);
 	ck_assert_int_eq(config_read_environment(&config, environment, NULL), 0);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_OBSERVE);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_OBSERVE);
 	ck_assert_uint_eq(config.max_idle_conns, 9);
-	ck_assert_uint_eq(config.max_idle_conns_per_host, 3);
-	ck_assert_uint_eq(config.idle_conn_timeout_ns, 60 * SECOND);
+	ck_assert_uint_eq(config.policy.max_idle_conns_per_host, 3);
+	ck_assert_uint_eq(config.policy.idle_conn_timeout_ns, 60 * SECOND);
 	ck_assert_str_eq(config.log_path, "/tmp/log=1");
-	ck_assert(config.rewrite);
+	ck_assert(config.policy.rewrite);
 }
 END_TEST
 
@@ -310,7 +310,7 @@ START_TEST(environment_may_be_missing)
 	config_init(&config);
 	ck_assert_int_eq(config_read_environment(&config, NULL, NULL), 0);
 	ck_assert_int_eq(config_read_environment(&config, empty, NULL), 0);
-	ck_assert_int_eq(config.mode, CONFIG_MODE_FULL);
+	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_FULL);
 }
 END_TEST
 

@@ -98,7 +98,7 @@ START_TEST(limit_per_host_ends_its_oldest)
 	struct destination *here = fake_pool_find(1), *there = fake_pool_find(2);
 	struct conn *a[6], *b[3];
 
-	fake_pool_config.max_idle_conns_per_host = 3;
+	fake_pool_config.policy.max_idle_conns_per_host = 3;
 	fake_pool_park_new(there, 3, b);
 	fake_pool_park_new(here, 6, a);
 	ck_assert_uint_eq(here->n_idle, 3);
@@ -156,7 +156,7 @@ START_TEST(limit_of_one)
 	struct conn *conns[4];
 
 	fake_pool_config.max_idle_conns = 1;
-	fake_pool_config.max_idle_conns_per_host = 1;
+	fake_pool_config.policy.max_idle_conns_per_host = 1;
 	fake_pool_park_new(destination, 4, conns);
 	ck_assert_uint_eq(fake_pool.n_idle, 1);
 	ck_assert_ptr_eq(fake_pool_lease(destination), conns[3]);
@@ -218,7 +218,7 @@ START_TEST(max_requests)
 	struct destination *destination = fake_pool_find(1);
 	struct conn *conn = fake_pool_dial(destination);
 
-	fake_pool_config.max_conn_requests = 3;
+	fake_pool_config.policy.max_conn_requests = 3;
 	for (int i = 1; i < 3; i++) {
 		fake_pool_exchange(conn);
 		fake_pool_park(conn);
@@ -254,7 +254,7 @@ START_TEST(a_refusal_ends_nobody_else)
 	struct conn *kept[2], *conn;
 
 	fake_pool_config.max_idle_conns = 2;
-	fake_pool_config.max_idle_conns_per_host = 2;
+	fake_pool_config.policy.max_idle_conns_per_host = 2;
 	conn = fake_pool_dial(destination);
 	fake_pool_park_new(destination, 2, kept);
 	conn->requests_left = 0;

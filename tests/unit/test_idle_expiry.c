@@ -46,7 +46,7 @@ START_TEST(the_timeout_is_kept)
 	struct destination *destination = fake_pool_find(1);
 	struct conn *conn;
 
-	fake_pool_config.idle_conn_timeout_ns = timeout_ns;
+	fake_pool_config.policy.idle_conn_timeout_ns = timeout_ns;
 	fake_pool_expire();
 	fake_kernel.now_ns += 123456789;
 	conn = fake_pool_dial(destination);
@@ -91,7 +91,7 @@ START_TEST(many_turns_with_many_deadlines)
 
 	fake_pool_expire();
 	for (unsigned i = 0; i < 600; i++) {
-		fake_pool_config.idle_conn_timeout_ns = (i + 1) * SECOND;
+		fake_pool_config.policy.idle_conn_timeout_ns = (i + 1) * SECOND;
 		conns[i] = fake_pool_dial(fake_pool_find(i));
 		fake_pool_park(conns[i]);
 	}
@@ -161,7 +161,7 @@ START_TEST(no_timeout_is_for_ever)
 {
 	struct conn *conn = fake_pool_dial(fake_pool_find(1));
 
-	fake_pool_config.idle_conn_timeout_ns = 0;
+	fake_pool_config.policy.idle_conn_timeout_ns = 0;
 	fake_pool_park(conn);
 	ck_assert_uint_eq(conn->expires_ns, UINT64_MAX);
 	for (int i = 0; i < 300; i++) {
@@ -178,8 +178,8 @@ START_TEST(age_is_spread_by_a_fifth)
 	static bool seen[41];
 	unsigned n_seen = 0;
 
-	fake_pool_config.max_conn_age_ns = 100 * SECOND;
-	fake_pool_config.idle_conn_timeout_ns = 0;
+	fake_pool_config.policy.max_conn_age_ns = 100 * SECOND;
+	fake_pool_config.policy.idle_conn_timeout_ns = 0;
 	for (unsigned i = 0; i < 1000; i++) {
 		struct conn *conn = fake_pool_dial(fake_pool_find(1));
 		uint64_t age_s;
@@ -202,7 +202,7 @@ START_TEST(age_counts_from_the_dial)
 	struct conn *conn = fake_pool_dial(destination);
 	uint64_t end_ns = 0;
 
-	fake_pool_config.max_conn_age_ns = 100 * SECOND;
+	fake_pool_config.policy.max_conn_age_ns = 100 * SECOND;
 	for (int i = 0; i < 15; i++) {
 		fake_pool_park(conn);
 		if (conn->expires_ns < fake_kernel.now_ns + 60 * SECOND) {
@@ -227,8 +227,8 @@ START_TEST(huge_ages_do_not_overflow)
 {
 	struct conn *conn = fake_pool_dial(fake_pool_find(1));
 
-	fake_pool_config.max_conn_age_ns = INT64_MAX;
-	fake_pool_config.idle_conn_timeout_ns = INT64_MAX;
+	fake_pool_config.policy.max_conn_age_ns = INT64_MAX;
+	fake_pool_config.policy.idle_conn_timeout_ns = INT64_MAX;
 	for (conn->cookie = 0; conn->cookie < 100; conn->cookie++) {
 		fake_pool_park(conn);
 		ck_assert_uint_ge(conn->expires_ns, INT64_MAX / 10 * 7);

@@ -137,10 +137,10 @@ static void connect_as_a_program(unsigned destination)
 
 static void check_deadline(const struct conn *conn)
 {
-	uint64_t age_ns = fake_pool_config.max_conn_age_ns, limit = learn_idle_limit_ns(conn->destination);
+	uint64_t age_ns = fake_pool_config.policy.max_conn_age_ns, limit = learn_idle_limit_ns(conn->destination);
 
-	if (fake_pool_config.idle_conn_timeout_ns < limit)
-		limit = fake_pool_config.idle_conn_timeout_ns;
+	if (fake_pool_config.policy.idle_conn_timeout_ns < limit)
+		limit = fake_pool_config.policy.idle_conn_timeout_ns;
 	must(conn->expires_ns > fake_kernel.now_ns);
 	must(conn->expires_ns <= fake_kernel.now_ns + limit);
 	must(conn->expires_ns <= conn->created_ns + age_ns / 5 * 6);
@@ -163,11 +163,11 @@ static void end_an_exchange(void)
 	if (below(20) == 0)
 		conn->requests_left = below(2);
 	learn_announced(conn->destination, below(10) ? 0 : 1 + below(200));
-	must_refuse = !conn->requests_left || conn->n_requests >= fake_pool_config.max_conn_requests;
+	must_refuse = !conn->requests_left || conn->n_requests >= fake_pool_config.policy.max_conn_requests;
 	if (idle_pool_park(&fake_pool, conn, fake_kernel.now_ns)) {
 		uint64_t age = fake_kernel.now_ns - conn->created_ns;
 
-		must(must_refuse || age >= fake_pool_config.max_conn_age_ns / 5 * 4);
+		must(must_refuse || age >= fake_pool_config.policy.max_conn_age_ns / 5 * 4);
 		idle_pool_discard(&fake_pool, conn);
 		ended(one);
 		return;
@@ -177,7 +177,7 @@ static void end_an_exchange(void)
 	one->expires_ns = conn->expires_ns;
 	if (count(here, false) + count(here, true) > peak[here])
 		ended(pick_idle(here, true));
-	if (count(here, true) >= fake_pool_config.max_idle_conns_per_host)
+	if (count(here, true) >= fake_pool_config.policy.max_idle_conns_per_host)
 		ended(pick_idle(here, true));
 	if (count_idle() >= fake_pool_config.max_idle_conns)
 		ended(pick_idle(N_DESTINATIONS, true));
@@ -272,7 +272,7 @@ static void compare(void)
 		must(destinations[i]->n_idle == count(i, true));
 		must(destinations[i]->n_open == count(i, false));
 		must(destinations[i]->peak_open == peak[i]);
-		must(destinations[i]->n_idle <= fake_pool_config.max_idle_conns_per_host);
+		must(destinations[i]->n_idle <= fake_pool_config.policy.max_idle_conns_per_host);
 	}
 	must(fake_pool.n_idle <= fake_pool_config.max_idle_conns);
 }
@@ -303,9 +303,9 @@ START_TEST(random_operations)
 	n_known = n_open = 0;
 	n_parked = 0;
 	fake_pool_config.max_idle_conns = 40;
-	fake_pool_config.max_idle_conns_per_host = 6;
-	fake_pool_config.max_conn_age_ns = 90 * SECOND;
-	fake_pool_config.max_conn_requests = 30;
+	fake_pool_config.policy.max_idle_conns_per_host = 6;
+	fake_pool_config.policy.max_conn_age_ns = 90 * SECOND;
+	fake_pool_config.policy.max_conn_requests = 30;
 	for (unsigned i = 0; i < N_DESTINATIONS; i++) {
 		destinations[i] = fake_pool_find(i);
 		peak[i] = 0;
