@@ -57,6 +57,7 @@ struct broker_process {
 	uint64_t program;
 	char name[BROKER_NAME_MAX];
 	bool is_private;
+	bool has_ended; /* the loop's to say, before it dismisses one that has hung up by itself */
 	uint32_t max_idle_conns, max_idle_conns_per_host;
 	struct held *held[SLOTS_PER_REGION];
 };

@@ -40,6 +40,17 @@ static void end(struct broker *broker, struct held *held)
 	held_forget(broker, held);
 }
 
+/* The process that used it is dead, and its end is to be the connection's, whoever may have a descriptor left: what is
+ * queued goes out, then FIN, as the kernel closes. SO_LINGER of its would have our own close() wait for that. */
+static void hang_up(struct broker *broker, const struct held *held)
+{
+	static const struct linger none;
+
+	broker->sys->setsockopt(held->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	if (held->may_have_holders)
+		broker->sys->shutdown(held->fd, SHUT_RDWR);
+}
+
 /* Gets an idle one out of its process's hands. False if it is in use, or is nobody's business of ours. */
 static bool take(struct held *held)
 {
@@ -177,14 +188,17 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 	return held;
 }
 
-/* What a process that has ended leaves behind. In use at its end: its own descriptors are gone with it, and if a child of
- * its has one, that goes on. */
+/* What a process that has ended leaves behind. In use at its end: if a child of its may have it that goes on, else it ends
+ * with the process, though one that it was taken from still sleeps on its descriptor. */
 void held_inherit(struct broker *broker, struct held *held)
 {
 	bool is_private = held->owner->is_private;
 	bool may_have_holders = held->may_have_holders;
 
 	if (!take(held)) {
+		if (held->owner->has_ended &&
+		    slots_state(held->owner->region, held->slot, held->generation) == SLOT_LEASED)
+			hang_up(broker, held);
 		held_forget(broker, held);
 		return;
 	}
@@ -225,6 +239,7 @@ static void look_after(struct broker *broker, struct held *held, uint64_t now_ns
 		state = slots_state(held->owner->region, held->slot, held->generation);
 	switch (state) {
 	case SLOT_LEASED:
+	case SLOT_SHARED:
 		return;
 	case SLOT_FREE:
 	case SLOT_TAKEN:

@@ -59,6 +59,10 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
  * must) and frees the object. */
 void idle_pool_discard(struct idle_pool *pool, struct conn *conn);
 
+/* The same for an open one that no program has a descriptor of any more: ends it also where the broker, or one who had it
+ * before, holds a duplicate. */
+void idle_pool_end(struct idle_pool *pool, struct conn *conn);
+
 /* Ends the connection of this destination that has been idle for longest. False if there was none. */
 bool idle_pool_retire(struct idle_pool *pool, struct destination *destination);
 

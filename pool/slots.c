@@ -85,6 +85,12 @@ bool slots_claim(struct slots *slots, const struct conn *conn)
 	return conn->slot < 0 || change(slot_of(slots, conn), conn->slot_generation, SLOT_IDLE, SLOT_LEASED);
 }
 
+void slots_share(struct slots_region *region, int index, uint64_t generation)
+{
+	if (index >= 0 && index < SLOTS_PER_REGION)
+		change(&region->slots[index], generation, SLOT_LEASED, SLOT_SHARED);
+}
+
 static void put_back(struct slots *slots, unsigned index, uint64_t generation)
 {
 	atomic_store(&slots->region->slots[index].word, make_word(generation, SLOT_FREE));
@@ -196,6 +202,8 @@ enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_
 		return SLOT_IDLE;
 	case SLOT_TAKEN:
 		return SLOT_TAKEN;
+	case SLOT_SHARED:
+		return SLOT_SHARED;
 	default:
 		return SLOT_FREE;
 	}

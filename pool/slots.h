@@ -28,6 +28,7 @@ enum slot_state {
 	SLOT_LEASED, /* the process uses the connection */
 	SLOT_IDLE,   /* whoever swaps it out of this state has it */
 	SLOT_TAKEN,  /* the broker has it: the process closes its descriptor and frees the slot */
+	SLOT_SHARED, /* the process uses it, and a child of its may go on when it ends: not to be idle again */
 };
 
 struct slot_contents {
@@ -78,6 +79,9 @@ void slots_publish(struct slots *slots, const struct conn *conn);
 
 /* Gets it back from idle. False: the broker was first; close the descriptor and free the slot. */
 bool slots_claim(struct slots *slots, const struct conn *conn) __attribute__((warn_unused_result));
+
+/* Another process may use the connection of a leased slot too. Needs no lock: harmless for a slot that has gone on. */
+void slots_share(struct slots_region *region, int index, uint64_t generation);
 
 /* The connection has no slot any more. */
 void slots_free(struct slots *slots, struct conn *conn);

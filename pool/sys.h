@@ -19,6 +19,7 @@ struct pool_sys {
 
 	/* What sharing with other processes takes. */
 	int (*disconnect)(int fd); /* connect(2) with AF_UNSPEC: ends a connection for all who hold it, by RST */
+	int (*shutdown)(int fd, int how);
 	int (*getpeername)(int fd, struct sockaddr *address, socklen_t *length);
 	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
 	ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);

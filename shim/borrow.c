@@ -17,6 +17,7 @@
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/swap.h"
+#include "shim/vfork.h"
 
 #define SECOND_NS 1000000000ull
 /* A broker that was no use is left alone for so long. */
@@ -25,7 +26,8 @@
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
 static struct broker_client client;
-static uint64_t client_cookie; /* proves that the descriptor is still ours */
+static struct broker_client newcomer; /* a broker that is being met: nobody else looks at it */
+static uint64_t client_cookie;	      /* proves that the descriptor is still ours */
 static uint64_t left_alone_until_ns;
 static uint32_t client_euid;
 static uint64_t program_number;
@@ -43,9 +45,14 @@ static void *map_shared(int fd, uint64_t length)
 	return NULL;
 }
 
+/* borrow_share() looks at it without a lock: it stays for as long as it takes to meet another broker. */
+static void *left_memory;
+
 static void unmap(void *memory, uint64_t length)
 {
-	munmap(memory, length);
+	if (left_memory)
+		munmap(left_memory, length);
+	left_memory = memory;
 }
 
 /* A program that closes descriptors by raw system calls may have got the number for something of its own. */
@@ -59,7 +66,10 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags)
 
 static ssize_t receive_message(int fd, struct msghdr *message, int flags)
 {
-	return REAL(recvmsg)(fd, message, flags);
+	if (swap_cookie(fd) == client_cookie)
+		return REAL(recvmsg)(fd, message, flags);
+	errno = EBADF;
+	return -1;
 }
 
 static int close_received(int fd)
@@ -97,12 +107,23 @@ static uint64_t number_of_program(void)
 struct broker_client *borrow_init(const struct config *config)
 {
 	broker_client_init(&client, &client_sys);
+	broker_client_init(&newcomer, &client_sys);
 	return config->broker_path[0] ? &client : NULL;
 }
 
 bool borrow_is_met(void)
 {
 	return client.fd >= 0;
+}
+
+/* It gives us memory and connections: only our own user's is to be trusted, or one for whom a service manager listens. */
+static bool is_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	return REAL(getsockopt)(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+	       (peer.uid == geteuid() || peer.uid == 0);
 }
 
 /* Connected, high and ours; or -errno. */
@@ -117,7 +138,7 @@ static int dial_broker(const char *path)
 	fd = REAL(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || !is_trusted(fd)) {
 		real.close(fd);
 		return -ECONNREFUSED;
 	}
@@ -144,29 +165,34 @@ static void part(struct idle_pool *pool, uint64_t now_ns)
 	close_client(fd);
 }
 
-static bool meet(struct idle_pool *pool, uint64_t now_ns)
+/* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
+static void meet(uint64_t now_ns)
 {
+	struct idle_pool *pool;
 	int fd, error;
 
-	if (client.fd >= 0)
-		return true;
-	if (now_ns < left_alone_until_ns)
-		return false;
+	if (client.fd >= 0 || now_ns < left_alone_until_ns)
+		return;
 	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
-	fd = dial_broker(pool->config->broker_path);
+	fd = dial_broker(sock_config->broker_path);
 	if (fd < 0)
-		return false;
+		return;
 	if (!program_number)
 		program_number = number_of_program();
 	client_cookie = swap_cookie(fd);
 	client_euid = geteuid();
-	error = broker_client_begin(&client, fd, pool->config, program_invocation_short_name, program_number);
-	if (!error)
-		return true;
+	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number);
+	pool = error ? NULL : pool_enter(now_ns);
+	if (pool) {
+		client = newcomer;
+		pool_leave();
+		broker_client_init(&newcomer, &client_sys);
+		return;
+	}
+	broker_client_end(&newcomer);
 	close_client(fd);
 	if (error == -EPROTONOSUPPORT)
 		left_alone_until_ns = UINT64_MAX;
-	return false;
 }
 
 /* A connection object with a slot, to be filled by the answer. */
@@ -178,7 +204,7 @@ static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
 
 	if (!pool)
 		return NULL;
-	if (meet(pool, now_ns) && key->euid == client_euid && client.slots.n_free) {
+	if (client.fd >= 0 && key->euid == client_euid && client.slots.n_free) {
 		destination = idle_pool_find(pool, key);
 		conn = destination ? idle_pool_open(pool, destination, now_ns) : NULL;
 		if (conn && !slots_reserve(&client.slots, conn)) {
@@ -226,7 +252,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 	} else if (conn->slot >= 0 && (fd == -ENOENT || fd == -ECONNREFUSED)) {
 		slots_free(&client.slots, conn);
 	}
-	idle_pool_discard(pool, conn);
+	idle_pool_end(pool, conn);
 	return NULL;
 }
 
@@ -240,6 +266,7 @@ struct conn *borrow_take(const struct destination_key *key)
 	if (!sock_config->broker_path[0] || (client.fd < 0 && now_ns < left_alone_until_ns) ||
 	    !guard_lock_try(&question_lock))
 		return NULL;
+	meet(now_ns);
 	conn = prepare(key, now_ns);
 	if (conn) {
 		fd = broker_client_lease(&client, conn);
@@ -249,8 +276,10 @@ struct conn *borrow_take(const struct destination_key *key)
 			conn = receive(pool, conn, fd, now_ns);
 			pool_leave();
 		} else {
-			if (fd >= 0)
+			if (fd >= 0) {
+				sock_pool_sys.disconnect(fd);
 				real.close(fd);
+			}
 			conn = NULL;
 		}
 	}
@@ -270,10 +299,32 @@ void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key
 		broker_client_probed(pool->broker, key);
 }
 
+void borrow_share(const struct conn *conn)
+{
+	struct slots_region *region = __atomic_load_n(&client.slots.region, __ATOMIC_RELAXED);
+
+	/* It is not mapped in a child of a fork that ran no handlers. */
+	if (conn && region && (guard_is_home() || vfork_is_child))
+		slots_share(region, conn->slot, conn->slot_generation);
+}
+
 void borrow_move(int from)
 {
-	if (client.fd == from)
-		client.fd = fdtable_dup_high(from);
+	int to;
+	struct idle_pool *pool;
+
+	if (client.fd != from)
+		return;
+	to = fdtable_dup_high(from);
+	if (to >= 0) {
+		client.fd = to;
+		return;
+	}
+	pool = pool_enter(guard_now_ns());
+	if (!pool)
+		return;
+	idle_pool_part(pool);
+	pool_leave();
 }
 
 void borrow_after_fork(void)
@@ -281,6 +332,9 @@ void borrow_after_fork(void)
 	/* The memory was not inherited, and the descriptor is closed with all of ours. */
 	client.slots.region = NULL;
 	broker_client_end(&client);
+	newcomer.slots.region = NULL;
+	broker_client_end(&newcomer);
+	left_memory = NULL;
 	left_alone_until_ns = 0;
 	question_lock.owner = 0;
 	atomic_store(&question_lock.is_lost, false);

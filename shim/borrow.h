@@ -28,6 +28,9 @@ void borrow_offer(struct idle_pool *pool, struct conn *conn);
 /* This program connects there only to see whether it can. Under the pool's lock. */
 void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key);
 
+/* Another process may use this one too (NULL: none): it must not end with us. Needs no lock, works in a vfork child. */
+void borrow_share(const struct conn *conn);
+
 /* The program takes over a number at which our own connection to the broker may stand. */
 void borrow_move(int from);
 

@@ -38,6 +38,9 @@ static void end_last(struct sock *sock, int fd)
 	case SOCK_ENDED:
 		finish_ended(sock);
 		break;
+	case SOCK_RELEASED:
+		finish_released(sock);
+		break;
 	case SOCK_NEW:
 		swap_delete_registrations(sock, fd);
 		spare_drop(sock);

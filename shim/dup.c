@@ -22,7 +22,7 @@ static int note_alias(int from, int to, bool close_on_exec)
 	if (!guard_is_home()) {
 		sock = fdtable_get(from);
 		if (sock && sock != &fdtable_internal)
-			atomic_store(&sock->is_shared, true);
+			sock_share(sock);
 		return to;
 	}
 	sock = sock_enter(from);

@@ -277,8 +277,7 @@ static bool closes_by_reset(const struct sock *sock)
 
 	if (sock->wanted.set & 1u << SOCKET_OPTION_LINGER)
 		memcpy(&linger, sock->wanted.value[SOCKET_OPTION_LINGER], sizeof(linger));
-	return (linger.l_onoff && !linger.l_linger) ||
-	       real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return (linger.l_onoff && !linger.l_linger) || real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* The program's close is to be the end of the connection, whenever the broker and those who had it before close their

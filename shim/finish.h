@@ -30,6 +30,9 @@ void finish_observed(struct sock *sock);
  * numbers become a stub. Nothing happens if it can't be kept. Locked. */
 void finish_at_exit(struct sock *sock);
 
+/* The program is about to close the last number of a socket that went native while others held its connection too. Locked. */
+void finish_released(struct sock *sock);
+
 /* At close of a socket whose end of file was made in place: no TIME_WAIT on our side that the bare program, whose server
  * closes first, would not have had. Locked. */
 void finish_ended(struct sock *sock);

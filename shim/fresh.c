@@ -121,7 +121,10 @@ static void adopt(struct sock *sock, int fd)
 		sock_drop_conn(sock);
 		return;
 	}
-	idle_pool_discard(pool, sock->conn);
+	if (atomic_load(&sock->is_shared))
+		idle_pool_discard(pool, sock->conn);
+	else
+		idle_pool_end(pool, sock->conn);
 	sock->conn = idle_pool_open(pool, destination, now_ns);
 	pool->stats.dialed++;
 	pool_leave();

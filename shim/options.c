@@ -89,6 +89,15 @@ int options_forgo_time_wait(struct conn *conn, int fd)
 	return socket_options_apply(&sock_pool_sys, fd, &conn->options, SOCKET_OPTION_LINGER2, &no_time_wait);
 }
 
+int options_forgo_linger(struct conn *conn, int fd)
+{
+	static const struct linger none;
+
+	if (!(conn->options.set & 1u << SOCKET_OPTION_LINGER))
+		return 0;
+	return socket_options_apply(&sock_pool_sys, fd, &conn->options, SOCKET_OPTION_LINGER, &none);
+}
+
 void options_restore(struct sock *sock, int fd)
 {
 	/* On failure the connection keeps an option of ours: all that is left to do is to go on. */

@@ -57,7 +57,7 @@ void pass_make_honest(struct sock *sock)
 		log_event("not replaced", sock, NULL);
 	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
 		settle_debt(sock);
-	atomic_store(&sock->is_shared, true);
+	sock_share(sock);
 }
 
 static void share(int fd)

@@ -180,8 +180,9 @@ void swap_delete_registrations(struct sock *sock, int fd)
 	unsigned kept = 0;
 	int saved = errno;
 
-	/* What another process may hold too is watched on for it, as it would be. */
-	if (atomic_load(&sock->is_shared))
+	/* What another process may hold too is watched on for it, as it would be. What the broker does would be watched on
+	 * for nobody. */
+	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->is_witnessed))
 		return;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration registration = sock->registrations[i];

@@ -105,6 +105,7 @@ static const struct pool_sys sys = {
 	.map = map,
 	.unmap = unmap,
 	.disconnect = disconnect,
+	.shutdown = shutdown,
 	.getpeername = get_peer_name,
 	.sendmsg = sendmsg,
 	.recvmsg = recvmsg,
@@ -162,6 +163,7 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 
 	if (out.length)
 		error = fdpass_send(&sys, process->fd, &out.packet, out.length, out.passed);
+	process->has_ended = error == -EPIPE || error == -ECONNRESET;
 	if (process->region_fd >= 0) {
 		close(process->region_fd);
 		process->region_fd = -1;
@@ -181,6 +183,7 @@ static void serve(struct broker_process *process)
 
 		if (length == -EAGAIN)
 			return;
+		process->has_ended = length == 0 || length == -ECONNRESET;
 		if (length <= 0 || serve_packet(process, &packet, (size_t)length, passed, n_passed)) {
 			cut_off(process);
 			return;

@@ -23,6 +23,11 @@ static void become_broker(const char *path, int ready)
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
+	/* The caller may have closed its standard streams: then these two have their numbers, or READY_FD. */
+	ready = fcntl(ready, F_DUPFD, READY_FD + 1);
+	null = fcntl(null, F_DUPFD, READY_FD + 1);
+	if (ready < 0 || null < 0)
+		_exit(127);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
