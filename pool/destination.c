@@ -17,6 +17,12 @@ unsigned destination_key_length(const struct destination_key *key)
 	return offsetof(struct destination_key, options) + key->options_length;
 }
 
+bool destination_key_is_same_peer(const struct destination_key *one, const struct destination_key *other)
+{
+	return one->family == other->family && one->port == other->port && one->netns_cookie == other->netns_cookie &&
+	       memcmp(one->address, other->address, sizeof(one->address)) == 0;
+}
+
 int destination_key_set_peer(struct destination_key *key, const struct sockaddr *address, socklen_t length)
 {
 	if (length >= (socklen_t)sizeof(struct sockaddr_in) && address->sa_family == AF_INET) {

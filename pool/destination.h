@@ -51,6 +51,9 @@ struct destination {
 /* Bytes of the key that count. */
 unsigned destination_key_length(const struct destination_key *key);
 
+/* True if both mean the same address, port and network: their connections compete for the same ports. */
+bool destination_key_is_same_peer(const struct destination_key *one, const struct destination_key *other);
+
 /* Takes address, port, zone. 0, or -EAFNOSUPPORT / -EINVAL for one that is not a usable IPv4 or IPv6 address. */
 int destination_key_set_peer(struct destination_key *key, const struct sockaddr *address, socklen_t length)
 	__attribute__((warn_unused_result));

@@ -33,6 +33,7 @@ struct stats {
 	uint64_t borrowed; /* of those: from other processes */
 	uint64_t parked;
 	uint64_t replayed;
+	uint64_t ports_exhausted; /* dials that met EADDRNOTAVAIL */
 	uint64_t reusable; /* observe mode: would have been parked */
 	uint64_t refused[REFUSAL_COUNT];
 };

@@ -6,6 +6,7 @@
 
 #include "pool/rules.h"
 #include "shim/afterlife.h"
+#include "shim/dial.h"
 #include "shim/export.h"
 #include "shim/lease.h"
 #include "shim/log.h"
@@ -113,15 +114,68 @@ static bool complete_key(struct sock *sock, int fd, const struct sockaddr *addre
 	return sock->key.port != 0 && sock->policy->mode != CONFIG_MODE_OFF;
 }
 
+static uint64_t send_timeout_of(const struct sock *sock)
+{
+	struct timeval timeout = {0};
+
+	if (sock->wanted.set & 1u << SOCKET_OPTION_SNDTIMEO)
+		memcpy(&timeout, sock->wanted.value[SOCKET_OPTION_SNDTIMEO], sizeof(timeout));
+	return (uint64_t)timeout.tv_sec * 1000000000u + (uint64_t)timeout.tv_usec * 1000u;
+}
+
+/* A kept connection has taken the dial's place. */
+static int report_lease(struct sock *sock)
+{
+	/* Natively a non-blocking connect never returns 0 at once. */
+	bool is_pending = sock->status_flags & O_NONBLOCK;
+
+	sock->reports_connected = is_pending;
+	sock_leave(sock);
+	if (is_pending)
+		errno = EINPROGRESS;
+	return is_pending ? -1 : 0;
+}
+
+/* While a dial waits for a port, a connection may have come back. Locked if true. */
+static struct sock *lease_after_all(int fd)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return NULL;
+	if (sock->state == SOCK_NEW && lease_take(sock))
+		return sock;
+	sock_leave(sock);
+	return NULL;
+}
+
 static int dial(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct inside_token token = sock_go_inside(sock);
-	int result, saved;
+	struct destination_key key = sock->key;
+	struct dial dial = {.fd = fd,
+			    .address = address,
+			    .length = length,
+			    .key = &key,
+			    .policy = sock->policy,
+			    .is_blocking = !(sock->status_flags & O_NONBLOCK),
+			    .send_timeout_ns = send_timeout_of(sock)};
+	int result, saved = errno;
 
 	spare_drop(sock);
+	dial_widen_ports(fd, &key);
 	/* Unlocked: it may block, and a handler may longjmp out of it. */
 	sock_leave(sock);
-	result = real.connect(fd, address, length);
+	errno = saved;
+	while ((result = dial_try(&dial)) < 0 && dial_waits_for_port(&dial)) {
+		struct sock *leased = lease_after_all(fd);
+
+		if (leased) {
+			sock_come_out(token);
+			errno = saved;
+			return report_lease(leased);
+		}
+	}
 	saved = errno;
 	sock_come_out(token);
 	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
@@ -149,12 +203,8 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 		errno = saved;
 		return dial(sock, fd, address, length);
 	}
-	/* Natively a non-blocking connect never returns 0 at once. */
-	sock->reports_connected = sock->status_flags & O_NONBLOCK;
-	errno = sock->reports_connected ? EINPROGRESS : saved;
-	saved = sock->reports_connected ? -1 : 0;
-	sock_leave(sock);
-	return saved;
+	errno = saved;
+	return report_lease(sock);
 }
 
 /* What a further connect() on a connected socket is for. */

@@ -114,6 +114,7 @@ void log_stats(const struct stats *stats)
 	add_counter(&line, "borrowed", stats->borrowed);
 	add_counter(&line, "parked", stats->parked);
 	add_counter(&line, "replayed", stats->replayed);
+	add_counter(&line, "ports_exhausted", stats->ports_exhausted);
 	add_counter(&line, "reusable", stats->reusable);
 	for (int why = REFUSAL_NONE + 1; why < REFUSAL_COUNT; why++)
 		add_counter(&line, stats_refusal_names[why], stats->refused[why]);

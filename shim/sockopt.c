@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shim/afterlife.h"
+#include "shim/dial.h"
 #include "shim/export.h"
 #include "shim/options.h"
 #include "shim/pass.h"
@@ -136,6 +137,8 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 		result = real.getsockopt(fd, level, name, value, length);
 	if (result == 0 && options_is_forced(sock, level, name))
 		options_view(sock, level, name, value, length);
+	if (result == 0)
+		dial_mask_option(level, name, value, length);
 	sock_leave(sock);
 	return result;
 }
