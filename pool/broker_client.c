@@ -201,3 +201,10 @@ void broker_client_probed(struct broker_client *client, const struct destination
 	if (send_request(client, BROKER_PROBED, 0, NULL, key, -1))
 		return;
 }
+
+void broker_client_relieve(struct broker_client *client, const struct destination_key *key)
+{
+	/* What it does not hear of now it will be asked for again in a moment. */
+	if (send_request(client, BROKER_RELIEVE, 0, NULL, key, -1))
+		return;
+}

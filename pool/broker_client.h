@@ -48,5 +48,8 @@ void broker_client_offer(struct broker_client *client, struct conn *conn, bool w
 /* Frees conn's slot, and has the broker forget its duplicate: the program, or a child of it, may go on using it. */
 void broker_client_drop(struct broker_client *client, struct conn *conn);
 
+/* Ports towards a key's peer have run out. */
+void broker_client_relieve(struct broker_client *client, const struct destination_key *key);
+
 /* This program connects to a destination only to see whether it can. */
 void broker_client_probed(struct broker_client *client, const struct destination_key *key);

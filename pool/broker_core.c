@@ -195,6 +195,8 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 	else if (packet->head.type == BROKER_DROP && process->held[packet->request.slot] &&
 		 process->held[packet->request.slot]->generation == packet->request.generation)
 		held_forget(broker, process->held[packet->request.slot]);
+	else if (packet->head.type == BROKER_RELIEVE)
+		held_relieve(broker, &packet->request.key);
 	else if (packet->head.type == BROKER_PROBED)
 		note_prober(broker, process, &packet->request);
 	return 0;

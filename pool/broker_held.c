@@ -278,3 +278,16 @@ void held_give_up(struct broker *broker, struct held *held)
 	else
 		held_forget(broker, held);
 }
+
+void held_relieve(struct broker *broker, const struct destination_key *key)
+{
+	int n = 0;
+
+	for (struct held *held = broker->oldest, *next; held && n < LOOKS; held = next) {
+		next = held->age_next;
+		if (destination_key_is_same_peer(&held->destination->base.key, key) && take(held)) {
+			end(broker, held);
+			n++;
+		}
+	}
+}

@@ -16,6 +16,9 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 /* Ends the longest idle one of a destination. */
 void held_retire(struct broker *broker, struct broker_destination *destination);
 
+/* Ends some idle ones to the key's peer: their ports are needed. */
+void held_relieve(struct broker *broker, const struct destination_key *key);
+
 /* Makes room for one more of this process's. False: there is none. */
 bool held_make_room(struct broker *broker, const struct broker_process *process,
 		    struct broker_destination *destination);

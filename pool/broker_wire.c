@@ -46,6 +46,7 @@ int broker_wire_check(const union broker_packet *packet, size_t length, unsigned
 	case BROKER_LEASE:
 	case BROKER_DROP:
 	case BROKER_PROBED:
+	case BROKER_RELIEVE:
 		return length == sizeof(packet->request) && n_fds == 0 ? check_request(&packet->request) : -EPROTO;
 	default:
 		return -EPROTO;

@@ -22,6 +22,7 @@ enum broker_message {
 	BROKER_PARK,   /* a connection's first: the slot, and a descriptor */
 	BROKER_DROP,   /* a slot's connection goes its own way: the broker forgets its duplicate */
 	BROKER_PROBED, /* this program opens connections only to see whether they open */
+	BROKER_RELIEVE, /* ports towards a key's peer have run out: idle connections to it are to end */
 	BROKER_LIST,   /* what is held, please */
 	/* From the broker. */
 	BROKER_WELCOME, /* with the slots' memory. `version` alone counts if it is not ours: then there is none */
@@ -55,7 +56,7 @@ struct broker_hello {
 	char name[BROKER_NAME_MAX];
 };
 
-/* LEASE, PARK, DROP and PROBED. What a type has no use for is zero. */
+/* LEASE, PARK, DROP, PROBED and RELIEVE. What a type has no use for is zero. */
 struct broker_request {
 	struct broker_head head;
 	uint64_t slot;

@@ -199,6 +199,15 @@ bool idle_pool_retire(struct idle_pool *pool, struct destination *destination)
 	return true;
 }
 
+void idle_pool_retire_peer(struct idle_pool *pool, const struct destination_key *key)
+{
+	struct conn *conn, *next;
+
+	DL_FOREACH_SAFE2(pool->oldest, conn, next, age_next)
+	if (destination_key_is_same_peer(&conn->destination->key, key))
+		idle_pool_discard(pool, conn);
+}
+
 /* False: it is of no use any more; what its end teaches has been learned. */
 static bool is_usable(struct idle_pool *pool, const struct conn *conn, uint64_t now_ns)
 {

@@ -66,6 +66,9 @@ void idle_pool_end(struct idle_pool *pool, struct conn *conn);
 /* Ends the connection of this destination that has been idle for longest. False if there was none. */
 bool idle_pool_retire(struct idle_pool *pool, struct destination *destination);
 
+/* Ends the idle connections to a key's peer, whatever else their keys say: their ports are needed. */
+void idle_pool_retire_peer(struct idle_pool *pool, const struct destination_key *key);
+
 /* Ends what has been idle for too long, and lets go of what the broker has given to others. Cheap enough to be called on
  * every request. */
 void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns);

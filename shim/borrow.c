@@ -308,6 +308,12 @@ void borrow_share(const struct conn *conn)
 		slots_share(region, conn->slot, conn->slot_generation);
 }
 
+void borrow_relieve(struct idle_pool *pool, const struct destination_key *key)
+{
+	if (pool->broker)
+		broker_client_relieve(pool->broker, key);
+}
+
 void borrow_move(int from)
 {
 	int to;

@@ -31,6 +31,9 @@ void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key
 /* Another process may use this one too (NULL: none): it must not end with us. Needs no lock, works in a vfork child. */
 void borrow_share(const struct conn *conn);
 
+/* Ports towards a key's peer have run out. Under the pool's lock. */
+void borrow_relieve(struct idle_pool *pool, const struct destination_key *key);
+
 /* The program takes over a number at which our own connection to the broker may stand. */
 void borrow_move(int from);
 

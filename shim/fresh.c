@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "shim/dial.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
@@ -51,6 +52,7 @@ static int dial(int fd, const struct destination_key *key, int wait_ms)
 		if (real.bind(fd, (struct sockaddr *)&address, length) < 0)
 			return -errno;
 	}
+	dial_widen_ports(fd, key);
 	length = destination_key_peer(key, &address);
 	if (real.connect(fd, (struct sockaddr *)&address, length) == 0)
 		return 0;

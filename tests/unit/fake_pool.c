@@ -12,9 +12,9 @@ void fake_pool_start(void)
 	fake_sys_start();
 	config_init(&fake_pool_config);
 	fake_pool_config.max_idle_conns = 0;
-	fake_pool_config.max_idle_conns_per_host = 0;
-	fake_pool_config.max_conn_age_ns = 0;
-	fake_pool_config.max_conn_requests = 0;
+	fake_pool_config.policy.max_idle_conns_per_host = 0;
+	fake_pool_config.policy.max_conn_age_ns = 0;
+	fake_pool_config.policy.max_conn_requests = 0;
 	idle_pool_init(&fake_pool, &fake_sys, &fake_pool_config);
 }
 

@@ -131,7 +131,7 @@ START_TEST(hello)
 
 	config.pool = _i ? CONFIG_POOL_LOCAL : CONFIG_POOL_SHARED;
 	config.max_idle_conns = 3;
-	config.max_idle_conns_per_host = 4;
+	config.policy.max_idle_conns_per_host = 4;
 	say_welcome();
 	ck_assert_int_eq(begin(), 0);
 	heard = hear(sizeof(heard), false).hello;
