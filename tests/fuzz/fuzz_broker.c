@@ -163,6 +163,13 @@ static int sys_disconnect(int fd)
 	return 0;
 }
 
+static int sys_shutdown(int fd, int how)
+{
+	(void)how;
+	MUST(get_open(fd)->connection >= 0);
+	return 0;
+}
+
 static int sys_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	int index = get_open(fd)->connection;
@@ -196,6 +203,7 @@ static const struct pool_sys sys = {
 	.map = sys_map,
 	.unmap = sys_unmap,
 	.disconnect = sys_disconnect,
+	.shutdown = sys_shutdown,
 	.getpeername = sys_getpeername,
 	.watch = sys_watch,
 };
@@ -280,6 +288,7 @@ static void check_given(const struct broker_process *process, const struct broke
 
 static void dismiss(int i)
 {
+	processes[i]->has_ended = next() % 2;
 	broker_dismiss(&broker, processes[i]);
 	processes[i] = NULL;
 }
@@ -546,7 +555,7 @@ static void operate(void)
 		if (next() % 4 == 0)
 			has_no_memory = !has_no_memory;
 		else if (next() % 4 == 0)
-			request(i, BROKER_PROBED, 0, &keys[next() % N_KEYS], -1);
+			request(i, next() % 2 ? BROKER_PROBED : BROKER_RELIEVE, 0, &keys[next() % N_KEYS], -1);
 		else
 			list();
 		break;

@@ -266,6 +266,13 @@ static int fake_disconnect(int fd)
 	return 0;
 }
 
+static int fake_shutdown(int fd, int how)
+{
+	(void)how;
+	open_original(fd)->was_shut_down = true;
+	return 0;
+}
+
 static int fake_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct fake_socket *socket = open_original(fd);
@@ -297,6 +304,7 @@ const struct pool_sys fake_sys = {
 	.map = fake_map,
 	.unmap = fake_unmap,
 	.disconnect = fake_disconnect,
+	.shutdown = fake_shutdown,
 	.getpeername = fake_getpeername,
 	.watch = fake_watch,
 };

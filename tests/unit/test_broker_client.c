@@ -122,6 +122,7 @@ static void check_ended(void)
 	ck_assert_int_eq(conn.slot, -1);
 	broker_client_drop(&client, &conn);
 	broker_client_probed(&client, &destination.key);
+	broker_client_relieve(&client, &destination.key);
 	check_no_fd_more();
 }
 
@@ -512,14 +513,14 @@ START_TEST(a_drop)
 }
 END_TEST
 
-START_TEST(a_probe)
+START_TEST(a_probe_and_a_cry_for_ports)
 {
 	struct broker_request heard;
 
 	be_connected();
-	broker_client_probed(&client, &destination.key);
+	(_i ? broker_client_relieve : broker_client_probed)(&client, &destination.key);
 	heard = hear(sizeof(heard), false).request;
-	ck_assert_uint_eq(heard.head.type, BROKER_PROBED);
+	ck_assert_uint_eq(heard.head.type, _i ? BROKER_RELIEVE : BROKER_PROBED);
 	ck_assert_mem_eq(&heard.key, &destination.key, sizeof(heard.key));
 }
 END_TEST
@@ -568,7 +569,7 @@ Suite *broker_client_suite(void)
 	tcase_add_test(tcase, no_offer);
 	tcase_add_test(tcase, a_broker_that_is_behind);
 	tcase_add_test(tcase, a_drop);
-	tcase_add_test(tcase, a_probe);
+	tcase_add_loop_test(tcase, a_probe_and_a_cry_for_ports, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

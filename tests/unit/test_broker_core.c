@@ -476,10 +476,11 @@ START_TEST(hello_comes_once_and_first)
 {
 	static struct fake_process new;
 	static union broker_packet packet;
-	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_PROBED};
+	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_PROBED,
+						    BROKER_RELIEVE};
 
 	new.process = broker_admit(&fake_broker, 5, 6);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		packet.request = (struct broker_request){.head = broker_wire_head(TYPES[i], 0, 0),
 							 .key = fake_broker_destination(1)->key};
 		ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.request),

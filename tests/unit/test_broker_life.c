@@ -87,6 +87,70 @@ START_TEST(what_was_leased_ends_with_its_user)
 }
 END_TEST
 
+/* A kill is to look to the server as it does without a broker, though the one that it was taken from is asleep. */
+START_TEST(what_was_in_use_at_a_kill_is_hung_up)
+{
+	park_new(&a, &one, 1);
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
+	if (_i == 1)
+		slots_share(b.slots.region, two.slot, two.slot_generation);
+	b.process->has_ended = _i != 2; /* else cut off: it goes on by itself */
+	fake_process_end_with(&b, &two);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+	ck_assert(fake_socket((int)one.cookie)->was_shut_down == (_i == 0));
+	ck_assert(is_open(&one) && !was_disconnected(&one));
+	/* Nobody else has had this one. */
+	fake_process_start(&b, "b", 0);
+	park_new(&b, &two, 1);
+	fake_process_claim(&b, &two);
+	b.process->has_ended = true;
+	fake_process_end_with(&b, &two);
+	ck_assert(!is_open(&two) && !was_disconnected(&two));
+	ck_assert(!fake_socket((int)two.cookie)->was_shut_down);
+}
+END_TEST
+
+START_TEST(a_shared_one_is_in_use_for_good)
+{
+	park_new(&a, &one, 1);
+	fake_process_claim(&a, &one);
+	slots_share(a.slots.region, one.slot, one.slot_generation);
+	pass(100 * FAKE_IDLE);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_NONE);
+	fake_broker_hang_up(&one);
+	pass(SECOND);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	fake_process_close(&a, &one);
+	pass(0);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+}
+END_TEST
+
+START_TEST(ports_that_are_needed)
+{
+	struct conn asking = {.destination = fake_broker_destination(9)};
+	struct destination_key *key = &fake_broker_destination(9)->key;
+
+	/* Of the same peer, though by other ways. */
+	*key = fake_broker_destination(1)->key;
+	ck_assert_int_eq(destination_key_add_option(key, 1, 2, "x", 1), 0);
+	park_new(&a, &one, 1);
+	park_new(&b, &two, 9);
+	park_new(&b, &three, 2);
+	ck_assert_int_eq(fake_process_request(&c, BROKER_RELIEVE, 0, &asking, -1), 0);
+	ck_assert(was_disconnected(&one) && was_disconnected(&two));
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert(!was_disconnected(&three));
+	fake_process_let_go(&a);
+	fake_process_let_go(&b);
+	park_new(&a, &one, 1);
+	fake_process_claim(&a, &one);
+	ck_assert_int_eq(fake_process_request(&c, BROKER_RELIEVE, 0, &asking, -1), 0);
+	ck_assert(!was_disconnected(&one)); /* in use */
+}
+END_TEST
+
 START_TEST(what_was_private_ends_with_it)
 {
 	struct fake_process private;
@@ -421,6 +485,9 @@ Suite *broker_life_suite(void)
 	tcase_add_test(tcase, what_was_idle_survives_its_process);
 	tcase_add_test(tcase, what_was_in_use_ends_with_it);
 	tcase_add_test(tcase, what_was_leased_ends_with_its_user);
+	tcase_add_loop_test(tcase, what_was_in_use_at_a_kill_is_hung_up, 0, 3);
+	tcase_add_test(tcase, a_shared_one_is_in_use_for_good);
+	tcase_add_test(tcase, ports_that_are_needed);
 	tcase_add_test(tcase, what_was_private_ends_with_it);
 	tcase_add_test(tcase, time_ends_what_is_idle);
 	tcase_add_test(tcase, time_ends_what_was_inherited);

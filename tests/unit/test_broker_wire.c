@@ -22,14 +22,15 @@ static const struct {
 } MESSAGES[] = {
 	{BROKER_HELLO, sizeof(packet.hello), 0},    {BROKER_LEASE, sizeof(packet.request), 0},
 	{BROKER_PARK, sizeof(packet.request), 1},   {BROKER_DROP, sizeof(packet.request), 0},
-	{BROKER_PROBED, sizeof(packet.request), 0}, {BROKER_LIST, sizeof(packet.head), 0},
+	{BROKER_PROBED, sizeof(packet.request), 0}, {BROKER_RELIEVE, sizeof(packet.request), 0},
+	{BROKER_LIST, sizeof(packet.head), 0},
 };
 #define N_MESSAGES (int)(sizeof(MESSAGES) / sizeof(MESSAGES[0]))
 
 static void make(enum broker_message type)
 {
 	packet.head = broker_wire_head(type, 7, 0);
-	if (type >= BROKER_LEASE && type <= BROKER_PROBED)
+	if (type >= BROKER_LEASE && type < BROKER_LIST)
 		packet.request.key.family = AF_INET;
 }
 
@@ -91,7 +92,8 @@ END_TEST
 
 START_TEST(bounds_of_requests)
 {
-	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_PROBED};
+	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_PROBED,
+						    BROKER_RELIEVE};
 	unsigned n_fds = TYPES[_i] == BROKER_PARK;
 	const size_t length = sizeof(packet.request);
 
@@ -165,7 +167,7 @@ Suite *broker_wire_suite(void)
 	tcase_add_loop_test(tcase, messages_of_the_right_length, 0, N_MESSAGES);
 	tcase_add_loop_test(tcase, other_types, 0, 7);
 	tcase_add_test(tcase, another_version);
-	tcase_add_loop_test(tcase, bounds_of_requests, 0, 4);
+	tcase_add_loop_test(tcase, bounds_of_requests, 0, 5);
 	tcase_add_test(tcase, no_byte_behind_the_packet_is_read);
 	tcase_add_test(tcase, layout_is_without_holes);
 	suite_add_tcase(suite, tcase);

@@ -274,6 +274,28 @@ START_TEST(limits_end_only_what_is_ours)
 }
 END_TEST
 
+START_TEST(ports_that_are_needed)
+{
+	struct destination_key other = here->key, key = here->key;
+	struct conn *conns[3], *elsewhere;
+	int fds[3];
+
+	ck_assert_int_eq(destination_key_add_option(&key, 1, 2, "x", 1), 0); /* to the same peer */
+	other.port++;
+	fake_pool_park_new(idle_pool_find(&fake_pool, &other), 1, &elsewhere);
+	park_some(3, 2, conns);
+	for (int i = 0; i < 3; i++)
+		fds[i] = conns[i]->fd;
+	take(conns[1]);
+	idle_pool_retire_peer(&fake_pool, &key);
+	check_closed(fds[0], true);
+	check_closed(fds[1], false);
+	check_closed(fds[2], false);
+	ck_assert_uint_eq(fake_pool.n_idle, 1);
+	ck_assert_int_eq(elsewhere->state, CONN_IDLE);
+}
+END_TEST
+
 START_TEST(without_the_broker_it_goes_on)
 {
 	struct conn *conns[5];
@@ -367,6 +389,7 @@ Suite *idle_shared_suite(void)
 	tcase_add_test(tcase, lies_do_not_end_what_is_in_use);
 	tcase_add_test(tcase, time_ends_only_what_is_ours);
 	tcase_add_test(tcase, limits_end_only_what_is_ours);
+	tcase_add_test(tcase, ports_that_are_needed);
 	tcase_add_test(tcase, without_the_broker_it_goes_on);
 	tcase_add_test(tcase, what_is_cleared_is_left_to_the_broker);
 	tcase_add_test(tcase, a_process_that_shares_nothing);

@@ -198,6 +198,33 @@ START_TEST(only_what_is_reserved_is_filled)
 }
 END_TEST
 
+START_TEST(a_shared_one_is_in_use_for_good)
+{
+	struct conn *conn = &conns[0];
+	struct conn before;
+
+	reserve(conn);
+	slots_share(&region, conn->slot, conn->slot_generation);
+	ck_assert_int_eq(state_of(conn), SLOT_SHARED);
+	ck_assert(!take(conn));
+	ck_assert(!slots_claim(&slots, conn));
+	ck_assert(!slots_give(&region, (unsigned)conn->slot, conn->slot_generation, &contents));
+	ck_assert_int_eq(state_of(conn), SLOT_SHARED);
+	before = *conn;
+	slots_free(&slots, conn);
+	/* Only what is in use can be shared, and nothing that has gone on. */
+	publish(&conns[1]);
+	slots_share(&region, before.slot, before.slot_generation);
+	slots_share(&region, conns[1].slot, conns[1].slot_generation);
+	ck_assert_int_eq(state_of(&conns[1]), SLOT_IDLE);
+	ck_assert(take(&conns[1]));
+	slots_share(&region, conns[1].slot, conns[1].slot_generation);
+	ck_assert_int_eq(state_of(&conns[1]), SLOT_TAKEN);
+	slots_share(&region, -1, 1);
+	slots_share(&region, N, 1);
+}
+END_TEST
+
 START_TEST(without_a_slot_nothing_happens)
 {
 	static struct slots none;
@@ -444,7 +471,7 @@ START_TEST(lies_to_the_broker)
 		bool is_it = word >> 8 == generation;
 
 		must(slots_state(&region, index, generation) ==
-		     (is_it && (word & 0xff) <= SLOT_TAKEN ? (enum slot_state)(word & 0xff) : SLOT_FREE));
+		     (is_it && (word & 0xff) <= SLOT_SHARED ? (enum slot_state)(word & 0xff) : SLOT_FREE));
 		must(slots_give(&region, index, generation, &contents) == (is_it && (word & 0xff) == SLOT_LEASED));
 		must(slots_take(&region, index, generation, &contents) == (is_it && (word & 0xff) == SLOT_IDLE));
 		region.n_taken = (uint32_t)rand_r(&seed); /* the process may write it, too */
@@ -622,6 +649,7 @@ Suite *slots_suite(void)
 	tcase_add_test(tcase, a_slot_used_again_is_another);
 	tcase_add_test(tcase, all_that_is_known_is_handed_over);
 	tcase_add_test(tcase, only_what_is_reserved_is_filled);
+	tcase_add_test(tcase, a_shared_one_is_in_use_for_good);
 	tcase_add_test(tcase, without_a_slot_nothing_happens);
 	tcase_add_test(tcase, all_slots_can_be_used);
 	tcase_add_test(tcase, free_all_frees_whatever_its_state);
