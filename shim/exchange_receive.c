@@ -14,6 +14,7 @@
 #include "shim/exchange.h"
 #include "shim/finish.h"
 #include "shim/pass.h"
+#include "shim/patience.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
@@ -170,6 +171,7 @@ static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, i
 static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
 {
 	__attribute__((cleanup(end_visit))) struct visit visit = {sock_go_inside(sock), true};
+	uint64_t left_ns = patience_left(sock, transfer);
 	unsigned n_swaps = sock->n_swaps;
 	bool again = false;
 	int saved;
@@ -177,7 +179,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	if (sock->n_receivers++ && !(transfer->flags & MSG_PEEK))
 		atomic_store(&sock->wants_release, true);
 	sock_leave(sock);
-	*result = transfer_native(transfer);
+	*result = left_ns == PATIENCE_ENDLESS || patience_wait(transfer->fd, left_ns) ? transfer_native(transfer) : -1;
 	saved = errno;
 	end_visit(&visit);
 	wait_for_senders(visit.token);

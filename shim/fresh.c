@@ -132,7 +132,7 @@ static void adopt(struct sock *sock, int fd)
 	pool_leave();
 	if (!sock->conn)
 		return;
-	sock->conn->options = sock->wanted;
+	options_begin(sock);
 	sock->conn->cookie = swap_cookie(fd);
 	sock->conn->ledger.sent = sock->outgoing.length;
 }

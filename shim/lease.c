@@ -107,7 +107,7 @@ void lease_follow_dial(struct sock *sock)
 		sock_release(sock, REFUSAL_ERROR);
 		return;
 	}
-	sock->conn->options = sock->wanted;
+	options_begin(sock);
 	sock->state = SOCK_OPEN;
 	framing_init(&sock->framing, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);

@@ -42,6 +42,35 @@ static const struct socket_options *defaults_of(const struct sock *sock)
 	return &defaults[domain_index(sock->domain)];
 }
 
+#define KEEP_ALIVE_OPTIONS \
+	(1u << SOCKET_OPTION_KEEPALIVE | 1u << SOCKET_OPTION_KEEPIDLE | 1u << SOCKET_OPTION_KEEPINTVL)
+
+/* KEEP_ALIVE, where the program has no wishes of its own. */
+static void add_keep_alive(const struct sock *sock, struct socket_options *wanted)
+{
+	uint64_t seconds = (sock->policy->keep_alive_ns + SECOND_NS - 1) / SECOND_NS;
+	int value = seconds < 32767 ? (int)seconds : 32767; /* the kernel's limit */
+
+	if (!value || (wanted->set & KEEP_ALIVE_OPTIONS))
+		return;
+	memcpy(wanted->value[SOCKET_OPTION_KEEPALIVE], &on, sizeof(on));
+	memcpy(wanted->value[SOCKET_OPTION_KEEPIDLE], &value, sizeof(value));
+	memcpy(wanted->value[SOCKET_OPTION_KEEPINTVL], &value, sizeof(value));
+	wanted->set |= KEEP_ALIVE_OPTIONS;
+}
+
+void options_begin(struct sock *sock)
+{
+	struct socket_options wanted = sock->wanted;
+
+	sock->conn->options = sock->wanted;
+	add_keep_alive(sock, &wanted);
+	/* A probe less is no harm. */
+	if (wanted.set != sock->wanted.set &&
+	    socket_options_switch(&sock_pool_sys, sock->fds[0], &sock->conn->options, &wanted, defaults_of(sock)))
+		return;
+}
+
 int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
 {
 	struct socket_options wanted = sock->wanted;
@@ -51,6 +80,7 @@ int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
 	memcpy(wanted.value[SOCKET_OPTION_NODELAY], &on, sizeof(on));
 	memcpy(wanted.value[SOCKET_OPTION_LINGER2], &no_time_wait, sizeof(no_time_wait));
 	wanted.set |= 1u << SOCKET_OPTION_NODELAY | 1u << SOCKET_OPTION_LINGER2;
+	add_keep_alive(sock, &wanted);
 	if (now_ns - conn->used_ns > COLD_AFTER_NS && !(wanted.set & 1u << SOCKET_OPTION_USER_TIMEOUT)) {
 		struct ledger_reading reading = {0};
 		unsigned timeout_ms;
@@ -122,7 +152,13 @@ int options_copy_to_fresh(const struct sock *sock, int fd)
 
 bool options_is_forced(const struct sock *sock, int level, int name)
 {
-	if ((sock->state != SOCK_OPEN && sock->state != SOCK_ENDED) || !sock->is_leased)
+	int index = sock->policy->keep_alive_ns ? socket_options_index(level, name) : -1;
+
+	if (sock->state != SOCK_OPEN && sock->state != SOCK_ENDED)
+		return false;
+	if (index >= 0 && (KEEP_ALIVE_OPTIONS & ~sock->wanted.set & 1u << index))
+		return true;
+	if (!sock->is_leased)
 		return false;
 	if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_LINGER2))
 		return true;

@@ -19,6 +19,9 @@ void options_learn_defaults(int fd, int domain);
  * on one that has been silent for long, a short TCP_USER_TIMEOUT. 0 or -errno. */
 int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns) __attribute__((warn_unused_result));
 
+/* The socket's own connection has been dialled, under its numbers: gives it ours, and knows what it has. */
+void options_begin(struct sock *sock);
+
 /* The first answer has come: what follows may take its time. */
 void options_end_forced_timeout(struct sock *sock);
 

@@ -147,6 +147,7 @@ void sending_account(struct sock *sock, const struct transfer *transfer, struct 
 	size_t accepted = sending_own_bytes(sending, sent);
 
 	sock->has_sent = true;
+	sock->asked_ns = guard_now_ns();
 	if (sock->conn)
 		sock->conn->ledger.sent += sent;
 	if (accepted >= sending->copied)

@@ -3,12 +3,14 @@
  * its exit status). It judges the program beforehand only to warn: whatever it is, it is run.
  */
 #include "pool/config.h"
+#include "pool/rules.h"
 #include "tools/broker_place.h"
 #include "tools/broker_start.h"
 #include "tools/commands.h"
 #include "tools/options.h"
 #include "tools/preload.h"
 #include "tools/program.h"
+#include "tools/rules_resolve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,12 +108,46 @@ static int settle_log(const struct config *config)
 	return setenv("HOLDLINE_LOG", path, 1) == 0 ? 0 : -ENOMEM;
 }
 
+static int settle_rules(void)
+{
+	const char *rules = getenv("HOLDLINE_RULES");
+	char *bad_name, *resolved;
+	int result;
+
+	if (!rules || !*rules)
+		return 0;
+	resolved = rules_resolve(rules, &bad_name);
+	if (!resolved && bad_name)
+		fprintf(stderr, "holdline run: HOLDLINE_RULES: '%s' can't be looked up\n", bad_name);
+	free(bad_name);
+	result = resolved && setenv("HOLDLINE_RULES", resolved, 1) == 0 ? 0 : -EINVAL;
+	free(resolved);
+	return result;
+}
+
+static void complain_of_rules(struct config *config)
+{
+	size_t place = 0;
+
+	if (rules_parse(config, &place) == 0)
+		return;
+	fprintf(stderr, "holdline run: HOLDLINE_RULES: wrong at '%.*s': expected %s\n",
+		(int)strcspn(config->rules_text + place, " \t\n;"), config->rules_text + place,
+		options_describe_value(config_find("HOLDLINE_RULES")));
+}
+
 static int settle_configuration(struct config *config)
 {
 	const struct config_option *bad;
 	int result;
 
 	config_init(config);
+	if (settle_rules() < 0)
+		return -EINVAL;
+	if (config_read_environment(config, environ, &bad) < 0 && bad->kind == CONFIG_KIND_RULES) {
+		complain_of_rules(config);
+		return -EINVAL;
+	}
 	if (config_read_environment(config, environ, &bad) < 0) {
 		fprintf(stderr, "holdline run: %s=%s: expected %s\n", bad->variable, getenv(bad->variable),
 			options_describe_value(bad));
