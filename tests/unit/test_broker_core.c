@@ -80,6 +80,26 @@ START_TEST(newest_first)
 }
 END_TEST
 
+START_TEST(used_last_is_newest)
+{
+	struct conn conns[3], got;
+
+	for (unsigned i = 0; i < 3; i++) {
+		fake_process_dial(&conns[i], 1);
+		fake_process_park(&a, &conns[i]);
+	}
+	fake_process_claim(&a, &conns[1]);
+	fake_process_claim(&a, &conns[2]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(got.cookie, conns[0].cookie);
+	fake_process_park(&b, &got);
+	fake_process_park(&a, &conns[1]);
+	fake_process_park(&a, &conns[2]);
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(two.cookie, conns[0].cookie);
+}
+END_TEST
+
 START_TEST(what_is_in_use_is_passed_over)
 {
 	struct conn conns[5], got;
@@ -626,6 +646,7 @@ Suite *broker_core_suite(void)
 	tcase_add_checked_fixture(tcase, start, fake_broker_stop);
 	tcase_add_test(tcase, handed_from_process_to_process);
 	tcase_add_test(tcase, newest_first);
+	tcase_add_test(tcase, used_last_is_newest);
 	tcase_add_test(tcase, what_is_in_use_is_passed_over);
 	tcase_add_loop_test(tcase, another_destination_is_another, 0, 10);
 	tcase_add_loop_test(tcase, only_what_is_as_said_is_held, 0, 19);
