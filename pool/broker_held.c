@@ -9,6 +9,8 @@
 /* How many busy connections of a destination are looked at for an idle one. */
 #define LOOKS 64
 
+#define SECOND_NS 1000000000ull
+
 /* A process's slot is not about this connection any more. */
 static void detach(struct held *held)
 {
@@ -69,7 +71,8 @@ static bool is_expired(const struct held *held, uint64_t now_ns)
 {
 	const struct slot_contents *contents = &held->contents;
 
-	return now_ns >= contents->expires_ns ||
+	/* A time to come is that of another time namespace (time_namespaces(7)), in which nothing would ever expire. */
+	return now_ns >= contents->expires_ns || contents->idle_since_ns > now_ns + SECOND_NS ||
 	       (now_ns > contents->idle_since_ns &&
 		now_ns - contents->idle_since_ns >= learn_idle_limit_ns(&held->destination->base));
 }

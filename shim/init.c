@@ -25,6 +25,19 @@ static bool is_wanted(const struct config *wanted)
 	return any;
 }
 
+/* After the destructors of all libraries, which may have a last request to send: see init(). */
+static void fini(void *unused)
+{
+	(void)unused;
+	if (!guard_is_home())
+		return;
+	if (borrow_is_met())
+		sock_finish_all();
+	pool_log_stats();
+}
+
+int __cxa_atexit(void (*function)(void *), void *argument, void *library);
+
 __attribute__((constructor)) static void init(void)
 {
 	real_bind();
@@ -37,13 +50,6 @@ __attribute__((constructor)) static void init(void)
 	process_init();
 	pool_init(&config);
 	inflight_receive(environ);
-}
-
-__attribute__((destructor)) static void fini(void)
-{
-	if (!sock_config || !guard_is_home())
-		return;
-	if (borrow_is_met())
-		sock_finish_all();
-	pool_log_stats();
+	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
+	__cxa_atexit(fini, NULL, NULL);
 }

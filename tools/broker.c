@@ -91,6 +91,13 @@ static int watch(int fd, void *held)
 	return watch_fd(fd, EPOLLRDHUP | EPOLLET, (uintptr_t)held | TAG_HELD);
 }
 
+/* Whoever goes on with the connection keeps its file, and with it what epoll watches under a number of ours (epoll(7), Q6). */
+static int close_watched(int fd)
+{
+	epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, NULL);
+	return close(fd);
+}
+
 /* glibc declares these with transparent unions for their addresses. */
 static int get_peer_name(int fd, struct sockaddr *address, socklen_t *length)
 {
@@ -100,7 +107,7 @@ static int get_peer_name(int fd, struct sockaddr *address, socklen_t *length)
 static const struct pool_sys sys = {
 	.getsockopt = getsockopt,
 	.setsockopt = setsockopt,
-	.close = close,
+	.close = close_watched,
 	.now_ns = now_ns,
 	.map = map,
 	.unmap = unmap,
