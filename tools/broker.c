@@ -23,6 +23,7 @@
 #include "pool/fdpass.h"
 #include "tools/broker_listen.h"
 #include "tools/broker_place.h"
+#include "tools/broker_region.h"
 #include "tools/commands.h"
 
 #define SECOND_NS 1000000000ull
@@ -118,24 +119,6 @@ static const struct pool_sys sys = {
 	.recvmsg = recvmsg,
 	.watch = watch,
 };
-
-/* Sealed: a process that cut it short would have us killed by SIGBUS. */
-static struct slots_region *make_region(int *fd)
-{
-	void *memory = MAP_FAILED;
-
-	*fd = memfd_create("holdline", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0)
-		return NULL;
-	if (ftruncate(*fd, sizeof(struct slots_region)) == 0 &&
-	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-		memory = mmap(NULL, sizeof(struct slots_region), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	if (memory != MAP_FAILED)
-		return memory;
-	close(*fd);
-	*fd = -1;
-	return NULL;
-}
 
 static void cut_off(struct broker_process *process)
 {
@@ -330,7 +313,7 @@ static int prepare(void)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	broker_init(&loop.broker, &sys, make_region, geteuid(), raise_limit());
+	broker_init(&loop.broker, &sys, broker_region_make, geteuid(), raise_limit());
 	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	loop.reserve = dup(loop.listener);
