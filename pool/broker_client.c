@@ -72,6 +72,7 @@ static int be_welcome(struct broker_client *client)
 	if (!region)
 		return -ENOMEM;
 	slots_attach(&client->slots, region);
+	client->number = packet.head.sequence;
 	return 0;
 }
 
@@ -117,6 +118,7 @@ static int send_request(struct broker_client *client, enum broker_message type, 
 		request.slot = (uint64_t)conn->slot;
 		request.generation = conn->slot_generation;
 		request.cookie = conn->cookie;
+		request.ticket = conn->ticket_number;
 	}
 	if (key)
 		request.key = *key;
@@ -181,6 +183,50 @@ void broker_client_offer(struct broker_client *client, struct conn *conn, bool w
 		slots_free(&client->slots, conn);
 	else
 		conn->is_witnessed = true;
+}
+
+void broker_client_tell_idle(struct broker_client *client)
+{
+	struct broker_head idle = broker_wire_head(BROKER_IDLE, 0, 0);
+
+	/* If the broker is behind it looks for itself, every second. */
+	if (client->fd >= 0 && fdpass_send(client->sys, client->fd, &idle, sizeof(idle), -1))
+		return;
+}
+
+int broker_client_ask_ticket(const struct broker_client *client, int fd, const struct conn *conn, uint32_t max_conns,
+			     bool is_forced)
+{
+	struct broker_request request = {
+		.head = broker_wire_head(BROKER_TICKET, 0, is_forced ? BROKER_IS_FORCED : 0),
+		.slot = (uint64_t)conn->slot,
+		.generation = conn->slot_generation,
+		.ticket = client->number,
+		.max_conns = max_conns,
+		.key = conn->destination->key,
+	};
+
+	return fdpass_send(client->sys, fd, &request, sizeof(request), -1);
+}
+
+int broker_client_read_ticket(const struct broker_client *client, int fd, uint64_t *number)
+{
+	union broker_packet packet;
+	unsigned n_passed;
+	int passed;
+	ssize_t length = fdpass_receive(client->sys, fd, &packet, sizeof(packet), &passed, &n_passed);
+
+	if (length < 0)
+		return (int)length;
+	if (is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
+		*number = packet.reply.ticket;
+		if (packet.head.flags == BROKER_QUEUED && passed < 0)
+			return -EINPROGRESS;
+		return read_answer(&packet.reply, passed);
+	}
+	if (passed >= 0)
+		client->sys->close(passed);
+	return -ECONNRESET;
 }
 
 void broker_client_drop(struct broker_client *client, struct conn *conn)

@@ -20,6 +20,7 @@ struct broker_client {
 	const struct pool_sys *sys; /* its close() is for descriptors that a message brought */
 	int fd;			    /* of the connection to the broker, -1: none. The owner's to close */
 	uint32_t sequence;	    /* of the last question */
+	uint32_t number;	    /* what the broker calls us */
 	struct slots slots;
 };
 
@@ -44,6 +45,19 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn) _
  * Takes a slot for it. `was_unfit`: its first bytes could not have gone out on a kept connection. Silently does without
  * if that can't be had. */
 void broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit);
+
+/* Somebody waits, and something of ours has become idle. */
+void broker_client_tell_idle(struct broker_client *client);
+
+/* Asks, over a connection of its own, for leave to have one more connection to conn's destination (for whose slot one was
+ * reserved): at once, or in turn. `max_conns` is the limit; `is_forced`: take the leave, whatever it says. 0 or -errno. */
+int broker_client_ask_ticket(const struct broker_client *client, int fd, const struct conn *conn, uint32_t max_conns,
+			     bool is_forced) __attribute__((warn_unused_result));
+
+/* An answer to that, without waiting. A descriptor as from broker_client_lease(); -ENOENT: dial, by the leave whose
+ * *number this is; -EINPROGRESS: it will be answered again, in turn; -EAGAIN: no answer yet; else: there is no broker. */
+int broker_client_read_ticket(const struct broker_client *client, int fd, uint64_t *number)
+	__attribute__((warn_unused_result));
 
 /* Frees conn's slot, and has the broker forget its duplicate: the program, or a child of it, may go on using it. */
 void broker_client_drop(struct broker_client *client, struct conn *conn);

@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "pool/broker_private.h"
 
-static bool is_in_use(const struct destination *destination)
+static bool is_in_use(const struct destination *base)
 {
-	return ((const struct broker_destination *)destination)->n_held != 0;
+	const struct broker_destination *destination = (const struct broker_destination *)base;
+
+	return destination->n_held || destination->n_granted || destination->waiting;
 }
 
 void broker_init(struct broker *broker, const struct pool_sys *sys, struct slots_region *(*make_region)(int *fd),
@@ -34,6 +37,8 @@ struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid)
 	process->fd = fd;
 	process->pid = pid;
 	process->region_fd = -1;
+	process->number = (uint32_t)++broker->n_numbers;
+	DL_APPEND2(broker->processes, process, all_prev, all_next);
 	broker->n_processes++;
 	return process;
 }
@@ -46,11 +51,16 @@ static bool is_prober(const struct broker_destination *destination, uint64_t pro
 	return false;
 }
 
+bool broker_dials(const struct broker_destination *destination, const struct broker_process *process)
+{
+	return destination->base.dials_directly || is_prober(destination, process->program);
+}
+
 static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer_status status,
 		   int passed)
 {
 	out->packet.reply = (struct broker_reply){broker_wire_head(BROKER_ANSWER, request->head.sequence, status),
-						  request->slot, request->generation};
+						  request->slot, request->generation, 0};
 	out->length = sizeof(out->packet.reply);
 	out->passed = passed;
 }
@@ -59,19 +69,21 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 		  struct broker_out *out)
 {
 	struct broker_destination *destination = NULL;
+	struct destination_key key = request->key;
 	struct held *held = process->held[request->slot];
 
 	/* The process has ended that one without a word, and uses its slot anew. */
 	if (held && held->generation != request->generation)
 		held_forget(broker, held);
-	if (request->key.euid == broker->euid && !process->held[request->slot])
-		destination = (struct broker_destination *)destination_table_find(&broker->destinations, &request->key);
+	held_salt_key(process, &key);
+	if (key.euid == broker->euid && !process->held[request->slot])
+		destination = (struct broker_destination *)destination_table_find(&broker->destinations, &key);
 	if (!destination) {
 		answer(out, request, BROKER_NONE, -1);
 		return;
 	}
 	/* A server that serves one connection at a time must not wait for the end of an idle one. */
-	if (destination->base.dials_directly || is_prober(destination, process->program)) {
+	if (broker_dials(destination, process)) {
 		held_retire(broker, destination);
 		answer(out, request, BROKER_DIAL, -1);
 		return;
@@ -114,6 +126,7 @@ static bool is_as_said(const struct broker *broker, const struct broker_request 
 /* The first park of a connection. What can't be held stays the process's alone. */
 static void park(struct broker *broker, struct broker_process *process, const struct broker_request *request, int fd)
 {
+	struct destination_key key = request->key;
 	struct broker_destination *destination;
 	struct held *held = NULL;
 
@@ -124,7 +137,8 @@ static void park(struct broker *broker, struct broker_process *process, const st
 		broker->sys->close(fd);
 		return;
 	}
-	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &request->key);
+	held_salt_key(process, &key);
+	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (destination) {
 		destination->base.dials_directly = request->head.flags & BROKER_WAS_UNFIT;
 		if (held_make_room(broker, process, destination))
@@ -134,13 +148,17 @@ static void park(struct broker *broker, struct broker_process *process, const st
 		broker->sys->close(fd);
 	else if (broker->sys->watch(fd, held) < 0)
 		held_forget(broker, held);
+	else if (request->ticket)
+		tickets_convert(broker, destination, request->ticket);
 }
 
 static void note_prober(struct broker *broker, struct broker_process *process, const struct broker_request *request)
 {
-	struct broker_destination *destination =
-		(struct broker_destination *)destination_table_take(&broker->destinations, &request->key);
+	struct destination_key key = request->key;
+	struct broker_destination *destination;
 
+	held_salt_key(process, &key);
+	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (!destination || is_prober(destination, process->program))
 		return;
 	destination->probers[destination->next_prober++ % BROKER_PROBERS] = process->program;
@@ -149,7 +167,7 @@ static void note_prober(struct broker *broker, struct broker_process *process, c
 static int welcome(struct broker *broker, struct broker_process *process, const struct broker_hello *hello,
 		   struct broker_out *out)
 {
-	if (process->region)
+	if (process->region || process->ticket != TICKET_NONE)
 		return -EPROTO;
 	process->region = broker->make_region(&process->region_fd);
 	if (!process->region)
@@ -160,13 +178,14 @@ static int welcome(struct broker *broker, struct broker_process *process, const 
 	process->is_private = hello->head.flags & BROKER_IS_PRIVATE;
 	process->max_idle_conns = hello->max_idle_conns;
 	process->max_idle_conns_per_host = hello->max_idle_conns_per_host;
-	out->packet.head = broker_wire_head(BROKER_WELCOME, 0, 0);
+	atomic_store(&process->region->has_waiters, broker->n_waiting != 0);
+	out->packet.head = broker_wire_head(BROKER_WELCOME, process->number, 0);
 	out->length = sizeof(out->packet.head);
 	out->passed = process->region_fd;
 	return 0;
 }
 
-int broker_receive(struct broker *broker, struct broker_process *process, const union broker_packet *packet,
+static int receive(struct broker *broker, struct broker_process *process, const union broker_packet *packet,
 		   size_t length, int passed, unsigned n_passed, struct broker_out *out)
 {
 	int error = broker_wire_check(packet, length, n_passed);
@@ -180,6 +199,8 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 	}
 	if (!error && packet->head.type == BROKER_HELLO)
 		return welcome(broker, process, &packet->hello, out);
+	if (!error && packet->head.type == BROKER_TICKET)
+		return tickets_take(broker, process, &packet->request);
 	if (!error && packet->head.type != BROKER_LIST && !process->region)
 		error = -EPROTO;
 	if (!error && packet->head.type == BROKER_PARK && passed >= 0) {
@@ -202,8 +223,18 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 	return 0;
 }
 
+int broker_receive(struct broker *broker, struct broker_process *process, const union broker_packet *packet,
+		   size_t length, int passed, unsigned n_passed, struct broker_out *out)
+{
+	int error = receive(broker, process, packet, length, passed, n_passed, out);
+
+	tickets_serve(broker);
+	return error;
+}
+
 void broker_dismiss(struct broker *broker, struct broker_process *process)
 {
+	tickets_dismiss(broker, process);
 	for (unsigned i = 0; process->region && i < SLOTS_PER_REGION; i++)
 		if (process->held[i])
 			held_inherit(broker, process->held[i]);
@@ -213,8 +244,10 @@ void broker_dismiss(struct broker *broker, struct broker_process *process)
 		broker->sys->close(process->region_fd);
 	process->region = NULL;
 	process->fd = -1;
+	DL_DELETE2(broker->processes, process, all_prev, all_next);
 	broker->n_processes--;
 	arena_put(&broker->process_arena, process);
+	tickets_serve(broker);
 }
 
 bool broker_list(struct broker *broker, struct held **cursor, struct broker_held *packet)

@@ -39,21 +39,41 @@ struct held {
 	struct held *age_prev, *age_next;		  /* all, oldest first */
 };
 
+struct broker_process;
+
 struct broker_destination {
 	struct destination base;
+	struct broker_process *waiting; /* tickets, first come first */
+	struct broker_process *granted;
+	uint32_t n_granted;
 	struct held *held;
 	uint32_t n_held;
 	uint64_t probers[BROKER_PROBERS]; /* programs that only look whether it can be connected to */
 	unsigned next_prober;
 };
 
-/* A process that is connected. */
+/* A ticket is a connection of its own that a process holds for as long as it may have one more connection somewhere. */
+enum ticket_state {
+	TICKET_NONE,	/* no ticket at all, but a process */
+	TICKET_WAITING, /* on its destination's list of those */
+	TICKET_GRANTED, /* likewise: counts as a connection */
+	TICKET_DONE,	/* its connection is given, held (and counted so), or not to be had any more */
+};
+
+/* A process that is connected; or a ticket. */
 struct broker_process {
 	struct broker_process *arena_link;
 	int fd; /* the loop's; -1: an object of the arena */
 	pid_t pid;
 	struct slots_region *region; /* NULL before HELLO */
 	int region_fd;		     /* of it, for WELCOME; -1 */
+	uint32_t number;	     /* of a process, not 0 */
+	enum ticket_state ticket;
+	struct broker_process *principal;		  /* of a ticket that waits: who gets the connection */
+	struct broker_destination *destination;		  /* of a ticket */
+	struct broker_request request;			  /* of a ticket */
+	struct broker_process *ticket_prev, *ticket_next; /* on the destination's list */
+	struct broker_process *all_prev, *all_next;	  /* every process and ticket */
 	uint64_t program;
 	char name[BROKER_NAME_MAX];
 	bool is_private;
@@ -70,6 +90,9 @@ struct broker {
 	uint32_t max_held;
 	uint32_t n_held;
 	uint32_t n_processes;
+	uint32_t n_waiting; /* tickets */
+	uint64_t n_numbers; /* given out, to processes and tickets */
+	struct broker_process *processes;
 	struct destination_table destinations;
 	struct held *oldest;
 	struct arena held_arena;

@@ -11,6 +11,12 @@
 
 #define SECOND_NS 1000000000ull
 
+void held_salt_key(const struct broker_process *process, struct destination_key *key)
+{
+	if (process->is_private)
+		key->netns_cookie ^= (uint64_t)process->number << 32;
+}
+
 /* A process's slot is not about this connection any more. */
 static void detach(struct held *held)
 {
@@ -130,11 +136,6 @@ static void give(struct broker *broker, struct broker_process *process, struct h
 	move_to_front(broker, held);
 }
 
-static bool may_have(const struct broker_process *process, const struct held *held)
-{
-	return !held->owner || held->owner == process || !held->owner->is_private;
-}
-
 /* Takes the newest fit one of a destination for a process, into its slot. */
 struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
 		       const struct broker_request *request)
@@ -144,7 +145,7 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 
 	for (int i = 0; held && i < LOOKS; i++, held = next) {
 		next = held->destination_next;
-		if (!may_have(process, held) || !take(held))
+		if (!take(held))
 			continue;
 		if (!is_fit(broker, held, now_ns)) {
 			end(broker, held);
@@ -230,8 +231,11 @@ void broker_note_end(struct broker *broker, struct held *held)
 	/* In use: whoever has it sees the end himself, but may just have looked for the last time. */
 	if (take(held))
 		end_hung_up(broker, held);
+	else if (slots_state(held->owner->region, held->slot, held->generation) == SLOT_FREE)
+		held_forget(broker, held);
 	else
 		held->has_hung_up = true;
+	tickets_serve(broker);
 }
 
 static void look_after(struct broker *broker, struct held *held, uint64_t now_ns)
@@ -272,6 +276,7 @@ void broker_tick(struct broker *broker)
 		next = held->age_next;
 		look_after(broker, held, now_ns);
 	}
+	tickets_serve(broker);
 }
 
 void held_give_up(struct broker *broker, struct held *held)

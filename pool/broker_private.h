@@ -30,5 +30,23 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 /* Its process has ended. */
 void held_inherit(struct broker *broker, struct held *held);
 
+/* What a private process has is a destination of its own. */
+void held_salt_key(const struct broker_process *process, struct destination_key *key);
+
+/* True if this process gets no kept connection to the destination: it would be of no use to it, or deceive it. */
+bool broker_dials(const struct broker_destination *destination, const struct broker_process *process);
+
+/* A process opened this connection for a ticket. 0, or -errno: cut it off. */
+int tickets_take(struct broker *broker, struct broker_process *ticket, const struct broker_request *request);
+
+/* Gives what there is to whoever waits. After anything that may have made room. */
+void tickets_serve(struct broker *broker);
+
+/* The connection that a ticket was for is held, and counted so, from now on. */
+void tickets_convert(struct broker *broker, struct broker_destination *destination, uint64_t number);
+
+/* A process or a ticket is gone. */
+void tickets_dismiss(struct broker *broker, struct broker_process *process);
+
 /* Ends it if it is idle, else lets go of it. */
 void held_give_up(struct broker *broker, struct held *held);

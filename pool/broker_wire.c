@@ -39,6 +39,7 @@ int broker_wire_check(const union broker_packet *packet, size_t length, unsigned
 	switch (packet->head.type) {
 	case BROKER_HELLO:
 		return length == sizeof(packet->hello) && n_fds == 0 ? 0 : -EPROTO;
+	case BROKER_IDLE:
 	case BROKER_LIST:
 		return length == sizeof(packet->head) && n_fds == 0 ? 0 : -EPROTO;
 	case BROKER_PARK:
@@ -47,6 +48,7 @@ int broker_wire_check(const union broker_packet *packet, size_t length, unsigned
 	case BROKER_DROP:
 	case BROKER_PROBED:
 	case BROKER_RELIEVE:
+	case BROKER_TICKET:
 		return length == sizeof(packet->request) && n_fds == 0 ? check_request(&packet->request) : -EPROTO;
 	default:
 		return -EPROTO;

@@ -18,14 +18,16 @@
 enum broker_message {
 	/* To the broker. */
 	BROKER_HELLO = 1,
-	BROKER_LEASE,  /* a connection for a key, into a slot that is reserved */
-	BROKER_PARK,   /* a connection's first: the slot, and a descriptor */
-	BROKER_DROP,   /* a slot's connection goes its own way: the broker forgets its duplicate */
-	BROKER_PROBED, /* this program opens connections only to see whether they open */
+	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved */
+	BROKER_PARK,	/* a connection's first: the slot, and a descriptor */
+	BROKER_DROP,	/* a slot's connection goes its own way: the broker forgets its duplicate */
+	BROKER_PROBED,	/* this program opens connections only to see whether they open */
 	BROKER_RELIEVE, /* ports towards a key's peer have run out: idle connections to it are to end */
-	BROKER_LIST,   /* what is held, please */
+	BROKER_TICKET,	/* over a connection of its own, which is then the ticket: see broker_tickets.c */
+	BROKER_IDLE,	/* something was parked, and somebody waits */
+	BROKER_LIST,	/* what is held, please */
 	/* From the broker. */
-	BROKER_WELCOME, /* with the slots' memory. `version` alone counts if it is not ours: then there is none */
+	BROKER_WELCOME, /* with the slots' memory; `sequence` is the process's number. `version` alone counts if it is not ours: then there is none */
 	BROKER_ANSWER,	/* a descriptor if there was a connection */
 	BROKER_HELD,	/* one that is held */
 	BROKER_LISTED,	/* ... and that was all */
@@ -34,10 +36,13 @@ enum broker_message {
 enum broker_hello_flags { BROKER_IS_PRIVATE = 1 /* lends nothing to others */ };
 enum broker_park_flags { BROKER_WAS_UNFIT = 1 /* its first bytes could not have gone out on a kept connection */ };
 
+enum broker_ticket_flags { BROKER_IS_FORCED = 1 /* granted whatever the limit says */ };
+
 enum broker_answer_status {
 	BROKER_GIVEN,
 	BROKER_NONE,
-	BROKER_DIAL, /* one that dials directly: what was idle there has been ended */
+	BROKER_DIAL,   /* one that dials directly: what was idle there has been ended */
+	BROKER_QUEUED, /* to a TICKET: another answer follows when its turn has come */
 };
 
 struct broker_head {
@@ -56,12 +61,14 @@ struct broker_hello {
 	char name[BROKER_NAME_MAX];
 };
 
-/* LEASE, PARK, DROP, PROBED and RELIEVE. What a type has no use for is zero. */
+/* LEASE, PARK, DROP, PROBED, RELIEVE and TICKET. What a type has no use for is zero. */
 struct broker_request {
 	struct broker_head head;
 	uint64_t slot;
 	uint64_t generation;
-	uint64_t cookie; /* PARK: SO_COOKIE of the descriptor */
+	uint64_t cookie;    /* PARK: SO_COOKIE of the descriptor */
+	uint64_t ticket;    /* TICKET: what WELCOME's sequence said. PARK: what the ticket's answer said, 0: none */
+	uint64_t max_conns; /* TICKET: the limit, not 0 */
 	struct destination_key key;
 };
 
@@ -69,6 +76,7 @@ struct broker_reply {
 	struct broker_head head; /* ANSWER: flags are the enum broker_answer_status */
 	uint64_t slot;
 	uint64_t generation;
+	uint64_t ticket; /* a granted one's number */
 };
 
 /* One held connection, for people. */

@@ -26,6 +26,7 @@ struct policy {
 	uint64_t expect_continue_timeout_ns;	   /* HOLDLINE_EXPECT_CONTINUE_TIMEOUT, default 0 */
 	uint64_t idle_conn_timeout_ns;		   /* HOLDLINE_IDLE_CONN_TIMEOUT, default 60s */
 	uint32_t max_idle_conns_per_host;	   /* HOLDLINE_MAX_IDLE_CONNS_PER_HOST, default 100 */
+	uint32_t max_conns_per_host;		   /* HOLDLINE_MAX_CONNS_PER_HOST, default 0 */
 	uint64_t max_conn_age_ns;		   /* HOLDLINE_MAX_CONN_AGE, default 90s */
 	uint32_t max_conn_requests;		   /* HOLDLINE_MAX_CONN_REQUESTS, default 10000 */
 };

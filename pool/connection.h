@@ -36,6 +36,8 @@ struct conn {
 	struct socket_options options; /* as they are set on it now */
 	int slot;		       /* shared with the broker, -1: none; see slots.h */
 	uint64_t slot_generation;
+	int ticket;		   /* of the broker's leave to have it, -1: none; the pool's to close */
+	uint64_t ticket_number;	   /* told when it is offered: then the broker counts the connection itself */
 	bool is_witnessed;	   /* the broker may hold a duplicate: closing our descriptors does not end it */
 	struct sockaddr_in6 local; /* its own address, for the program's getsockname() after the swap */
 	socklen_t local_length;	   /* 0: not asked yet */

@@ -47,6 +47,8 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 	conn->state = to;
 	switch (to) {
 	case CONN_FREE:
+		if (conn->ticket >= 0)
+			pool->sys->close(conn->ticket);
 		arena_put(&pool->conn_arena, conn);
 		break;
 	case CONN_OPEN:
@@ -85,6 +87,7 @@ struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destinat
 	conn->used_ns = now_ns;
 	conn->requests_left = UINT32_MAX;
 	conn->slot = -1;
+	conn->ticket = -1;
 	change_state(pool, conn, CONN_OPEN);
 	return conn;
 }
@@ -160,6 +163,13 @@ static uint64_t deadline_ns(const struct conn *conn, uint64_t now_ns)
 	return idle_limit > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + idle_limit;
 }
 
+bool idle_pool_is_beyond_peak(const struct destination *destination)
+{
+	/* Where there is a limit the broker counts; and those that wait for their turn are among the open ones here. */
+	return !destination->policy->max_conns_per_host &&
+	       destination->n_open + destination->n_idle > destination->peak_open;
+}
+
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 {
 	struct destination *destination = conn->destination;
@@ -171,7 +181,7 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	    (policy->max_conn_requests && conn->n_requests >= policy->max_conn_requests))
 		return REFUSAL_POLICY;
 	/* Connections replaced behind the pool's back could add up to more than the program ever used. */
-	if (destination->n_open + destination->n_idle > destination->peak_open && !idle_pool_retire(pool, destination))
+	if (idle_pool_is_beyond_peak(destination) && !idle_pool_retire(pool, destination))
 		return REFUSAL_POOL_FULL;
 	if (policy->max_idle_conns_per_host && destination->n_idle >= policy->max_idle_conns_per_host)
 		idle_pool_retire(pool, destination);
@@ -183,8 +193,11 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	conn->idle_since_ns = now_ns;
 	conn->used_ns = now_ns;
 	change_state(pool, conn, CONN_IDLE);
-	if (conn->slot >= 0)
+	if (conn->slot >= 0) {
 		slots_publish(&pool->broker->slots, conn);
+		if (slots_has_waiters(&pool->broker->slots))
+			broker_client_tell_idle(pool->broker);
+	}
 	pool->stats.parked++;
 	return REFUSAL_NONE;
 }

@@ -50,6 +50,9 @@ struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destinat
  * expired or with unexpected bytes on the way are ended. */
 struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t now_ns);
 
+/* True if there are more connections than the program itself has ever had open at once. */
+bool idle_pool_is_beyond_peak(const struct destination *destination);
+
 /* Parks an open connection whose `fd` is set and which is at a message boundary with an exact ledger (the caller has
  * seen to both). REFUSAL_NONE, or why not (REFUSAL_POLICY, REFUSAL_POOL_FULL): then it is still the caller's. */
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)

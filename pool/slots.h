@@ -51,7 +51,8 @@ struct slot {
 
 /* What is shared with one process: a sealed memfd of the broker, zeroed. */
 struct slots_region {
-	_Atomic(uint32_t) n_taken; /* how many slots were ever taken; the newest are in `taken` */
+	_Atomic(uint32_t) has_waiters; /* somebody, anywhere, waits for a connection: say what you park (BROKER_IDLE) */
+	_Atomic(uint32_t) n_taken;     /* how many slots were ever taken; the newest are in `taken` */
 	_Atomic(uint16_t) taken[SLOTS_NEWS];
 	struct slot slots[SLOTS_PER_REGION];
 };
@@ -76,6 +77,12 @@ bool slots_reserve(struct slots *slots, struct conn *conn);
 
 /* The connection goes idle: what it is, then its state. */
 void slots_publish(struct slots *slots, const struct conn *conn);
+
+/* True if somebody waits at the broker: after slots_publish(), and before a lease. */
+static inline bool slots_has_waiters(const struct slots *slots)
+{
+	return slots->region && atomic_load(&slots->region->has_waiters);
+}
 
 /* Gets it back from idle. False: the broker was first; close the descriptor and free the slot. */
 bool slots_claim(struct slots *slots, const struct conn *conn) __attribute__((warn_unused_result));

@@ -34,6 +34,6 @@ struct stats {
 	uint64_t parked;
 	uint64_t replayed;
 	uint64_t ports_exhausted; /* dials that met EADDRNOTAVAIL */
-	uint64_t reusable; /* observe mode: would have been parked */
+	uint64_t reusable;	  /* observe mode: would have been parked */
 	uint64_t refused[REFUSAL_COUNT];
 };

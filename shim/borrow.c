@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pool/broker_client.h"
@@ -22,6 +23,8 @@
 #define SECOND_NS 1000000000ull
 /* A broker that was no use is left alone for so long. */
 #define LEFT_ALONE_NS (10 * SECOND_NS)
+#define MEETING_TRIES 100
+#define MEETING_WAIT_NS 1000000
 
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
@@ -55,10 +58,16 @@ static void unmap(void *memory, uint64_t length)
 	left_memory = memory;
 }
 
-/* A program that closes descriptors by raw system calls may have got the number for something of its own. */
+/* A program that closes descriptors by raw system calls may have got the number for something of its own. (A ticket's is
+ * not kept for long.) */
+static bool is_still_ours(int fd)
+{
+	return (fd != client.fd && fd != newcomer.fd) || swap_cookie(fd) == client_cookie;
+}
+
 static ssize_t send_message(int fd, const struct msghdr *message, int flags)
 {
-	if (swap_cookie(fd) == client_cookie)
+	if (is_still_ours(fd))
 		return REAL(sendmsg)(fd, message, flags);
 	errno = EBADF;
 	return -1;
@@ -66,7 +75,7 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags)
 
 static ssize_t receive_message(int fd, struct msghdr *message, int flags)
 {
-	if (swap_cookie(fd) == client_cookie)
+	if (is_still_ours(fd))
 		return REAL(recvmsg)(fd, message, flags);
 	errno = EBADF;
 	return -1;
@@ -256,6 +265,16 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 	return NULL;
 }
 
+/* True: the broker may be asked now, and the lock for that is held. */
+static bool may_ask(uint64_t now_ns)
+{
+	if (!sock_config->broker_path[0] || (client.fd < 0 && now_ns < left_alone_until_ns) ||
+	    !guard_lock_try(&question_lock))
+		return false;
+	meet(now_ns);
+	return true;
+}
+
 struct conn *borrow_take(const struct destination_key *key)
 {
 	uint64_t now_ns = guard_now_ns();
@@ -263,10 +282,8 @@ struct conn *borrow_take(const struct destination_key *key)
 	struct conn *conn;
 	int fd;
 
-	if (!sock_config->broker_path[0] || (client.fd < 0 && now_ns < left_alone_until_ns) ||
-	    !guard_lock_try(&question_lock))
+	if (!may_ask(now_ns))
 		return NULL;
-	meet(now_ns);
 	conn = prepare(key, now_ns);
 	if (conn) {
 		fd = broker_client_lease(&client, conn);
@@ -285,6 +302,70 @@ struct conn *borrow_take(const struct destination_key *key)
 	}
 	guard_unlock(&question_lock);
 	return conn;
+}
+
+struct conn *borrow_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int *fd)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct conn *conn;
+
+	/* Whoever is not counted makes one too many: waits for another thread that is just meeting the broker. */
+	for (int i = 0; i < MEETING_TRIES && client.fd < 0; i++) {
+		if (may_ask(now_ns))
+			guard_unlock(&question_lock);
+		else if (now_ns < left_alone_until_ns && !question_lock.owner)
+			return NULL;
+		else
+			nanosleep(&(struct timespec){0, MEETING_WAIT_NS}, NULL);
+	}
+	conn = prepare(key, now_ns);
+	if (!conn)
+		return NULL;
+	*fd = dial_broker(sock_config->broker_path);
+	if (*fd >= 0 && broker_client_ask_ticket(&client, *fd, conn, max_conns, is_forced) == 0)
+		return conn;
+	if (*fd >= 0)
+		fdtable_close_internal(*fd);
+	*fd = -1;
+	borrow_give_up(conn);
+	return NULL;
+}
+
+int borrow_read_ticket(int fd, uint64_t *number)
+{
+	return broker_client_read_ticket(&client, fd, number);
+}
+
+struct conn *borrow_conclude(struct conn *conn, int answer)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+
+	if (!pool) {
+		if (answer >= 0)
+			real.close(answer);
+		return NULL;
+	}
+	/* The ticket's own connection failing says nothing about the other one. */
+	conn = receive(pool, conn, answer < 0 ? -ENOENT : answer, now_ns);
+	pool_leave();
+	return conn;
+}
+
+void borrow_doubt(void)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+
+	if (!pool)
+		return;
+	part(pool, now_ns);
+	pool_leave();
+}
+
+void borrow_give_up(struct conn *conn)
+{
+	borrow_conclude(conn, -ENOENT);
 }
 
 void borrow_offer(struct idle_pool *pool, struct conn *conn)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct broker_client;
 struct config;
@@ -21,6 +22,18 @@ bool borrow_is_met(void);
 /* A connection for a key that another process parked, proven alive and clean: CONN_OPEN, with our own descriptor. NULL:
  * there is none. Waits for the broker, for a bounded time. Neither pool_enter() nor a lock of another question is held. */
 struct conn *borrow_take(const struct destination_key *key);
+
+/* What limit.c needs. Asks, over a new connection (*fd, internal), for leave to dial; `conn` is what the answer may fill.
+ * NULL: there is no broker. Neither pool_enter() nor a question is open. */
+struct conn *borrow_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int *fd);
+int borrow_read_ticket(int fd, uint64_t *number); /* as broker_client_read_ticket() */
+
+/* The answer for `conn` (a descriptor or -errno): the connection, now ours; or NULL, and the object is gone. */
+struct conn *borrow_conclude(struct conn *conn, int answer);
+void borrow_give_up(struct conn *conn);
+
+/* The broker does not answer: it is left alone for a while. */
+void borrow_doubt(void);
 
 /* A connection has just been parked: shares it if it is not yet. Under the pool's lock. */
 void borrow_offer(struct idle_pool *pool, struct conn *conn);

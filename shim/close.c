@@ -11,6 +11,7 @@
 #include "shim/closing.h"
 #include "shim/export.h"
 #include "shim/finish.h"
+#include "shim/limit.h"
 #include "shim/log.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -45,6 +46,12 @@ EXPORT int shutdown(int fd, int how)
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(shutdown)(fd, how);
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
+	if (sock->state == SOCK_WAITING) {
+		sock_leave(sock);
+		return errno = ENOTCONN, -1;
+	}
 	finish_before_shutdown(sock, how);
 	if (sock->state == SOCK_STUB) {
 		result = afterlife_shutdown(sock, how);

@@ -42,6 +42,7 @@ static void end_last(struct sock *sock, int fd)
 		finish_released(sock);
 		break;
 	case SOCK_NEW:
+	case SOCK_WAITING:
 		swap_delete_registrations(sock, fd);
 		spare_drop(sock);
 		break;

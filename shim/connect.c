@@ -9,6 +9,7 @@
 #include "shim/dial.h"
 #include "shim/export.h"
 #include "shim/lease.h"
+#include "shim/limit.h"
 #include "shim/log.h"
 #include "shim/identity.h"
 #include "shim/real.h"
@@ -160,6 +161,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 			    .policy = sock->policy,
 			    .is_blocking = !(sock->status_flags & O_NONBLOCK),
 			    .send_timeout_ns = send_timeout_of(sock)};
+	struct sock *locked = NULL;
 	int result, saved = errno;
 
 	spare_drop(sock);
@@ -167,6 +169,17 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	/* Unlocked: it may block, and a handler may longjmp out of it. */
 	sock_leave(sock);
 	errno = saved;
+	if (dial.policy->max_conns_per_host) {
+		enum limit_result limit = limit_enter(fd, &key, dial.policy->dial_timeout_ns, &locked);
+
+		if (limit != LIMIT_DIAL)
+			sock_come_out(token);
+		if (limit == LIMIT_FAILED)
+			return -1;
+		errno = saved;
+		if (limit != LIMIT_DIAL)
+			return report_lease(locked);
+	}
 	while ((result = dial_try(&dial)) < 0 && dial_waits_for_port(&dial)) {
 		struct sock *leased = lease_after_all(fd);
 
@@ -264,6 +277,13 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
 	if (sock->state == SOCK_NEW)
 		return connect_new(sock, fd, address, length);
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
+	if (sock->state == SOCK_WAITING) {
+		sock_leave(sock);
+		errno = EALREADY;
+		return -1;
+	}
 	switch (purpose_of(sock, address, length)) {
 	case PURPOSE_DISCONNECT:
 		if (sock->state == SOCK_STUB)

@@ -266,6 +266,13 @@ ssize_t exchange_receive(struct transfer *transfer)
 
 	if (!sock)
 		return transfer_native(transfer);
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
+	if (sock->state == SOCK_WAITING) {
+		sock_leave(sock);
+		errno = EAGAIN;
+		return -1;
+	}
 	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
 		sock_leave(sock);
 		errno = transfer->flags & MSG_OOB ? EINVAL : EAGAIN;

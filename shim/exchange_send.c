@@ -68,7 +68,7 @@ static void note_first(struct sock *sock, bool is_fit_for_lease)
 		return;
 	destination->dials_directly = !is_fit_for_lease;
 	/* The server is not to keep one more connection than the program uses. */
-	if (destination->n_idle && destination->n_idle + destination->n_open > destination->peak_open)
+	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
 		sock->framing.rewrite = false;
 	pool_leave();
 }
@@ -285,6 +285,8 @@ ssize_t exchange_send(struct transfer *transfer)
 
 	if (!sock)
 		return transfer_native(transfer);
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
 	switch (sock->state) {
 	case SOCK_OPEN:
 		return send_open(sock, transfer);
@@ -297,6 +299,10 @@ ssize_t exchange_send(struct transfer *transfer)
 		}
 		sock_leave(sock);
 		break;
+	case SOCK_WAITING:
+		/* As in the midst of a handshake. */
+		sock_leave(sock);
+		return fail(transfer, EAGAIN);
 	case SOCK_ENDED:
 	case SOCK_RELEASED:
 	case SOCK_FREE:

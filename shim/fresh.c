@@ -132,6 +132,9 @@ static void adopt(struct sock *sock, int fd)
 	pool_leave();
 	if (!sock->conn)
 		return;
+	sock->conn->ticket = sock->ticket.fd;
+	sock->conn->ticket_number = sock->ticket.number;
+	sock->ticket.fd = -1;
 	options_begin(sock);
 	sock->conn->cookie = swap_cookie(fd);
 	sock->conn->ledger.sent = sock->outgoing.length;
@@ -155,6 +158,7 @@ static int replace_with(struct sock *sock, int fd, enum fresh_reason reason)
 		return -ECONNABORTED;
 	if (!swap_take_registrations_out(sock))
 		return -EAGAIN;
+	limit_force(sock);
 	if (reason == FRESH_FOR_UNFIT)
 		end_old(sock);
 	if (reason == FRESH_FOR_STRANGER)

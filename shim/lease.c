@@ -45,13 +45,19 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	if (!pool)
 		return NULL;
 	destination = idle_pool_find(pool, &sock->key);
+	/* Where connections are counted, whoever came first is first; the broker knows who. */
+	if (sock->policy->max_conns_per_host && pool->broker && slots_has_waiters(&pool->broker->slots)) {
+		pool_leave();
+		return NULL;
+	}
 	dials = !destination || destination->is_probed || destination->dials_directly;
 	if (destination && dials)
 		idle_pool_retire(pool, destination);
 	else if (destination)
 		conn = idle_pool_lease(pool, destination, now_ns);
 	pool_leave();
-	return conn || dials ? conn : borrow_take(&sock->key);
+	/* A ticket asks for both, a connection or leave to dial. */
+	return conn || dials || sock->policy->max_conns_per_host ? conn : borrow_take(&sock->key);
 }
 
 static void discard(struct conn *conn)
@@ -72,14 +78,21 @@ bool lease_take(struct sock *sock)
 
 	if (sock->policy->mode != CONFIG_MODE_FULL || atomic_load(&sock->is_shared))
 		return false;
-	while ((conn = take_from_pool(sock, now_ns))) {
-		if (install(sock, conn, now_ns))
-			break;
+	while ((conn = take_from_pool(sock, now_ns)))
+		if (lease_install(sock, conn))
+			return true;
+	return false;
+}
+
+bool lease_install(struct sock *sock, struct conn *conn)
+{
+	uint64_t now_ns = guard_now_ns();
+
+	if (!install(sock, conn, now_ns)) {
 		sock->has_forced_timeout = false;
 		discard(conn);
-	}
-	if (!conn)
 		return false;
+	}
 	sock->conn = conn;
 	sock->state = SOCK_OPEN;
 	sock->is_leased = true;
@@ -91,7 +104,7 @@ bool lease_take(struct sock *sock)
 	return true;
 }
 
-void lease_follow_dial(struct sock *sock)
+bool lease_adopt_dial(struct sock *sock)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool = pool_enter(now_ns);
@@ -103,14 +116,23 @@ void lease_follow_dial(struct sock *sock)
 		pool->stats.dialed++;
 		pool_leave();
 	}
-	if (!sock->conn) {
-		sock_release(sock, REFUSAL_ERROR);
-		return;
-	}
+	if (!sock->conn)
+		return false;
+	sock->conn->ticket = sock->ticket.fd;
+	sock->conn->ticket_number = sock->ticket.number;
+	sock->ticket.fd = -1;
 	options_begin(sock);
 	sock->state = SOCK_OPEN;
 	framing_init(&sock->framing, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, NULL);
-	sock_leave(sock);
+	return true;
+}
+
+void lease_follow_dial(struct sock *sock)
+{
+	if (lease_adopt_dial(sock))
+		sock_leave(sock);
+	else
+		sock_release(sock, REFUSAL_ERROR);
 }

@@ -3,12 +3,19 @@
 
 #include <stdbool.h>
 
+struct conn;
 struct sock;
 
 /* Puts the newest fit connection for sock->key under its numbers. False: there is none, so dial. In the latter case an
  * idle connection that could not be used has been ended, so that a dial never adds to what the program itself would have
  * open. Locked. */
 bool lease_take(struct sock *sock);
+
+/* The same with a connection at hand, CONN_OPEN; ends it if that fails. Locked. */
+bool lease_install(struct sock *sock, struct conn *conn) __attribute__((warn_unused_result));
+
+/* As lease_follow_dial(), but false leaves it to the caller what becomes of the socket. Locked, and stays so. */
+bool lease_adopt_dial(struct sock *sock) __attribute__((warn_unused_result));
 
 /* The program's own socket has been dialled, or is being dialled: follow it. Locked. */
 void lease_follow_dial(struct sock *sock);

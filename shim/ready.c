@@ -13,6 +13,7 @@
 
 #include "shim/exchange.h"
 #include "shim/export.h"
+#include "shim/limit.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
@@ -67,7 +68,13 @@ static bool recover(int fd)
 		errno = saved;
 		return true;
 	}
-	recovered = exchange_recover(sock);
+	if (sock->state == SOCK_WAITING) {
+		/* The broker is gone: the program's turn has come. */
+		limit_settle(sock);
+		recovered = sock->state != SOCK_WAITING;
+	} else {
+		recovered = exchange_recover(sock);
+	}
 	sock_leave(sock);
 	errno = saved;
 	return recovered;

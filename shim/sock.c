@@ -46,6 +46,7 @@ void sock_track(int fd, int domain, int type_flags, int spare)
 	sock->state = SOCK_NEW;
 	sock->domain = domain;
 	sock->policy = &sock_config->policy;
+	sock->ticket.fd = -1;
 	sock->stub = (struct stub){-1, -1, 0};
 	sock->fds[0] = fd;
 	sock->close_on_exec[0] = type_flags & SOCK_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN;
@@ -165,7 +166,7 @@ void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec 
 
 bool sock_in_window(const struct sock *sock)
 {
-	return sock->state == SOCK_OPEN && sock->in_window;
+	return (sock->state == SOCK_OPEN || sock->state == SOCK_WAITING) && sock->in_window;
 }
 
 void sock_enter_window(struct sock *sock)
@@ -207,6 +208,7 @@ void sock_drop_conn(struct sock *sock)
 void sock_free(struct sock *sock)
 {
 	spare_drop(sock);
+	limit_forget(sock);
 	sock_leave_window(sock);
 	outgoing_free(&sock->outgoing, false);
 	sock->state = SOCK_FREE;
@@ -337,7 +339,12 @@ static void inherit(struct sock *sock)
 	if (sock->conn) {
 		sock->conn->fd = -1;
 		sock->conn->is_witnessed = false;
+		sock->conn->ticket = -1;
 	}
+	sock->ticket = (struct ticket){.fd = -1};
+	/* Whose turn it is only the parent is told. */
+	if (sock->state == SOCK_WAITING)
+		sock->state = SOCK_ENDED;
 	sock->spare = -1;
 	sock->stub = (struct stub){-1, -1, 0};
 	/* Who held its lock does not exist here, and may have been half-way through a change. */

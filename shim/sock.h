@@ -20,6 +20,7 @@
 #include "pool/idle.h"
 #include "shim/fdtable.h"
 #include "shim/guard.h"
+#include "shim/limit.h"
 #include "shim/local_pool.h"
 #include "shim/outgoing.h"
 
@@ -28,9 +29,10 @@
 
 enum sock_state {
 	SOCK_FREE,
-	SOCK_NEW,   /* socket() was called, connect() was not */
-	SOCK_OPEN,  /* has a connection, or one is being dialled */
-	SOCK_STUB,  /* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
+	SOCK_NEW,     /* socket() was called, connect() was not */
+	SOCK_WAITING, /* connect() waits for its turn, not the program; the descriptors are a placeholder; see limit.h */
+	SOCK_OPEN,    /* has a connection, or one is being dialled */
+	SOCK_STUB,    /* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
 	SOCK_ENDED, /* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
 	SOCK_RELEASED, /* native but for its close, which has to end what others hold too */
 };
@@ -81,6 +83,9 @@ struct sock {
 	const struct policy *policy;  /* what counts for its peer, once that is known */
 	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
 	struct socket_options wanted; /* the program's view of the options that can be undone */
+
+	struct ticket ticket; /* leave to dial, until there is a connection */
+	unsigned long thread; /* that connected it */
 
 	/* SOCK_OPEN */
 	struct conn *conn;

@@ -12,6 +12,7 @@
 #include "shim/afterlife.h"
 #include "shim/dial.h"
 #include "shim/export.h"
+#include "shim/limit.h"
 #include "shim/options.h"
 #include "shim/pass.h"
 #include "shim/real.h"
@@ -56,7 +57,7 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 {
 	int result;
 
-	if (sock->state == SOCK_STUB) {
+	if (sock->state == SOCK_STUB || sock->state == SOCK_WAITING) {
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
 		sock->stub_asks_fresh |= result == 0 && socket_options_index(level, name) < 0;
 	} else {
@@ -77,7 +78,9 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(setsockopt)(fd, level, name, value, length);
-	if (is_beyond_us(level, name) && sock->state != SOCK_STUB) {
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
+	if (is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.setsockopt(fd, level, name, value, length);
@@ -131,8 +134,12 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockopt)(fd, level, name, value, length);
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
 	if (sock->state == SOCK_STUB)
 		result = get_of_stub(sock, fd, level, name, value, length);
+	else if (sock->state == SOCK_WAITING && !(level == SOL_SOCKET && name == SO_ERROR))
+		result = ask_fresh(sock, level, name, NULL, value, 0, length);
 	else
 		result = real.getsockopt(fd, level, name, value, length);
 	if (result == 0 && options_is_forced(sock, level, name))
@@ -165,7 +172,9 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getpeername)(fd, address, length);
-	if (sock->state == SOCK_STUB && sock->stub_is_closed)
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
+	if (sock->state == SOCK_WAITING || (sock->state == SOCK_STUB && sock->stub_is_closed))
 		result = (errno = ENOTCONN, -1);
 	else if (sock->state == SOCK_STUB)
 		result = give_address(fd, &peer, destination_key_peer(&sock->key, &peer), address, length);
@@ -178,12 +187,17 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sockaddr_in6 unbound;
 	int result;
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockname)(fd, address, length);
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
 	if (sock->state == SOCK_STUB)
 		result = give_address(fd, &sock->local, sock->local_length, address, length);
+	else if (sock->state == SOCK_WAITING)
+		result = give_address(fd, &unbound, destination_key_local(&sock->key, &unbound), address, length);
 	else
 		result = real.getsockname(fd, address, length);
 	sock_leave(sock);

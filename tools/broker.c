@@ -158,6 +158,12 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 		close(process->region_fd);
 		process->region_fd = -1;
 	}
+	/* From here on a ticket only ends; what it sends keeps its buffer full. */
+	if (!result && process->ticket != TICKET_NONE) {
+		struct epoll_event event = {.events = EPOLLRDHUP, .data.u64 = (uintptr_t)process | TAG_PROCESS};
+
+		error = epoll_ctl(loop.epoll, EPOLL_CTL_MOD, process->fd, &event);
+	}
 	if (!result && !error && packet->head.type == BROKER_LIST)
 		error = send_list(process, packet->head.sequence);
 	return result ? result : error;
@@ -165,6 +171,10 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 
 static void serve(struct broker_process *process)
 {
+	if (process->ticket != TICKET_NONE) {
+		cut_off(process);
+		return;
+	}
 	for (int i = 0; i < PACKETS_AT_ONCE; i++) {
 		union broker_packet packet;
 		unsigned n_passed;
@@ -178,6 +188,8 @@ static void serve(struct broker_process *process)
 			cut_off(process);
 			return;
 		}
+		if (process->ticket != TICKET_NONE)
+			return;
 	}
 }
 

@@ -39,7 +39,7 @@ static int print_for_addresses(FILE *out, const char *name, const char *rest, si
 		return 0;
 	for (const struct addrinfo *address = addresses; address; address = address->ai_next) {
 		print_address(out, address);
-		fprintf(out, "%.*s; ", (int)rest_length, rest);
+		fprintf(out, "%.*s%s", (int)rest_length, rest, address->ai_next ? "; " : "");
 	}
 	freeaddrinfo(addresses);
 	return 1;
@@ -51,13 +51,14 @@ static char *print_rule(FILE *out, const char *rule, size_t length)
 	size_t blanks = strspn(rule, BLANKS), n;
 	char *name;
 
+	fprintf(out, "%.*s", (int)(blanks < length ? blanks : length), rule);
 	if (blanks >= length)
 		return NULL;
 	rule += blanks;
 	length -= blanks;
 	n = name_length(rule, strcspn(rule, BLANKS) < length ? strcspn(rule, BLANKS) : length);
 	if (!n) {
-		fprintf(out, "%.*s; ", (int)length, rule);
+		fprintf(out, "%.*s", (int)length, rule);
 		return NULL;
 	}
 	name = strndup(rule, n);
@@ -81,7 +82,9 @@ char *rules_resolve(const char *rules, char **bad_name)
 		size_t length = strcspn(rules, ";");
 
 		*bad_name = print_rule(out, rules, length);
-		rules += length + (rules[length] == ';');
+		rules += length;
+		if (*rules == ';')
+			fputc(*rules++, out);
 	}
 	if (fclose(out) == 0 && !*bad_name)
 		return text;

@@ -1,0 +1,281 @@
+/* See limit.h. */
+#include "shim/limit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "pool/broker_client.h"
+#include "shim/borrow.h"
+#include "shim/dial.h"
+#include "shim/lease.h"
+#include "shim/log.h"
+#include "shim/options.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+#include "shim/swap.h"
+
+#define MILLISECOND_NS 1000000u
+/* For the broker's first word. More than a lease has, since who goes on without makes one connection too many. */
+#define PATIENCE_MS 500
+
+/* True if the calling thread has all that there may be: it would wait for itself. */
+static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
+{
+	unsigned long self = (unsigned long)pthread_self();
+	uint32_t n = 0;
+
+	for (int fd = 0, end = fdtable_end(); fd < end && n < max_conns; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		n += sock->state == SOCK_OPEN && sock->thread == self && sock->fds[0] == fd &&
+		     destination_key_length(&sock->key) == destination_key_length(key) &&
+		     memcmp(&sock->key, key, destination_key_length(key)) == 0;
+		sock_leave(sock);
+	}
+	return n >= max_conns;
+}
+
+/* The answer, within so many milliseconds (-1: whenever). As broker_client_read_ticket(), or -ETIMEDOUT. */
+static int await_answer(struct ticket *ticket, int timeout_ms)
+{
+	struct pollfd entry = {.fd = ticket->fd, .events = POLLIN};
+	int answer = borrow_read_ticket(ticket->fd, &ticket->number), n;
+
+	if (answer != -EAGAIN)
+		return answer;
+	n = REAL(poll)(&entry, 1, timeout_ms);
+	if (n == 0)
+		return -ETIMEDOUT;
+	/* A signal: as a connect() that is restarted. */
+	return n < 0 ? -EAGAIN : borrow_read_ticket(ticket->fd, &ticket->number);
+}
+
+/* Until it is its turn. */
+static int await_turn(struct ticket *ticket, uint64_t timeout_ns)
+{
+	uint64_t begin_ns = guard_now_ns();
+	int answer;
+
+	do {
+		uint64_t spent_ns = guard_now_ns() - begin_ns;
+		uint64_t left_ms = spent_ns < timeout_ns ? (timeout_ns - spent_ns) / MILLISECOND_NS + 1 : 0;
+
+		answer = await_answer(ticket, !timeout_ns ? -1 : left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+	} while (answer == -EAGAIN || answer == -EINPROGRESS);
+	return answer;
+}
+
+void limit_forget(struct sock *sock)
+{
+	if (sock->ticket.conn)
+		borrow_give_up(sock->ticket.conn);
+	if (sock->ticket.fd >= 0)
+		fdtable_close_internal(sock->ticket.fd);
+	sock->ticket = (struct ticket){.fd = -1};
+}
+
+/* The answer has come: what is to be done with the socket. Locked. */
+static enum limit_result conclude(struct sock *sock, int answer)
+{
+	struct conn *conn = sock->ticket.conn;
+
+	sock->ticket.conn = NULL;
+	if (conn)
+		conn = borrow_conclude(conn, answer);
+	if (answer == -ENOENT)
+		return LIMIT_DIAL;
+	/* A connection that is given is counted where it is held; one that is no good any more is not. */
+	limit_forget(sock);
+	return conn && lease_install(sock, conn) ? LIMIT_LEASED : LIMIT_DIAL;
+}
+
+/* Sends into the void until nothing more fits. */
+static void fill_buffer(int fd)
+{
+	static const char filler[128];
+	int smallest = 1;
+
+	real.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof(smallest));
+	for (int i = 0; i < 64 && real.send(fd, filler, sizeof(filler), MSG_DONTWAIT | MSG_NOSIGNAL) > 0; i++)
+		;
+}
+
+/* The program's numbers become the ticket. Locked. */
+static enum limit_result place(struct sock *sock)
+{
+	fill_buffer(sock->ticket.fd);
+	if (swap_files(sock, sock->ticket.fd)) {
+		limit_forget(sock);
+		return LIMIT_DIAL;
+	}
+	sock->state = SOCK_WAITING;
+	/* The broker's end is not to be taken for the server's. */
+	sock_enter_window(sock);
+	log_event("wait", sock, NULL);
+	/* Its turn may have come while the buffer was being filled: then nobody empties it any more. */
+	limit_settle(sock);
+	return LIMIT_PLACED;
+}
+
+static struct sock *enter_again(int fd)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (sock && sock->state == SOCK_NEW)
+		return sock;
+	if (sock)
+		sock_leave(sock);
+	errno = EBADF;
+	return NULL;
+}
+
+/* With the first answer: at once, or in the queue. */
+static enum limit_result queue(int fd, struct ticket *ticket, uint64_t timeout_ns, struct sock **locked)
+{
+	struct sock *sock = enter_again(fd);
+	enum limit_result result;
+	int answer;
+
+	if (!sock) {
+		borrow_give_up(ticket->conn);
+		fdtable_close_internal(ticket->fd);
+		return LIMIT_FAILED;
+	}
+	/* Of the socket's from here on: whoever ends that, ends this. */
+	sock->ticket = *ticket;
+	*locked = sock;
+	if (sock->status_flags & O_NONBLOCK) {
+		result = place(sock);
+		if (result == LIMIT_DIAL)
+			sock_leave(sock);
+		return result;
+	}
+	log_event("wait", sock, NULL);
+	sock_leave(sock);
+	answer = await_turn(ticket, timeout_ns);
+	*locked = sock = enter_again(fd);
+	if (!sock)
+		return LIMIT_FAILED;
+	sock->ticket.number = ticket->number;
+	result = answer == -ETIMEDOUT ? LIMIT_FAILED : conclude(sock, answer);
+	if (result == LIMIT_FAILED)
+		limit_forget(sock);
+	if (result != LIMIT_LEASED)
+		sock_leave(sock);
+	errno = ETIMEDOUT;
+	return result;
+}
+
+enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, struct sock **locked)
+{
+	struct ticket ticket = {.fd = -1};
+	enum limit_result result;
+	struct sock *sock;
+	uint32_t max_conns;
+	int answer;
+
+	sock = enter_again(fd);
+	if (!sock)
+		return LIMIT_FAILED;
+	max_conns = sock->policy->max_conns_per_host;
+	if (sock->ticket.fd >= 0)
+		max_conns = 0; /* it has leave from an earlier attempt */
+	sock->thread = (unsigned long)pthread_self();
+	sock_leave(sock);
+	if (!max_conns)
+		return LIMIT_DIAL;
+	ticket.conn = borrow_ask_ticket(key, max_conns, has_them_all(key, max_conns), &ticket.fd);
+	if (!ticket.conn)
+		return LIMIT_DIAL;
+	do
+		answer = await_answer(&ticket, PATIENCE_MS);
+	while (answer == -EAGAIN);
+	if (answer == -ETIMEDOUT)
+		borrow_doubt();
+	if (answer == -EINPROGRESS)
+		return queue(fd, &ticket, timeout_ns, locked);
+	*locked = sock = enter_again(fd);
+	if (!sock) {
+		borrow_give_up(ticket.conn);
+		fdtable_close_internal(ticket.fd);
+		return LIMIT_FAILED;
+	}
+	sock->ticket = ticket;
+	result = conclude(sock, answer);
+	if (result != LIMIT_LEASED)
+		sock_leave(sock);
+	return result;
+}
+
+void limit_force(struct sock *sock)
+{
+	struct ticket ticket = {.fd = -1};
+
+	if (!sock->policy->max_conns_per_host || sock->ticket.fd >= 0)
+		return;
+	ticket.conn = borrow_ask_ticket(&sock->key, sock->policy->max_conns_per_host, true, &ticket.fd);
+	if (!ticket.conn)
+		return;
+	sock->ticket = ticket;
+	if (await_answer(&sock->ticket, PATIENCE_MS) == -ENOENT) {
+		borrow_conclude(sock->ticket.conn, -ENOENT);
+		sock->ticket.conn = NULL;
+	} else {
+		limit_forget(sock);
+	}
+}
+
+/* Its own connection, dialled now: in progress, as the program has been told. */
+static int dial_in_place(struct sock *sock)
+{
+	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
+	struct sockaddr_in6 address;
+	socklen_t length;
+	int error = 0;
+
+	if (fd < 0)
+		return fd;
+	if (options_copy_to_fresh(sock, fd))
+		error = -ENOBUFS;
+	if (!error && sock->key.is_bound) {
+		length = destination_key_local(&sock->key, &address);
+		error = real.bind(fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
+	}
+	dial_widen_ports(fd, &sock->key);
+	length = destination_key_peer(&sock->key, &address);
+	/* What it fails with the program finds on it. */
+	if (!error)
+		real.connect(fd, (struct sockaddr *)&address, length);
+	if (!error && sock->status_flags != (O_RDWR | O_NONBLOCK))
+		real.fcntl(fd, F_SETFL, sock->status_flags);
+	if (!error)
+		error = swap_files(sock, fd);
+	real.close(fd);
+	return error;
+}
+
+void limit_settle(struct sock *sock)
+{
+	int saved = errno;
+	int answer = borrow_read_ticket(sock->ticket.fd, &sock->ticket.number);
+
+	if (answer != -EAGAIN && answer != -EINPROGRESS) {
+		sock->state = SOCK_NEW;
+		sock->reports_connected = true;
+		if (conclude(sock, answer) == LIMIT_LEASED) {
+			errno = saved;
+			return;
+		}
+		sock_leave_window(sock);
+		if (dial_in_place(sock) || !lease_adopt_dial(sock)) {
+			sock->state = SOCK_ENDED;
+			sock->cannot_keep = true;
+		}
+	}
+	errno = saved;
+}

@@ -1,0 +1,45 @@
+/*
+ * MAX_CONNS_PER_HOST: a dial needs a ticket of the broker's where connections are counted, and waits for it in turn with
+ * those of all other processes. What comes first is taken, leave to dial or a connection that has become idle.
+ * Without a broker nothing is counted.
+ *
+ * A non-blocking program is not held: its descriptor becomes a placeholder (SOCK_WAITING), the ticket itself with a full
+ * buffer, which polls like a handshake that takes its time. When its turn comes the broker empties that buffer, the
+ * program's poll returns, and its next call finds the real connection there.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct conn;
+struct destination_key;
+struct sock;
+
+/* Leave to have one more connection, or the wait for it. */
+struct ticket {
+	int fd; /* a connection to the broker, -1: none */
+	uint64_t number;
+	struct conn *conn; /* what an answer may fill, while waiting; ours */
+};
+
+enum limit_result {
+	LIMIT_DIAL,   /* go on; sock->ticket is the leave, if there is a limit and a broker */
+	LIMIT_LEASED, /* a connection has taken the dial's place. *locked is the socket */
+	LIMIT_PLACED, /* the descriptor is a placeholder now. Likewise */
+	LIMIT_FAILED, /* ETIMEDOUT, or the descriptor is not that socket's any more (EBADF): in errno */
+};
+
+/* Before a dial of the socket at `fd`, which the caller has gone inside of and unlocked. Blocks as connect() does if the
+ * socket does, for `timeout_ns` at most (0: for ever). */
+enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, struct sock **locked);
+
+/* A connection of the socket is replaced by another that is dialled: takes leave for that, whatever the limit. Locked. */
+void limit_force(struct sock *sock);
+
+/* Any call on a placeholder: if its turn has come the real connection takes its place. Locked, state SOCK_WAITING; the state
+ * says what it is afterwards. */
+void limit_settle(struct sock *sock);
+
+/* The socket ends: whatever it waits for. Locked. */
+void limit_forget(struct sock *sock);
