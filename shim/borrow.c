@@ -32,6 +32,9 @@ static struct broker_client client;
 static struct broker_client newcomer; /* a broker that is being met: nobody else looks at it */
 static uint64_t client_cookie;	      /* proves that the descriptor is still ours */
 static uint64_t left_alone_until_ns;
+/* A connection to the broker on which nothing was said yet: -1: none. */
+static _Atomic(int) greeting = -1;
+static uint64_t greeting_cookie;
 static uint32_t client_euid;
 static uint64_t program_number;
 
@@ -174,6 +177,31 @@ static void part(struct idle_pool *pool, uint64_t now_ns)
 	close_client(fd);
 }
 
+void borrow_greet(void)
+{
+	int fd = sock_config->broker_path[0] ? dial_broker(sock_config->broker_path) : -1;
+
+	if (fd < 0)
+		return;
+	greeting_cookie = swap_cookie(fd);
+	greeting = fd;
+}
+
+/* The greeting, if it still is that and the broker that heard it is still there; else a new connection. */
+static int take_connection(void)
+{
+	int fd = atomic_exchange(&greeting, -1);
+	struct pollfd entry = {.fd = fd, .events = POLLRDHUP};
+
+	if (fd >= 0 && swap_cookie(fd) != greeting_cookie)
+		fdtable_set(fd, NULL);
+	else if (fd >= 0 && REAL(poll)(&entry, 1, 0) == 0)
+		return fd;
+	else if (fd >= 0)
+		fdtable_close_internal(fd);
+	return dial_broker(sock_config->broker_path);
+}
+
 /* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
 static void meet(uint64_t now_ns)
 {
@@ -183,7 +211,7 @@ static void meet(uint64_t now_ns)
 	if (client.fd >= 0 || now_ns < left_alone_until_ns)
 		return;
 	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
-	fd = dial_broker(sock_config->broker_path);
+	fd = take_connection();
 	if (fd < 0)
 		return;
 	if (!program_number)
@@ -397,9 +425,10 @@ void borrow_relieve(struct idle_pool *pool, const struct destination_key *key)
 
 void borrow_move(int from)
 {
-	int to;
+	int to, was_greeting = from;
 	struct idle_pool *pool;
 
+	atomic_compare_exchange_strong(&greeting, &was_greeting, -1);
 	if (client.fd != from)
 		return;
 	to = fdtable_dup_high(from);
@@ -422,6 +451,7 @@ void borrow_after_fork(void)
 	newcomer.slots.region = NULL;
 	broker_client_end(&newcomer);
 	left_memory = NULL;
+	greeting = -1;
 	left_alone_until_ns = 0;
 	question_lock.owner = 0;
 	atomic_store(&question_lock.is_lost, false);

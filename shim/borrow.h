@@ -16,6 +16,9 @@ struct idle_pool;
 /* In the constructor. NULL: nothing is shared. */
 struct broker_client *borrow_init(const struct config *config);
 
+/* Later in the constructor: as long as a program lives that may yet share something, its broker is to stay. */
+void borrow_greet(void);
+
 /* True if there is a broker to leave something to. */
 bool borrow_is_met(void);
 

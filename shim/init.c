@@ -50,6 +50,7 @@ __attribute__((constructor)) static void init(void)
 	process_init();
 	pool_init(&config);
 	inflight_receive(environ);
+	borrow_greet();
 	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
 	__cxa_atexit(fini, NULL, NULL);
 }
