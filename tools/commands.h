@@ -9,6 +9,8 @@
 #define EXIT_RUN_NOT_EXECUTABLE 126
 #define EXIT_RUN_NOT_FOUND 127
 
+int command_bench(int argc, char **argv);
+int command_bench_client(int argc, char **argv);
 int command_broker(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_demo(int argc, char **argv);
