@@ -1,342 +1,19 @@
 /*
- * holdline broker: the broker's sockets and its loop. What it does with them is pool/broker_core.h's.
- *
- * One thread, one epoll set: the listening socket, a connection a process, and every held connection, of which only the
- * server's FIN or RST is told. Nothing that a process does may block it or end it.
+ * holdline broker: the broker in the foreground, for a service manager, or started by `holdline run`.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "pool/broker_core.h"
-#include "pool/fdpass.h"
-#include "tools/broker_listen.h"
-#include "tools/broker_place.h"
-#include "tools/broker_region.h"
 #include "tools/commands.h"
 
-#define SECOND_NS 1000000000ull
-#define GRACE_NS (2 * SECOND_NS) /* without anybody and anything, before it ends */
-#define MAX_EVENTS 64
-#define PACKETS_AT_ONCE 16
-#define LISTED_AT_ONCE 32
-#define SPARE_FDS 64
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
-/* What an epoll event is about: a pointer to one of the core's objects, told apart by its lowest bits. */
-enum { TAG_HELD = 0, TAG_PROCESS = 1, TAG_OURS = 2, TAG_MASK = 3 };
-enum { OUR_LISTENER, OUR_SIGNALS };
+#include "tools/broker_listen.h"
+#include "tools/broker_loop.h"
+#include "tools/broker_place.h"
 
-struct loop {
-	struct broker broker;
-	int epoll;
-	int listener;
-	int signals;
-	int reserve; /* given up to accept one process and tell it to go, when there is no descriptor left */
-	bool ends_when_idle;
-	bool has_to_end;
-	uint64_t idle_since_ns;
-	uint64_t next_tick_ns;
-};
-
-static struct loop loop;
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	/* The processes' own clock: their times are compared with it. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
-static void *map(uint64_t length)
-{
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
-static void unmap(void *memory, uint64_t length)
-{
-	munmap(memory, length);
-}
-
-static int disconnect(int fd)
-{
-	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-	return connect(fd, &nowhere, sizeof(nowhere));
-}
-
-static int watch_fd(int fd, uint32_t events, uint64_t data)
-{
-	struct epoll_event event = {.events = events, .data.u64 = data};
-
-	return epoll_ctl(loop.epoll, EPOLL_CTL_ADD, fd, &event);
-}
-
-/* Edge-triggered and without IN: the traffic of those who use it wakes nobody here. */
-static int watch(int fd, void *held)
-{
-	return watch_fd(fd, EPOLLRDHUP | EPOLLET, (uintptr_t)held | TAG_HELD);
-}
-
-/* Whoever goes on with the connection keeps its file, and with it what epoll watches under a number of ours (epoll(7), Q6). */
-static int close_watched(int fd)
-{
-	epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, NULL);
-	return close(fd);
-}
-
-/* glibc declares these with transparent unions for their addresses. */
-static int get_peer_name(int fd, struct sockaddr *address, socklen_t *length)
-{
-	return getpeername(fd, address, length);
-}
-
-static const struct pool_sys sys = {
-	.getsockopt = getsockopt,
-	.setsockopt = setsockopt,
-	.close = close_watched,
-	.now_ns = now_ns,
-	.map = map,
-	.unmap = unmap,
-	.disconnect = disconnect,
-	.shutdown = shutdown,
-	.getpeername = get_peer_name,
-	.sendmsg = sendmsg,
-	.recvmsg = recvmsg,
-	.watch = watch,
-};
-
-static void cut_off(struct broker_process *process)
-{
-	close(process->fd);
-	broker_dismiss(&loop.broker, process);
-}
-
-static int send_list(struct broker_process *process, uint32_t first)
-{
-	struct held *cursor = NULL;
-	struct broker_held held;
-	uint32_t n = 0;
-	bool more;
-	int error = 0;
-
-	while ((more = broker_list(&loop.broker, &cursor, &held)) && n < first + LISTED_AT_ONCE && !error)
-		if (n++ >= first)
-			error = fdpass_send(&sys, process->fd, &held, sizeof(held), -1);
-	if (!error) {
-		struct broker_head end = broker_wire_head(BROKER_LISTED, 0, more);
-
-		error = fdpass_send(&sys, process->fd, &end, sizeof(end), -1);
-	}
-	return error;
-}
-
-static int serve_packet(struct broker_process *process, const union broker_packet *packet, size_t length, int passed,
-			unsigned n_passed)
-{
-	struct broker_out out;
-	int result = broker_receive(&loop.broker, process, packet, length, passed, n_passed, &out), error = 0;
-
-	if (out.length)
-		error = fdpass_send(&sys, process->fd, &out.packet, out.length, out.passed);
-	process->has_ended = error == -EPIPE || error == -ECONNRESET;
-	if (process->region_fd >= 0) {
-		close(process->region_fd);
-		process->region_fd = -1;
-	}
-	/* From here on a ticket only ends; what it sends keeps its buffer full. */
-	if (!result && process->ticket != TICKET_NONE) {
-		struct epoll_event event = {.events = EPOLLRDHUP, .data.u64 = (uintptr_t)process | TAG_PROCESS};
-
-		error = epoll_ctl(loop.epoll, EPOLL_CTL_MOD, process->fd, &event);
-	}
-	if (!result && !error && packet->head.type == BROKER_LIST)
-		error = send_list(process, packet->head.sequence);
-	return result ? result : error;
-}
-
-static void serve(struct broker_process *process)
-{
-	if (process->ticket != TICKET_NONE) {
-		cut_off(process);
-		return;
-	}
-	for (int i = 0; i < PACKETS_AT_ONCE; i++) {
-		union broker_packet packet;
-		unsigned n_passed;
-		int passed;
-		ssize_t length = fdpass_receive(&sys, process->fd, &packet, sizeof(packet), &passed, &n_passed);
-
-		if (length == -EAGAIN)
-			return;
-		process->has_ended = length == 0 || length == -ECONNRESET;
-		if (length <= 0 || serve_packet(process, &packet, (size_t)length, passed, n_passed)) {
-			cut_off(process);
-			return;
-		}
-		if (process->ticket != TICKET_NONE)
-			return;
-	}
-}
-
-static bool is_same_user(int fd, pid_t *pid)
-{
-	struct ucred peer;
-	socklen_t length = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != geteuid())
-		return false;
-	*pid = peer.pid;
-	return true;
-}
-
-static void admit(int fd)
-{
-	struct broker_process *process = NULL;
-	pid_t pid;
-
-	if (is_same_user(fd, &pid))
-		process = broker_admit(&loop.broker, fd, pid);
-	if (!process)
-		close(fd);
-	else if (watch_fd(fd, EPOLLIN | EPOLLRDHUP, (uintptr_t)process | TAG_PROCESS) < 0)
-		cut_off(process);
-}
-
-/* Left in the queue it would wake us for ever. */
-static void turn_one_away(void)
-{
-	close(loop.reserve);
-	close(accept4(loop.listener, NULL, NULL, SOCK_CLOEXEC));
-	loop.reserve = dup(loop.listener);
-}
-
-static void accept_processes(void)
-{
-	for (int i = 0; i < PACKETS_AT_ONCE; i++) {
-		int fd = accept4(loop.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd >= 0)
-			admit(fd);
-		else if (errno == EMFILE || errno == ENFILE)
-			turn_one_away();
-		else
-			return;
-	}
-}
-
-static void handle(const struct epoll_event *event)
-{
-	void *object = (void *)(uintptr_t)(event->data.u64 & ~(uint64_t)TAG_MASK);
-	struct broker_process *process = object;
-
-	switch (event->data.u64 & TAG_MASK) {
-	case TAG_HELD:
-		broker_note_end(&loop.broker, object);
-		break;
-	case TAG_PROCESS:
-		/* It may have been cut off by an earlier event of this turn. */
-		if (process->fd >= 0)
-			serve(process);
-		break;
-	default:
-		if (event->data.u64 >> 2 == OUR_LISTENER)
-			accept_processes();
-		else
-			loop.has_to_end = true;
-	}
-}
-
-/* How long there is nothing to do; -1: until something happens. */
-static int next_timeout_ms(uint64_t now)
-{
-	uint64_t until;
-
-	if (loop.broker.n_held)
-		until = loop.next_tick_ns;
-	else if (loop.ends_when_idle && !loop.broker.n_processes)
-		until = loop.idle_since_ns + GRACE_NS;
-	else
-		return -1;
-	return until > now ? (int)((until - now) / 1000000) + 1 : 0;
-}
-
-static void pass_time(void)
-{
-	uint64_t now = now_ns();
-
-	if (loop.broker.n_held && now >= loop.next_tick_ns) {
-		broker_tick(&loop.broker);
-		loop.next_tick_ns = now + SECOND_NS;
-	}
-	if (loop.broker.n_held || loop.broker.n_processes)
-		loop.idle_since_ns = now;
-	else if (loop.ends_when_idle && now - loop.idle_since_ns >= GRACE_NS)
-		loop.has_to_end = true;
-}
-
-static void run(void)
-{
-	struct epoll_event events[MAX_EVENTS];
-
-	loop.idle_since_ns = now_ns();
-	while (!loop.has_to_end) {
-		int n = epoll_wait(loop.epoll, events, MAX_EVENTS, next_timeout_ms(now_ns()));
-
-		for (int i = 0; i < n; i++)
-			handle(&events[i]);
-		pass_time();
-	}
-	broker_fini(&loop.broker);
-}
-
-/* Most are for connections, some for processes. */
-static uint32_t raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 256;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_cur > 4 * SPARE_FDS ? (uint32_t)(limit.rlim_cur / 4 * 3 - SPARE_FDS) : SPARE_FDS;
-}
-
-static int prepare(void)
-{
-	sigset_t signals;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	broker_init(&loop.broker, &sys, broker_region_make, geteuid(), raise_limit());
-	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
-	loop.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	loop.reserve = dup(loop.listener);
-	if (loop.epoll < 0 || loop.signals < 0 || loop.reserve < 0 ||
-	    watch_fd(loop.listener, EPOLLIN, OUR_LISTENER << 2 | TAG_OURS) < 0 ||
-	    watch_fd(loop.signals, EPOLLIN, OUR_SIGNALS << 2 | TAG_OURS) < 0)
-		return -errno;
-	return 0;
-}
-
-static int serve_at(const char *path, bool is_detached)
+static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 {
 	struct broker_listen place;
 	int error = broker_listen_begin(&place, path);
@@ -346,15 +23,14 @@ static int serve_at(const char *path, bool is_detached)
 			fprintf(stderr, "holdline broker: %s: another broker is there\n", path);
 		return EXIT_CANNOT;
 	}
-	loop.listener = place.fd;
 	if (!error)
-		error = prepare();
+		error = broker_loop_prepare(place.fd, ends_when_idle);
 	if (error) {
 		fprintf(stderr, "holdline broker: %s: %s\n", path, strerror(-error));
 		return EXIT_CANNOT;
 	}
 	broker_listen_tell_ready(is_detached);
-	run();
+	broker_loop_run();
 	broker_listen_end(&place);
 	return 0;
 }
@@ -377,7 +53,7 @@ int command_broker(int argc, char **argv)
 					      {"detached", no_argument, NULL, 'd'},
 					      {NULL, 0, NULL, 0}};
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	bool is_detached = false;
+	bool is_detached = false, ends_when_idle = false;
 	int flag, error = 0;
 
 	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
@@ -386,15 +62,15 @@ int command_broker(int argc, char **argv)
 		if (flag == '?')
 			return EXIT_USAGE;
 		is_detached |= flag == 'd';
-		loop.ends_when_idle = true;
+		ends_when_idle = true;
 	}
 	if (argc - optind > 1)
 		return print_help(), EXIT_USAGE;
 	if (optind < argc)
-		return serve_at(argv[optind], is_detached);
+		return serve_at(argv[optind], ends_when_idle, is_detached);
 	error = broker_place_find(path);
 	if (!error)
-		return serve_at(path, is_detached);
+		return serve_at(path, ends_when_idle, is_detached);
 	fprintf(stderr, "holdline broker: no folder for its socket: %s\n", strerror(-error));
 	return EXIT_CANNOT;
 }
