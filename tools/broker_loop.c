@@ -277,7 +277,7 @@ static void pass_time(void)
 
 	if (loop.broker.n_held && now >= loop.next_tick_ns) {
 		broker_tick(&loop.broker);
-		loop.next_tick_ns = now + SECOND_NS;
+		loop.next_tick_ns = now + SECOND_NS / 2;
 	}
 	if (loop.broker.n_held || loop.broker.n_processes)
 		loop.idle_since_ns = now;
