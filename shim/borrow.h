@@ -13,15 +13,6 @@ struct conn;
 struct destination_key;
 struct idle_pool;
 
-/* In the constructor. NULL: nothing is shared. */
-struct broker_client *borrow_init(const struct config *config);
-
-/* Later in the constructor: as long as a program lives that may yet share something, its broker is to stay. */
-void borrow_greet(void);
-
-/* True if there is a broker to leave something to. */
-bool borrow_is_met(void);
-
 /* A connection for a key that another process parked, proven alive and clean: CONN_OPEN, with our own descriptor. NULL:
  * there is none. Waits for the broker, for a bounded time. Neither pool_enter() nor a lock of another question is held. */
 struct conn *borrow_take(const struct destination_key *key);
@@ -35,23 +26,11 @@ int borrow_read_ticket(int fd, uint64_t *number); /* as broker_client_read_ticke
 struct conn *borrow_conclude(struct conn *conn, int answer);
 void borrow_give_up(struct conn *conn);
 
-/* The broker does not answer: it is left alone for a while. */
-void borrow_doubt(void);
-
 /* A connection has just been parked: shares it if it is not yet. Under the pool's lock. */
 void borrow_offer(struct idle_pool *pool, struct conn *conn);
 
 /* This program connects there only to see whether it can. Under the pool's lock. */
 void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key);
 
-/* Another process may use this one too (NULL: none): it must not end with us. Needs no lock, works in a vfork child. */
-void borrow_share(const struct conn *conn);
-
 /* Ports towards a key's peer have run out. Under the pool's lock. */
 void borrow_relieve(struct idle_pool *pool, const struct destination_key *key);
-
-/* The program takes over a number at which our own connection to the broker may stand. */
-void borrow_move(int from);
-
-/* In a fork's child: the broker knows the parent, not us. */
-void borrow_after_fork(void);

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "shim/borrow.h"
+#include "shim/link.h"
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/sock.h"
@@ -128,7 +128,7 @@ void closing_make_room(int fd)
 	if (!fdtable_is_internal(fd))
 		return;
 	log_move(fd);
-	borrow_move(fd);
+	link_move(fd);
 	for (int other = 0; other < end; other++)
 		if (fdtable_get(other) && !fdtable_is_internal(other))
 			move_if_of(other, fd);

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "pool/config.h"
-#include "shim/borrow.h"
+#include "shim/link.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"
 #include "shim/local_pool.h"
@@ -31,7 +31,7 @@ static void fini(void *unused)
 	(void)unused;
 	if (!guard_is_home())
 		return;
-	if (borrow_is_met())
+	if (link_is_met())
 		sock_finish_all();
 	pool_log_stats();
 }
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void init(void)
 	process_init();
 	pool_init(&config);
 	inflight_receive(environ);
-	borrow_greet();
+	link_greet();
 	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
 	__cxa_atexit(fini, NULL, NULL);
 }

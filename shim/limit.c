@@ -9,6 +9,7 @@
 
 #include "pool/broker_client.h"
 #include "shim/borrow.h"
+#include "shim/link.h"
 #include "shim/dial.h"
 #include "shim/lease.h"
 #include "shim/log.h"
@@ -196,7 +197,7 @@ enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_
 		answer = await_answer(&ticket, PATIENCE_MS);
 	while (answer == -EAGAIN);
 	if (answer == -ETIMEDOUT)
-		borrow_doubt();
+		link_doubt();
 	if (answer == -EINPROGRESS)
 		return queue(fd, &ticket, timeout_ns, locked);
 	*locked = sock = enter_again(fd);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "shim/borrow.h"
+#include "shim/link.h"
 #include "shim/log.h"
 #include "shim/outgoing.h"
 #include "shim/real.h"
@@ -66,7 +66,7 @@ void pool_init(const struct config *config)
 {
 	sock_config = config;
 	idle_pool_init(&pool, &sock_pool_sys, config);
-	pool.broker = borrow_init(config);
+	pool.broker = link_init(config);
 	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	outgoing_init(&sock_pool_sys);
 }
@@ -146,7 +146,7 @@ void pool_after_fork(void)
 {
 	bool had_lock = guard_lock_is_own(&pool_lock);
 
-	borrow_after_fork();
+	link_after_fork();
 	if (had_lock) {
 		idle_pool_clear(&pool);
 		pool.stats = (struct stats){0};

@@ -8,14 +8,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "shim/borrow.h"
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/options.h"
-#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/spare.h"
-#include "shim/stub.h"
 
 _Atomic(unsigned) sock_n_in_window;
 _Atomic(unsigned) sock_n_tracked;
@@ -289,113 +286,4 @@ bool sock_come_out(struct inside_token token)
 unsigned sock_n_inside(const struct sock *sock)
 {
 	return (uint32_t)atomic_load(&sock->inside) & ~GATE;
-}
-
-bool sock_drop_spares(void)
-{
-	bool found = false;
-
-	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
-
-		/* The caller may hold one of them. */
-		if (!sock || sock == &fdtable_internal || guard_lock_is_own(&sock->lock) || !(sock = sock_enter(fd)))
-			continue;
-		found |= sock->spare >= 0;
-		spare_drop(sock);
-		sock_leave(sock);
-	}
-	return found;
-}
-
-static bool is_inheritable(const struct sock *sock)
-{
-	for (unsigned i = 0; i < sock->n_fds && i < SOCK_MAX_FDS; i++)
-		if (!sock_is_close_on_exec(sock, i))
-			return true;
-	return false;
-}
-
-void sock_share(struct sock *sock)
-{
-	atomic_store(&sock->is_shared, true);
-	borrow_share(sock->conn);
-}
-
-void sock_share_all(bool only_inheritable)
-{
-	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
-
-		if (sock && sock != &fdtable_internal && (!only_inheritable || is_inheritable(sock)))
-			sock_share(sock);
-	}
-}
-
-/* The child's own view of a socket that the parent has too. */
-static void inherit(struct sock *sock)
-{
-	/* How it ends is the parent's business, and the epoll sets that it is in are. */
-	if (sock->conn) {
-		sock->conn->fd = -1;
-		sock->conn->is_witnessed = false;
-		sock->conn->ticket = -1;
-	}
-	sock->ticket = (struct ticket){.fd = -1};
-	/* Whose turn it is only the parent is told. */
-	if (sock->state == SOCK_WAITING)
-		sock->state = SOCK_ENDED;
-	sock->spare = -1;
-	sock->stub = (struct stub){-1, -1, 0};
-	/* Who held its lock does not exist here, and may have been half-way through a change. */
-	if (sock->lock.owner)
-		atomic_store(&sock->wants_release, true);
-	sock->lock.owner = 0;
-	atomic_store(&sock->inside, atomic_load(&sock->inside) >> 32 << 32);
-	sock->n_senders = 0;
-	sock->n_receivers = 0;
-}
-
-void sock_after_fork_in_child(void)
-{
-	pool_after_fork();
-	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
-
-		if (sock == &fdtable_internal) {
-			if (fd != log_fd())
-				fdtable_close_internal(fd);
-		} else if (sock) {
-			inherit(sock);
-		}
-	}
-}
-
-void sock_finish_all(void)
-{
-	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
-
-		if (!sock)
-			continue;
-		finish_at_exit(sock);
-		sock_leave(sock);
-	}
-}
-
-void sock_retire_all(void)
-{
-	int saved = errno;
-
-	sock_is_retired = true;
-	pool_let_go_of_idle();
-	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
-
-		if (!sock)
-			continue;
-		pass_make_honest(sock);
-		sock_release(sock, REFUSAL_POLICY);
-	}
-	errno = saved;
 }

@@ -1,0 +1,54 @@
+/*
+ * This process's connection to the broker: met when it is first needed, parted from when it is no use.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/broker_client.h"
+
+struct config;
+struct conn;
+struct idle_pool;
+
+/* Under the pool's lock but for its receiving, which is covered by the question. */
+extern struct broker_client link_client;
+
+/* In the constructor. NULL: nothing is shared. */
+struct broker_client *link_init(const struct config *config);
+
+/* Later in the constructor: as long as a program lives that may yet share something, its broker is to stay. */
+void link_greet(void);
+
+/* True if there is a broker to leave something to. */
+bool link_is_met(void);
+
+/* Whose connections the broker takes. */
+uint32_t link_euid(void);
+
+/* Begins a question: one at a time, outside of the pool's lock. Meets the broker if that was not done. False: there is
+ * none, or another thread's question takes too long. */
+bool link_begin_question(uint64_t now_ns) __attribute__((warn_unused_result));
+void link_end_question(void);
+
+/* For whom it is worth waiting for another thread that is just meeting the broker. */
+void link_wait_to_meet(void);
+
+/* One more connection to the broker, internal; -errno. */
+int link_dial(void) __attribute__((warn_unused_result));
+
+/* The broker is no use: left alone for a while. Under the pool's lock. */
+void link_part(struct idle_pool *pool, uint64_t now_ns);
+
+/* The same, for those who don't have it. */
+void link_doubt(void);
+
+/* Another process may use the connection from now on: its end is not to be made by the broker. Also in a vfork child. */
+void link_share(const struct conn *conn);
+
+/* The program takes over a number at which our own connection to the broker may stand. */
+void link_move(int from);
+
+/* In a fork's child: the broker knows the parent, not us. */
+void link_after_fork(void);
