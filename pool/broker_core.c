@@ -84,11 +84,11 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 	}
 	/* A server that serves one connection at a time must not wait for the end of an idle one. */
 	if (broker_dials(destination, process)) {
-		held_retire(broker, destination);
+		held_retire(broker, destination, HELD_LOOKS);
 		answer(out, request, BROKER_DIAL, -1);
 		return;
 	}
-	held = held_find(broker, process, destination, request);
+	held = held_find(broker, process, destination, request, HELD_LOOKS);
 	answer(out, request, held ? BROKER_GIVEN : BROKER_NONE, held ? held->fd : -1);
 }
 

@@ -6,9 +6,6 @@
 #include "pool/learn.h"
 #include "pool/ledger.h"
 
-/* How many busy connections of a destination are looked at for an idle one. */
-#define LOOKS 64
-
 #define SECOND_NS 1000000000ull
 
 void held_salt_key(const struct broker_process *process, struct destination_key *key)
@@ -90,11 +87,11 @@ static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_
 	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_EXACT;
 }
 
-void held_retire(struct broker *broker, struct broker_destination *destination)
+void held_retire(struct broker *broker, struct broker_destination *destination, uint32_t looks)
 {
 	struct held *held = destination->held ? destination->held->destination_prev : NULL;
 
-	for (int i = 0; held && i < LOOKS; i++) {
+	for (uint32_t i = 0; held && i < looks; i++) {
 		if (take(held)) {
 			end(broker, held);
 			return;
@@ -108,7 +105,7 @@ static bool retire_oldest(struct broker *broker)
 {
 	struct held *held = broker->oldest;
 
-	for (int i = 0; held && i < LOOKS; i++, held = held->age_next) {
+	for (int i = 0; held && i < HELD_LOOKS; i++, held = held->age_next) {
 		if (take(held)) {
 			end(broker, held);
 			return true;
@@ -138,12 +135,12 @@ static void give(struct broker *broker, struct broker_process *process, struct h
 
 /* Takes the newest fit one of a destination for a process, into its slot. */
 struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
-		       const struct broker_request *request)
+		       const struct broker_request *request, uint32_t looks)
 {
 	uint64_t now_ns = broker->sys->now_ns();
 	struct held *held = destination->held, *next;
 
-	for (int i = 0; held && i < LOOKS; i++, held = next) {
+	for (uint32_t i = 0; held && i < looks; i++, held = next) {
 		next = held->destination_next;
 		if (!take(held))
 			continue;
@@ -167,7 +164,7 @@ bool held_make_room(struct broker *broker, const struct broker_process *process,
 	uint32_t limit = broker->max_held;
 
 	if (process->max_idle_conns_per_host && destination->n_held >= process->max_idle_conns_per_host)
-		held_retire(broker, destination);
+		held_retire(broker, destination, HELD_LOOKS);
 	if (process->max_idle_conns && process->max_idle_conns < limit)
 		limit = process->max_idle_conns;
 	return broker->n_held < limit || retire_oldest(broker) || broker->n_held < broker->max_held;
@@ -291,7 +288,7 @@ void held_relieve(struct broker *broker, const struct destination_key *key)
 {
 	int n = 0;
 
-	for (struct held *held = broker->oldest, *next; held && n < LOOKS; held = next) {
+	for (struct held *held = broker->oldest, *next; held && n < HELD_LOOKS; held = next) {
 		next = held->age_next;
 		if (destination_key_is_same_peer(&held->destination->base.key, key) && take(held)) {
 			end(broker, held);

@@ -9,12 +9,15 @@
 /* Our duplicate goes; whoever uses the connection goes on with it. */
 void held_forget(struct broker *broker, struct held *held);
 
-/* The newest fit connection of a destination, now the process's and in its slot. NULL: there is none. */
-struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
-		       const struct broker_request *request);
+/* How many connections of a destination are looked at for an idle one, where somebody else may do without. */
+#define HELD_LOOKS 64
 
-/* Ends the longest idle one of a destination. */
-void held_retire(struct broker *broker, struct broker_destination *destination);
+/* The newest fit connection of a destination, now the process's and in its slot. NULL: there is none among so many. */
+struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
+		       const struct broker_request *request, uint32_t looks);
+
+/* Ends the longest idle one of a destination, if it is among so many. */
+void held_retire(struct broker *broker, struct broker_destination *destination, uint32_t looks);
 
 /* Ends some idle ones to the key's peer: their ports are needed. */
 void held_relieve(struct broker *broker, const struct destination_key *key);

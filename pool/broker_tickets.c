@@ -78,19 +78,42 @@ static bool is_full(const struct broker_process *ticket)
 	return destination->n_held + destination->n_granted >= ticket->request.max_conns;
 }
 
+static bool is_forced(const struct broker_process *ticket)
+{
+	return ticket->request.head.flags & BROKER_IS_FORCED;
+}
+
+/* It is to do without us. Whoever waits must hear of it: his end may be open for as long as he does. */
+static void turn_away(struct broker *broker, struct broker_process *ticket)
+{
+	change_state(broker, ticket, TICKET_DONE);
+	(void)!send_answer(broker, ticket, BROKER_DIAL, -1);
+	drain(broker, ticket);
+}
+
+/* The process has freed the slot: it waits no more, and the ticket's own end is on its way. */
+static bool has_given_up(const struct broker_process *ticket)
+{
+	return slots_state(ticket->principal->region, (unsigned)ticket->request.slot, ticket->request.generation) !=
+	       SLOT_LEASED;
+}
+
 /* False: it is not its turn. */
 static bool serve_one(struct broker *broker, struct broker_process *ticket)
 {
 	struct broker_destination *destination = ticket->destination;
-	bool is_forced = ticket->request.head.flags & BROKER_IS_FORCED;
 	struct held *held = NULL;
 
+	if (has_given_up(ticket)) {
+		turn_away(broker, ticket);
+		return true;
+	}
 	/* A kept connection is no use to them: one that is idle gives its place. */
-	if (!is_forced && broker_dials(destination, ticket->principal) && is_full(ticket))
-		held_retire(broker, destination);
-	else if (!is_forced && !broker_dials(destination, ticket->principal))
-		held = held_find(broker, ticket->principal, destination, &ticket->request);
-	if (!held && !is_forced && is_full(ticket))
+	if (!is_forced(ticket) && broker_dials(destination, ticket->principal) && is_full(ticket))
+		held_retire(broker, destination, destination->n_held);
+	else if (!is_forced(ticket) && !broker_dials(destination, ticket->principal))
+		held = held_find(broker, ticket->principal, destination, &ticket->request, destination->n_held);
+	if (!held && !is_forced(ticket) && is_full(ticket))
 		return false;
 	change_state(broker, ticket, held ? TICKET_DONE : TICKET_GRANTED);
 	/* Whoever does not take his answer is about to be dismissed. */
@@ -109,9 +132,13 @@ void tickets_serve(struct broker *broker)
 		return;
 	DL_FOREACH_SAFE2(broker->processes, ticket, next, all_next)
 	{
-		/* Those before it on its destination's list have been looked at: they came earlier to this one, too. */
-		if (ticket->ticket == TICKET_WAITING && ticket == ticket->destination->waiting)
-			serve_one(broker, ticket);
+		struct broker_destination *destination = ticket->destination;
+
+		/* Who is behind the first may have connected earlier, and been passed in this loop. */
+		if (ticket->ticket != TICKET_WAITING || ticket != destination->waiting)
+			continue;
+		while (destination->waiting && serve_one(broker, destination->waiting))
+			;
 	}
 	if (!broker->n_waiting)
 		set_flags(broker);
@@ -131,10 +158,15 @@ int tickets_take(struct broker *broker, struct broker_process *ticket, const str
 {
 	struct broker_process *principal = find_process(broker, request->ticket);
 	struct destination_key key = request->key;
+	struct held *held = principal ? principal->held[request->slot] : NULL;
 
-	if (ticket->ticket != TICKET_NONE || ticket->region || !principal || principal->held[request->slot] ||
-	    request->key.euid != broker->euid || !request->max_conns)
+	if (ticket->ticket != TICKET_NONE || ticket->region || !principal ||
+	    (held && held->generation == request->generation) || request->key.euid != broker->euid ||
+	    !request->max_conns)
 		return -EPROTO;
+	/* The slot is used anew: what was said of its old connection, if anything, is still on its way. */
+	if (held)
+		held_forget(broker, held);
 	held_salt_key(principal, &key);
 	ticket->destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (!ticket->destination)
@@ -142,7 +174,8 @@ int tickets_take(struct broker *broker, struct broker_process *ticket, const str
 	ticket->request = *request;
 	ticket->principal = principal;
 	change_state(broker, ticket, TICKET_WAITING);
-	if (ticket == ticket->destination->waiting && serve_one(broker, ticket))
+	/* Whom those before it may wait for doesn't wait for them. */
+	if ((is_forced(ticket) || ticket == ticket->destination->waiting) && serve_one(broker, ticket))
 		return 0;
 	set_flags(broker);
 	/* Somebody may have parked in the instant before he could see that: look again. */
@@ -171,7 +204,7 @@ void tickets_dismiss(struct broker *broker, struct broker_process *process)
 		change_state(broker, process, TICKET_DONE);
 	DL_FOREACH2(broker->processes, ticket, all_next)
 	if (ticket->ticket == TICKET_WAITING && ticket->principal == process)
-		change_state(broker, ticket, TICKET_DONE);
+		turn_away(broker, ticket);
 	if (!broker->n_waiting)
 		set_flags(broker);
 }

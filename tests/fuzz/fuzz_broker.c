@@ -5,7 +5,8 @@
  *   - no descriptor is closed twice, or used after it was closed, or left open at the end;
  *   - the broker's lists agree with each other;
  *   - a connection that is given is open, is that of the key that was asked for and was parked for no other one, and what
- *     the slot says of its bytes is what the kernel counts.
+ *     the slot says of its bytes is what the kernel counts;
+ *   - nobody is let through beyond the limit of his ticket, nor waits for a place that is free.
  */
 #include "pool/broker_core.h"
 
@@ -17,7 +18,7 @@
 #include "pool/destination.h"
 
 #define MAX_OPERATIONS 3000
-#define MAX_PROCESSES 6
+#define MAX_PROCESSES 10 /* and tickets */
 #define MAX_HELD 12
 #define MAX_FDS (4 * MAX_OPERATIONS)
 #define MAX_MAPPINGS 512
@@ -195,6 +196,35 @@ static int sys_watch(int fd, void *held)
 	return next() == 255 ? -1 : 0;
 }
 
+static void take_answer(const struct broker_process *ticket, const struct broker_reply *reply, int passed);
+
+/* To a ticket: its number is its place among the processes. */
+static ssize_t sys_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	const struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	int passed = -1;
+
+	(void)flags;
+	MUST(fd >= 0 && fd < MAX_PROCESSES && processes[fd]);
+	MUST(message->msg_iov->iov_len == sizeof(struct broker_reply));
+	if (control)
+		memcpy(&passed, CMSG_DATA(control), sizeof(passed));
+	take_answer(processes[fd], message->msg_iov->iov_base, passed);
+	if (next() < 250)
+		return (ssize_t)message->msg_iov->iov_len;
+	errno = EPIPE;
+	return -1;
+}
+
+static ssize_t sys_recvmsg(int fd, struct msghdr *message, int flags)
+{
+	(void)fd;
+	(void)message;
+	(void)flags;
+	errno = EAGAIN;
+	return -1;
+}
+
 static const struct pool_sys sys = {
 	.getsockopt = sys_getsockopt,
 	.setsockopt = sys_setsockopt,
@@ -206,6 +236,8 @@ static const struct pool_sys sys = {
 	.shutdown = sys_shutdown,
 	.getpeername = sys_getpeername,
 	.watch = sys_watch,
+	.sendmsg = sys_sendmsg,
+	.recvmsg = sys_recvmsg,
 };
 
 static struct slots_region *make_region(int *fd)
@@ -238,9 +270,29 @@ static void check_process(const struct broker_process *process)
 			MUST(process->held[i]->owner == process && process->held[i]->slot == i);
 }
 
+static unsigned check_tickets(const struct broker_destination *destination)
+{
+	const struct broker_process *head = destination->waiting;
+	unsigned n_granted = 0, n_waiting = 0;
+
+	for (const struct broker_process *ticket = destination->granted; ticket; ticket = ticket->ticket_next) {
+		MUST(ticket->ticket == TICKET_GRANTED && ticket->destination == destination);
+		n_granted++;
+	}
+	MUST(n_granted == destination->n_granted);
+	for (const struct broker_process *ticket = head; ticket; ticket = ticket->ticket_next) {
+		MUST(ticket->ticket == TICKET_WAITING && ticket->destination == destination &&
+		     ticket->principal->region);
+		n_waiting++;
+	}
+	if (head)
+		MUST(destination->n_held + n_granted >= head->request.max_conns);
+	return n_waiting;
+}
+
 static void check_lists(void)
 {
-	unsigned n = 0, n_at_destinations = 0, n_processes = 0;
+	unsigned n = 0, n_at_destinations = 0, n_processes = 0, n_waiting = 0;
 
 	for (const struct held *held = broker.oldest; held; held = held->age_next, n++) {
 		MUST(get_open(held->fd)->watcher == held);
@@ -255,9 +307,10 @@ static void check_lists(void)
 		for (const struct held *held = destination->held; held; held = held->destination_next, n_here++)
 			MUST(held->destination == destination);
 		MUST(n_here == destination->n_held);
+		n_waiting += check_tickets(destination);
 		n_at_destinations += n_here;
 	}
-	MUST(n_at_destinations == n);
+	MUST(n_at_destinations == n && n_waiting == broker.n_waiting);
 	for (int i = 0; i < MAX_PROCESSES; i++)
 		n_processes += processes[i] != NULL;
 	MUST(n_processes == broker.n_processes);
@@ -284,6 +337,18 @@ static void check_given(const struct broker_process *process, const struct broke
 	MUST(contents->ledger.sent == connection->sent && contents->ledger.received == connection->received);
 	MUST(contents->expires_ns > now);
 	MUST(process->held[request->slot] && process->held[request->slot]->fd == fd);
+}
+
+static void take_answer(const struct broker_process *ticket, const struct broker_reply *reply, int passed)
+{
+	const struct broker_destination *destination = ticket->destination;
+
+	MUST(reply->head.type == BROKER_ANSWER && reply->ticket == ticket->number);
+	MUST((reply->head.flags == BROKER_GIVEN) == (passed >= 0));
+	if (reply->head.flags == BROKER_GIVEN)
+		check_given(ticket->principal, &ticket->request, passed);
+	if (reply->head.flags == BROKER_NONE && !(ticket->request.head.flags & BROKER_IS_FORCED))
+		MUST(destination->n_held + destination->n_granted <= ticket->request.max_conns);
 }
 
 static void dismiss(int i)
@@ -376,11 +441,38 @@ static void request(int i, enum broker_message type, unsigned slot, const struct
 			    .slot = slot,
 			    .generation = at ? at->word >> 8 : 0,
 			    .cookie = (uint64_t)connection + 1,
+			    .ticket = type == BROKER_PARK ? next() : 0,
 			    .key = *key}};
 
 	if (fd >= 0)
 		fds[fd].key = *key;
 	send_packet(i, &packet, sizeof(packet.request), fd, fd >= 0);
+}
+
+/* For one of the others, or somebody who is none. */
+static void ask_ticket(int i)
+{
+	int other = next() % MAX_PROCESSES;
+	unsigned slot = pick_slot();
+	struct slot *at = processes[other] ? get_slot(other, slot) : NULL;
+	union broker_packet packet = {
+		.request = {.head = broker_wire_head(BROKER_TICKET, 0, next() > 240 ? BROKER_IS_FORCED : 0),
+			    .slot = slot,
+			    .ticket = processes[other] ? processes[other]->number : next(),
+			    .max_conns = next() % 4,
+			    .key = keys[next() % N_KEYS]}};
+
+	if (at && next() < 240)
+		at->word = ((at->word >> 8) + 1) << 8 | SLOT_LEASED;
+	packet.request.generation = at ? at->word >> 8 : 0;
+	send_packet(i, &packet, sizeof(packet.request), -1, 0);
+}
+
+static void tell_idle(int i)
+{
+	union broker_packet packet = {.head = broker_wire_head(BROKER_IDLE, 0, 0)};
+
+	send_packet(i, &packet, sizeof(packet.head), -1, 0);
 }
 
 static void park(int i)
@@ -506,12 +598,14 @@ static void list(void)
 
 static void operate(void)
 {
-	unsigned what = next() % 16;
+	unsigned what = next() % 20;
 	int i = next() % MAX_PROCESSES;
 
 	if (!processes[i]) {
-		processes[i] = broker_admit(&broker, 0, i);
-		if (processes[i] && what)
+		processes[i] = broker_admit(&broker, i, i);
+		if (processes[i] && what >= 12)
+			ask_ticket(i);
+		else if (processes[i] && what)
 			say_hello(i);
 		return;
 	}
@@ -558,6 +652,13 @@ static void operate(void)
 			request(i, next() % 2 ? BROKER_PROBED : BROKER_RELIEVE, 0, &keys[next() % N_KEYS], -1);
 		else
 			list();
+		break;
+	case 15:
+		ask_ticket(i);
+		break;
+	case 16:
+	case 17:
+		tell_idle(i);
 		break;
 	default:
 		dismiss(i);

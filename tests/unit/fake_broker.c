@@ -184,6 +184,7 @@ int fake_process_request(struct fake_process *process, enum broker_message type,
 						  .slot = (uint64_t)conn->slot,
 						  .generation = conn->slot_generation,
 						  .cookie = conn->cookie,
+						  .ticket = conn->ticket_number,
 						  .key = conn->destination->key}};
 	int error = fake_process_send(process, &packet, sizeof(packet.request), passed, passed >= 0);
 
@@ -252,6 +253,15 @@ void fake_process_claim(struct fake_process *process, struct conn *conn)
 	conn->state = CONN_OPEN;
 }
 
+void fake_process_receive(struct fake_process *process, struct conn *conn, int passed)
+{
+	conn->fd = fake_socket_duplicate(passed);
+	n_fds++;
+	conn->state = CONN_OPEN;
+	slots_read(&process->slots, conn);
+	must(conn->cookie == fake_socket_original(conn->fd)->cookie);
+}
+
 enum broker_answer_status fake_process_lease(struct fake_process *process, struct conn *conn, unsigned destination)
 {
 	enum broker_answer_status status;
@@ -265,11 +275,7 @@ enum broker_answer_status fake_process_lease(struct fake_process *process, struc
 		slots_free(&process->slots, conn);
 		return status;
 	}
-	conn->fd = fake_socket_duplicate(fake_broker_out.passed);
-	n_fds++;
-	conn->state = CONN_OPEN;
-	slots_read(&process->slots, conn);
-	must(conn->cookie == fake_socket_original(conn->fd)->cookie);
+	fake_process_receive(process, conn, fake_broker_out.passed);
 	return status;
 }
 

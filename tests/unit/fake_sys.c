@@ -20,6 +20,7 @@ struct failure {
 };
 
 struct fake_kernel fake_kernel;
+ssize_t (*fake_sys_on_send)(int fd, const void *packet, size_t length, int passed);
 static struct failure failures[FAKE_CALL_COUNT];
 static struct fake_socket *sockets;
 static unsigned n_sockets_room;
@@ -39,6 +40,7 @@ void fake_sys_stop(void)
 	n_sockets_room = 0;
 	memset(&fake_kernel, 0, sizeof(fake_kernel));
 	memset(failures, 0, sizeof(failures));
+	fake_sys_on_send = NULL;
 }
 
 void fake_sys_start(void)
@@ -296,6 +298,34 @@ static int fake_watch(int fd, void *object)
 	return 0;
 }
 
+static ssize_t fake_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	const struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	int passed = -1;
+	ssize_t n;
+
+	ck_assert_int_eq(flags & MSG_DONTWAIT, MSG_DONTWAIT);
+	ck_assert_ptr_nonnull(fake_sys_on_send);
+	if (control) {
+		memcpy(&passed, CMSG_DATA(control), sizeof(passed));
+		open_socket(passed);
+	}
+	n = fake_sys_on_send(fd, message->msg_iov->iov_base, message->msg_iov->iov_len, passed);
+	if (n >= 0)
+		return n;
+	errno = (int)-n;
+	return -1;
+}
+
+static ssize_t fake_recvmsg(int fd, struct msghdr *message, int flags)
+{
+	(void)fd;
+	(void)message;
+	(void)flags;
+	errno = EAGAIN;
+	return -1;
+}
+
 const struct pool_sys fake_sys = {
 	.getsockopt = fake_getsockopt,
 	.setsockopt = fake_setsockopt,
@@ -307,4 +337,6 @@ const struct pool_sys fake_sys = {
 	.shutdown = fake_shutdown,
 	.getpeername = fake_getpeername,
 	.watch = fake_watch,
+	.sendmsg = fake_sendmsg,
+	.recvmsg = fake_recvmsg,
 };

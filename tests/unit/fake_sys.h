@@ -78,6 +78,9 @@ struct fake_kernel {
 extern struct fake_kernel fake_kernel;
 extern const struct pool_sys fake_sys;
 
+/* Where packets go; the result of sendmsg(), or -errno. NULL: nobody sends any. Nothing is ever received. */
+extern ssize_t (*fake_sys_on_send)(int fd, const void *packet, size_t length, int passed);
+
 void fake_sys_start(void);
 void fake_sys_stop(void);
 
