@@ -145,7 +145,14 @@ struct conn *borrow_conclude(struct conn *conn, int answer)
 
 void borrow_give_up(struct conn *conn)
 {
-	borrow_conclude(conn, -ENOENT);
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (!pool)
+		return;
+	/* It may have been given just now: else the broker would count it until it looks. */
+	broker_client_drop(&link_client, conn);
+	idle_pool_end(pool, conn);
+	pool_leave();
 }
 
 void borrow_offer(struct idle_pool *pool, struct conn *conn)

@@ -277,12 +277,12 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
 	if (sock->state == SOCK_NEW)
 		return connect_new(sock, fd, address, length);
-	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
 	if (sock->state == SOCK_WAITING) {
-		sock_leave(sock);
-		errno = EALREADY;
-		return -1;
+		int error = limit_await(&sock, fd, true, SOCKET_OPTION_SNDTIMEO);
+
+		if (error || !sock)
+			return error	  ? errno = error == -EAGAIN ? EALREADY : -error,
+				       -1 : REAL(connect)(fd, address, length);
 	}
 	switch (purpose_of(sock, address, length)) {
 	case PURPOSE_DISCONNECT:

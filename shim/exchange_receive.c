@@ -266,12 +266,11 @@ ssize_t exchange_receive(struct transfer *transfer)
 
 	if (!sock)
 		return transfer_native(transfer);
-	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
 	if (sock->state == SOCK_WAITING) {
-		sock_leave(sock);
-		errno = EAGAIN;
-		return -1;
+		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
+
+		if (error || !sock)
+			return error ? errno = -error, -1 : transfer_native(transfer);
 	}
 	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
 		sock_leave(sock);

@@ -285,8 +285,12 @@ ssize_t exchange_send(struct transfer *transfer)
 
 	if (!sock)
 		return transfer_native(transfer);
-	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+	if (sock->state == SOCK_WAITING) {
+		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_SNDTIMEO);
+
+		if (error || !sock)
+			return error ? fail(transfer, -error) : transfer_native(transfer);
+	}
 	switch (sock->state) {
 	case SOCK_OPEN:
 		return send_open(sock, transfer);
@@ -300,9 +304,6 @@ ssize_t exchange_send(struct transfer *transfer)
 		sock_leave(sock);
 		break;
 	case SOCK_WAITING:
-		/* As in the midst of a handshake. */
-		sock_leave(sock);
-		return fail(transfer, EAGAIN);
 	case SOCK_ENDED:
 	case SOCK_RELEASED:
 	case SOCK_FREE:

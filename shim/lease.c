@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "pool/learn.h"
 #include "shim/borrow.h"
@@ -84,11 +85,20 @@ bool lease_take(struct sock *sock)
 	return false;
 }
 
+static bool is_for(const struct sock *sock, const struct conn *conn)
+{
+	unsigned length = destination_key_length(&sock->key);
+
+	return length == destination_key_length(&conn->destination->key) &&
+	       memcmp(&sock->key, &conn->destination->key, length) == 0;
+}
+
 bool lease_install(struct sock *sock, struct conn *conn)
 {
 	uint64_t now_ns = guard_now_ns();
 
-	if (!install(sock, conn, now_ns)) {
+	/* An option may have been set while it waited. */
+	if (!is_for(sock, conn) || !install(sock, conn, now_ns)) {
 		sock->has_forced_timeout = false;
 		discard(conn);
 		return false;

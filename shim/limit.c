@@ -22,7 +22,7 @@
 /* For the broker's first word. More than a lease has, since who goes on without makes one connection too many. */
 #define PATIENCE_MS 500
 
-/* True if the calling thread has all that there may be: it would wait for itself. */
+/* True if the calling thread has all that there may be: it would wait for itself, if it blocks. */
 static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 {
 	unsigned long self = (unsigned long)pthread_self();
@@ -33,7 +33,10 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 
 		if (!sock)
 			continue;
-		n += sock->state == SOCK_OPEN && sock->thread == self && sock->fds[0] == fd &&
+		/* A thread waits for one at a time: a handler has left the other one's connect(), which waits in vain. */
+		if (sock->state == SOCK_NEW && sock->thread == self && sock->ticket.conn)
+			limit_forget(sock);
+		n += (sock->state == SOCK_OPEN || sock->ticket.fd >= 0) && sock->thread == self && sock->fds[0] == fd &&
 		     destination_key_length(&sock->key) == destination_key_length(key) &&
 		     memcmp(&sock->key, key, destination_key_length(key)) == 0;
 		sock_leave(sock);
@@ -61,7 +64,17 @@ static int await_turn(struct ticket *ticket, uint64_t timeout_ns)
 {
 	uint64_t begin_ns = guard_now_ns();
 	int answer;
+	char byte;
 
+	/* Unlike poll() a receive is restarted, or not, after the same signals as the connect() that it stands for. */
+	if (!timeout_ns && real.fcntl(ticket->fd, F_SETFL, O_RDWR) == 0) {
+		while (real.recv(ticket->fd, &byte, sizeof(byte), MSG_PEEK) >= 0) {
+			answer = borrow_read_ticket(ticket->fd, &ticket->number);
+			if (answer != -EAGAIN && answer != -EINPROGRESS)
+				return answer;
+		}
+		return errno == EINTR ? -EINTR : -ECONNRESET;
+	}
 	do {
 		uint64_t spent_ns = guard_now_ns() - begin_ns;
 		uint64_t left_ms = spent_ns < timeout_ns ? (timeout_ns - spent_ns) / MILLISECOND_NS + 1 : 0;
@@ -75,8 +88,11 @@ void limit_forget(struct sock *sock)
 {
 	if (sock->ticket.conn)
 		borrow_give_up(sock->ticket.conn);
-	if (sock->ticket.fd >= 0)
+	/* A child may have inherited it as the descriptor that it was: the broker is to see its end all the same. */
+	if (sock->ticket.fd >= 0) {
+		real.shutdown(sock->ticket.fd, SHUT_RDWR);
 		fdtable_close_internal(sock->ticket.fd);
+	}
 	sock->ticket = (struct ticket){.fd = -1};
 }
 
@@ -84,6 +100,7 @@ void limit_forget(struct sock *sock)
 static enum limit_result conclude(struct sock *sock, int answer)
 {
 	struct conn *conn = sock->ticket.conn;
+	bool is_leased;
 
 	sock->ticket.conn = NULL;
 	if (conn)
@@ -91,8 +108,9 @@ static enum limit_result conclude(struct sock *sock, int answer)
 	if (answer == -ENOENT)
 		return LIMIT_DIAL;
 	/* A connection that is given is counted where it is held; one that is no good any more is not. */
+	is_leased = conn && lease_install(sock, conn);
 	limit_forget(sock);
-	return conn && lease_install(sock, conn) ? LIMIT_LEASED : LIMIT_DIAL;
+	return is_leased ? LIMIT_LEASED : LIMIT_DIAL;
 }
 
 /* Sends into the void until nothing more fits. */
@@ -163,6 +181,12 @@ static enum limit_result queue(int fd, struct ticket *ticket, uint64_t timeout_n
 	if (!sock)
 		return LIMIT_FAILED;
 	sock->ticket.number = ticket->number;
+	/* It goes on in the background, as a connect() does. */
+	if (answer == -EINTR && place(sock) == LIMIT_PLACED) {
+		sock_leave(sock);
+		errno = EINTR;
+		return LIMIT_FAILED;
+	}
 	result = answer == -ETIMEDOUT ? LIMIT_FAILED : conclude(sock, answer);
 	if (result == LIMIT_FAILED)
 		limit_forget(sock);
@@ -178,19 +202,24 @@ enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_
 	enum limit_result result;
 	struct sock *sock;
 	uint32_t max_conns;
+	bool blocks;
 	int answer;
 
 	sock = enter_again(fd);
 	if (!sock)
 		return LIMIT_FAILED;
 	max_conns = sock->policy->max_conns_per_host;
+	blocks = !(sock->status_flags & O_NONBLOCK);
+	/* A handler left an earlier attempt while that waited. */
+	if (sock->ticket.conn)
+		limit_forget(sock);
 	if (sock->ticket.fd >= 0)
 		max_conns = 0; /* it has leave from an earlier attempt */
 	sock->thread = (unsigned long)pthread_self();
 	sock_leave(sock);
 	if (!max_conns)
 		return LIMIT_DIAL;
-	ticket.conn = borrow_ask_ticket(key, max_conns, has_them_all(key, max_conns), &ticket.fd);
+	ticket.conn = borrow_ask_ticket(key, max_conns, blocks && has_them_all(key, max_conns), &ticket.fd);
 	if (!ticket.conn)
 		return LIMIT_DIAL;
 	do
@@ -266,7 +295,6 @@ void limit_settle(struct sock *sock)
 	int answer = borrow_read_ticket(sock->ticket.fd, &sock->ticket.number);
 
 	if (answer != -EAGAIN && answer != -EINPROGRESS) {
-		sock->state = SOCK_NEW;
 		sock->reports_connected = true;
 		if (conclude(sock, answer) == LIMIT_LEASED) {
 			errno = saved;
@@ -274,9 +302,53 @@ void limit_settle(struct sock *sock)
 		}
 		sock_leave_window(sock);
 		if (dial_in_place(sock) || !lease_adopt_dial(sock)) {
+			/* To the program, a connection that has broken at once. */
+			limit_forget(sock);
 			sock->state = SOCK_ENDED;
 			sock->cannot_keep = true;
 		}
 	}
 	errno = saved;
+}
+
+static int timeout_of(const struct sock *sock, int option)
+{
+	struct timeval timeout = {0};
+	uint64_t ms;
+
+	if (sock->wanted.set & 1u << option)
+		memcpy(&timeout, sock->wanted.value[option], sizeof(timeout));
+	ms = (uint64_t)timeout.tv_sec * 1000 + (uint64_t)timeout.tv_usec / 1000;
+	if (!timeout.tv_sec && !timeout.tv_usec)
+		return -1;
+	return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+int limit_await(struct sock **locked, int fd, bool may_block, int option)
+{
+	struct pollfd entry = {.fd = fd, .events = POLLIN};
+	struct sock *sock = *locked;
+
+	limit_settle(sock);
+	while (sock && sock->state == SOCK_WAITING) {
+		int timeout_ms = timeout_of(sock, option), n;
+		bool blocks = may_block && !(sock->status_flags & O_NONBLOCK);
+		struct inside_token token;
+
+		if (!blocks) {
+			sock_leave(sock);
+			return -EAGAIN;
+		}
+		token = sock_go_inside(sock);
+		sock_leave(sock);
+		n = REAL(poll)(&entry, 1, timeout_ms);
+		sock_come_out(token);
+		if (n <= 0)
+			return n ? -errno : -EAGAIN;
+		sock = sock_enter(fd);
+		if (sock && sock->state == SOCK_WAITING)
+			limit_settle(sock);
+	}
+	*locked = sock;
+	return 0;
 }

@@ -41,5 +41,10 @@ void limit_force(struct sock *sock);
  * says what it is afterwards. */
 void limit_settle(struct sock *sock);
 
+/* The same for a call that transfers something: waits for the turn if it may block and the socket does, for as long as the
+ * program's own timeout (SOCKET_OPTION_*TIMEO) says. 0 with *locked the socket, NULL if it has gone native meanwhile; or
+ * -errno, and it is unlocked. */
+int limit_await(struct sock **locked, int fd, bool may_block, int option);
+
 /* The socket ends: whatever it waits for. Locked. */
 void limit_forget(struct sock *sock);

@@ -212,7 +212,7 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 		return;
 	}
 	/* On a stub the key serves for nothing but remembering. */
-	if ((sock->state != SOCK_NEW && sock->state != SOCK_STUB) ||
+	if ((sock->state != SOCK_NEW && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) ||
 	    destination_key_add_option(&sock->key, level, name, value, length))
 		sock->cannot_keep = true;
 }

@@ -1,10 +1,12 @@
 /* What happens to all sockets of the program at once: around fork and exec, at the end, when descriptors are needed. See sock.h. */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "shim/link.h"
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/pass.h"
+#include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/spare.h"
 
@@ -49,6 +51,19 @@ void sock_share_all(bool only_inheritable)
 	}
 }
 
+/* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not connected. */
+static void leave_waiting_room(struct sock *sock)
+{
+	int fd = REAL(socket)(sock->domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	for (unsigned i = 0; fd >= 0 && i < sock->n_fds; i++)
+		real.dup3(fd, sock->fds[i], sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0);
+	if (fd >= 0)
+		real.close(fd);
+	sock->state = SOCK_ENDED;
+	sock->cannot_keep = true;
+}
+
 /* The child's own view of a socket that the parent has too. */
 static void inherit(struct sock *sock)
 {
@@ -59,9 +74,8 @@ static void inherit(struct sock *sock)
 		sock->conn->ticket = -1;
 	}
 	sock->ticket = (struct ticket){.fd = -1};
-	/* Whose turn it is only the parent is told. */
 	if (sock->state == SOCK_WAITING)
-		sock->state = SOCK_ENDED;
+		leave_waiting_room(sock);
 	sock->spare = -1;
 	sock->stub = (struct stub){-1, -1, 0};
 	/* Who held its lock does not exist here, and may have been half-way through a change. */

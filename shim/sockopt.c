@@ -226,6 +226,18 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	sock_leave(sock);
 }
 
+/* What is in a placeholder's queues is no business of the program's. */
+static void settle(int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+
+	if (sock->state != SOCK_WAITING || !(sock = sock_enter(fd)))
+		return;
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
+	sock_leave(sock);
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list arguments;
@@ -241,6 +253,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 		errno = EBADF;
 		return -1;
 	}
+	settle(fd);
 	result = real.ioctl(fd, request, argument);
 	if (result >= 0)
 		note_request(fd, request, argument);

@@ -102,8 +102,8 @@ bool swap_take_registrations_out(struct sock *sock)
 {
 	unsigned kept = 0;
 
-	/* The set may be another process's too, which goes on watching the file that it has. */
-	if (sock->n_registrations && atomic_load(&sock->is_shared))
+	/* The set may be another process's too, which goes on watching the file that it has. A placeholder is none of its. */
+	if (sock->n_registrations && atomic_load(&sock->is_shared) && sock->state != SOCK_WAITING)
 		return false;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration *registration = &sock->registrations[i];
