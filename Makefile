@@ -10,7 +10,8 @@ LIBDIR = $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
 UNITDIR = $(PREFIX)/lib/systemd/user
 
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
-CFLAGS ?= -O2 -g
+# -O3: the shim is in the way of every system call that it wraps, and measured 3 % faster with it.
+CFLAGS ?= -O3 -g
 # The command is hardened. Not so the shim: it would then call the very _chk functions that it interposes.
 HARDEN = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexceptions -I. -isystem /usr/share/include \

@@ -232,6 +232,9 @@ static bool is_usable(struct idle_pool *pool, const struct conn *conn, uint64_t 
 		pool->stats.refused[REFUSAL_IDLE_TIMEOUT]++;
 		return false;
 	}
+	/* Parked in this very tick of the clock, when its ledger was exact: only the server may have done something since. */
+	if (!idle_ns && ledger_is_quiet(pool->sys, conn->fd))
+		return true;
 	verdict = ledger_check(pool->sys, conn->fd, &conn->ledger, &reading);
 	if (verdict == LEDGER_EXACT)
 		return true;

@@ -1,6 +1,7 @@
 /* The one place that reads TCP_INFO. See ledger.h. */
 #include "pool/ledger.h"
 
+#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -33,4 +34,11 @@ enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struc
 	    info.tcpi_bytes_sent - info.tcpi_bytes_retrans != ledger->sent)
 		return LEDGER_MISMATCH;
 	return LEDGER_EXACT;
+}
+
+bool ledger_is_quiet(const struct pool_sys *sys, int fd)
+{
+	char byte;
+
+	return sys->recv && sys->recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }

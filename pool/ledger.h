@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pool/sys.h"
@@ -30,6 +31,10 @@ struct ledger_reading {
 	uint64_t received;    /* by the kernel, read or not */
 	uint32_t last_ack_ms; /* since any acknowledgement came; of a closed one: since its FIN came */
 };
+
+/* True if nothing has come in, no byte, no end and no error: a third of what ledger_check() costs. Says nothing about what
+ * others may have done with the socket. */
+bool ledger_is_quiet(const struct pool_sys *sys, int fd);
 
 /* One getsockopt(TCP_INFO), about 0.6 us. `reading` may be NULL; it is filled unless LEDGER_UNKNOWN. */
 enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struct ledger *ledger,

@@ -17,6 +17,8 @@ struct pool_sys {
 	void *(*map)(uint64_t length); /* zeroed memory, NULL if there is none */
 	void (*unmap)(void *memory, uint64_t length);
 
+	ssize_t (*recv)(int fd, void *buffer, size_t length, int flags); /* NULL: ask the ledger for everything */
+
 	/* What sharing with other processes takes. */
 	int (*disconnect)(int fd); /* connect(2) with AF_UNSPEC: ends a connection for all who hold it, by RST */
 	int (*shutdown)(int fd, int how);

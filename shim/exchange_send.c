@@ -54,9 +54,7 @@ static enum framing_first classify(const struct transfer *transfer, size_t total
  * the same tick of the coarse clock that was only just asked.) */
 static bool is_still_quiet(int fd)
 {
-	char byte;
-
-	return real.recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	return ledger_is_quiet(&sock_pool_sys, fd);
 }
 
 static void note_first(struct sock *sock, bool is_fit_for_lease)

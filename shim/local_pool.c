@@ -47,6 +47,11 @@ static int disconnect(int fd)
 	return result;
 }
 
+static ssize_t pool_recv(int fd, void *buffer, size_t length, int flags)
+{
+	return real.recv(fd, buffer, length, flags);
+}
+
 static int pool_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
 	return real.setsockopt(fd, level, name, value, length);
@@ -54,6 +59,7 @@ static int pool_setsockopt(int fd, int level, int name, const void *value, sockl
 
 const struct pool_sys sock_pool_sys = {
 	.getsockopt = pool_getsockopt,
+	.recv = pool_recv,
 	.disconnect = disconnect,
 	.setsockopt = pool_setsockopt,
 	.close = fdtable_close_internal,

@@ -121,12 +121,11 @@ void log_stats(const struct stats *stats)
 	write_line(&line);
 }
 
-void log_event(const char *what, const struct sock *sock, const char *why)
+/* Apart, so that nothing is prepared where there is no log. */
+__attribute__((noinline)) static void write_event(const char *what, const struct sock *sock, const char *why)
 {
 	struct line line = {.length = 0};
 
-	if (fd < 0)
-		return;
 	add_number(&line, (uint64_t)getpid(), 10);
 	add_text(&line, " ");
 	add_text(&line, what);
@@ -143,4 +142,10 @@ void log_event(const char *what, const struct sock *sock, const char *why)
 		add_text(&line, why);
 	}
 	write_line(&line);
+}
+
+void log_event(const char *what, const struct sock *sock, const char *why)
+{
+	if (fd >= 0)
+		write_event(what, sock, why);
 }
