@@ -45,8 +45,7 @@ static bool is_as_said(const struct conn *conn)
 	if (real.getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
 	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
 		return false;
-	return key.family == conn->destination->key.family && key.port == conn->destination->key.port &&
-	       memcmp(key.address, conn->destination->key.address, sizeof(key.address)) == 0 &&
+	return destination_key_is_same_peer(&key, &conn->destination->key) &&
 	       ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
 }
 
