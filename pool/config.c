@@ -16,6 +16,7 @@
 static const char *const mode_choices[] = {"off", "observe", "full", NULL};
 static const char *const profile_choices[] = {"none", "go", NULL};
 static const char *const port_scan_choices[] = {"kernel", "range", NULL};
+static const char *const callsites_choices[] = {"off", "address", "stack", NULL};
 static const char *const pool_choices[] = {"local", "shared", NULL};
 static const char *const unsafe_methods_choices[] = {"fresh", "reuse", NULL};
 
@@ -76,6 +77,12 @@ const struct config_option config_options[] = {
 	 CONFIG_KIND_RULES, FIELD(rules_text), NULL},
 	{"HOLDLINE_LOG", "log", "FILE", "", "Append to FILE what was reused, and why other connections were not.",
 	 CONFIG_KIND_PATH, FIELD(log_path), NULL},
+	{"HOLDLINE_STATS", "stats", "auto|off|FOLDER", "auto",
+	 "Where programs count for report, top, doctor and metrics: a folder in memory of the user's, another, or nowhere.",
+	 CONFIG_KIND_PATH, FIELD(stats_path), NULL},
+	{"HOLDLINE_CALLSITES", "callsites", "off|address|stack", "address",
+	 "What is recorded of the places that call connect(): nothing, the place, or its callers too (microseconds each).",
+	 CONFIG_KIND_CHOICE, FIELD(callsites), callsites_choices},
 };
 
 const size_t config_n_options = ARRAY_LENGTH(config_options);

@@ -13,6 +13,7 @@ enum config_mode { CONFIG_MODE_OFF, CONFIG_MODE_OBSERVE, CONFIG_MODE_FULL };
 enum config_profile { CONFIG_PROFILE_NONE, CONFIG_PROFILE_GO };
 enum config_port_scan { CONFIG_PORT_SCAN_KERNEL, CONFIG_PORT_SCAN_RANGE };
 enum config_pool { CONFIG_POOL_LOCAL, CONFIG_POOL_SHARED };
+enum config_callsites { CONFIG_CALLSITES_OFF, CONFIG_CALLSITES_ADDRESS, CONFIG_CALLSITES_STACK };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_REUSE };
 
 /* What may differ between destinations: see rules.h. Durations and counts: 0 is no limit. */
@@ -50,6 +51,8 @@ struct config {
 	uint32_t max_idle_conns;		/* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
 	char broker_path[PATH_MAX];		/* HOLDLINE_BROKER, default "": none; `holdline run` starts one */
 	char log_path[PATH_MAX];		/* HOLDLINE_LOG, default "": no log */
+	char stats_path[PATH_MAX];		/* HOLDLINE_STATS=auto|off|FOLDER, default auto: see stats_file.h */
+	enum config_callsites callsites;	/* HOLDLINE_CALLSITES=off|address|stack, default address */
 	char rules_text[CONFIG_RULES_TEXT_MAX]; /* HOLDLINE_RULES, default "" */
 	unsigned n_rules;			/* first match wins */
 	struct rule rules[CONFIG_RULES_MAX];

@@ -29,6 +29,7 @@ struct destination_key {
 
 struct conn;
 struct policy;
+struct stats_destination;
 
 struct destination {
 	struct destination_key key;
@@ -40,9 +41,10 @@ struct destination {
 	uint32_t n_open;    /* in use by the program */
 	uint32_t peak_open; /* most that were ever in use at once */
 
-	const struct policy *policy; /* what counts here; borrowed, NULL: not looked up yet */
-	bool dials_directly;	     /* the last first bytes were of an unsafe method, or not HTTP */
-	bool is_probed;		     /* somebody connects here just to see whether it can: never lie to them */
+	const struct policy *policy;	 /* what counts here; borrowed, NULL: not looked up yet */
+	struct stats_destination *stats; /* where it is counted, likewise */
+	bool dials_directly;		 /* the last first bytes were of an unsafe method, or not HTTP */
+	bool is_probed;			 /* somebody connects here just to see whether it can: never lie to them */
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */

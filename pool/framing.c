@@ -234,7 +234,8 @@ void framing_feed_response_end(struct framing *framing)
 {
 	struct framing_side *side = &framing->response;
 
-	framing->server_closes = true;
+	if (framing->server_closes == FRAMING_STAYS)
+		framing->server_closes = FRAMING_SAYS_CLOSE;
 	if (side->phase == FRAMING_PHASE_UNTIL_CLOSE)
 		framing_end_message(framing, side);
 	else if (side->in_message)
@@ -278,6 +279,11 @@ bool framing_at_boundary(const struct framing *framing)
 {
 	return framing->response_ended && !framing->lost && !framing->surplus && !framing->request.in_message &&
 	       !framing->response.in_message;
+}
+
+bool framing_is_tls(const char *bytes, size_t length)
+{
+	return length >= 2 && bytes[0] == 0x16 && bytes[1] == 0x03;
 }
 
 bool framing_can_keep(const struct framing *framing)

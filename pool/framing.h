@@ -94,6 +94,14 @@ struct framing_side {
 	uint64_t body_remaining;       /* of a Content-Length body, or of a chunk (in the head: the length so far) */
 };
 
+/* Why the server ends the connection after an answer. */
+enum framing_close {
+	FRAMING_STAYS,
+	FRAMING_SAYS_CLOSE, /* or did it */
+	FRAMING_HTTP10,	    /* 1.0 without keep-alive */
+	FRAMING_UNTIL_END,  /* its end is that of the connection */
+};
+
 struct framing {
 	struct framing_side request;
 	struct framing_side response;
@@ -102,22 +110,21 @@ struct framing {
 	bool rewrite; /* may plans be made at all */
 
 	/* Results, to be read by the owner. */
-	enum framing_doubt doubt;      /* sticky for the connection's life */
-	bool lost;		       /* ends of messages are not known any more, whatever came first as `doubt` */
-	unsigned n_requests;	       /* heads completed, in all */
-	unsigned n_outstanding;	       /* request heads completed or begun whose final response has not ended */
-	bool unsafe_outstanding;       /* one of those is no GET, HEAD, OPTIONS or TRACE */
-	bool close_wanted;	       /* the newest request asked for close (or is 1.0 without keep-alive): a bare
+	enum framing_doubt doubt;	  /* sticky for the connection's life */
+	bool lost;			  /* ends of messages are not known any more, whatever came first as `doubt` */
+	unsigned n_requests;		  /* heads completed, in all */
+	unsigned n_outstanding;		  /* request heads completed or begun whose final response has not ended */
+	bool unsafe_outstanding;	  /* one of those is no GET, HEAD, OPTIONS or TRACE */
+	bool close_wanted;		  /* the newest request asked for close (or is 1.0 without keep-alive): a bare
 						   server would end the connection after its response */
-	bool edited;		       /* ... and that was withheld from the server, so we owe the EOF */
-	bool response_started;	       /* a byte of the (next) outstanding response has come */
-	bool response_ended;	       /* no response outstanding or in progress, and at least one has ended since
+	bool edited;			  /* ... and that was withheld from the server, so we owe the EOF */
+	bool response_started;		  /* a byte of the (next) outstanding response has come */
+	bool response_ended;		  /* no response outstanding or in progress, and at least one has ended since
 						   init; cleared when the next request begins */
-	bool server_closes;	       /* the last final response said close, is 1.0 without keep-alive, or is
-						   delimited by the end of the connection */
-	bool expect_continue;	       /* a request head with Expect: 100-continue awaits its first answer */
-	uint32_t keep_alive_timeout_s; /* from the server's `Keep-Alive: timeout=`; 0: not said */
-	uint32_t keep_alive_max;       /* from `max=`; UINT32_MAX: not said */
+	enum framing_close server_closes; /* by the last final response; 0: it stays */
+	bool expect_continue;		  /* a request head with Expect: 100-continue awaits its first answer */
+	uint32_t keep_alive_timeout_s;	  /* from the server's `Keep-Alive: timeout=`; 0: not said */
+	uint32_t keep_alive_max;	  /* from `max=`; UINT32_MAX: not said */
 
 	/* Private. */
 	bool surplus;	     /* bytes that belong to no message have passed */
@@ -138,6 +145,9 @@ void framing_init(struct framing *framing, bool rewrite);
 
 /* Prepares a kept connection for its next user: as framing_init(), but doubt stays. */
 void framing_restart(struct framing *framing, bool rewrite);
+
+/* True if a connection that begins so is TLS (RFC 8446 5.1: a handshake record). */
+bool framing_is_tls(const char *bytes, size_t length);
 
 /* Classifies the first `length` bytes of a request. `length` 0: FRAMING_FIRST_PARTIAL. Empty lines before the
  * request line (RFC 9112 2.2) count as FRAMING_FIRST_NOT_HTTP. */

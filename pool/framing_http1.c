@@ -199,6 +199,15 @@ static void end_interim_response(struct framing_feed *feed)
 	framing_enter(side, FRAMING_PHASE_BETWEEN);
 }
 
+static enum framing_close why_server_closes(const struct framing_side *side, enum framing_phase phase)
+{
+	if (phase == FRAMING_PHASE_UNTIL_CLOSE)
+		return FRAMING_UNTIL_END;
+	if (side->token_close)
+		return FRAMING_SAYS_CLOSE;
+	return side->parser.http_minor == 0 && !side->token_keep_alive ? FRAMING_HTTP10 : FRAMING_STAYS;
+}
+
 static void end_response_head(struct framing_feed *feed)
 {
 	struct framing *framing = feed->framing;
@@ -218,8 +227,7 @@ static void end_response_head(struct framing_feed *feed)
 	if (newest && (framing->request.in_head || (awaited && framing->request.in_message)))
 		framing_raise(framing, FRAMING_DOUBT_NOT_CANONICAL);
 	phase = choose_response_body(feed);
-	framing->server_closes = side->token_close || phase == FRAMING_PHASE_UNTIL_CLOSE ||
-				 (side->parser.http_minor == 0 && !side->token_keep_alive);
+	framing->server_closes = why_server_closes(side, phase);
 	enter_body(feed, phase);
 }
 

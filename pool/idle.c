@@ -15,11 +15,13 @@ static bool is_in_use(const struct destination *destination)
 	return destination->n_idle || destination->n_open;
 }
 
-void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config)
+void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config,
+		    struct stats_page *stats)
 {
 	memset(pool, 0, sizeof(*pool));
 	pool->sys = sys;
 	pool->config = config;
+	pool->stats = stats;
 	arena_init(&pool->conn_arena, sys, sizeof(struct conn));
 	destination_table_init(&pool->destinations, sys, sizeof(struct destination), is_in_use);
 }
@@ -35,12 +37,14 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 		break;
 	case CONN_OPEN:
 		destination->n_open--;
+		stats_gauge(&destination->stats->active, -1);
 		break;
 	case CONN_IDLE:
 		DL_DELETE2(destination->idle, conn, destination_prev, destination_next);
 		DL_DELETE2(pool->oldest, conn, age_prev, age_next);
 		DL_DELETE2(*slot, conn, wheel_prev, wheel_next);
 		destination->n_idle--;
+		stats_gauge(&destination->stats->idle, -1);
 		pool->n_idle--;
 		break;
 	}
@@ -52,6 +56,7 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 		arena_put(&pool->conn_arena, conn);
 		break;
 	case CONN_OPEN:
+		stats_gauge(&destination->stats->active, 1);
 		if (++destination->n_open > destination->peak_open)
 			destination->peak_open = destination->n_open;
 		break;
@@ -60,6 +65,7 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 		DL_APPEND2(pool->oldest, conn, age_prev, age_next);
 		DL_APPEND2(*slot, conn, wheel_prev, wheel_next);
 		destination->n_idle++;
+		stats_gauge(&destination->stats->idle, 1);
 		pool->n_idle++;
 		break;
 	}
@@ -69,8 +75,10 @@ struct destination *idle_pool_find(struct idle_pool *pool, const struct destinat
 {
 	struct destination *destination = destination_table_take(&pool->destinations, key);
 
-	if (destination && !destination->policy)
+	if (destination && !destination->policy) {
 		destination->policy = rules_find(pool->config, key);
+		destination->stats = stats_find(pool->stats, key);
+	}
 	return destination;
 }
 
@@ -186,7 +194,7 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	if (policy->max_idle_conns_per_host && destination->n_idle >= policy->max_idle_conns_per_host)
 		idle_pool_retire(pool, destination);
 	if (config->max_idle_conns && pool->n_idle >= config->max_idle_conns) {
-		pool->stats.refused[REFUSAL_POOL_FULL]++;
+		stats_refuse(pool->oldest->destination->stats, REFUSAL_POOL_FULL);
 		idle_pool_discard(pool, pool->oldest);
 	}
 	conn->expires_ns = expires_ns;
@@ -198,7 +206,7 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 		if (slots_has_waiters(&pool->broker->slots))
 			broker_client_tell_idle(pool->broker);
 	}
-	pool->stats.parked++;
+	stats_count(destination->stats, STATS_PARKED);
 	return REFUSAL_NONE;
 }
 
@@ -206,7 +214,7 @@ bool idle_pool_retire(struct idle_pool *pool, struct destination *destination)
 {
 	if (!destination->idle)
 		return false;
-	pool->stats.refused[REFUSAL_POOL_FULL]++;
+	stats_refuse(destination->stats, REFUSAL_POOL_FULL);
 	/* The head's `prev` is the tail: the one that has been idle for longest. */
 	idle_pool_discard(pool, destination->idle->destination_prev);
 	return true;
@@ -229,7 +237,7 @@ static bool is_usable(struct idle_pool *pool, const struct conn *conn, uint64_t 
 	enum ledger_verdict verdict;
 
 	if (now_ns >= conn->expires_ns) {
-		pool->stats.refused[REFUSAL_IDLE_TIMEOUT]++;
+		stats_refuse(conn->destination->stats, REFUSAL_IDLE_TIMEOUT);
 		return false;
 	}
 	/* Parked in this very tick of the clock, when its ledger was exact: only the server may have done something since. */
@@ -238,7 +246,7 @@ static bool is_usable(struct idle_pool *pool, const struct conn *conn, uint64_t 
 	verdict = ledger_check(pool->sys, conn->fd, &conn->ledger, &reading);
 	if (verdict == LEDGER_EXACT)
 		return true;
-	pool->stats.refused[verdict == LEDGER_CLOSED ? REFUSAL_STALE : REFUSAL_LEDGER]++;
+	stats_refuse(conn->destination->stats, verdict == LEDGER_CLOSED ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_LEDGER);
 	if (verdict == LEDGER_CLOSED && reading.last_ack_ms * MILLISECOND_NS < idle_ns)
 		learn_closed(conn->destination, idle_ns - reading.last_ack_ms * MILLISECOND_NS);
 	return false;
@@ -252,7 +260,7 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 
 		if (is_ours && is_usable(pool, conn, now_ns)) {
 			change_state(pool, conn, CONN_OPEN);
-			pool->stats.leased++;
+			stats_count(destination->stats, STATS_LEASED);
 			return conn;
 		}
 		end_idle(pool, conn, is_ours);
@@ -269,7 +277,7 @@ static void expire_slot(struct idle_pool *pool, struct conn *head, uint64_t now_
 		/* A slot also holds those of later turns of the wheel. */
 		if (conn->expires_ns > now_ns)
 			continue;
-		pool->stats.refused[REFUSAL_IDLE_TIMEOUT]++;
+		stats_refuse(conn->destination->stats, REFUSAL_IDLE_TIMEOUT);
 		idle_pool_discard(pool, conn);
 	}
 }

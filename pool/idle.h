@@ -32,11 +32,12 @@ struct idle_pool {
 	struct conn *wheel[IDLE_WHEEL_SLOTS]; /* by the second of expiry */
 	uint64_t wheel_second;		      /* all before it has been expired */
 	struct arena conn_arena;
-	struct stats stats;
+	struct stats_page *stats; /* borrowed */
 };
 
-/* `sys` and `config` are borrowed for the pool's life. */
-void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config);
+/* All are borrowed for the pool's life. `stats` is a sound page: see stats.h. */
+void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config,
+		    struct stats_page *stats);
 
 /* The destination for a key, made if it is new. NULL when there is no memory. Borrowed: it may be reaped once it has no
  * connection and another destination is looked up. */

@@ -60,11 +60,11 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 		conn->is_witnessed = true;
 		slots_read(&link_client.slots, conn);
 		if (is_as_said(conn)) {
-			pool->stats.leased++;
-			pool->stats.borrowed++;
+			stats_count(conn->destination->stats, STATS_LEASED);
+			stats_count(conn->destination->stats, STATS_BORROWED);
 			return conn;
 		}
-		pool->stats.refused[REFUSAL_STALE]++;
+		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
 	} else if (conn->slot >= 0 && (fd == -ENOENT || fd == -ECONNREFUSED)) {
 		slots_free(&link_client.slots, conn);
 	}

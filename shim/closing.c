@@ -28,6 +28,9 @@ static void drop_stub(struct sock *sock, int fd)
 
 static void end_last(struct sock *sock, int fd)
 {
+	bool was_connected = sock->state != SOCK_NEW && sock->state != SOCK_WAITING;
+
+	counting_settle_by_kernel(sock, false);
 	switch (sock->state) {
 	case SOCK_OPEN:
 		finish_at_close(sock);
@@ -49,6 +52,8 @@ static void end_last(struct sock *sock, int fd)
 	case SOCK_FREE:
 		break;
 	}
+	if (was_connected)
+		counting_close(sock, fd);
 }
 
 static bool has_registration(const struct sock *sock, int fd)

@@ -51,12 +51,10 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 	spare_drop(sock);
 	result = real.bind(fd, address, length);
 	saved = errno;
-	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length)) {
+	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length))
 		/* A port of its own choice: the program wants this very socket. */
-		sock_release(sock, REFUSAL_SOCKOPT);
-	} else {
-		sock_leave(sock);
-	}
+		sock->cannot_keep = true;
+	sock_leave(sock);
 	errno = saved;
 	return result;
 }
@@ -160,7 +158,9 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 			    .key = &key,
 			    .policy = sock->policy,
 			    .is_blocking = !(sock->status_flags & O_NONBLOCK),
+			    .stats = sock->tally.destination,
 			    .send_timeout_ns = send_timeout_of(sock)};
+	struct tally tally = sock->tally;
 	struct sock *locked = NULL;
 	int result, saved = errno;
 
@@ -180,6 +180,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 		if (limit != LIMIT_DIAL)
 			return report_lease(locked);
 	}
+	counting_begin_dial(&tally);
 	while ((result = dial_try(&dial)) < 0 && dial_waits_for_port(&dial)) {
 		struct sock *leased = lease_after_all(fd);
 
@@ -191,10 +192,12 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	}
 	saved = errno;
 	sock_come_out(token);
+	counting_end_dial(&tally, fd, result ? saved : 0);
 	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
 		sock = sock_enter(fd);
 		if (sock && sock->state == SOCK_NEW) {
 			sock->reports_connected = result < 0;
+			sock->tally.dialing_ns = tally.dialing_ns;
 			lease_follow_dial(sock);
 		} else if (sock) {
 			sock_leave(sock);
@@ -204,13 +207,31 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	return result;
 }
 
-static int connect_new(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
+/* A connection that is not followed. One in progress is taken for one that will be. */
+static int connect_native(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct tally tally = sock->tally;
+	int result, saved;
+
+	sock_release(sock, REFUSAL_SOCKOPT);
+	counting_begin_dial(&tally);
+	result = real.connect(fd, address, length);
+	saved = errno;
+	counting_end_dial(&tally, fd, result == 0 || saved == EINPROGRESS || saved == EINTR ? 0 : saved);
+	errno = saved;
+	return result;
+}
+
+static int connect_new(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length, void *caller)
 {
 	int saved = errno;
+	bool is_known = complete_key(sock, fd, address, length);
 
-	if (sock->cannot_keep || !complete_key(sock, fd, address, length) || is_own_port(sock->key.port)) {
-		sock_release(sock, REFUSAL_SOCKOPT);
-		return real.connect(fd, address, length);
+	if (is_known)
+		counting_connect(sock, caller);
+	if (!is_known || sock->cannot_keep || is_own_port(sock->key.port)) {
+		errno = saved;
+		return connect_native(sock, fd, address, length);
 	}
 	if (!lease_take(sock)) {
 		errno = saved;
@@ -250,7 +271,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 {
 	bool is_told_now = sock->reports_connected && (sock->is_leased || sock->state != SOCK_OPEN);
 	bool is_stub = sock->state == SOCK_STUB;
-	int result;
+	int result, error;
 
 	if (is_told_now)
 		sock->reports_connected = false;
@@ -262,10 +283,14 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 		return -1;
 	}
 	result = real.connect(fd, address, length);
-	if (result == 0 && (sock = sock_enter(fd))) {
-		sock->reports_connected = false;
+	error = result ? errno : 0;
+	if (error != EALREADY && error != EINPROGRESS && (sock = sock_enter(fd))) {
+		counting_settle(sock, error == EISCONN ? 0 : error);
+		sock->reports_connected &= result < 0;
 		sock_leave(sock);
 	}
+	if (error)
+		errno = error;
 	return result;
 }
 
@@ -276,7 +301,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
 	if (sock->state == SOCK_NEW)
-		return connect_new(sock, fd, address, length);
+		return connect_new(sock, fd, address, length, __builtin_return_address(0));
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, fd, true, SOCKET_OPTION_SNDTIMEO);
 

@@ -98,13 +98,12 @@ int dial_try(struct dial *dial)
 	return connect_in_time(dial, left_of(dial, timeout_ns));
 }
 
-static void give_back_ports(const struct destination_key *key, bool is_first)
+static void give_back_ports(const struct destination_key *key)
 {
 	struct idle_pool *pool = pool_enter(guard_now_ns());
 
 	if (!pool)
 		return;
-	pool->stats.ports_exhausted += is_first;
 	idle_pool_retire_peer(pool, key);
 	borrow_relieve(pool, key);
 	pool_leave();
@@ -120,7 +119,9 @@ bool dial_waits_for_port(struct dial *dial)
 		return false;
 	if (!left_of(dial, timeout_ns))
 		return false;
-	give_back_ports(dial->key, dial->n_waits == 0);
+	if (!dial->n_waits)
+		stats_count(dial->stats, STATS_PORT_WAITS);
+	give_back_ports(dial->key);
 	dial->n_waits++;
 	if (wait_ns > LONGEST_WAIT_NS)
 		wait_ns = LONGEST_WAIT_NS;

@@ -10,6 +10,7 @@
 
 struct destination_key;
 struct policy;
+struct stats_destination;
 
 struct dial {
 	int fd;
@@ -18,9 +19,10 @@ struct dial {
 	const struct destination_key *key;
 	const struct policy *policy;
 	bool is_blocking;
-	uint64_t send_timeout_ns; /* the program's own SO_SNDTIMEO, 0: none */
-	uint64_t started_ns;	  /* set by dial_try() */
-	unsigned n_waits;	  /* how often it waited for a port */
+	struct stats_destination *stats; /* where waiting for ports is counted */
+	uint64_t send_timeout_ns;	 /* the program's own SO_SNDTIMEO, 0: none */
+	uint64_t started_ns;		 /* set by dial_try() */
+	unsigned n_waits;		 /* how often it waited for a port */
 };
 
 /*

@@ -70,7 +70,6 @@ static bool lives_or_has_answer(const struct sock *sock)
 bool exchange_recover(struct sock *sock)
 {
 	bool nothing_lost = !sock->has_sent || (sock->outgoing.is_complete && framing_can_replay(&sock->framing));
-	struct idle_pool *pool;
 	bool is_replay = sock->outgoing.length > 0;
 
 	if (!sock_in_window(sock) || !nothing_lost || sock->is_replacing || sock->n_senders || sock->n_receivers)
@@ -80,12 +79,9 @@ bool exchange_recover(struct sock *sock)
 		return false;
 	if (fresh_replace(sock, FRESH_FOR_STALE))
 		return false;
-	pool = pool_enter(guard_now_ns());
-	if (pool) {
-		pool->stats.refused[REFUSAL_STALE]++;
-		pool->stats.replayed += is_replay;
-		pool_leave();
-	}
+	counting_refuse(sock, REFUSAL_STALE);
+	if (is_replay)
+		stats_count(sock->tally.destination, STATS_REPLAYED);
 	return true;
 }
 

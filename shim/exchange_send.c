@@ -50,6 +50,15 @@ static enum framing_first classify(const struct transfer *transfer, size_t total
 	return framing_classify_first(first, length);
 }
 
+static bool is_tls(const struct transfer *transfer, size_t total)
+{
+	char first[FIRST_BYTES];
+	size_t length = total < sizeof(first) ? total : sizeof(first);
+
+	sending_copy_out(transfer, 0, first, length);
+	return framing_is_tls(first, length);
+}
+
 /* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. (In
  * the same tick of the coarse clock that was only just asked.) */
 static bool is_still_quiet(int fd)
@@ -71,16 +80,6 @@ static void note_first(struct sock *sock, bool is_fit_for_lease)
 	pool_leave();
 }
 
-static void count_unsafe(void)
-{
-	struct idle_pool *pool = pool_enter(guard_now_ns());
-
-	if (!pool)
-		return;
-	pool->stats.refused[REFUSAL_UNSAFE_METHOD]++;
-	pool_leave();
-}
-
 /* The first bytes of a connection decide whether a kept one may carry them. 0, 1: goes native (the lock is gone), or
  * -errno of a dial that failed. */
 static int prepare_first(struct sock *sock, const struct transfer *transfer, size_t total)
@@ -93,14 +92,14 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT);
-		count_unsafe();
+		counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT);
 	}
 	if (error)
 		return error;
 	if (first == FRAMING_FIRST_NOT_HTTP) {
-		sock_release(sock, REFUSAL_UNKNOWN_PROTOCOL);
+		sock_release(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
 		return 1;
 	}
 	/* What may not be sent twice is left as it is, so that it never depends on us for its end. */
@@ -181,6 +180,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 {
 	sock->outgoing = sending->block;
 	if (result > 0) {
+		counting_settle(sock, 0);
 		sending_account(sock, transfer, sending, (size_t)result);
 		exchange_settle(sock);
 		return false;

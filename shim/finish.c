@@ -33,6 +33,20 @@ static enum refusal refusal_of_doubt(enum framing_doubt doubt)
 	return REFUSAL_ERROR;
 }
 
+static enum refusal refusal_of_close(enum framing_close why)
+{
+	switch (why) {
+	case FRAMING_HTTP10:
+		return REFUSAL_HTTP10;
+	case FRAMING_UNTIL_END:
+		return REFUSAL_NO_FRAMING;
+	case FRAMING_STAYS: /* it was asked to close, and will */
+	case FRAMING_SAYS_CLOSE:
+		return REFUSAL_SERVER_CLOSE;
+	}
+	return REFUSAL_SERVER_CLOSE;
+}
+
 static enum refusal refusal_of_framing(const struct framing *framing)
 {
 	enum refusal why = refusal_of_doubt(framing->doubt);
@@ -41,7 +55,7 @@ static enum refusal refusal_of_framing(const struct framing *framing)
 		return why;
 	if (!framing_at_boundary(framing))
 		return REFUSAL_CLIENT_CLOSE;
-	return framing_can_keep(framing) ? REFUSAL_NONE : REFUSAL_SERVER_CLOSE;
+	return framing_can_keep(framing) ? REFUSAL_NONE : refusal_of_close(framing->server_closes);
 }
 
 static enum refusal refusal_of_ledger(const struct sock *sock)
@@ -116,27 +130,24 @@ static void park(struct sock *sock)
 	if (sock->framing.keep_alive_max != UINT32_MAX)
 		conn->requests_left = sock->framing.keep_alive_max;
 	why = idle_pool_park(pool, conn, now_ns);
-	if (why == REFUSAL_NONE) {
+	if (why == REFUSAL_NONE)
 		borrow_offer(pool, conn);
-	} else {
-		pool->stats.refused[why]++;
+	else
 		idle_pool_end(pool, conn);
-	}
 	pool_leave();
+	if (why == REFUSAL_NONE)
+		counting_park(sock);
+	else
+		counting_refuse(sock, why);
 	log_event(why == REFUSAL_NONE ? "park" : "end", sock, why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
 }
 
 static void count_refusal(struct sock *sock, enum refusal why)
 {
-	struct idle_pool *pool = pool_enter(guard_now_ns());
-
-	if (pool) {
-		if (why == REFUSAL_NONE)
-			pool->stats.reusable++;
-		else
-			pool->stats.refused[why]++;
-		pool_leave();
-	}
+	if (why == REFUSAL_NONE)
+		counting_would_park(sock);
+	else
+		counting_refuse(sock, why);
 	log_event(why == REFUSAL_NONE ? "reusable" : "not kept", sock,
 		  why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
 }

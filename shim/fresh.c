@@ -86,13 +86,16 @@ static int dial_unlocked(struct sock *sock, int fd, bool is_blocking)
 {
 	struct destination_key key = sock->key;
 	struct outgoing block = sock->outgoing;
+	struct tally tally = sock->tally;
 	int wait_ms = is_blocking ? -1 : block.length ? HOLD_MS : 0;
 	int error;
 
 	sock->outgoing = (struct outgoing){0};
 	sock->is_replacing = true;
 	sock_leave(sock);
+	counting_begin_dial(&tally);
 	error = dial(fd, &key, wait_ms);
+	counting_end_dial(&tally, fd, error ? -error : wait_ms ? 0 : EINPROGRESS);
 	if (!error && block.length)
 		error = send_all(fd, block.bytes, block.length, wait_ms);
 	while (!guard_lock_try(&sock->lock))
@@ -103,6 +106,7 @@ static int dial_unlocked(struct sock *sock, int fd, bool is_blocking)
 		return -EBADF;
 	}
 	sock->outgoing = block;
+	sock->tally.dialing_ns = tally.dialing_ns;
 	return error;
 }
 
@@ -128,7 +132,6 @@ static void adopt(struct sock *sock, int fd)
 	else
 		idle_pool_end(pool, sock->conn);
 	sock->conn = idle_pool_open(pool, destination, now_ns);
-	pool->stats.dialed++;
 	pool_leave();
 	if (!sock->conn)
 		return;

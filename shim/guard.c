@@ -173,10 +173,20 @@ void guard_raise_sigpipe(void)
 	errno = error;
 }
 
-uint64_t guard_now_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t guard_clock_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t guard_now_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
 }

@@ -48,5 +48,8 @@ bool guard_readable(const void *memory, size_t length);
 /* Raises SIGPIPE in this thread as a write to a broken connection does. */
 void guard_raise_sigpipe(void);
 
+/* Monotonic time, in ns, for what is measured: tens of ns to get. */
+uint64_t guard_clock_ns(void);
+
 /* Coarse monotonic time, in ns; a few ns to get, up to a tick late. */
 uint64_t guard_now_ns(void);

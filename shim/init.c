@@ -2,11 +2,13 @@
 #include <unistd.h>
 
 #include "pool/config.h"
+#include "shim/callsite.h"
 #include "shim/link.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"
 #include "shim/local_pool.h"
 #include "shim/log.h"
+#include "shim/page.h"
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -34,6 +36,7 @@ static void fini(void *unused)
 	if (link_is_met())
 		sock_finish_all();
 	pool_log_stats();
+	page_end();
 }
 
 int __cxa_atexit(void (*function)(void *), void *argument, void *library);
@@ -48,6 +51,8 @@ __attribute__((constructor)) static void init(void)
 	guard_set_home();
 	log_open(config.log_path);
 	process_init();
+	page_init(&config, environ);
+	callsite_init(&config);
 	pool_init(&config);
 	inflight_receive(environ);
 	link_greet();

@@ -67,7 +67,7 @@ static void discard(struct conn *conn)
 
 	if (!pool)
 		return;
-	pool->stats.refused[REFUSAL_ERROR]++;
+	stats_refuse(conn->destination->stats, REFUSAL_ERROR);
 	idle_pool_end(pool, conn);
 	pool_leave();
 }
@@ -110,6 +110,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 	framing_init(&sock->framing, may_rewrite(sock));
 	if (!sock->in_window)
 		sock_enter_window(sock);
+	counting_lease(sock);
 	log_event("lease", sock, NULL);
 	return true;
 }
@@ -122,10 +123,8 @@ bool lease_adopt_dial(struct sock *sock)
 
 	if (destination)
 		sock->conn = idle_pool_open(pool, destination, now_ns);
-	if (pool) {
-		pool->stats.dialed++;
+	if (pool)
 		pool_leave();
-	}
 	if (!sock->conn)
 		return false;
 	sock->conn->ticket = sock->ticket.fd;

@@ -278,6 +278,7 @@ static int dial_in_place(struct sock *sock)
 	}
 	dial_widen_ports(fd, &sock->key);
 	length = destination_key_peer(&sock->key, &address);
+	counting_begin_dial(&sock->tally);
 	/* What it fails with the program finds on it. */
 	if (!error)
 		real.connect(fd, (struct sockaddr *)&address, length);

@@ -7,6 +7,7 @@
 #include "shim/link.h"
 #include "shim/log.h"
 #include "shim/outgoing.h"
+#include "shim/page.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/spare.h"
@@ -71,7 +72,7 @@ const struct pool_sys sock_pool_sys = {
 void pool_init(const struct config *config)
 {
 	sock_config = config;
-	idle_pool_init(&pool, &sock_pool_sys, config);
+	idle_pool_init(&pool, &sock_pool_sys, config, page);
 	pool.broker = link_init(config);
 	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	outgoing_init(&sock_pool_sys);
@@ -109,11 +110,6 @@ void pool_put_sock(struct sock *sock)
 	pool_leave();
 }
 
-void pool_count_refusal(enum refusal why)
-{
-	__atomic_fetch_add(&pool.stats.refused[why], 1, __ATOMIC_RELAXED);
-}
-
 bool pool_let_go_of_idle(void)
 {
 	bool found;
@@ -130,9 +126,11 @@ bool pool_let_go_of_idle(void)
 
 void pool_log_stats(void)
 {
-	/* Read without the lock: a number in flight is no matter at the end. */
-	if (pool.stats.dialed || pool.stats.leased)
-		log_stats(&pool.stats);
+	struct stats_counts sum;
+
+	stats_sum(page, &sum);
+	if (sum.counter[STATS_CONNECTS])
+		log_stats(&sum);
 }
 
 void pool_lock_for_fork(void)
@@ -153,14 +151,14 @@ void pool_after_fork(void)
 	bool had_lock = guard_lock_is_own(&pool_lock);
 
 	link_after_fork();
+	page_after_fork(had_lock);
 	if (had_lock) {
 		idle_pool_clear(&pool);
-		pool.stats = (struct stats){0};
 	} else {
 		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
 		struct broker_client *broker = pool.broker;
 
-		idle_pool_init(&pool, &sock_pool_sys, sock_config);
+		idle_pool_init(&pool, &sock_pool_sys, sock_config, page);
 		pool.broker = broker;
 		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	}

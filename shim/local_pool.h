@@ -40,5 +40,3 @@ void pool_after_fork(void);
 /* Memory for a socket, unspecified contents; NULL: none, or no lock. */
 struct sock *pool_take_sock(void);
 void pool_put_sock(struct sock *sock);
-
-void pool_count_refusal(enum refusal why);

@@ -101,7 +101,7 @@ static void add_counter(struct line *line, const char *name, uint64_t value)
 	add_number(line, value, 10);
 }
 
-void log_stats(const struct stats *stats)
+void log_stats(const struct stats_counts *counts)
 {
 	struct line line = {.length = 0};
 
@@ -109,15 +109,12 @@ void log_stats(const struct stats *stats)
 		return;
 	add_number(&line, (uint64_t)getpid(), 10);
 	add_text(&line, " total");
-	add_counter(&line, "dialed", stats->dialed);
-	add_counter(&line, "leased", stats->leased);
-	add_counter(&line, "borrowed", stats->borrowed);
-	add_counter(&line, "parked", stats->parked);
-	add_counter(&line, "replayed", stats->replayed);
-	add_counter(&line, "ports_exhausted", stats->ports_exhausted);
-	add_counter(&line, "reusable", stats->reusable);
+	for (int i = 0; i < STATS_N_COUNTERS; i++)
+		add_counter(&line, stats_counter_names[i], counts->counter[i]);
+	for (int i = 0; i < STATS_N_ERRORS; i++)
+		add_counter(&line, stats_error_names[i], counts->failed[i]);
 	for (int why = REFUSAL_NONE + 1; why < REFUSAL_COUNT; why++)
-		add_counter(&line, stats_refusal_names[why], stats->refused[why]);
+		add_counter(&line, stats_refusal_names[why], counts->refused[why]);
 	write_line(&line);
 }
 

@@ -16,8 +16,8 @@ int log_fd(void);
 void log_move(int from);
 
 /* The process's counters, as its last line: only those that are not zero. */
-struct stats;
-void log_stats(const struct stats *stats);
+struct stats_counts;
+void log_stats(const struct stats_counts *counts);
 
 /* `what` happened to a socket (may be NULL), `why` may be NULL. errno is preserved. */
 void log_event(const char *what, const struct sock *sock, const char *why);

@@ -178,6 +178,8 @@ void sock_leave_window(struct sock *sock)
 	if (!sock->in_window)
 		return;
 	sock->in_window = false;
+	if (sock->is_leased)
+		stats_count(sock->tally.destination, STATS_REUSED);
 	outgoing_free(&sock->outgoing, false);
 	atomic_fetch_sub(&sock_n_in_window, 1);
 	if (sock->has_forced_timeout)
@@ -228,8 +230,9 @@ void sock_release(struct sock *sock, enum refusal why)
 	}
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
-		pool_count_refusal(why);
+		counting_refuse(sock, why);
 	}
+	counting_settle_by_kernel(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
 	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {

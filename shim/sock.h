@@ -18,6 +18,7 @@
 #include "pool/destination.h"
 #include "pool/framing.h"
 #include "pool/idle.h"
+#include "shim/counting.h"
 #include "shim/fdtable.h"
 #include "shim/guard.h"
 #include "shim/limit.h"
@@ -85,6 +86,7 @@ struct sock {
 	struct socket_options wanted; /* the program's view of the options that can be undone */
 
 	struct ticket ticket; /* leave to dial, until there is a connection */
+	struct tally tally;   /* where it is counted */
 	unsigned long thread; /* that connected it */
 
 	/* SOCK_OPEN */

@@ -74,6 +74,7 @@ static void inherit(struct sock *sock)
 		sock->conn->ticket = -1;
 	}
 	sock->ticket = (struct ticket){.fd = -1};
+	sock->tally = (struct tally){0};
 	if (sock->state == SOCK_WAITING)
 		leave_waiting_room(sock);
 	sock->spare = -1;

@@ -80,7 +80,9 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(setsockopt)(fd, level, name, value, length);
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
-	if (is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) {
+	if (is_beyond_us(level, name) && sock->state == SOCK_NEW) {
+		sock->cannot_keep = true;
+	} else if (is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.setsockopt(fd, level, name, value, length);
@@ -142,6 +144,8 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 		result = ask_fresh(sock, level, name, NULL, value, 0, length);
 	else
 		result = real.getsockopt(fd, level, name, value, length);
+	if (result == 0 && level == SOL_SOCKET && name == SO_ERROR && *length == sizeof(int) && *(int *)value)
+		counting_settle(sock, *(int *)value);
 	if (result == 0 && options_is_forced(sock, level, name))
 		options_view(sock, level, name, value, length);
 	if (result == 0)

@@ -101,6 +101,12 @@ static void fill(unsigned n_idle, unsigned n_destinations)
 	free(conns);
 }
 
+static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
+static union {
+	struct stats_page page;
+	char memory[STATS_PAGE_SIZE];
+} stats;
+
 /* A program's requests, 10 us apart, each to any destination. */
 static double round_of_pairs(unsigned n_destinations, uint64_t *program_ns)
 {
@@ -127,7 +133,8 @@ static void measure(unsigned n_idle, unsigned n_destinations)
 	uint64_t program_ns = 1000000000;
 	double best = 0;
 
-	idle_pool_init(&pool, &sys, &config);
+	stats_init(&stats.page, room);
+	idle_pool_init(&pool, &sys, &config, &stats.page);
 	fill(n_idle, n_destinations);
 	for (int i = 0; i < ROUNDS; i++) {
 		double ns = round_of_pairs(n_destinations, &program_ns);

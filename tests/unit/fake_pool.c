@@ -3,9 +3,32 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <string.h>
 
 struct idle_pool fake_pool;
 struct config fake_pool_config;
+
+static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
+static union {
+	struct stats_page page;
+	char memory[STATS_PAGE_SIZE];
+} stats;
+
+uint64_t fake_pool_counted(enum stats_counter counter)
+{
+	struct stats_counts sum;
+
+	stats_sum(&stats.page, &sum);
+	return sum.counter[counter];
+}
+
+uint64_t fake_pool_refused(enum refusal why)
+{
+	struct stats_counts sum;
+
+	stats_sum(&stats.page, &sum);
+	return sum.refused[why];
+}
 
 void fake_pool_start(void)
 {
@@ -15,7 +38,9 @@ void fake_pool_start(void)
 	fake_pool_config.policy.max_idle_conns_per_host = 0;
 	fake_pool_config.policy.max_conn_age_ns = 0;
 	fake_pool_config.policy.max_conn_requests = 0;
-	idle_pool_init(&fake_pool, &fake_sys, &fake_pool_config);
+	memset(&stats, 0, sizeof(stats));
+	stats_init(&stats.page, room);
+	idle_pool_init(&fake_pool, &fake_sys, &fake_pool_config, &stats.page);
 }
 
 void fake_pool_clear_leaving(unsigned n_open)

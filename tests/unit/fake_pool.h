@@ -17,6 +17,10 @@ void fake_pool_start(void);
 /* Ends all idle connections and sees to it that no socket is left but `n_open` ones that the test still has. */
 void fake_pool_clear_leaving(unsigned n_open);
 
+/* What was counted, over all destinations. */
+uint64_t fake_pool_counted(enum stats_counter counter);
+uint64_t fake_pool_refused(enum refusal why);
+
 /* The destination 10.x.y.z:80 where x.y.z is `number`. */
 struct destination_key fake_pool_key(unsigned number);
 struct destination *fake_pool_find(unsigned number);

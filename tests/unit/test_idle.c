@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define POOL_FULL fake_pool.stats.refused[REFUSAL_POOL_FULL]
+#define POOL_FULL fake_pool_refused(REFUSAL_POOL_FULL)
 
 static bool is_closed(int fd)
 {
@@ -30,8 +30,8 @@ START_TEST(newest_is_leased_first)
 	}
 	ck_assert_ptr_null(fake_pool_lease(here));
 	ck_assert_ptr_null(fake_pool_lease(there));
-	ck_assert_uint_eq(fake_pool.stats.leased, 10);
-	ck_assert_uint_eq(fake_pool.stats.parked, 10);
+	ck_assert_uint_eq(fake_pool_counted(STATS_LEASED), 10);
+	ck_assert_uint_eq(fake_pool_counted(STATS_PARKED), 10);
 	fake_pool_park(a[2]);
 	fake_pool_park(a[0]);
 	ck_assert_ptr_eq(fake_pool_lease(here), a[0]);
@@ -294,7 +294,7 @@ static const struct {
 	enum refusal reason;
 	void (*spoil)(struct fake_socket *socket);
 } SPOILERS[] = {
-	{REFUSAL_STALE, fin},	       {REFUSAL_STALE, rst},
+	{REFUSAL_SERVER_IDLE_CLOSE, fin},	       {REFUSAL_STALE, rst},
 	{REFUSAL_LEDGER, extra_bytes}, {REFUSAL_LEDGER, sent_elsewhere},
 	{REFUSAL_LEDGER, no_info},
 };
@@ -317,8 +317,8 @@ START_TEST(spoilt_ones_are_skipped)
 	ck_assert(!is_closed(fds[0])); /* nobody looked */
 	ck_assert_ptr_null(fake_pool_lease(destination));
 	ck_assert(is_closed(fds[0]));
-	ck_assert_uint_eq(fake_pool.stats.refused[SPOILERS[_i].reason], 3);
-	ck_assert_uint_eq(fake_pool.stats.leased, 1);
+	ck_assert_uint_eq(fake_pool_refused(SPOILERS[_i].reason), 3);
+	ck_assert_uint_eq(fake_pool_counted(STATS_LEASED), 1);
 	fake_pool_clear_leaving(1);
 }
 END_TEST

@@ -7,7 +7,7 @@
 
 #include "pool/learn.h"
 
-#define TIMED_OUT fake_pool.stats.refused[REFUSAL_IDLE_TIMEOUT]
+#define TIMED_OUT fake_pool_refused(REFUSAL_IDLE_TIMEOUT)
 
 /* Moves the clock to the start of the second after the one of `ns`: by then the wheel has passed it. */
 static void expire_after(uint64_t ns)

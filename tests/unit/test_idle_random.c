@@ -318,11 +318,11 @@ START_TEST(random_operations)
 			must(fake_pool_find(j) == destinations[j]);
 		compare();
 	}
-	ck_assert_uint_gt(fake_pool.stats.leased, 500);
-	ck_assert_uint_gt(fake_pool.stats.refused[REFUSAL_POOL_FULL], 100);
-	ck_assert_uint_gt(fake_pool.stats.refused[REFUSAL_IDLE_TIMEOUT], 100);
-	ck_assert_uint_gt(fake_pool.stats.refused[REFUSAL_STALE], 20);
-	ck_assert_uint_gt(fake_pool.stats.refused[REFUSAL_LEDGER], 20);
+	ck_assert_uint_gt(fake_pool_counted(STATS_LEASED), 500);
+	ck_assert_uint_gt(fake_pool_refused(REFUSAL_POOL_FULL), 100);
+	ck_assert_uint_gt(fake_pool_refused(REFUSAL_IDLE_TIMEOUT), 100);
+	ck_assert_uint_gt(fake_pool_refused(REFUSAL_SERVER_IDLE_CLOSE), 20);
+	ck_assert_uint_gt(fake_pool_refused(REFUSAL_LEDGER), 20);
 	fake_pool_clear_leaving(n_open);
 }
 END_TEST

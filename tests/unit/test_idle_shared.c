@@ -129,7 +129,7 @@ START_TEST(what_was_taken_is_not_leased)
 	check_closed(fds[1], false);
 	ck_assert_ptr_null(fake_pool_lease(here));
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION - 2);
-	ck_assert_uint_eq(fake_pool.stats.leased, 2);
+	ck_assert_uint_eq(fake_pool_counted(STATS_LEASED), 2);
 	/* Old news of what has been noticed. */
 	fake_pool_expire();
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION - 2);
@@ -206,7 +206,7 @@ START_TEST(news_are_heard_at_every_call)
 	ck_assert_uint_eq(fake_kernel.n_open, 150 - n);
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION - 150 + n);
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_DISCONNECT], 0);
-	ck_assert_uint_eq(fake_pool.stats.refused[REFUSAL_IDLE_TIMEOUT], 0);
+	ck_assert_uint_eq(fake_pool_refused(REFUSAL_IDLE_TIMEOUT), 0);
 	for (unsigned i = 150; i-- > n;)
 		ck_assert_ptr_eq(fake_pool_lease(here), conns[i]);
 	ck_assert_ptr_null(fake_pool_lease(here));

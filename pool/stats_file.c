@@ -1,0 +1,300 @@
+/* Slots, and the total of what ended. See stats_file.h. */
+#include "pool/stats_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Adding a page to a total takes some microseconds. */
+#define LOCK_TRIES 200
+
+static const uint32_t total_room[STATS_N_ARRAYS] = STATS_TOTAL_ROOM;
+
+const struct stats_sys stats_sys_libc = {
+	.openat = openat,
+	.mkdir = mkdir,
+	.close = close,
+	.fstat = fstat,
+	.fstatfs = fstatfs,
+	.pread = pread,
+	.pwrite = pwrite,
+	.fallocate = fallocate,
+	.flock = flock,
+	.unlinkat = unlinkat,
+	.mmap = mmap,
+	.munmap = munmap,
+	.kill = kill,
+};
+
+void stats_file_name_slot(unsigned slot, char name[STATS_SLOT_NAME_MAX])
+{
+	/* No stdio: a wrapper's caller may be in the midst of it. */
+	for (int i = 3; i >= 0; i--, slot /= 10)
+		name[i] = (char)('0' + slot % 10);
+	name[4] = '\0';
+}
+
+/* Appends, or says that there is no room. */
+static bool append(char path[PATH_MAX], const char *text)
+{
+	size_t length = strlen(path);
+
+	if (length + strlen(text) >= PATH_MAX)
+		return false;
+	strcpy(path + length, text);
+	return true;
+}
+
+/* The version is part of the name, so that a program that still runs with an older library is never misunderstood. */
+#define FOLDER "/stats.1"
+_Static_assert(STATS_VERSION == 1, "the folder's name says the version");
+
+int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path[PATH_MAX])
+{
+	char digits[16];
+	size_t at = sizeof(digits) - 1;
+
+	path[0] = digits[at] = '\0';
+	if (choice == 0 && runtime && runtime[0] == '/')
+		return append(path, runtime) && append(path, "/holdline" FOLDER) ? 0 : -ENAMETOOLONG;
+	if (choice != 1)
+		return -ENOENT;
+	do
+		digits[--at] = (char)('0' + user % 10);
+	while (user /= 10);
+	return append(path, "/dev/shm/holdline-") && append(path, digits + at) && append(path, FOLDER) ? 0
+												       : -ENAMETOOLONG;
+}
+
+static void make_folder(const struct stats_sys *sys, const char *path)
+{
+	char parent[PATH_MAX] = "";
+	char *slash;
+
+	if (!append(parent, path))
+		return;
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent) {
+		*slash = '\0';
+		sys->mkdir(parent, 0700);
+	}
+	sys->mkdir(path, 0700);
+}
+
+/* 0, or why the folder is not to be used. */
+static int judge_folder(const struct stats_sys *sys, int folder, uid_t user, bool may_be_on_disk)
+{
+	struct stat status;
+	struct statfs system;
+
+	if (sys->fstat(folder, &status) < 0 || sys->fstatfs(folder, &system) < 0)
+		return -errno;
+	if (status.st_uid != user || status.st_mode & 077)
+		return -EPERM;
+	return may_be_on_disk || system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC ? 0 : -EXDEV;
+}
+
+int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user, bool may_be_on_disk)
+{
+	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int folder = sys->openat(AT_FDCWD, path, flags), error;
+
+	if (folder < 0 && errno == ENOENT) {
+		make_folder(sys, path);
+		folder = sys->openat(AT_FDCWD, path, flags);
+	}
+	if (folder < 0)
+		return -errno;
+	error = judge_folder(sys, folder, user, may_be_on_disk);
+	if (!error)
+		return folder;
+	sys->close(folder);
+	return error;
+}
+
+/* Opened and locked, or -errno. The lock ends with its unlocking, whatever child of a fork has the descriptor too. */
+static int open_locked(const struct stats_sys *sys, int folder, const char *name, unsigned tries)
+{
+	int fd = sys->openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+
+	if (fd < 0)
+		return -errno;
+	while (sys->flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK && --tries) {
+			sched_yield();
+			continue;
+		}
+		sys->close(fd);
+		return -EWOULDBLOCK;
+	}
+	return fd;
+}
+
+static void close_locked(const struct stats_sys *sys, int fd)
+{
+	sys->flock(fd, LOCK_UN);
+	sys->close(fd);
+}
+
+/* Maps the total, made if it is new; NULL and *error. */
+static struct stats_page *map_total(const struct stats_sys *sys, int fd, int *error)
+{
+	size_t size = stats_size(total_room);
+	struct stats_page *total;
+	struct stat status;
+
+	*error = 0;
+	if (sys->fstat(fd, &status) < 0 ||
+	    ((size_t)status.st_size < size && sys->fallocate(fd, 0, 0, (off_t)size) < 0)) {
+		*error = -errno;
+		return NULL;
+	}
+	total = sys->mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (total == MAP_FAILED) {
+		*error = -errno;
+		return NULL;
+	}
+	if (!total->magic[0])
+		stats_init(total, total_room);
+	if (stats_is_sound(total, size) && memcmp(total->n_max, total_room, sizeof(total_room)) == 0)
+		return total;
+	sys->munmap(total, size);
+	*error = -EPROTO;
+	return NULL;
+}
+
+/* In between, readers see that the numbers move. One that was killed in between left it odd. */
+static void begin_change(struct stats_page *total)
+{
+	__atomic_store_n(&total->generation, total->generation | 1, __ATOMIC_SEQ_CST);
+}
+
+static void end_change(struct stats_page *total)
+{
+	__atomic_store_n(&total->generation, total->generation + 1, __ATOMIC_SEQ_CST);
+}
+
+static int fold(const struct stats_sys *sys, int folder, struct stats_page *page)
+{
+	int fd = open_locked(sys, folder, STATS_TOTAL_NAME, LOCK_TRIES), error;
+	struct stats_page *total;
+
+	if (fd < 0)
+		return fd;
+	total = map_total(sys, fd, &error);
+	if (total) {
+		begin_change(total);
+		stats_fold(total, page);
+		__atomic_store_n(&page->pid, 0, __ATOMIC_SEQ_CST);
+		end_change(total);
+		sys->munmap(total, stats_size(total_room));
+	}
+	close_locked(sys, fd);
+	return error;
+}
+
+int stats_file_put(const struct stats_sys *sys, int folder, unsigned slot, struct stats_page *page)
+{
+	char name[STATS_SLOT_NAME_MAX];
+	int fd, error;
+
+	stats_file_name_slot(slot, name);
+	fd = open_locked(sys, folder, name, 1);
+	if (fd < 0)
+		return fd;
+	error = fold(sys, folder, page);
+	if (!error)
+		sys->unlinkat(folder, name, 0);
+	close_locked(sys, fd);
+	return error;
+}
+
+int stats_file_fold_total(const struct stats_sys *sys, int to_folder, struct stats_page *total)
+{
+	return fold(sys, to_folder, total);
+}
+
+/* A pid that is used again keeps the slot of a dead one for as long; the numbers are in the readers' sums all the same. */
+static bool is_alive(const struct stats_sys *sys, const struct stats_page *page, const struct stats_page *self)
+{
+	if (page->pid_namespace != self->pid_namespace)
+		return true;
+	/* Our own, before an exec. */
+	if (page->pid == self->pid)
+		return false;
+	return sys->kill((pid_t)page->pid, 0) == 0 || errno != ESRCH;
+}
+
+/* The slot becomes ours, if nobody alive has it. */
+static int take_locked(const struct stats_sys *sys, int folder, int fd, struct stats_page *page)
+{
+	struct stats_page *old;
+	int error = 0;
+
+	old = sys->mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (old == MAP_FAILED)
+		return -errno;
+	if (stats_is_sound(old, STATS_PAGE_SIZE) && old->pid) {
+		error = is_alive(sys, old, page) ? -EBUSY : fold(sys, folder, old);
+		/* A total that can't be written to will not be so later. */
+		if (error == -EPROTO)
+			error = 0;
+	}
+	sys->munmap(old, STATS_PAGE_SIZE);
+	return error;
+}
+
+static int map_page(const struct stats_sys *sys, int fd, struct stats_page *page)
+{
+	void *mapped = sys->mmap(page, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+
+	return mapped == MAP_FAILED ? -errno : 0;
+}
+
+static int try_slot(const struct stats_sys *sys, int folder, unsigned slot, struct stats_page *page)
+{
+	char name[STATS_SLOT_NAME_MAX];
+	struct stat status;
+	int fd, error;
+
+	stats_file_name_slot(slot, name);
+	fd = open_locked(sys, folder, name, 1);
+	if (fd == -EWOULDBLOCK)
+		return -EBUSY;
+	if (fd < 0)
+		return fd;
+	error = sys->fstat(fd, &status) < 0 ? -errno : 0;
+	/* It was removed before we had the lock. */
+	if (!error && !status.st_nlink)
+		error = -EBUSY;
+	if (!error && status.st_size >= STATS_PAGE_SIZE)
+		error = take_locked(sys, folder, fd, page);
+	/* All of it, so that all of it is there. A reader of a half-written one finds it unsound, or nobody's. */
+	if (!error && sys->pwrite(fd, page, STATS_PAGE_SIZE, 0) != STATS_PAGE_SIZE)
+		error = -ENOSPC;
+	if (!error)
+		error = map_page(sys, fd, page);
+	close_locked(sys, fd);
+	return error;
+}
+
+int stats_file_take(const struct stats_sys *sys, int folder, struct stats_page *page)
+{
+	for (unsigned i = 0; i < STATS_SLOTS; i++) {
+		unsigned slot = (page->pid + i) % STATS_SLOTS;
+		int error = try_slot(sys, folder, slot, page);
+
+		if (error == 0)
+			return (int)slot;
+		if (error != -EBUSY && error != -EWOULDBLOCK)
+			return error;
+	}
+	return -EBUSY;
+}

@@ -1,0 +1,121 @@
+/* See counting.h. */
+#include "shim/counting.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <linux/tcp.h>
+
+#include "shim/callsite.h"
+#include "shim/page.h"
+#include "shim/probes.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+static int port_of(const struct tally *tally)
+{
+	return tally->destination ? ntohs(tally->destination->port) : 0;
+}
+
+static int fd_of(const struct sock *sock)
+{
+	return sock->n_fds ? sock->fds[0] : -1;
+}
+
+void counting_connect(struct sock *sock, void *caller)
+{
+	struct tally *tally = &sock->tally;
+
+	page_begin();
+	*tally = (struct tally){.destination = stats_find(page, &sock->key), .connected_ns = guard_now_ns()};
+	tally->callsite = callsite_find(tally->destination, caller);
+	stats_count(tally->destination, STATS_CONNECTS);
+	if (tally->callsite)
+		stats_add(&tally->callsite->connects, 1);
+}
+
+void counting_begin_dial(struct tally *tally)
+{
+	if (tally->destination)
+		tally->dialing_ns = guard_clock_ns();
+}
+
+void counting_end_dial(struct tally *tally, int fd, int error)
+{
+	uint64_t duration_ns;
+
+	if (!tally->dialing_ns || error == EINPROGRESS || error == EINTR)
+		return;
+	duration_ns = guard_clock_ns() - tally->dialing_ns;
+	tally->dialing_ns = 0;
+	if (error) {
+		stats_count_failure(tally->destination, error);
+		PROBE_DIAL_FAIL(fd, port_of(tally), error);
+		return;
+	}
+	stats_count_dial(tally->destination, duration_ns);
+	if (tally->callsite)
+		stats_add(&tally->callsite->dialed, 1);
+	PROBE_DIAL(fd, port_of(tally), duration_ns);
+}
+
+void counting_settle(struct sock *sock, int error)
+{
+	if (__builtin_expect(sock->tally.dialing_ns != 0, 0))
+		counting_end_dial(&sock->tally, fd_of(sock), error);
+}
+
+/* Of tcpi_state: netinet/tcp.h has them, but not the newer fields of tcp_info. */
+enum { STATE_SYN_SENT = 2, STATE_CLOSE = 7 };
+
+void counting_settle_by_kernel(struct sock *sock, bool goes_on)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+	int fd = fd_of(sock);
+
+	if (!sock->tally.dialing_ns || fd < 0)
+		return;
+	if (real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		info.tcpi_state = STATE_CLOSE;
+	if (info.tcpi_state == STATE_SYN_SENT && !goes_on) {
+		stats_count(sock->tally.destination, STATS_ABANDONED);
+		sock->tally.dialing_ns = 0;
+		return;
+	}
+	/* Whoever acknowledged something was there. */
+	counting_settle(sock, info.tcpi_state == STATE_CLOSE && !info.tcpi_bytes_acked ? ECONNREFUSED : 0);
+}
+
+void counting_lease(const struct sock *sock)
+{
+	PROBE_REUSE(fd_of(sock), port_of(&sock->tally));
+}
+
+void counting_refuse(struct sock *sock, enum refusal why)
+{
+	stats_refuse(sock->tally.destination, why);
+	PROBE_REFUSE(fd_of(sock), port_of(&sock->tally), why);
+}
+
+void counting_park(struct sock *sock)
+{
+	sock->tally.was_kept = true;
+	PROBE_RETURN(fd_of(sock), port_of(&sock->tally));
+}
+
+void counting_would_park(struct sock *sock)
+{
+	sock->tally.was_kept = true;
+	stats_count(sock->tally.destination, STATS_REUSABLE);
+}
+
+void counting_close(struct sock *sock, int fd)
+{
+	struct tally *tally = &sock->tally;
+
+	if (!tally->destination)
+		return;
+	stats_add_interval(page, tally->destination, tally->connected_ns, guard_now_ns(), tally->was_kept);
+	PROBE_CLOSE(fd, port_of(tally));
+}

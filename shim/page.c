@@ -1,0 +1,178 @@
+/* See page.h. */
+#include "shim/page.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pool/config.h"
+#include "pool/stats_file.h"
+#include "shim/guard.h"
+
+#define MILLISECOND_NS 1000000u
+#define SECOND_MS 1000u
+/* For another thread that is giving the page its file. */
+#define PATIENCE 1000
+
+enum page_state { PAGE_PRIVATE, PAGE_BEGINNING, PAGE_SHARED, PAGE_STAYS_PRIVATE };
+
+/* Its place can be mapped over as a whole, whatever the size of the kernel's pages. Costs nothing until it is used. */
+static char memory[2 * STATS_PAGE_SIZE];
+struct stats_page *page = (struct stats_page *)memory;
+static _Atomic(enum page_state) state = PAGE_STAYS_PRIVATE;
+
+/* Immutable after init. */
+static const char *stats_path;
+static char runtime[PATH_MAX];
+static bool is_observing;
+
+static unsigned slot; /* while PAGE_SHARED */
+
+static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
+
+void page_init(const struct config *config, char *const environment[])
+{
+	uintptr_t end = ((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE;
+
+	page = (struct stats_page *)end;
+	stats_init(page, room);
+	stats_path = config->stats_path;
+	is_observing = config->policy.mode == CONFIG_MODE_OBSERVE;
+	for (; *environment; environment++)
+		if (strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 && strlen(*environment + 16) < sizeof(runtime))
+			strcpy(runtime, *environment + 16);
+	if (strcmp(stats_path, "off") != 0)
+		state = PAGE_PRIVATE;
+}
+
+static int open_folder(void)
+{
+	char path[PATH_MAX];
+	int folder = -ENOENT;
+
+	if (strcmp(stats_path, "auto") != 0)
+		return stats_file_open_folder(&stats_sys_libc, stats_path, geteuid(), true);
+	for (unsigned choice = 0; folder < 0 && choice < 2; choice++)
+		if (stats_file_place(choice, runtime, geteuid(), path) == 0)
+			folder = stats_file_open_folder(&stats_sys_libc, path, geteuid(), false);
+	return folder;
+}
+
+static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return ((uint64_t)now.tv_sec * SECOND_MS * MILLISECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
+}
+
+static void describe(void)
+{
+	struct stat status;
+
+	page->pid = (uint32_t)getpid();
+	page->euid = geteuid();
+	page->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+	page->began_unix_ms = read_clock(CLOCK_REALTIME, MILLISECOND_NS);
+	page->began_ns = read_clock(CLOCK_MONOTONIC, 1);
+	page->is_observing = is_observing;
+	memcpy(page->program, program_invocation_short_name,
+	       strnlen(program_invocation_short_name, sizeof(page->program)));
+}
+
+static enum page_state give_file(void)
+{
+	int folder = open_folder(), taken;
+
+	if (folder < 0)
+		return PAGE_STAYS_PRIVATE;
+	describe();
+	taken = stats_file_take(&stats_sys_libc, folder, page);
+	close(folder);
+	if (taken < 0)
+		return PAGE_STAYS_PRIVATE;
+	slot = (unsigned)taken;
+	return PAGE_SHARED;
+}
+
+static void begin(void)
+{
+	enum page_state expected = PAGE_PRIVATE;
+	int saved = errno, cancel_state;
+
+	if (atomic_compare_exchange_strong(&state, &expected, PAGE_BEGINNING)) {
+		/* What it calls are cancellation points. */
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+		state = give_file();
+		pthread_setcancelstate(cancel_state, NULL);
+	}
+	/* What is counted now might be in neither of the two. */
+	for (int i = 0; i < PATIENCE && state == PAGE_BEGINNING; i++)
+		sched_yield();
+	/* It was left by longjmp, or we interrupt it. */
+	expected = PAGE_BEGINNING;
+	atomic_compare_exchange_strong(&state, &expected, PAGE_STAYS_PRIVATE);
+	errno = saved;
+}
+
+void page_begin(void)
+{
+	if (atomic_load_explicit(&state, memory_order_acquire) <= PAGE_BEGINNING)
+		begin();
+}
+
+static void forget_counts(bool keeps_gauges)
+{
+	for (uint32_t i = 0; i < room[STATS_DESTINATIONS]; i++) {
+		struct stats_destination *destination = stats_destination_at(page, i);
+
+		if (!stats_has(page, STATS_DESTINATIONS, i))
+			continue;
+		memset(&destination->counts, 0, sizeof(destination->counts));
+		if (!keeps_gauges)
+			destination->active = destination->idle = 0;
+	}
+	for (uint32_t i = 0; i < room[STATS_CALLSITES]; i++) {
+		if (stats_has(page, STATS_CALLSITES, i)) {
+			stats_callsite_at(page, i)->connects = 0;
+			stats_callsite_at(page, i)->dialed = 0;
+		}
+	}
+	page->n_intervals = 0;
+	page->pid = 0;
+}
+
+void page_after_fork(bool keeps_gauges)
+{
+	void *own;
+
+	if (state == PAGE_SHARED) {
+		own = mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (own == MAP_FAILED)
+			return; /* goes on in the parent's: only whose the numbers are is lost */
+		memcpy(own, page, STATS_PAGE_SIZE);
+		if (mremap(own, STATS_PAGE_SIZE, STATS_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, page) == MAP_FAILED)
+			return;
+	}
+	if (state == PAGE_SHARED || state == PAGE_BEGINNING)
+		state = PAGE_PRIVATE;
+	forget_counts(keeps_gauges);
+}
+
+void page_end(void)
+{
+	int folder = state == PAGE_SHARED ? open_folder() : -1;
+
+	/* What can't be added now is when the slot is taken. */
+	if (folder < 0)
+		return;
+	(void)!stats_file_put(&stats_sys_libc, folder, slot, page);
+	close(folder);
+}

@@ -1,0 +1,27 @@
+/*
+ * The page that this process counts in (pool/stats.h): private memory until the first connect(), then a file's, where
+ * others read it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "pool/stats.h"
+
+struct config;
+
+/* Counted in from the constructor on. Never NULL after page_init(). */
+extern struct stats_page *page;
+
+/* In the constructor. */
+void page_init(const struct config *config, char *const environment[]);
+
+/* Before anything is counted: gives the page its file the first time. Where that can't be, the page stays private. Holds
+ * no lock that a handler may want; errno is preserved. */
+void page_begin(void);
+
+/* In a fork's child: a page of its own, with nothing counted; gauges stay if `keeps_gauges`. */
+void page_after_fork(bool keeps_gauges);
+
+/* At the process's end: adds it to the total. */
+void page_end(void);
