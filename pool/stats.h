@@ -179,6 +179,11 @@ bool stats_has(const struct stats_page *page, enum stats_array array, uint32_t i
 /* The entry of a destination, claimed if it is new; where there is no room, entry 0. Never NULL. */
 struct stats_destination *stats_find(struct stats_page *page, const struct destination_key *key);
 
+/* The same for a destination of another page. */
+struct stats_destination *stats_find_same(struct stats_page *page, const struct stats_destination *wanted);
+
+uint32_t stats_index_of(const struct stats_page *page, const struct stats_destination *destination);
+
 /* Compares all that identifies a destination. */
 bool stats_is_same_destination(const struct stats_destination *one, const struct stats_destination *other);
 

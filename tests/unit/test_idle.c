@@ -294,9 +294,8 @@ static const struct {
 	enum refusal reason;
 	void (*spoil)(struct fake_socket *socket);
 } SPOILERS[] = {
-	{REFUSAL_SERVER_IDLE_CLOSE, fin},	       {REFUSAL_STALE, rst},
-	{REFUSAL_LEDGER, extra_bytes}, {REFUSAL_LEDGER, sent_elsewhere},
-	{REFUSAL_LEDGER, no_info},
+	{REFUSAL_SERVER_IDLE_CLOSE, fin}, {REFUSAL_SERVER_IDLE_CLOSE, rst}, {REFUSAL_LEDGER, extra_bytes},
+	{REFUSAL_LEDGER, sent_elsewhere}, {REFUSAL_LEDGER, no_info},
 };
 
 START_TEST(spoilt_ones_are_skipped)
