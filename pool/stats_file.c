@@ -277,10 +277,12 @@ static int try_slot(const struct stats_sys *sys, int folder, unsigned slot, stru
 	if (!error && status.st_size >= STATS_PAGE_SIZE)
 		error = take_locked(sys, folder, fd, page);
 	/* All of it, so that all of it is there. A reader of a half-written one finds it unsound, or nobody's. */
-	if (!error && sys->pwrite(fd, page, STATS_PAGE_SIZE, 0) != STATS_PAGE_SIZE)
-		error = -ENOSPC;
-	if (!error)
-		error = map_page(sys, fd, page);
+	if (!error) {
+		error = sys->pwrite(fd, page, STATS_PAGE_SIZE, 0) == STATS_PAGE_SIZE ? map_page(sys, fd, page)
+										     : -ENOSPC;
+		if (error)
+			sys->unlinkat(folder, name, 0);
+	}
 	close_locked(sys, fd);
 	return error;
 }

@@ -49,6 +49,7 @@ void counting_end_dial(struct tally *tally, int fd, int error)
 	duration_ns = guard_clock_ns() - tally->dialing_ns;
 	tally->dialing_ns = 0;
 	if (error) {
+		tally->has_failed = true;
 		stats_count_failure(tally->destination, error);
 		PROBE_DIAL_FAIL(fd, port_of(tally), error);
 		return;
@@ -79,6 +80,7 @@ void counting_settle_by_kernel(struct sock *sock, bool goes_on)
 	if (real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
 		info.tcpi_state = STATE_CLOSE;
 	if (info.tcpi_state == STATE_SYN_SENT && !goes_on) {
+		sock->tally.has_failed = true;
 		stats_count(sock->tally.destination, STATS_ABANDONED);
 		sock->tally.dialing_ns = 0;
 		return;
@@ -94,6 +96,8 @@ void counting_lease(const struct sock *sock)
 
 void counting_refuse(struct sock *sock, enum refusal why)
 {
+	if (sock->tally.has_failed)
+		return;
 	stats_refuse(sock->tally.destination, why);
 	PROBE_REFUSE(fd_of(sock), port_of(&sock->tally), why);
 }
@@ -114,7 +118,7 @@ void counting_close(struct sock *sock, int fd)
 {
 	struct tally *tally = &sock->tally;
 
-	if (!tally->destination)
+	if (!tally->destination || tally->has_failed)
 		return;
 	stats_add_interval(page, tally->destination, tally->connected_ns, guard_now_ns(), tally->was_kept);
 	PROBE_CLOSE(fd, port_of(tally));

@@ -18,6 +18,7 @@ struct tally {
 	uint64_t connected_ns; /* coarse: connect() was called */
 	uint64_t dialing_ns;   /* precise: a dial began; 0: none is under way */
 	bool was_kept;	       /* its connection was parked, or would have been */
+	bool has_failed;       /* there never was one: nothing that could be refused */
 };
 
 /* connect() on a new socket whose key is complete, called from `caller` (a return address). */
