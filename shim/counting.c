@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <stddef.h>
+#include <string.h>
 #include <linux/tcp.h>
 
 #include "shim/callsite.h"
@@ -22,12 +22,23 @@ static int fd_of(const struct sock *sock)
 	return sock->n_fds ? sock->fds[0] : -1;
 }
 
+/* Most programs go on to where they went last. */
+static struct stats_destination *find_destination(const struct destination_key *key)
+{
+	static __thread struct stats_destination *last __attribute__((tls_model("initial-exec")));
+
+	if (!last || last->port != key->port || memcmp(last->address, key->address, sizeof(last->address)) != 0 ||
+	    last->family != key->family || last->scope_id != key->scope_id || last->netns_cookie != key->netns_cookie)
+		last = stats_find(page, key);
+	return last;
+}
+
 void counting_connect(struct sock *sock, void *caller)
 {
 	struct tally *tally = &sock->tally;
 
 	page_begin();
-	*tally = (struct tally){.destination = stats_find(page, &sock->key), .connected_ns = guard_now_ns()};
+	*tally = (struct tally){.destination = find_destination(&sock->key), .connected_ns = guard_now_ns()};
 	tally->callsite = callsite_find(tally->destination, caller);
 	stats_count(tally->destination, STATS_CONNECTS);
 	if (tally->callsite)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,9 +23,28 @@ static _Atomic(bool) *home_page;
 
 static _Atomic(bool) is_memory_trusted;
 
-/* Of the calling thread: how many locks it holds, and what it was before the first. */
+/* Of the calling thread: how many locks it holds, and what it was before the first (UNCHANGED: as it is). */
 static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
 static __thread int cancel_state __attribute__((tls_model("initial-exec")));
+#define UNCHANGED (-1)
+
+/* The C library's calls under a lock are cancellation points; nobody else would unlock. Whoever is alone can only cancel
+ * itself, which ends the process, and with it the lock. */
+static void hold(void)
+{
+	if (n_held++)
+		return;
+	if (__libc_single_threaded)
+		cancel_state = UNCHANGED;
+	else
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+}
+
+static void let_go(void)
+{
+	if (cancel_state != UNCHANGED)
+		pthread_setcancelstate(cancel_state, NULL);
+}
 
 static void pause_briefly(void)
 {
@@ -39,9 +59,7 @@ static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 
 	if (atomic_compare_exchange_strong_explicit(&lock->owner, &owner, self, memory_order_acquire,
 						    memory_order_relaxed)) {
-		/* The C library's calls inside are cancellation points; nobody else would unlock. */
-		if (n_held++ == 0)
-			pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+		hold();
 		lock->frame = (uintptr_t)__builtin_frame_address(0);
 		return true;
 	}
@@ -74,7 +92,7 @@ void guard_unlock(struct guard_lock *lock)
 {
 	/* In this order, since a handler may leave by longjmp in between. */
 	if (n_held && --n_held == 0)
-		pthread_setcancelstate(cancel_state, NULL);
+		let_go();
 	atomic_store_explicit(&lock->is_lost, false, memory_order_relaxed);
 	atomic_store_explicit(&lock->owner, 0, memory_order_release);
 }
@@ -96,7 +114,7 @@ bool guard_lock_is_abandoned(struct guard_lock *lock)
 		return false;
 	if (!atomic_exchange(&lock->is_lost, true) && n_held) {
 		n_held = 0;
-		pthread_setcancelstate(cancel_state, NULL);
+		let_go();
 	}
 	return true;
 }
