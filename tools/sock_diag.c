@@ -1,0 +1,98 @@
+/* See sock_diag.h. */
+#include "tools/sock_diag.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <string.h>
+
+#define RECEIVE_BYTES 32768 /* the kernel fills no more at a time */
+
+struct dump {
+	void (*each)(void *context, const struct sock_diag_socket *socket);
+	void *context;
+};
+
+static void copy_address(struct in6_addr *address, uint8_t family, const uint32_t words[4])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (family == AF_INET6) {
+		memcpy(address, words, sizeof(*address));
+		return;
+	}
+	memcpy(address, mapped, sizeof(mapped));
+	memcpy(address->s6_addr + sizeof(mapped), words, sizeof(words[0]));
+}
+
+static int take_message(const struct nlmsghdr *header, void *context)
+{
+	const struct inet_diag_msg *message = mnl_nlmsg_get_payload(header);
+	const struct dump *dump = context;
+	struct sock_diag_socket found;
+
+	if (mnl_nlmsg_get_payload_len(header) < sizeof(*message))
+		return MNL_CB_ERROR;
+	found.state = message->idiag_state;
+	found.n_retransmits = message->idiag_retrans;
+	found.source_port = ntohs(message->id.idiag_sport);
+	found.destination_port = ntohs(message->id.idiag_dport);
+	copy_address(&found.source, message->idiag_family, message->id.idiag_src);
+	copy_address(&found.destination, message->idiag_family, message->id.idiag_dst);
+	found.interface = message->id.idiag_if;
+	found.expires_ms = message->idiag_expires;
+	found.uid = message->idiag_uid;
+	found.inode = message->idiag_inode;
+	dump->each(dump->context, &found);
+	return MNL_CB_OK;
+}
+
+static int ask(struct mnl_socket *netlink, uint8_t family, uint32_t states)
+{
+	uint8_t room[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct inet_diag_req_v2))]
+		__attribute__((aligned(MNL_ALIGNTO)));
+	struct nlmsghdr *header = mnl_nlmsg_put_header(room);
+	struct inet_diag_req_v2 *request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
+
+	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	request->sdiag_family = family;
+	request->sdiag_protocol = IPPROTO_TCP;
+	request->idiag_states = states;
+	return mnl_socket_sendto(netlink, header, header->nlmsg_len) < 0 ? -errno : 0;
+}
+
+static int dump_family(struct mnl_socket *netlink, uint8_t family, uint32_t states, struct dump *dump)
+{
+	uint8_t room[RECEIVE_BYTES] __attribute__((aligned(MNL_ALIGNTO)));
+	int more = MNL_CB_OK, error = ask(netlink, family, states);
+
+	while (!error && more > MNL_CB_STOP) {
+		ssize_t length = mnl_socket_recvfrom(netlink, room, sizeof(room));
+
+		if (length >= 0)
+			more = mnl_cb_run(room, (size_t)length, 0, 0, take_message, dump);
+		if (length < 0 || more < MNL_CB_STOP)
+			error = errno ? -errno : -EPROTO;
+	}
+	return error;
+}
+
+int sock_diag_dump(uint32_t states, void (*each)(void *context, const struct sock_diag_socket *socket), void *context)
+{
+	struct mnl_socket *netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	struct dump dump = {each, context};
+	int error;
+
+	if (!netlink)
+		return -errno;
+	error = dump_family(netlink, AF_INET, states, &dump);
+	if (!error)
+		error = dump_family(netlink, AF_INET6, states, &dump);
+	/* A kernel without IPv6 has no handler for it. */
+	if (error == -ENOENT)
+		error = 0;
+	mnl_socket_close(netlink);
+	return error;
+}
