@@ -114,8 +114,11 @@ static void add_holder(struct ports_sample *sample, const struct sock_diag_socke
 		return;
 	holder = GROW(sample, sample->holders, sample->n_holders);
 	if (holder)
-		*holder =
-			(struct ports_holder){socket->source, socket->source_port, listens, socket->inode, socket->uid};
+		*holder = (struct ports_holder){.address = socket->source,
+						.port = socket->source_port,
+						.listens = listens,
+						.inode = socket->inode,
+						.uid = socket->uid};
 }
 
 struct ports_tuple *ports_sample_find(const struct ports_sample *sample, const struct ports_key *key)
@@ -214,7 +217,7 @@ static void add_live(struct ports_sample *sample, struct ports_tuple *tuple, con
 		return;
 	live = GROW(sample, sample->live, sample->n_live);
 	if (live)
-		*live = (struct ports_live){socket->inode, socket->uid, tuple};
+		*live = (struct ports_live){.inode = socket->inode, .uid = socket->uid, .tuple = tuple};
 }
 
 /* A server's end of a connection, or one that a program has bound to a port of its own choice? A server's port is
@@ -233,13 +236,13 @@ static void add_other(struct ports_sample *sample, const struct sock_diag_socket
 	fixed = GROW(sample, sample->fixed, sample->n_fixed);
 	if (!fixed)
 		return;
+	*fixed = (struct ports_fixed){.source_port = socket->source_port,
+				      .state = socket->state,
+				      .expires_ms = socket->expires_ms,
+				      .inode = socket->inode,
+				      .uid = socket->uid,
+				      .is_wanted = ports_set_has(sample->bound, socket->source_port)};
 	set_key(&fixed->key, socket);
-	fixed->source_port = socket->source_port;
-	fixed->state = socket->state;
-	fixed->expires_ms = socket->expires_ms;
-	fixed->inode = socket->inode;
-	fixed->uid = socket->uid;
-	fixed->is_wanted = ports_set_has(sample->bound, socket->source_port);
 }
 
 void ports_sample_add(void *context, const struct sock_diag_socket *socket)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -38,6 +39,7 @@ struct ports_holder {
 	uint16_t port;
 	bool listens;
 	uint32_t inode, uid;
+	pid_t pid; /* of a process that has it; 0: not looked for, or not found (tools/owners.h) */
 };
 
 /* What shares a budget of ports: connections from one address to one destination. */
@@ -64,6 +66,7 @@ struct ports_tuple {
 /* A connection that a process still has. */
 struct ports_live {
 	uint32_t inode, uid;
+	pid_t pid; /* likewise */
 	struct ports_tuple *tuple;
 };
 
@@ -81,6 +84,7 @@ struct ports_fixed {
 	uint16_t source_port;
 	uint8_t state;
 	uint32_t expires_ms, inode, uid;
+	pid_t pid;	/* likewise */
 	bool is_wanted; /* another socket is bound to the port and not connected: its connect() failed, or is yet to come */
 };
 

@@ -2,12 +2,11 @@
 #include "tools/sock_diag.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <string.h>
 
-#define RECEIVE_BYTES 32768 /* the kernel fills no more at a time */
+#include "tools/netlink.h"
 
 struct dump {
 	void (*each)(void *context, const struct sock_diag_socket *socket);
@@ -48,7 +47,7 @@ static int take_message(const struct nlmsghdr *header, void *context)
 	return MNL_CB_OK;
 }
 
-static int ask(struct mnl_socket *netlink, uint8_t family, uint32_t states)
+static int dump_family(uint8_t family, uint32_t states, struct dump *dump)
 {
 	uint8_t room[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct inet_diag_req_v2))]
 		__attribute__((aligned(MNL_ALIGNTO)));
@@ -60,39 +59,16 @@ static int ask(struct mnl_socket *netlink, uint8_t family, uint32_t states)
 	request->sdiag_family = family;
 	request->sdiag_protocol = IPPROTO_TCP;
 	request->idiag_states = states;
-	return mnl_socket_sendto(netlink, header, header->nlmsg_len) < 0 ? -errno : 0;
-}
-
-static int dump_family(struct mnl_socket *netlink, uint8_t family, uint32_t states, struct dump *dump)
-{
-	uint8_t room[RECEIVE_BYTES] __attribute__((aligned(MNL_ALIGNTO)));
-	int more = MNL_CB_OK, error = ask(netlink, family, states);
-
-	while (!error && more > MNL_CB_STOP) {
-		ssize_t length = mnl_socket_recvfrom(netlink, room, sizeof(room));
-
-		if (length >= 0)
-			more = mnl_cb_run(room, (size_t)length, 0, 0, take_message, dump);
-		if (length < 0 || more < MNL_CB_STOP)
-			error = errno ? -errno : -EPROTO;
-	}
-	return error;
+	return netlink_dump(NETLINK_SOCK_DIAG, header, take_message, dump);
 }
 
 int sock_diag_dump(uint32_t states, void (*each)(void *context, const struct sock_diag_socket *socket), void *context)
 {
-	struct mnl_socket *netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
 	struct dump dump = {each, context};
-	int error;
+	int error = dump_family(AF_INET, states, &dump);
 
-	if (!netlink)
-		return -errno;
-	error = dump_family(netlink, AF_INET, states, &dump);
 	if (!error)
-		error = dump_family(netlink, AF_INET6, states, &dump);
+		error = dump_family(AF_INET6, states, &dump);
 	/* A kernel without IPv6 has no handler for it. */
-	if (error == -ENOENT)
-		error = 0;
-	mnl_socket_close(netlink);
-	return error;
+	return error == -ENOENT ? 0 : error;
 }
