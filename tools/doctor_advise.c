@@ -190,10 +190,13 @@ static void advise_fixed(struct doctor_report *report, const struct ports_fixed 
 {
 	add(report, "Let the program not bind to a port: connect() chooses a free one",
 	    "a firewall or server that expects that source port must learn better");
-	if (fixed->state == TCP_TIME_WAIT)
-		advise_time_wait(report, &fixed->key);
-	if (fixed->state == TCP_TIME_WAIT)
-		advise_emergency(report, &fixed->key);
+	if (fixed->state != TCP_TIME_WAIT)
+		return;
+	add(report, "Let the program set SO_REUSEADDR before bind(): the port can then be used again at once",
+	    report->sample.settings.has_timestamps
+		    ? "helps only where the server has TCP timestamps on"
+		    : "helps only where both ends have TCP timestamps on, and tcp_timestamps is off here");
+	advise_emergency(report, &fixed->key);
 }
 
 void doctor_advise(struct doctor_report *report)

@@ -5,7 +5,6 @@
 
 #define NEAR_SHARE 0.8
 #define NEAR_S 300
-#define FEW_EVENTS 5 /* a forecast from fewer is no reason to warn */
 #define PRIVILEGED_END 1024
 /* So many ports would two programs share by chance, and share none: then something keeps them apart. */
 #define SURE_SHARED 5
@@ -64,7 +63,7 @@ static enum doctor_status grade(double used, double room)
 
 static enum doctor_status grade_tuple(const struct ports_sample *sample, const struct doctor_tuple *seen)
 {
-	bool is_soon = seen->forecast.exhaustion_s < NEAR_S && seen->forecast.n_events >= FEW_EVENTS;
+	bool is_soon = seen->forecast.exhaustion_s < NEAR_S;
 
 	if (seen->forecast.exhaustion_s <= 0)
 		return DOCTOR_CRITICAL;

@@ -9,24 +9,25 @@
 #include "tools/sparkline.h"
 
 #define MAX_ROWS 10
+#define FEW_ROWS 3 /* that are shown whatever is in them; others if they use a hundredth of the ports, or ten */
 #define MAX_HOLDERS 8
 #define WIDTH 96
 
-/* `text` in lines of WIDTH, the first behind what is printed already, the others behind as many blanks. */
-static void print_wrapped(FILE *stream, const char *text, int indent)
+/* `text` in lines of WIDTH: the first behind `column` characters that are printed already, the others behind `indent`
+ * blanks. */
+static void print_wrapped(FILE *stream, const char *text, int column, int indent)
 {
-	int room = WIDTH - indent;
-
-	while ((int)strlen(text) > room) {
-		int length = room;
+	while (column + (int)strlen(text) > WIDTH) {
+		int length = WIDTH - column;
 
 		while (length > 0 && text[length] != ' ')
 			length--;
-		if (length == 0)
-			length = (int)strcspn(text, " ");
 		fprintf(stream, "%.*s\n%*s", length, text, indent, "");
-		text += length;
-		text += strspn(text, " ");
+		text += length + (text[length] == ' ');
+		/* A word that is longer than a line. */
+		if (column == indent && length == 0)
+			break;
+		column = indent;
 	}
 	fprintf(stream, "%s\n", text);
 }
@@ -35,6 +36,7 @@ static void print_verdict(const struct doctor_report *report, FILE *stream)
 {
 	char text[DOCTOR_TEXT_MAX], status[16];
 	size_t length = 0;
+	int column;
 
 	for (const char *name = doctor_status_name(report->status); *name; name++)
 		status[length++] = (char)toupper((unsigned char)*name);
@@ -44,16 +46,16 @@ static void print_verdict(const struct doctor_report *report, FILE *stream)
 			doctor_cause_name(report->cause));
 		return;
 	}
-	fprintf(stream, "%s (%s): ", status, doctor_cause_name(report->cause));
 	doctor_describe(report, &report->findings[0], text);
-	print_wrapped(stream, text, 4);
-	fprintf(stream, "    ");
-	print_wrapped(stream, doctor_symptom(report->cause), 4);
+	column = fprintf(stream, "%s (%s): ", status, doctor_cause_name(report->cause));
+	print_wrapped(stream, text, column, 4);
+	column = fprintf(stream, "    ");
+	print_wrapped(stream, doctor_symptom(report->cause), column, 4);
 	for (size_t i = 1; i < report->n_findings; i++) {
 		doctor_describe(report, &report->findings[i], text);
-		fprintf(stream, "  also %s (%s): ", doctor_status_name(report->findings[i].status),
-			doctor_cause_name(report->findings[i].cause));
-		print_wrapped(stream, text, 4);
+		column = fprintf(stream, "  also %s (%s): ", doctor_status_name(report->findings[i].status),
+				 doctor_cause_name(report->findings[i].cause));
+		print_wrapped(stream, text, column, 4);
 	}
 }
 
@@ -110,7 +112,7 @@ static void print_budget(const struct doctor_report *report, FILE *stream)
 
 static void print_rate(FILE *stream, double rate)
 {
-	if (rate > 0)
+	if (rate >= 0.05)
 		fprintf(stream, rate < 100 ? " %7.1f" : " %7.0f", rate);
 	else
 		fprintf(stream, " %7s", "-");
@@ -171,6 +173,7 @@ static void print_tuple(const struct doctor_report *report, const struct doctor_
 static void print_tuples(const struct doctor_report *report, FILE *stream)
 {
 	bool is_past_cliff = false;
+	size_t n = 0;
 
 	if (report->n_tuples == 0) {
 		fputs("\nNo ephemeral port is in use.\n", stream);
@@ -178,12 +181,16 @@ static void print_tuples(const struct doctor_report *report, FILE *stream)
 	}
 	fprintf(stream, "\n%-15s %-21s %10s %6s %6s %7s %7s %8s\n", "from", "to", "in use", "estab", "t-wait",
 		"dials/s", "max/s", "none in");
-	for (size_t i = 0; i < report->n_tuples && i < MAX_ROWS; i++) {
-		print_tuple(report, &report->tuples[i], stream);
-		is_past_cliff |= report->tuples[i].forecast.is_past_cliff;
+	for (; n < report->n_tuples && n < MAX_ROWS; n++) {
+		unsigned used = ports_tuple_used(report->tuples[n].tuple);
+
+		if (n >= FEW_ROWS && used < 10 && used * 100 < report->sample.n_usable)
+			break;
+		print_tuple(report, &report->tuples[n], stream);
+		is_past_cliff |= report->tuples[n].forecast.is_past_cliff;
 	}
-	if (HASH_COUNT(report->sample.tuples) > MAX_ROWS)
-		fprintf(stream, "and %u more\n", HASH_COUNT(report->sample.tuples) - MAX_ROWS);
+	if (HASH_COUNT(report->sample.tuples) > n)
+		fprintf(stream, "and %zu more, with less in use\n", HASH_COUNT(report->sample.tuples) - n);
 	if (is_past_cliff)
 		fputs("! more than half of the ports is in use: each connect() there searches in vain first, and gets slow\n",
 		      stream);
@@ -191,8 +198,7 @@ static void print_tuples(const struct doctor_report *report, FILE *stream)
 
 static void print_note(void *stream, const char *text)
 {
-	fputs("note: ", stream);
-	print_wrapped(stream, text, 6);
+	print_wrapped(stream, text, fprintf(stream, "note: "), 6);
 }
 
 static void print_fixes(const struct doctor_report *report, FILE *stream)
@@ -202,12 +208,10 @@ static void print_fixes(const struct doctor_report *report, FILE *stream)
 	for (size_t i = 0; i < report->n_fixes; i++) {
 		const struct doctor_fix *fix = &report->fixes[i];
 
-		fprintf(stream, "%2zu. ", i + 1);
-		print_wrapped(stream, fix->what, 4);
+		print_wrapped(stream, fix->what, fprintf(stream, "%2zu. ", i + 1), 4);
 		if (*fix->command)
 			fprintf(stream, "        %s\n", fix->command);
-		fputs("    Risk: ", stream);
-		print_wrapped(stream, fix->risk, 10);
+		print_wrapped(stream, fix->risk, fprintf(stream, "    Risk: "), 10);
 	}
 }
 

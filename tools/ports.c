@@ -303,6 +303,7 @@ void ports_sample_seal(struct ports_sample *sample)
 	size_t n_kept = 0;
 
 	sample->n_range = sample->settings.last - sample->settings.first + 1u;
+	sample->n_reserved = sample->n_usable = 0;
 	for (unsigned port = sample->settings.first; port <= sample->settings.last; port++) {
 		bool is_reserved = ports_set_has(sample->settings.reserved, port);
 
@@ -310,6 +311,8 @@ void ports_sample_seal(struct ports_sample *sample)
 		sample->n_usable += is_usable(sample, port);
 	}
 	sample->n_held = sample->n_range - sample->n_reserved - sample->n_usable;
+	for (struct ports_source *source = sample->sources; source; source = source->hh.next)
+		source->n_tuples = 0;
 	for (struct ports_tuple *tuple = sample->tuples; tuple; tuple = tuple->hh.next) {
 		struct ports_source *source = take_source(sample, &tuple->key.source);
 

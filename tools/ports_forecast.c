@@ -7,6 +7,9 @@
 #define CHANGE_LOG_LIKELIHOOD 5.0
 #define ENOUGH_EVENTS 20
 #define STEP_S (1.0 / PORTS_BINS_A_SECOND)
+/* What foretells something. */
+#define LASTING_S 2.0
+#define LASTING_EVENTS 5
 
 /* The log-likelihood of n events in a stretch of so many bins at the stretch's own rate, but for what all splits share. */
 static double stretch_likelihood(unsigned n, unsigned n_bins)
@@ -33,19 +36,19 @@ static unsigned find_change(const uint16_t *bins, unsigned n_bins, unsigned n_ev
 	return change;
 }
 
-double ports_forecast_rate(const uint16_t bins[PORTS_N_BINS], unsigned *n_events)
+void ports_forecast_find_stretch(const uint16_t bins[PORTS_N_BINS], struct ports_stretch *stretch)
 {
 	/* The last bin has the late ones of the whole minute before, too. */
 	unsigned n_bins = PORTS_N_BINS - 1, change = n_bins;
 
 	do {
 		n_bins = change;
-		*n_events = 0;
+		stretch->n_events = 0;
 		for (unsigned i = 0; i < n_bins; i++)
-			*n_events += bins[i];
-		change = find_change(bins, n_bins, *n_events);
+			stretch->n_events += bins[i];
+		change = find_change(bins, n_bins, stretch->n_events);
 	} while (change < n_bins);
-	return *n_events / (n_bins * STEP_S);
+	stretch->seconds = n_bins * STEP_S;
 }
 
 /* How much faster the window's dials were than their number over its length tells: few dials fit a window badly. */
@@ -70,7 +73,7 @@ static void measure_window(const struct ports_tuple *tuple, const struct ports_p
 	/* What the peer closed first has left no trace, but what is new was dialed. */
 	n_dials = n_dials > (int)tuple->n_born ? n_dials : (int)tuple->n_born;
 	/* Comings and goings that happen to differ a little are no growth. */
-	if (growth * growth > 4 * (int)n_churned) {
+	if (n_churned >= LASTING_EVENTS && growth * growth > 4 * (int)n_churned) {
 		forecast->growth = growth * per_second;
 		forecast->n_events += n_churned;
 	}
@@ -100,54 +103,73 @@ static double count_freed(const struct ports_tuple *tuple, double waiting, doubl
 	return n;
 }
 
-static double blocked_in(const struct ports_tuple *tuple, const struct ports_forecast *forecast, double waiting,
-			 double in_s)
-{
-	double closing_s = in_s < waiting ? in_s : waiting, alive = ports_tuple_alive(tuple) + forecast->growth * in_s;
+/* What goes on as it is. */
+struct trend {
+	double waiting_s, closes, growth;
+};
 
-	return (alive > 0 ? alive : 0) + forecast->closes * closing_s + tuple->n_time_wait -
-	       count_freed(tuple, waiting, in_s);
+static double blocked_in(const struct ports_tuple *tuple, const struct trend *trend, double in_s)
+{
+	double closing_s = in_s < trend->waiting_s ? in_s : trend->waiting_s;
+	double alive = ports_tuple_alive(tuple) + trend->growth * in_s;
+
+	return (alive > 0 ? alive : 0) + trend->closes * closing_s + tuple->n_time_wait -
+	       count_freed(tuple, trend->waiting_s, in_s);
 }
 
 static double find_exhaustion(const struct ports_sample *sample, const struct ports_tuple *tuple,
-			      const struct ports_forecast *forecast)
+			      const struct trend *trend)
 {
-	double waiting = waiting_s(sample, tuple), usable = sample->n_usable,
-	       before = blocked_in(tuple, forecast, waiting, 0);
+	double usable = sample->n_usable, before = blocked_in(tuple, trend, 0);
 
 	if (ports_tuple_alive(tuple) + tuple->n_young >= sample->n_usable)
 		return 0;
-	for (double at_s = STEP_S; at_s <= waiting; at_s += STEP_S) {
-		double after = blocked_in(tuple, forecast, waiting, at_s);
+	for (double at_s = STEP_S; at_s <= trend->waiting_s; at_s += STEP_S) {
+		double after = blocked_in(tuple, trend, at_s);
 
 		if (after >= usable)
 			return at_s - (after > before ? STEP_S * (after - usable) / (after - before) : 0);
 		before = after;
 	}
 	/* From then on TIME_WAITs end as fast as they begin. */
-	if (forecast->growth > 0)
-		return waiting + (usable - blocked_in(tuple, forecast, waiting, waiting)) / forecast->growth;
+	if (trend->growth > 0)
+		return trend->waiting_s + (usable - blocked_in(tuple, trend, trend->waiting_s)) / trend->growth;
 	return INFINITY;
+}
+
+/* Dials that could go on for ever. Where connections only become more, nothing is known of how long they will live. */
+static double find_sustainable(const struct ports_sample *sample, const struct ports_tuple *tuple,
+			       const struct ports_forecast *forecast)
+{
+	double share, held_s;
+
+	if (forecast->dials <= 0 || forecast->growth >= forecast->dials / 2)
+		return 0;
+	share = forecast->closes < forecast->dials ? forecast->closes / forecast->dials : 1;
+	held_s = forecast->lifetime_s + share * waiting_s(sample, tuple);
+	return held_s > 0 ? sample->n_usable / held_s : 0;
 }
 
 void ports_forecast_make(const struct ports_sample *sample, const struct ports_tuple *tuple,
 			 const struct ports_pace *pace, struct ports_forecast *forecast)
 {
-	double held_s;
+	struct trend trend = {.waiting_s = waiting_s(sample, tuple)};
+	struct ports_stretch stretch = {0};
 
 	*forecast = (struct ports_forecast){.is_past_cliff = 2 * ports_tuple_used(tuple) > sample->n_usable};
-	if (tuple->closed)
-		forecast->closes = ports_forecast_rate(tuple->closed, &forecast->n_events);
+	if (tuple->closed) {
+		ports_forecast_find_stretch(tuple->closed, &stretch);
+		forecast->n_events = stretch.n_events;
+		forecast->closes = stretch.n_events / (stretch.seconds > 1 ? stretch.seconds : 1);
+	}
 	forecast->dials = forecast->closes;
 	if (pace && pace->seconds > 0)
 		measure_window(tuple, pace, forecast);
-	/* Where connections only become more, nothing is known of how long they will live. */
-	if (forecast->dials > 0 && forecast->growth < forecast->dials / 2) {
-		double share = forecast->closes < forecast->dials ? forecast->closes / forecast->dials : 1;
-
+	if (forecast->dials > 0)
 		forecast->lifetime_s = ports_tuple_alive(tuple) / forecast->dials;
-		held_s = forecast->lifetime_s + share * waiting_s(sample, tuple);
-		forecast->sustainable = held_s > 0 ? sample->n_usable / held_s : 0;
-	}
-	forecast->exhaustion_s = find_exhaustion(sample, tuple, forecast);
+	forecast->sustainable = find_sustainable(sample, tuple, forecast);
+	if (stretch.seconds >= LASTING_S && stretch.n_events >= LASTING_EVENTS)
+		trend.closes = forecast->closes;
+	trend.growth = forecast->growth;
+	forecast->exhaustion_s = find_exhaustion(sample, tuple, &trend);
 }

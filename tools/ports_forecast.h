@@ -16,7 +16,8 @@ struct ports_forecast {
 	double growth; /* by so many a second do connections become more that are not in TIME_WAIT; 0: not seen to */
 	double lifetime_s;   /* of a connection until it is closed; 0 where no dials were seen */
 	double sustainable;  /* dials a second that could go on for ever; 0: unknown */
-	double exhaustion_s; /* until no port is left if it goes on as now; 0: none is left; INFINITY: never */
+	double exhaustion_s; /* until no port is left if it goes on as now; 0: none is left; INFINITY: never, or a burst
+				 * of less than two seconds or five events, which foretells nothing */
 	unsigned n_events;   /* dials and closes that this rests on: few of them make it rough */
 	bool is_past_cliff; /* more than half is used: connect() searches the other half in vain first, and gets slow */
 };
@@ -25,6 +26,11 @@ struct ports_forecast {
 void ports_forecast_make(const struct ports_sample *sample, const struct ports_tuple *tuple,
 			 const struct ports_pace *pace, struct ports_forecast *forecast);
 
-/* The rate of the latest stretch of time over which events came at a steady rate, from their ages in bins (the youngest
- * first). Sets how many events that stretch has. A stretch without any is a rate of 0. */
-double ports_forecast_rate(const uint16_t bins[PORTS_N_BINS], unsigned *n_events);
+/* A stretch of time over which events came at a steady rate. */
+struct ports_stretch {
+	double seconds;
+	unsigned n_events;
+};
+
+/* The latest such stretch, from the events' ages in bins (the youngest first). One without events is one, too. */
+void ports_forecast_find_stretch(const uint16_t bins[PORTS_N_BINS], struct ports_stretch *stretch);

@@ -76,9 +76,7 @@ int ports_kernel_sample(struct ports_sample *sample, const struct ports_sample *
 		return error;
 	ports_sample_init(sample, &settings, before ? (unsigned)((start_ns - before->taken_ns) / 1000000) : 0);
 	sample->taken_ns = start_ns;
-	error = sock_diag_dump(SOCK_DIAG_HOLDERS, ports_sample_add, sample);
-	if (!error)
-		error = sock_diag_dump(SOCK_DIAG_CONNECTIONS, ports_sample_add, sample);
+	error = sock_diag_dump(SOCK_DIAG_HOLDERS | SOCK_DIAG_CONNECTIONS, ports_sample_add, sample);
 	if (error) {
 		ports_sample_fini(sample);
 		return error;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/inet_diag.h>
-#include <linux/sock_diag.h>
 #include <string.h>
 
 #include "tools/netlink.h"
@@ -33,7 +32,8 @@ static int take_message(const struct nlmsghdr *header, void *context)
 
 	if (mnl_nlmsg_get_payload_len(header) < sizeof(*message))
 		return MNL_CB_ERROR;
-	found.state = message->idiag_state;
+	/* Those are asked for by a number of their own, but reported as what they are. */
+	found.state = message->idiag_state == TCP_CLOSE ? SOCK_DIAG_BOUND_INACTIVE : message->idiag_state;
 	found.n_retransmits = message->idiag_retrans;
 	found.source_port = ntohs(message->id.idiag_sport);
 	found.destination_port = ntohs(message->id.idiag_dport);
@@ -47,28 +47,17 @@ static int take_message(const struct nlmsghdr *header, void *context)
 	return MNL_CB_OK;
 }
 
-static int dump_family(uint8_t family, uint32_t states, struct dump *dump)
-{
-	uint8_t room[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct inet_diag_req_v2))]
-		__attribute__((aligned(MNL_ALIGNTO)));
-	struct nlmsghdr *header = mnl_nlmsg_put_header(room);
-	struct inet_diag_req_v2 *request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
-
-	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	request->sdiag_family = family;
-	request->sdiag_protocol = IPPROTO_TCP;
-	request->idiag_states = states;
-	return netlink_dump(NETLINK_SOCK_DIAG, header, take_message, dump);
-}
-
+/* The request of the protocol's first version: unlike the second, it has both families in one walk through the tables, and a
+ * walk is what it costs. */
 int sock_diag_dump(uint32_t states, void (*each)(void *context, const struct sock_diag_socket *socket), void *context)
 {
+	uint8_t room[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct inet_diag_req))] __attribute__((aligned(MNL_ALIGNTO)));
+	struct nlmsghdr *header = mnl_nlmsg_put_header(room);
+	struct inet_diag_req *request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
 	struct dump dump = {each, context};
-	int error = dump_family(AF_INET, states, &dump);
 
-	if (!error)
-		error = dump_family(AF_INET6, states, &dump);
-	/* A kernel without IPv6 has no handler for it. */
-	return error == -ENOENT ? 0 : error;
+	header->nlmsg_type = TCPDIAG_GETSOCK;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	request->idiag_states = states;
+	return netlink_dump(NETLINK_SOCK_DIAG, header, take_message, &dump);
 }

@@ -13,7 +13,7 @@
 #define SOCK_DIAG_BOUND_INACTIVE 13 /* bind() and nothing more; reported since Linux 6.8 */
 
 #define SOCK_DIAG_STATE(state) (1u << (state))
-/* The kernel keeps these apart from the others: asking for them alone walks no connection. */
+/* Those that have a port without a connection. */
 #define SOCK_DIAG_HOLDERS (SOCK_DIAG_STATE(TCP_LISTEN) | SOCK_DIAG_STATE(SOCK_DIAG_BOUND_INACTIVE))
 #define SOCK_DIAG_CONNECTIONS                                                                                          \
 	(SOCK_DIAG_STATE(SOCK_DIAG_NEW_SYN_RECEIVED) - SOCK_DIAG_STATE(TCP_ESTABLISHED) - SOCK_DIAG_STATE(TCP_CLOSE) - \
@@ -29,7 +29,8 @@ struct sock_diag_socket {
 	uint32_t uid, inode;		     /* both 0 in TIME_WAIT; inode 0 also once the program has closed it */
 };
 
-/* Calls `each` for every TCP socket in one of `states` (a sum of SOCK_DIAG_STATE). 0 or -errno; then `each` may already
+/* Calls `each` for every TCP socket in one of `states` (a sum of SOCK_DIAG_STATE): for those in SOCK_DIAG_HOLDERS first, as
+ * the kernel keeps them apart. 0 or -errno; then `each` may already
  * have been called for some. */
 int sock_diag_dump(uint32_t states, void (*each)(void *context, const struct sock_diag_socket *socket), void *context)
 	__attribute__((warn_unused_result));

@@ -236,7 +236,7 @@ START_TEST(steady_dials_end_when_they_must)
 {
 	static const struct {
 		double rate, since_s;
-	} cases[] = {{2, 10}, {2, 20}, {2, 40}, {2.5, 30}, {10, 3}, {10, 5}, {10, 10}, {10, 15}, {60, 1}, {60, 2}};
+	} cases[] = {{2, 10}, {2, 20}, {2, 40}, {2.5, 30}, {10, 3}, {10, 5}, {10, 10}, {10, 15}, {40, 2.5}, {60, 2}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		double full_s = 180 / cases[i].rate;
@@ -267,20 +267,38 @@ START_TEST(dials_that_ended_are_no_rate)
 }
 END_TEST
 
+START_TEST(a_burst_foretells_nothing)
+{
+	add_steady(100, 1, 0);
+	ports_sample_seal(&sample);
+	expect_within(forecast_of(NULL).closes, 100, 0.1);
+	ck_assert(isinf(forecast_of(NULL).exhaustion_s));
+	/* Nor do four that stay. */
+	for (unsigned port = 40150; port < 40154; port++)
+		add(TCP_ESTABLISHED, port, "10.0.0.2", 80);
+	ports_sample_seal(&sample);
+	ports_sample_compare(&sample, &(struct ports_sample){0});
+	ck_assert(isinf(forecast_of(&(struct ports_pace){.seconds = 2, .n_dials = 104}).exhaustion_s));
+}
+END_TEST
+
 START_TEST(the_latest_rate_counts)
 {
 	uint16_t bins[PORTS_N_BINS] = {0};
-	unsigned n_events;
+	struct ports_stretch stretch;
 
-	ck_assert_double_eq(ports_forecast_rate(bins, &n_events), 0);
-	ck_assert_uint_eq(n_events, 0);
+	ports_forecast_find_stretch(bins, &stretch);
+	ck_assert_uint_eq(stretch.n_events, 0);
 	for (unsigned i = 0; i < PORTS_N_BINS; i++)
 		bins[i] = i < 40 ? 10 : 2;
-	ck_assert_double_eq(ports_forecast_rate(bins, &n_events), 40);
-	ck_assert_uint_eq(n_events, 400);
+	ports_forecast_find_stretch(bins, &stretch);
+	ck_assert_double_eq(stretch.seconds, 10);
+	ck_assert_uint_eq(stretch.n_events, 400);
 	for (unsigned i = 0; i < PORTS_N_BINS; i++)
 		bins[i] = i < 12 ? 0 : i < 40 ? 30 : 1;
-	ck_assert_double_eq(ports_forecast_rate(bins, &n_events), 0);
+	ports_forecast_find_stretch(bins, &stretch);
+	ck_assert_double_eq(stretch.seconds, 3);
+	ck_assert_uint_eq(stretch.n_events, 0);
 }
 END_TEST
 
@@ -291,13 +309,14 @@ START_TEST(noise_is_no_change)
 
 	for (unsigned round = 0; round < 200; round++) {
 		uint16_t bins[PORTS_N_BINS] = {0};
-		unsigned n_events;
+		struct ports_stretch stretch;
 
 		for (unsigned i = 0; i < 5 * PORTS_TIME_WAIT_S; i++) {
 			state = state * 1103515245u + 12345u;
 			bins[(state >> 8) % PORTS_N_BINS]++;
 		}
-		n_wrong += !is_within(ports_forecast_rate(bins, &n_events), 5, 0.25);
+		ports_forecast_find_stretch(bins, &stretch);
+		n_wrong += !is_within(stretch.n_events / stretch.seconds, 5, 0.25);
 	}
 	ck_assert_uint_lt(n_wrong, 20);
 }
@@ -404,6 +423,7 @@ Suite *ports_suite(void)
 	tcase_add_test(tests, time_waits_that_can_be_reused_are_no_end);
 	tcase_add_test(tests, steady_dials_end_when_they_must);
 	tcase_add_test(tests, dials_that_ended_are_no_rate);
+	tcase_add_test(tests, a_burst_foretells_nothing);
 	tcase_add_test(tests, the_latest_rate_counts);
 	tcase_add_test(tests, noise_is_no_change);
 	tcase_add_test(tests, full_is_now);
