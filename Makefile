@@ -22,7 +22,7 @@ HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexcepti
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
 # The shim needs libc alone; the command may need more.
-TOOL_LIBS = -lcjson
+TOOL_LIBS = -lcjson -ldw -lmnl -lm
 
 LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
 POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))

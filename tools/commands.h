@@ -14,6 +14,7 @@ int command_bench_client(int argc, char **argv);
 int command_broker(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_demo(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_options(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_status(int argc, char **argv);

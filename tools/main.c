@@ -15,6 +15,7 @@ static const struct command {
 	{"check", command_check, "say whether Holdline can work for a program, and why not"},
 	{"status", command_status, "list the connections that are kept for this user's programs"},
 	{"broker", command_broker, "keep them, in the foreground, for a service manager"},
+	{"doctor", command_doctor, "say who uses up the ports for outgoing connections, how soon, and what helps"},
 	{"demo", command_demo, "show what it does, with real programs on this machine"},
 	{"bench", command_bench, "time short, held and long connections, to a server of its own or yours"},
 	{"bench-client", command_bench_client, NULL},
