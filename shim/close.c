@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@ EXPORT int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
+	/* Before anything has been given up: afterwards it would be too late to act upon it. */
+	pthread_testcancel();
 	return closing_begin(fd) ? real.close(fd) : 0;
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "pool/rules.h"
@@ -271,8 +272,12 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock;
 
+	if (!fdtable_get(fd))
+		return REAL(connect)(fd, address, length);
+	pthread_testcancel();
+	sock = sock_enter(fd);
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
 	if (sock->state == SOCK_NEW)

@@ -1,5 +1,6 @@
 /* write, writev, send, sendto, sendmsg, sendmmsg, and the bodies that go by sendfile and splice. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -120,7 +121,7 @@ static struct sock *enter_unseen(int fd)
 		sock_leave(sock);
 		return NULL;
 	}
-	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT) == 0 && !sock->conn) {
+	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
 		sock_leave(sock);
 		return NULL;
 	}
@@ -167,9 +168,12 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t length)
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
 	int fd = fdtable_get(out) ? out : in;
-	struct sock *sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
 	struct inside_token token;
+	struct sock *sock;
 
+	if (fdtable_get(fd))
+		pthread_testcancel();
+	sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
 	if (!sock)
 		return fdtable_is_internal(fd)	    ? errno = EBADF,
 						 -1 : REAL(splice)(in, in_offset, out, out_offset, length, flags);
