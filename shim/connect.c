@@ -50,7 +50,12 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(bind)(fd, address, length);
 	spare_drop(sock);
-	result = real.bind(fd, address, length);
+	/* A stub could be bound, to a path; to anything else it says no as a bound socket does. */
+	if (sock->state == SOCK_STUB && length >= (socklen_t)sizeof(struct sockaddr_in) &&
+	    guard_readable(address, sizeof(address->sa_family)) && address->sa_family == AF_UNIX)
+		result = (errno = EAFNOSUPPORT, -1);
+	else
+		result = real.bind(fd, address, length);
 	saved = errno;
 	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length)) {
 		/* A port of its own choice: the program wants this very socket. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "shim/afterlife.h"
 #include "shim/exchange.h"
 #include "shim/export.h"
 #include "shim/finish.h"
@@ -110,13 +111,14 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 	return (int)done;
 }
 
-/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. */
+/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. A stub
+ * takes them like the connection that it stands for: see end_unseen(). */
 static struct sock *enter_unseen(int fd)
 {
 	struct sock *sock = sock_enter(fd);
 
-	if (!sock)
-		return NULL;
+	if (!sock || sock->state == SOCK_STUB)
+		return sock;
 	if (sock->state != SOCK_OPEN) {
 		sock_leave(sock);
 		return NULL;
@@ -136,7 +138,10 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 	sock_come_out(token);
 	sock = exchange_return(token, fd);
 
-	if (sock && moved > 0 && sock->state == SOCK_OPEN) {
+	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB) {
+		afterlife_send(sock, (size_t)moved);
+		sock_leave(sock);
+	} else if (sock && moved > 0 && sock->state == SOCK_OPEN) {
 		exchange_account_unseen(sock, is_request, (size_t)moved);
 	} else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN) {
 		finish_lost(sock);
