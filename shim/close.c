@@ -112,6 +112,9 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 	}
 	if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || !guard_is_home())
 		return real.close_range(first, last, flags);
+	/* As unshare(CLONE_FILES). */
+	if (flags & CLOSE_RANGE_UNSHARE)
+		sock_retire_all();
 	return close_around_internal(first, last, flags);
 }
 

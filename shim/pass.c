@@ -1,6 +1,7 @@
 /* See pass.h. */
 #include "shim/pass.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -58,6 +59,20 @@ void pass_make_honest(struct sock *sock)
 	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
 		settle_debt(sock);
 	sock_share(sock);
+}
+
+void pass_to_stranger(int fd)
+{
+	int saved = errno;
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+		pass_make_honest(sock);
+		sock_release(sock, REFUSAL_LEDGER);
+	} else if (sock) {
+		sock_leave(sock);
+	}
+	errno = saved;
 }
 
 static void share(int fd)

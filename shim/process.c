@@ -46,7 +46,40 @@ void process_init(void)
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* A child that shares our memory without being a thread, as vfork's does. */
+void process_before_clone(unsigned long flags)
+{
+	bool is_thread = flags & CLONE_THREAD;
+
+	/* A child that shares our memory without being a thread, as vfork's does. */
+	if ((flags & CLONE_VM) && !is_thread)
+		guard_distrust_memory();
+	if (!guard_is_home() || is_thread)
+		return;
+	/* What the child closes is closed here, and nobody says so. */
+	if (flags & CLONE_FILES)
+		sock_retire_all();
+	else if (!(flags & CLONE_VM))
+		sock_share_all(false);
+}
+
+void process_after_clone_in_child(unsigned long flags)
+{
+	if (!(flags & (CLONE_VM | CLONE_FILES)) && !guard_is_home())
+		after_fork_in_child();
+}
+
+/* fork() without handlers, for signal handlers. Ours are fit for them. */
+EXPORT pid_t _Fork(void)
+{
+	pid_t pid;
+
+	process_before_clone(0);
+	pid = REAL(_Fork)();
+	if (pid == 0)
+		process_after_clone_in_child(0);
+	return pid;
+}
+
 int clone(int (*run)(void *), void *stack, int flags, void *argument, ...);
 EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
 {
@@ -57,8 +90,7 @@ EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...
 	for (int i = 0; i < 3; i++)
 		further[i] = va_arg(arguments, void *);
 	va_end(arguments);
-	if ((flags & (CLONE_VM | CLONE_THREAD)) == CLONE_VM)
-		guard_distrust_memory();
+	process_before_clone((unsigned)flags);
 	return REAL(clone)(run, stack, flags, argument, further[0], further[1], further[2]);
 }
 

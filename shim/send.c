@@ -45,6 +45,23 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 	return __builtin_expect(!fdtable_get(fd), 1) ? real.writev(fd, iov, n) : writev_tracked(fd, iov, n);
 }
 
+/* As preadv2(). */
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+
+	if (fdtable_get(fd) && offset == -1 && !flags)
+		return writev(fd, iov, n);
+	if (fdtable_get(fd) && offset == -1 && flags == RWF_NOWAIT && n >= 0)
+		return sendmsg(fd, &message, MSG_DONTWAIT);
+	return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(pwritev2)(fd, iov, n, offset, flags);
+}
+
+EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+	return pwritev2(fd, iov, n, offset, flags);
+}
+
 OUT_OF_LINE static ssize_t send_tracked(int fd, const void *buffer, size_t length, int flags)
 {
 	struct transfer transfer = {
