@@ -228,7 +228,6 @@ EXPORT long syscall(long number, ...)
 	}
 	process_before_clone(flags);
 	result = REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-	if (result == 0)
-		process_after_clone_in_child(flags);
+	process_after_clone(flags, result == 0);
 	return result;
 }

@@ -143,6 +143,10 @@ static void bind_readiness(void)
 
 static void bind_processes(void)
 {
+	BIND(getrlimit);
+	BIND(setrlimit);
+	BIND(prlimit);
+	BIND(sysconf);
 	BIND(_Fork);
 	BIND(clone);
 	BIND(setuid);

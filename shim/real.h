@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -68,6 +69,10 @@ struct real {
 	int (*select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
 	int (*pselect)(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *);
 
+	int (*getrlimit)(__rlimit_resource_t, struct rlimit *);
+	int (*setrlimit)(__rlimit_resource_t, const struct rlimit *);
+	int (*prlimit)(pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *);
+	long (*sysconf)(int);
 	pid_t (*_Fork)(void);
 	int (*clone)(int (*)(void *), void *, int, void *, ...);
 	int (*setuid)(uid_t);
