@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@ EXPORT int close(int fd)
 		errno = EBADF;
 		return -1;
 	}
+	/* Before anything has been given up: afterwards it would be too late to act upon it. */
+	pthread_testcancel();
 	return closing_begin(fd) ? real.close(fd) : 0;
 }
 
@@ -109,6 +112,9 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 	}
 	if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || !guard_is_home())
 		return real.close_range(first, last, flags);
+	/* As unshare(CLONE_FILES). */
+	if (flags & CLOSE_RANGE_UNSHARE)
+		sock_retire_all();
 	return close_around_internal(first, last, flags);
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "pool/rules.h"
@@ -49,7 +50,12 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(bind)(fd, address, length);
 	spare_drop(sock);
-	result = real.bind(fd, address, length);
+	/* A stub could be bound, to a path; to anything else it says no as a bound socket does. */
+	if (sock->state == SOCK_STUB && length >= (socklen_t)sizeof(struct sockaddr_in) &&
+	    guard_readable(address, sizeof(address->sa_family)) && address->sa_family == AF_UNIX)
+		result = (errno = EAFNOSUPPORT, -1);
+	else
+		result = real.bind(fd, address, length);
 	saved = errno;
 	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length))
 		/* A port of its own choice: the program wants this very socket. */
@@ -296,8 +302,12 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock;
 
+	if (!fdtable_get(fd))
+		return REAL(connect)(fd, address, length);
+	pthread_testcancel();
+	sock = sock_enter(fd);
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
 	if (sock->state == SOCK_NEW)

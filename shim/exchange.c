@@ -67,29 +67,31 @@ static bool lives_or_has_answer(const struct sock *sock)
 	return real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-bool exchange_recover(struct sock *sock)
+int exchange_recover(struct sock *sock, int longest_ms)
 {
 	bool nothing_lost = !sock->has_sent || (sock->outgoing.is_complete && framing_can_replay(&sock->framing));
 	bool is_replay = sock->outgoing.length > 0;
+	int error;
 
-	if (!sock_in_window(sock) || !nothing_lost || sock->is_replacing || sock->n_senders || sock->n_receivers)
-		return false;
+	if (!sock_in_window(sock) || !nothing_lost || sock->replacer || sock->n_senders || sock->n_receivers)
+		return -EBUSY;
 	/* Another process may have had the answer. */
 	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
-		return false;
-	if (fresh_replace(sock, FRESH_FOR_STALE))
-		return false;
+		return -EBUSY;
+	error = fresh_replace(sock, FRESH_FOR_STALE, longest_ms);
+	if (error)
+		return error;
 	counting_refuse(sock, REFUSAL_STALE);
 	if (is_replay)
 		stats_count(sock->tally.destination, STATS_REPLAYED);
-	return true;
+	return 0;
 }
 
 bool exchange_recover_from_timeout(struct sock *sock)
 {
 	if (sock->framing.response_started || !sock->outgoing.is_complete || !framing_can_replay(&sock->framing))
 		return false;
-	return fresh_replace(sock, FRESH_FOR_STALE) == 0;
+	return fresh_replace(sock, FRESH_FOR_STALE, -1) == 0;
 }
 
 void exchange_put_back_close(char *bytes, const struct framing_plan *plan)

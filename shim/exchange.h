@@ -15,8 +15,9 @@ struct transfer;
 struct sock *exchange_return(struct inside_token token, int fd) __attribute__((warn_unused_result));
 
 /* The leased connection is dead before any answer: a fresh one takes its place if nothing can be lost or done twice by
- * it. True: replaced, the call may be tried again. */
-bool exchange_recover(struct sock *sock);
+ * it. 0: replaced, the call may be tried again. -ETIMEDOUT: it could not be dialled in time (`longest_ms` as in fresh.h), which
+ * may be tried again; other negative: it is not to be replaced. */
+int exchange_recover(struct sock *sock, int longest_ms) __attribute__((warn_unused_result));
 
 /* The same for a server that says so by a 408 to nobody's request, whose bytes have been read. */
 bool exchange_recover_from_timeout(struct sock *sock);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <string.h>
@@ -141,7 +142,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, ssize_t
 	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, (size_t)result) &&
 				 (again = exchange_recover_from_timeout(sock))))
 		account(sock, transfer, (size_t)result);
-	else if (again || exchange_recover(sock))
+	else if (again || exchange_recover(sock, -1) == 0)
 		again = (sock_leave(sock), true);
 	else if (is_peek)
 		sock_leave(sock);
@@ -154,7 +155,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, ssize_t
  * if true; `*result` is to be returned, or tried again for if it is 0. */
 static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, int *error)
 {
-	if (!exchange_is_hang_up(*result, *error) || (!sock->is_replacing && sock->n_swaps == n_swaps))
+	if (!exchange_is_hang_up(*result, *error) || (!sock_is_being_replaced(sock) && sock->n_swaps == n_swaps))
 		return false;
 	*result = 0;
 	if (sock->status_flags & O_NONBLOCK) {
@@ -262,8 +263,10 @@ ssize_t exchange_receive(struct transfer *transfer)
 {
 	bool waits_for_all = (transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)) == MSG_WAITALL;
 	size_t length = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
-	struct sock *sock = sock_enter(transfer->fd);
+	struct sock *sock;
 
+	pthread_testcancel();
+	sock = sock_enter(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_WAITING) {

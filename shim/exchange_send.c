@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -91,11 +92,11 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
-		error = fresh_replace(sock, FRESH_FOR_UNFIT);
+		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
 		if (first == FRAMING_FIRST_UNSAFE)
 			counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
-		error = fresh_replace(sock, FRESH_FOR_UNFIT);
+		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
 	}
 	if (error)
 		return error;
@@ -186,7 +187,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 		exchange_settle(sock);
 		return false;
 	}
-	if (sending_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock))
+	if (sending_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock, -1) == 0)
 		return true;
 	sock_leave(sock);
 	return false;
@@ -280,8 +281,10 @@ static ssize_t send_on_stub(struct sock *sock, const struct transfer *transfer)
 
 ssize_t exchange_send(struct transfer *transfer)
 {
-	struct sock *sock = sock_enter(transfer->fd);
+	struct sock *sock;
 
+	pthread_testcancel();
+	sock = sock_enter(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_WAITING) {

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "shim/fdlimit.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
@@ -32,31 +32,16 @@ int fdtable_end(void)
 	return atomic_load_explicit(&end, memory_order_relaxed);
 }
 
-/* Room above the soft limit that we ask for, and below it where there is no room above. */
-#define HIGH_ROOM 16384
-
-/* The program's limit is raised for the instant of one system call. The window in which another thread could see it
- * raised is harmless: it may get one descriptor more than its limit. */
-static bool raise_limit(struct rlimit *saved)
-{
-	struct rlimit raised;
-
-	if (getrlimit(RLIMIT_NOFILE, saved) < 0 || saved->rlim_cur >= saved->rlim_max ||
-	    saved->rlim_cur >= FDTABLE_SIZE)
-		return false;
-	raised = *saved;
-	raised.rlim_cur = saved->rlim_max - saved->rlim_cur > HIGH_ROOM ? saved->rlim_cur + HIGH_ROOM : saved->rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &raised) == 0;
-}
-
 int fdtable_dup_high(int fd)
 {
-	struct rlimit limit = {0};
-	bool raised = raise_limit(&limit);
-	rlim_t floor = limit.rlim_cur;
+	struct rlimit own = {0};
+	enum fdlimit_result limit = fdlimit_raise(&own);
+	rlim_t floor = own.rlim_cur;
 	int high;
 
-	if (!raised) {
+	if (limit == FDLIMIT_BUSY)
+		return -EMFILE;
+	if (limit == FDLIMIT_NO_ROOM) {
 		/* Among the program's own: a sixteenth of them at the most. */
 		if (atomic_load(&n_internal) >= (int)(floor / 16))
 			return -EMFILE;
@@ -66,8 +51,8 @@ int fdtable_dup_high(int fd)
 	high = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, (int)floor);
 	if (high < 0)
 		high = -errno;
-	if (raised)
-		setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit == FDLIMIT_RAISED)
+		fdlimit_restore();
 	if (high >= 0 && !fdtable_set(high, &fdtable_internal)) {
 		real.close(high);
 		return -EMFILE;
@@ -98,19 +83,19 @@ int fdtable_close_internal(int fd)
 int fdtable_open_socket(int domain, int type)
 {
 	int fd = REAL(socket)(domain, type | SOCK_CLOEXEC, 0);
-	struct rlimit limit = {0};
+	struct rlimit own;
 
 	if (fd >= 0)
 		return fd;
 	if (errno != EMFILE)
 		return -errno;
-	if (!raise_limit(&limit)) {
+	if (fdlimit_raise(&own) != FDLIMIT_RAISED) {
 		fd = pool_let_go_of_idle() ? REAL(socket)(domain, type | SOCK_CLOEXEC, 0) : -1;
 		return fd < 0 ? -EMFILE : fd;
 	}
 	fd = REAL(socket)(domain, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		fd = -errno;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	fdlimit_restore();
 	return fd;
 }

@@ -79,8 +79,8 @@ static enum refusal refusal_of_use(const struct sock *sock)
 {
 	if (sock->policy->mode != CONFIG_MODE_FULL)
 		return REFUSAL_POLICY;
-	if (sock->is_shared || sock->has_uncounted_waiter || sock->is_replacing || sock->n_senders ||
-	    sock->n_receivers || sock_n_inside(sock))
+	if (sock->is_shared || sock->has_uncounted_waiter || sock->replacer || sock->n_senders || sock->n_receivers ||
+	    sock_n_inside(sock))
 		return REFUSAL_SHARED;
 	if (sock->cannot_swap || sock->cannot_keep)
 		return REFUSAL_SOCKOPT;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "shim/dial.h"
@@ -14,7 +15,8 @@
 #include "shim/sock.h"
 #include "shim/swap.h"
 
-/* How long a non-blocking program's thread may be held for a dial that it does not know of. */
+/* How long a thread may be held, though it said that it would not wait, for a dial that it does not know of: a dial that is
+ * given up too soon begins anew each time. */
 #define HOLD_MS 3000
 
 static int wait_for(int fd, short events, int timeout_ms)
@@ -41,7 +43,8 @@ static int finish_connect(int fd, int timeout_ms)
 	return -result;
 }
 
-/* `wait_ms` 0: leave the dial in progress; -1: for as long as a blocking connect() takes. */
+/* `wait_ms` 0: leave the dial in progress; -1: for as long as a blocking connect() takes, or another limit on a socket that
+ * doesn't block. */
 static int dial(int fd, const struct destination_key *key, int wait_ms)
 {
 	struct sockaddr_in6 address;
@@ -81,33 +84,72 @@ static int send_all(int fd, const char *bytes, size_t length, int timeout_ms)
 	return 0;
 }
 
-/* Dials and sends again on a socket of ours, unlocked: it blocks, and other threads must find the socket meanwhile. */
-static int dial_unlocked(struct sock *sock, int fd, bool is_blocking)
-{
-	struct destination_key key = sock->key;
-	struct outgoing block = sock->outgoing;
-	struct tally tally = sock->tally;
-	int wait_ms = is_blocking ? -1 : block.length ? HOLD_MS : 0;
-	int error;
+/* One replacement, on the stack of the thread that makes it. */
+struct replacement {
+	struct sock *sock;
+	int fd; /* the fresh connection's */
+	int status_flags;
+	int longest_ms;
+	bool is_unlocked;
+	struct outgoing block; /* the socket's, while it is unlocked */
+	struct tally tally;    /* likewise */
+};
 
-	sock->outgoing = (struct outgoing){0};
-	sock->is_replacing = true;
-	sock_leave(sock);
-	counting_begin_dial(&tally);
-	error = dial(fd, &key, wait_ms);
-	counting_end_dial(&tally, fd, error ? -error : wait_ms ? 0 : EINPROGRESS);
-	if (!error && block.length)
-		error = send_all(fd, block.bytes, block.length, wait_ms);
+/* Locked again. False if the socket has ended meanwhile. */
+static bool return_to_lock(struct replacement *replacement)
+{
+	struct sock *sock = replacement->sock;
+
 	while (!guard_lock_try(&sock->lock))
 		;
-	sock->is_replacing = false;
+	replacement->is_unlocked = false;
+	sock->replacer = 0;
 	if (sock->state != SOCK_OPEN || !sock->n_fds || !sock->conn) {
-		outgoing_free(&block, false);
-		return -EBADF;
+		outgoing_free(&replacement->block, false);
+		return false;
 	}
-	sock->outgoing = block;
-	sock->tally.dialing_ns = tally.dialing_ns;
-	return error;
+	sock->outgoing = replacement->block;
+	sock->tally.dialing_ns = replacement->tally.dialing_ns;
+	return true;
+}
+
+/* Also where the thread is cancelled inside: the program's socket is what it was, the old connection's. */
+static void end_replacement(struct replacement *replacement)
+{
+	if (replacement->is_unlocked) {
+		if (return_to_lock(replacement))
+			swap_bring_registrations_back(replacement->sock);
+		sock_leave(replacement->sock);
+	}
+	if (replacement->fd >= 0)
+		real.close(replacement->fd);
+}
+
+/* Dials and sends again on a socket of ours, unlocked: it blocks, and other threads must find the socket meanwhile. */
+static int dial_unlocked(struct replacement *replacement)
+{
+	struct sock *sock = replacement->sock;
+	struct destination_key key = sock->key;
+	struct outgoing *block = &replacement->block;
+	int wait_ms = replacement->longest_ms, error;
+
+	if (wait_ms >= 0 && wait_ms < HOLD_MS)
+		wait_ms = HOLD_MS;
+	if (sock->status_flags & O_NONBLOCK)
+		wait_ms = sock->outgoing.length ? HOLD_MS : 0;
+
+	*block = sock->outgoing;
+	replacement->tally = sock->tally;
+	sock->outgoing = (struct outgoing){0};
+	sock->replacer = (unsigned long)pthread_self();
+	replacement->is_unlocked = true;
+	sock_leave(sock);
+	counting_begin_dial(&replacement->tally);
+	error = dial(replacement->fd, &key, wait_ms);
+	counting_end_dial(&replacement->tally, replacement->fd, error ? -error : wait_ms ? 0 : EINPROGRESS);
+	if (!error && block->length)
+		error = send_all(replacement->fd, block->bytes, block->length, wait_ms);
+	return return_to_lock(replacement) ? error : -EBADF;
 }
 
 /* An unfit but living connection ends by RST, through all its descriptors at once (connect(2), AF_UNSPEC): the program
@@ -152,9 +194,10 @@ static void undo_edits(struct sock *sock)
 }
 
 /* With a descriptor for the new connection in hand nothing but the dial itself can fail. */
-static int replace_with(struct sock *sock, int fd, enum fresh_reason reason)
+static int replace_with(struct replacement *replacement, enum fresh_reason reason)
 {
-	int flags = sock->status_flags;
+	struct sock *sock = replacement->sock;
+	int fd = replacement->fd;
 	int error;
 
 	if (options_copy_to_fresh(sock, fd))
@@ -166,10 +209,11 @@ static int replace_with(struct sock *sock, int fd, enum fresh_reason reason)
 		end_old(sock);
 	if (reason == FRESH_FOR_STRANGER)
 		undo_edits(sock);
-	error = dial_unlocked(sock, fd, !(flags & O_NONBLOCK));
+	error = dial_unlocked(replacement);
 	if (sock->state == SOCK_FREE)
 		return error;
-	if (!error && (flags & ~O_NONBLOCK) != O_RDWR && real.fcntl(fd, F_SETFL, flags) < 0)
+	if (!error && replacement->status_flags != sock->status_flags &&
+	    real.fcntl(fd, F_SETFL, sock->status_flags) < 0)
 		error = -errno;
 	if (!error)
 		error = swap_files(sock, fd);
@@ -177,22 +221,24 @@ static int replace_with(struct sock *sock, int fd, enum fresh_reason reason)
 	return error;
 }
 
-int fresh_replace(struct sock *sock, enum fresh_reason reason)
+int fresh_replace(struct sock *sock, enum fresh_reason reason, int longest_ms)
 {
-	int type = SOCK_STREAM | (sock->status_flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
-	int error, fd;
+	__attribute__((cleanup(end_replacement))) struct replacement replacement = {
+		.sock = sock, .fd = -1, .status_flags = O_RDWR, .longest_ms = longest_ms};
+	int error;
 
-	if (!sock->conn || sock->is_replacing || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
+	if ((sock->status_flags & O_NONBLOCK) || longest_ms >= 0)
+		replacement.status_flags |= O_NONBLOCK;
+
+	if (!sock->conn || sock->replacer || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
 		return -EBADF;
-	fd = fdtable_open_socket(sock->domain, type);
-	if (fd < 0)
-		return fd;
-	error = replace_with(sock, fd, reason);
-	if (!error)
-		adopt(sock, fd);
-	real.close(fd);
+	replacement.fd = fdtable_open_socket(sock->domain, SOCK_STREAM | (replacement.status_flags & O_NONBLOCK));
+	if (replacement.fd < 0)
+		return replacement.fd;
+	error = replace_with(&replacement, reason);
 	if (error)
 		return error;
+	adopt(sock, replacement.fd);
 	log_event(sock->outgoing.length ? "replay" : "redial", sock, NULL);
 	sock->n_swaps++;
 	atomic_fetch_add(&sock_n_replaced, 1);

@@ -20,9 +20,10 @@ enum fresh_reason {
  * Replaces the connection of an open socket, and sends again what `outgoing` holds.
  *
  * With nothing to send again, a non-blocking socket gets a dial in progress (EAGAIN on writing, writable after the
- * handshake, refusal as natively); else the dial is waited for, a non-blocking program's for three seconds at most.
+ * handshake, refusal as natively); else the dial is waited for: a non-blocking program's for three seconds at most, a
+ * blocking one's for three seconds or `longest_ms`, whichever is longer (-1: as long as it takes).
  * 0, or -errno of the dial: then the program keeps the dead connection, whose error it is to be given.
  * Locked; the lock is given up while it blocks, and it is had again on return, even if the program has closed the socket
  * meanwhile: then the state is SOCK_FREE, and sock_leave() is all that may be done with it.
  */
-int fresh_replace(struct sock *sock, enum fresh_reason reason) __attribute__((warn_unused_result));
+int fresh_replace(struct sock *sock, enum fresh_reason reason, int longest_ms) __attribute__((warn_unused_result));

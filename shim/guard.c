@@ -88,6 +88,13 @@ bool guard_lock_try(struct guard_lock *lock)
 	return false;
 }
 
+bool guard_lock_try_now(struct guard_lock *lock)
+{
+	bool is_own;
+
+	return try_once(lock, (unsigned long)pthread_self(), &is_own);
+}
+
 void guard_unlock(struct guard_lock *lock)
 {
 	/* In this order, since a handler may leave by longjmp in between. */

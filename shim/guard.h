@@ -24,6 +24,9 @@ struct guard_lock {
 bool guard_lock_try(struct guard_lock *lock) __attribute__((warn_unused_result));
 void guard_unlock(struct guard_lock *lock);
 
+/* The same, and doesn't wait at all. */
+bool guard_lock_try_now(struct guard_lock *lock) __attribute__((warn_unused_result));
+
 /* False in a child of vfork(), or of a clone() that ran no fork handlers: their memory or their descriptors are not the
  * ones that our state speaks of, so it must not be changed. */
 bool guard_is_home(void);

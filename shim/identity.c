@@ -86,5 +86,8 @@ EXPORT int unshare(int flags)
 {
 	if (flags & CLONE_NEWNET)
 		never_known = true;
+	/* This thread's descriptors are not the other ones' any more, and our table is one. */
+	if ((flags & CLONE_FILES) && guard_is_home())
+		sock_retire_all();
 	return changed(REAL(unshare)(flags));
 }

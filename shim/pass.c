@@ -1,6 +1,7 @@
 /* See pass.h. */
 #include "shim/pass.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -23,7 +24,7 @@ static bool can_be_asked_again(const struct sock *sock)
 /* Another thread is on the old file: what is put in its place it would not see, or see twice. */
 static bool is_in_use(const struct sock *sock)
 {
-	return sock->n_senders || sock->n_receivers || sock->is_replacing || sock_n_inside(sock);
+	return sock->n_senders || sock->n_receivers || sock->replacer || sock_n_inside(sock);
 }
 
 /* The end of file that we owe is made independent of us, one way or another. */
@@ -33,7 +34,7 @@ static void settle_debt(struct sock *sock)
 	unsigned n_fed = sock->n_fed;
 
 	if (!is_in_use(sock) && can_be_asked_again(sock)) {
-		if (fresh_replace(sock, FRESH_FOR_STRANGER) == 0 || sock->state != SOCK_OPEN)
+		if (fresh_replace(sock, FRESH_FOR_STRANGER, -1) == 0 || sock->state != SOCK_OPEN)
 			return;
 		/* The old connection lives on, asked to stay. */
 		if (sock->n_fed == n_fed)
@@ -53,11 +54,25 @@ void pass_make_honest(struct sock *sock)
 
 	/* If it can't be replaced it stays what it was: alive when last seen. */
 	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && is_ours_alone && !is_in_use(sock) &&
-	    fresh_replace(sock, FRESH_FOR_UNFIT))
+	    fresh_replace(sock, FRESH_FOR_UNFIT, -1))
 		log_event("not replaced", sock, NULL);
 	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
 		settle_debt(sock);
 	sock_share(sock);
+}
+
+void pass_to_stranger(int fd)
+{
+	int saved = errno;
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+		pass_make_honest(sock);
+		sock_release(sock, REFUSAL_LEDGER);
+	} else if (sock) {
+		sock_leave(sock);
+	}
+	errno = saved;
 }
 
 static void share(int fd)

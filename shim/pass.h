@@ -15,3 +15,7 @@ void pass_inheritable(void);
 /* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be,
  * and a request whose end of file is ours to make is asked again as it was written. Marks it as shared. Locked. */
 void pass_make_honest(struct sock *sock);
+
+/* The descriptor is about to be read and written where no wrapper sees it, in this process: its socket goes native. Nothing for
+ * others. Preserves errno. */
+void pass_to_stranger(int fd);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "shim/export.h"
+#include "shim/fdlimit.h"
 #include "shim/inflight.h"
 #include "shim/pass.h"
 #include "shim/process.h"
@@ -23,21 +24,36 @@
 
 extern char **environ;
 
-/* Several threads may fork at once: whether this one has the lock is asked of the lock. */
+/* Several threads may fork at once, and a handler while its thread does: what this fork has locked is its thread's, the last of
+ * them first. */
+static __thread unsigned holds_limit __attribute__((tls_model("initial-exec")));
+
 static void before_fork(void)
 {
 	sock_share_all(false);
 	pool_lock_for_fork();
+	holds_limit = holds_limit << 1 | fdlimit_hold();
+}
+
+static bool take_hold_back(void)
+{
+	bool was_held = holds_limit & 1;
+
+	holds_limit >>= 1;
+	return was_held;
 }
 
 static void after_fork_in_parent(void)
 {
+	if (take_hold_back())
+		fdlimit_release();
 	pool_unlock_after_fork();
 }
 
 static void after_fork_in_child(void)
 {
 	guard_set_home();
+	fdlimit_after_fork_in_child(take_hold_back());
 	sock_after_fork_in_child();
 }
 
@@ -46,20 +62,55 @@ void process_init(void)
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* A child that shares our memory without being a thread, as vfork's does. */
+void process_before_clone(unsigned long flags)
+{
+	bool is_thread = flags & CLONE_THREAD, is_home = guard_is_home();
+
+	/* What the child closes is closed here, and nobody says so. */
+	if ((flags & CLONE_FILES) && !is_thread && is_home)
+		sock_retire_all();
+	else if (!(flags & CLONE_VM) && is_home)
+		sock_share_all(false);
+	holds_limit = holds_limit << 1 | (!is_thread && is_home && fdlimit_hold());
+	/* A child that shares our memory without being a thread, as vfork's does. */
+	if ((flags & CLONE_VM) && !is_thread)
+		guard_distrust_memory();
+}
+
+void process_after_clone(unsigned long flags, bool is_child)
+{
+	if (is_child && !(flags & (CLONE_VM | CLONE_FILES)) && !guard_is_home())
+		after_fork_in_child();
+	else if (!is_child && take_hold_back())
+		fdlimit_release();
+}
+
+/* fork() without handlers, for signal handlers. Ours are fit for them. */
+EXPORT pid_t _Fork(void)
+{
+	pid_t pid;
+
+	process_before_clone(0);
+	pid = REAL(_Fork)();
+	process_after_clone(0, pid == 0);
+	return pid;
+}
+
 int clone(int (*run)(void *), void *stack, int flags, void *argument, ...);
 EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
 {
 	void *further[3];
 	va_list arguments;
+	int result;
 
 	va_start(arguments, argument);
 	for (int i = 0; i < 3; i++)
 		further[i] = va_arg(arguments, void *);
 	va_end(arguments);
-	if ((flags & (CLONE_VM | CLONE_THREAD)) == CLONE_VM)
-		guard_distrust_memory();
-	return REAL(clone)(run, stack, flags, argument, further[0], further[1], further[2]);
+	process_before_clone((unsigned)flags);
+	result = REAL(clone)(run, stack, flags, argument, further[0], further[1], further[2]);
+	process_after_clone((unsigned)flags, false);
+	return result;
 }
 
 /* The new program will have the same sockets. */
@@ -175,13 +226,22 @@ static void before_shell(void)
 EXPORT int system(const char *command)
 {
 	before_shell();
+	if (command && guard_is_home())
+		fdlimit_hold_briefly();
 	return REAL(system)(command);
 }
 
 EXPORT FILE *popen(const char *command, const char *mode)
 {
+	bool is_held;
+	FILE *stream;
+
 	before_shell();
-	return REAL(popen)(command, mode);
+	is_held = guard_is_home() && fdlimit_hold();
+	stream = REAL(popen)(command, mode);
+	if (is_held)
+		fdlimit_release();
+	return stream;
 }
 
 /* Under seccomp every system call that the program does not make itself may be its last: no more of ours. */
@@ -212,15 +272,31 @@ static void before_spawn(const posix_spawn_file_actions_t *actions)
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
+	char *const *prepared;
+	bool is_held;
+	int result;
+
 	before_spawn(actions);
-	return REAL(posix_spawn)(pid, path, actions, attributes, arguments,
-				 WITH_INFLIGHT(environment, actions != NULL));
+	prepared = WITH_INFLIGHT(environment, actions != NULL);
+	is_held = guard_is_home() && fdlimit_hold();
+	result = REAL(posix_spawn)(pid, path, actions, attributes, arguments, prepared);
+	if (is_held)
+		fdlimit_release();
+	return result;
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
+	char *const *prepared;
+	bool is_held;
+	int result;
+
 	before_spawn(actions);
-	return REAL(posix_spawnp)(pid, file, actions, attributes, arguments,
-				  WITH_INFLIGHT(environment, actions != NULL));
+	prepared = WITH_INFLIGHT(environment, actions != NULL);
+	is_held = guard_is_home() && fdlimit_hold();
+	result = REAL(posix_spawnp)(pid, file, actions, attributes, arguments, prepared);
+	if (is_held)
+		fdlimit_release();
+	return result;
 }

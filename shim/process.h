@@ -1,5 +1,12 @@
-/* Fork handlers. */
+/* Fork handlers, and what has to be known about children that are made without them. */
 #pragma once
+
+#include <stdbool.h>
 
 /* Registers them; in the constructor. */
 void process_init(void);
+
+/* Around a call that makes a process or thread with the flags of clone(2), 0 for a fork. Afterwards in the parent, whatever came of
+ * it, and in a child that returns from the same call. Async-signal-safe, both. */
+void process_before_clone(unsigned long flags);
+void process_after_clone(unsigned long flags, bool is_child);

@@ -4,6 +4,7 @@
  * from a program that would take it for its own connection's. Readiness itself is always the kernel's.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <poll.h>
 #include <string.h>
@@ -50,8 +51,9 @@ static void come_out(struct tokens *tokens)
 		sock_come_out(tokens->token[--tokens->n]);
 }
 
-/* True if the event was the end of a stale connection, which has been replaced: the program is to wait on. */
-static bool recover(int fd)
+/* True if the event was the end of a stale connection, which has been replaced, or could not be in the time that is left: the
+ * program is to wait on. */
+static bool recover(int fd, int left_ms)
 {
 	struct sock *sock;
 	int saved = errno;
@@ -62,7 +64,7 @@ static bool recover(int fd)
 	sock = sock_enter(fd);
 	if (!sock)
 		return false;
-	if (sock->is_replacing) {
+	if (sock_is_being_replaced(sock)) {
 		sock_leave(sock);
 		nanosleep(&(struct timespec){0, 1000000}, NULL);
 		errno = saved;
@@ -73,7 +75,9 @@ static bool recover(int fd)
 		limit_settle(sock);
 		recovered = sock->state != SOCK_WAITING;
 	} else {
-		recovered = exchange_recover(sock);
+		int error = exchange_recover(sock, left_ms);
+
+		recovered = error == 0 || error == -ETIMEDOUT;
 	}
 	sock_leave(sock);
 	errno = saved;
@@ -85,11 +89,6 @@ static bool any_in_window(void)
 	return atomic_load_explicit(&sock_n_in_window, memory_order_relaxed);
 }
 
-static void now(struct timespec *time)
-{
-	clock_gettime(CLOCK_MONOTONIC, time);
-}
-
 /* What remains of a timeout that began at `start`; NULL stays NULL. */
 static const struct timespec *remaining(const struct timespec *timeout, const struct timespec *start,
 					struct timespec *left)
@@ -99,7 +98,7 @@ static const struct timespec *remaining(const struct timespec *timeout, const st
 
 	if (!timeout)
 		return NULL;
-	now(&present);
+	clock_gettime(CLOCK_MONOTONIC, &present);
 	ns = (timeout->tv_sec - (long long)(present.tv_sec - start->tv_sec)) * 1000000000ll + timeout->tv_nsec -
 	     (present.tv_nsec - start->tv_nsec);
 	if (ns < 0)
@@ -123,11 +122,24 @@ static bool has_passed(const struct pollfd *entry)
 	return fdtable_get(entry->fd) && REAL(poll)(&again, 1, 0) >= 0 && !(again.revents & (HANG_UP_POLL | POLLNVAL));
 }
 
+static int in_ms(const struct timespec *time)
+{
+	if (!time)
+		return -1;
+	return time->tv_sec < INT_MAX / 1000 ? (int)(time->tv_sec * 1000 + (time->tv_nsec + 999999) / 1000000)
+					     : INT_MAX;
+}
+
+static bool is_over(const struct timespec *left)
+{
+	return left && !left->tv_sec && !left->tv_nsec;
+}
+
 /* Returns how many entries still have events. */
-static int swallow_poll(struct pollfd *fds, nfds_t n, int ready)
+static int swallow_poll(struct pollfd *fds, nfds_t n, int ready, const struct timespec *left)
 {
 	for (nfds_t i = 0; i < n; i++) {
-		if (!(fds[i].revents & HANG_UP_POLL) || (!recover(fds[i].fd) && !has_passed(&fds[i])))
+		if (!(fds[i].revents & HANG_UP_POLL) || (!recover(fds[i].fd, in_ms(left)) && !has_passed(&fds[i])))
 			continue;
 		fds[i].revents = 0;
 		ready--;
@@ -146,16 +158,16 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 
 	if (n > SIZE_MAX / sizeof(*fds) || !guard_readable(fds, n * sizeof(*fds)))
 		return REAL(ppoll)(fds, n, timeout, mask);
-	now(&start);
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	do {
 		inside_of_poll(&tokens, fds, n);
 		ready = REAL(ppoll)(fds, n, wait, mask);
 		come_out(&tokens);
 		if (ready <= 0 || (!any_in_window() && n_replaced == sock_n_replaced))
 			return ready;
-		ready = swallow_poll(fds, n, ready);
+		ready = swallow_poll(fds, n, ready, remaining(timeout, &start, &left));
 		wait = remaining(timeout, &start, &left);
-	} while (ready == 0);
+	} while (ready == 0 && !is_over(wait));
 	return ready;
 }
 
@@ -317,14 +329,14 @@ static void arm_again(int epfd, int fd, const struct epoll_event *event)
 	sock_leave(sock);
 }
 
-static int swallow_epoll(int epfd, struct epoll_event *events, int n)
+static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_ms)
 {
 	int kept = 0;
 
 	for (int i = 0; i < n; i++) {
 		int fd = events[i].events & HANG_UP_EPOLL ? find_in_window(epfd, &events[i]) : -1;
 
-		if (fd >= 0 && recover(fd))
+		if (fd >= 0 && recover(fd, left_ms))
 			arm_again(epfd, fd, &events[i]);
 		else
 			events[kept++] = events[i];
@@ -336,16 +348,14 @@ static int swallow_epoll(int epfd, struct epoll_event *events, int n)
 static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeout_ms, const struct timespec *start,
 			const sigset_t *mask, int ready)
 {
-	while (ready > 0 && any_in_window()) {
-		struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l}, left;
+	struct timespec limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l}, left;
+	const struct timespec *timeout = timeout_ms < 0 ? NULL : &limit;
 
-		ready = swallow_epoll(epfd, events, ready);
-		if (ready)
+	while (ready > 0 && any_in_window()) {
+		ready = swallow_epoll(epfd, events, ready, in_ms(remaining(timeout, start, &left)));
+		timeout_ms = in_ms(remaining(timeout, start, &left));
+		if (ready || !timeout_ms)
 			break;
-		if (timeout_ms >= 0) {
-			remaining(&timeout, start, &left);
-			timeout_ms = (int)(left.tv_sec * 1000 + (left.tv_nsec + 999999) / 1000000);
-		}
 		ready = REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
 	}
 	return ready;
@@ -357,7 +367,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 
 	if (!any_in_window())
 		return REAL(epoll_wait)(epfd, events, max, timeout_ms);
-	now(&start);
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	return finish_epoll(epfd, events, max, timeout_ms, &start, NULL,
 			    REAL(epoll_wait)(epfd, events, max, timeout_ms));
 }
@@ -368,7 +378,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 
 	if (!any_in_window())
 		return REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
-	now(&start);
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	return finish_epoll(epfd, events, max, timeout_ms, &start, mask,
 			    REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask));
 }
@@ -384,5 +394,5 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
 	}
 	ready = real.epoll_pwait2(epfd, events, max, timeout, mask);
 	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */
-	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready) : ready;
+	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready, in_ms(timeout)) : ready;
 }

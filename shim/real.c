@@ -96,6 +96,8 @@ static void bind_transfers(void)
 	BIND(sendto);
 	BIND(sendmsg);
 	BIND(sendmmsg);
+	BIND(preadv2);
+	BIND(pwritev2);
 	BIND(sendfile);
 	BIND(sendfile64);
 	BIND(splice);
@@ -141,6 +143,11 @@ static void bind_readiness(void)
 
 static void bind_processes(void)
 {
+	BIND(getrlimit);
+	BIND(setrlimit);
+	BIND(prlimit);
+	BIND(sysconf);
+	BIND(_Fork);
 	BIND(clone);
 	BIND(setuid);
 	BIND(seteuid);
@@ -157,6 +164,18 @@ static void bind_processes(void)
 	BIND(execveat);
 	BIND(posix_spawn);
 	BIND(posix_spawnp);
+}
+
+static void bind_libraries(void)
+{
+	BIND(aio_read);
+	BIND(aio_write);
+	BIND(aio_read64);
+	BIND(aio_write64);
+	BIND(lio_listio);
+	BIND(lio_listio64);
+	BIND(io_uring_queue_init);
+	BIND(io_uring_queue_init_params);
 	BIND(fdopen);
 	BIND(fclose);
 	BIND(vdprintf);
@@ -171,4 +190,5 @@ void real_bind(void)
 	bind_sockets();
 	bind_readiness();
 	bind_processes();
+	bind_libraries();
 }

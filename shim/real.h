@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <aio.h>
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -33,6 +35,8 @@ struct real {
 	ssize_t (*sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
 	ssize_t (*sendmsg)(int, const struct msghdr *, int);
 	int (*sendmmsg)(int, struct mmsghdr *, unsigned, int);
+	ssize_t (*preadv2)(int, const struct iovec *, int, off64_t, int);
+	ssize_t (*pwritev2)(int, const struct iovec *, int, off64_t, int);
 	ssize_t (*sendfile)(int, int, off_t *, size_t);
 	ssize_t (*sendfile64)(int, int, off64_t *, size_t);
 	ssize_t (*splice)(int, off64_t *, int, off64_t *, size_t, unsigned);
@@ -65,6 +69,11 @@ struct real {
 	int (*select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
 	int (*pselect)(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *);
 
+	int (*getrlimit)(__rlimit_resource_t, struct rlimit *);
+	int (*setrlimit)(__rlimit_resource_t, const struct rlimit *);
+	int (*prlimit)(pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *);
+	long (*sysconf)(int);
+	pid_t (*_Fork)(void);
 	int (*clone)(int (*)(void *), void *, int, void *, ...);
 	int (*setuid)(uid_t);
 	int (*seteuid)(uid_t);
@@ -88,6 +97,14 @@ struct real {
 	int (*fclose)(FILE *);
 	int (*vdprintf)(int, const char *, va_list);
 	int (*__vdprintf_chk)(int, int, const char *, va_list);
+	int (*aio_read)(struct aiocb *);
+	int (*aio_write)(struct aiocb *);
+	int (*aio_read64)(struct aiocb64 *);
+	int (*aio_write64)(struct aiocb64 *);
+	int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);
+	int (*lio_listio64)(int, struct aiocb64 *const[], int, struct sigevent *);
+	int (*io_uring_queue_init)(unsigned, void *, unsigned);
+	int (*io_uring_queue_init_params)(unsigned, void *, void *);
 	void *(*dlopen)(const char *, int);
 	long (*syscall)(long, ...);
 

@@ -36,6 +36,23 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 	return __builtin_expect(!fdtable_get(fd), 1) ? real.readv(fd, iov, n) : readv_tracked(fd, iov, n);
 }
 
+/* At the position -1 it is a readv() with flags, and the only kind that a socket knows (readv(2)). */
+EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+
+	if (fdtable_get(fd) && offset == -1 && !flags)
+		return readv(fd, iov, n);
+	if (fdtable_get(fd) && offset == -1 && flags == RWF_NOWAIT && n >= 0)
+		return recvmsg(fd, &message, MSG_DONTWAIT);
+	return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(preadv2)(fd, iov, n, offset, flags);
+}
+
+EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+	return preadv2(fd, iov, n, offset, flags);
+}
+
 OUT_OF_LINE static ssize_t recv_tracked(int fd, void *buffer, size_t length, int flags)
 {
 	struct transfer transfer = {.kind = TRANSFER_RECV, .fd = fd, .flags = flags, .single = {buffer, length}};

@@ -1,10 +1,12 @@
 /* write, writev, send, sendto, sendmsg, sendmmsg, and the bodies that go by sendfile and splice. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "shim/afterlife.h"
 #include "shim/exchange.h"
 #include "shim/export.h"
 #include "shim/finish.h"
@@ -41,6 +43,23 @@ OUT_OF_LINE static ssize_t writev_tracked(int fd, const struct iovec *iov, int n
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 {
 	return __builtin_expect(!fdtable_get(fd), 1) ? real.writev(fd, iov, n) : writev_tracked(fd, iov, n);
+}
+
+/* As preadv2(). */
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+
+	if (fdtable_get(fd) && offset == -1 && !flags)
+		return writev(fd, iov, n);
+	if (fdtable_get(fd) && offset == -1 && flags == RWF_NOWAIT && n >= 0)
+		return sendmsg(fd, &message, MSG_DONTWAIT);
+	return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(pwritev2)(fd, iov, n, offset, flags);
+}
+
+EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+	return pwritev2(fd, iov, n, offset, flags);
 }
 
 OUT_OF_LINE static ssize_t send_tracked(int fd, const void *buffer, size_t length, int flags)
@@ -109,18 +128,19 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 	return (int)done;
 }
 
-/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. */
+/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. A stub
+ * takes them like the connection that it stands for: see end_unseen(). */
 static struct sock *enter_unseen(int fd)
 {
 	struct sock *sock = sock_enter(fd);
 
-	if (!sock)
-		return NULL;
+	if (!sock || sock->state == SOCK_STUB)
+		return sock;
 	if (sock->state != SOCK_OPEN) {
 		sock_leave(sock);
 		return NULL;
 	}
-	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT) == 0 && !sock->conn) {
+	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
 		sock_leave(sock);
 		return NULL;
 	}
@@ -135,7 +155,10 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 	sock_come_out(token);
 	sock = exchange_return(token, fd);
 
-	if (sock && moved > 0 && sock->state == SOCK_OPEN) {
+	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB) {
+		afterlife_send(sock, (size_t)moved);
+		sock_leave(sock);
+	} else if (sock && moved > 0 && sock->state == SOCK_OPEN) {
 		exchange_account_unseen(sock, is_request, (size_t)moved);
 	} else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN) {
 		finish_lost(sock);
@@ -167,9 +190,12 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t length)
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
 	int fd = fdtable_get(out) ? out : in;
-	struct sock *sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
 	struct inside_token token;
+	struct sock *sock;
 
+	if (fdtable_get(fd))
+		pthread_testcancel();
+	sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
 	if (!sock)
 		return fdtable_is_internal(fd)	    ? errno = EBADF,
 						 -1 : REAL(splice)(in, in_offset, out, out_offset, length, flags);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -161,6 +162,11 @@ void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec 
 			sock->close_on_exec[i] = (uint8_t)value;
 }
 
+bool sock_is_being_replaced(const struct sock *sock)
+{
+	return sock->replacer && sock->replacer != (unsigned long)pthread_self();
+}
+
 bool sock_in_window(const struct sock *sock)
 {
 	return (sock->state == SOCK_OPEN || sock->state == SOCK_WAITING) && sock->in_window;
@@ -213,7 +219,7 @@ void sock_free(struct sock *sock)
 	sock->state = SOCK_FREE;
 	atomic_fetch_sub(&sock_n_tracked, 1);
 	/* Who is replacing its connection holds a pointer to it, and puts it back when done. */
-	if (!sock->is_replacing)
+	if (!sock->replacer)
 		pool_put_sock(sock);
 	guard_unlock(&sock->lock);
 }

@@ -76,7 +76,7 @@ struct sock {
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */
-	bool is_replacing;	    /* that is under way, without the lock */
+	unsigned long replacer;	    /* the thread that is at it, without the lock; 0: none */
 	bool registrations_are_out; /* deleted for its time; epoll_ctl only changes our list */
 	bool cannot_swap;	    /* an epoll registration that we could not follow */
 	bool cannot_keep;	    /* an option, flag or call that can't be undone */
@@ -146,6 +146,10 @@ void sock_free(struct sock *sock);
 
 /* Gives the connection up: pool_discard under the pool's lock. */
 void sock_drop_conn(struct sock *sock);
+
+/* True if another thread is replacing the connection: it is worth waiting for. (The calling thread itself has left that by
+ * longjmp, or is in a handler that interrupted it.) Locked. */
+bool sock_is_being_replaced(const struct sock *sock);
 
 /* True if the socket may still be replaced by a fresh connection without the program noticing. */
 bool sock_in_window(const struct sock *sock);

@@ -136,6 +136,12 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockopt)(fd, level, name, value, length);
+	/* That is a receive in disguise. */
+	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN) {
+		pass_make_honest(sock);
+		sock_release(sock, REFUSAL_SOCKOPT);
+		return real.getsockopt(fd, level, name, value, length);
+	}
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_STUB)
@@ -230,23 +236,44 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	sock_leave(sock);
 }
 
-/* What is in a placeholder's queues is no business of the program's. */
-static void settle(int fd)
+/* What it asks of a file is for the stub to answer or to change, the rest for a socket of the right kind: of one at its end,
+ * the queues are as empty as a fresh one's. What is in a placeholder's is no business of the program's. */
+static int request_locked(struct sock *sock, int fd, unsigned long request, void *argument)
 {
-	struct sock *sock = fdtable_get(fd);
+	int fresh, result;
 
-	if (sock->state != SOCK_WAITING || !(sock = sock_enter(fd)))
-		return;
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
+	if ((sock->state != SOCK_STUB && sock->state != SOCK_WAITING) || request == FIONBIO || request == FIOASYNC ||
+	    request == FIOCLEX || request == FIONCLEX || request == FIOSETOWN || request == SIOCSPGRP ||
+	    request == FIOGETOWN || request == SIOCGPGRP || (request == FIONREAD && atomic_load(&sock->is_shared)))
+		return real.ioctl(fd, request, argument);
+	fresh = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	if (fresh < 0)
+		return real.ioctl(fd, request, argument);
+	result = real.ioctl(fresh, request, argument);
+	real.close(fresh);
+	return result;
+}
+
+static int request_tracked(int fd, unsigned long request, void *argument)
+{
+	struct sock *sock = sock_enter(fd);
+	int result;
+
+	if (!sock)
+		return real.ioctl(fd, request, argument);
+	result = request_locked(sock, fd, request, argument);
 	sock_leave(sock);
+	if (result >= 0)
+		note_request(fd, request, argument);
+	return result;
 }
 
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list arguments;
 	void *argument;
-	int result;
 
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
@@ -257,9 +284,5 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 		errno = EBADF;
 		return -1;
 	}
-	settle(fd);
-	result = real.ioctl(fd, request, argument);
-	if (result >= 0)
-		note_request(fd, request, argument);
-	return result;
+	return request_tracked(fd, request, argument);
 }

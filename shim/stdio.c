@@ -12,27 +12,13 @@
 #include "shim/real.h"
 #include "shim/sock.h"
 
-static void give_to_stdio(int fd)
-{
-	int saved = errno;
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
-
-	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
-		pass_make_honest(sock);
-		sock_release(sock, REFUSAL_LEDGER);
-	} else if (sock) {
-		sock_leave(sock);
-	}
-	errno = saved;
-}
-
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
 	if (fdtable_is_internal(fd)) {
 		errno = EBADF;
 		return NULL;
 	}
-	give_to_stdio(fd);
+	pass_to_stranger(fd);
 	return REAL(fdopen)(fd, mode);
 }
 
@@ -47,7 +33,7 @@ EXPORT int fclose(FILE *stream)
 
 EXPORT int vdprintf(int fd, const char *format, va_list arguments)
 {
-	give_to_stdio(fd);
+	pass_to_stranger(fd);
 	return REAL(vdprintf)(fd, format, arguments);
 }
 
@@ -65,7 +51,7 @@ EXPORT int dprintf(int fd, const char *format, ...)
 int __vdprintf_chk(int fd, int flag, const char *format, va_list arguments);
 EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list arguments)
 {
-	give_to_stdio(fd);
+	pass_to_stranger(fd);
 	return REAL(__vdprintf_chk)(fd, flag, format, arguments);
 }
 

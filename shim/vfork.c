@@ -3,6 +3,9 @@
 
 #include <errno.h>
 
+#include "shim/fdlimit.h"
+#include "shim/guard.h"
+
 __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 
 long vfork_fail(long error);
@@ -12,25 +15,50 @@ __attribute__((used)) long vfork_fail(long error)
 	return -1;
 }
 
+/* Whether there is something to release again. The nested vfork() of a child has nothing to hold. */
+int vfork_prepare(void);
+__attribute__((used)) int vfork_prepare(void)
+{
+	return guard_is_home() && fdlimit_hold();
+}
+
+void vfork_conclude(int is_held);
+__attribute__((used)) void vfork_conclude(int is_held)
+{
+	if (is_held)
+		fdlimit_release();
+}
+
 #if defined(__x86_64__)
-/* The return address waits in %rdi, which the kernel preserves, because the child will overwrite the stack. */
+/* The return address waits in %rdi, what vfork_prepare() said in %esi and what we were before in %edx, which the kernel preserves,
+ * because the child will overwrite the stack. */
 __asm__(".text\n"
 	".globl vfork\n"
 	".type vfork, @function\n"
 	"vfork:\n"
+	"	subq $8, %rsp\n"
+	"	call vfork_prepare\n"
+	"	addq $8, %rsp\n"
+	"	movl %eax, %esi\n"
+	"	movq vfork_is_child@gottpoff(%rip), %rcx\n"
+	"	movl %fs:(%rcx), %edx\n"
 	"	popq %rdi\n"
 	"	movl $58, %eax\n" /* __NR_vfork */
 	"	syscall\n"
 	"	pushq %rdi\n"
-	"	cmpq $-4095, %rax\n"
-	"	jae 1f\n"
 	"	movq vfork_is_child@gottpoff(%rip), %rcx\n"
-	"	xorl %edx, %edx\n"
 	"	testq %rax, %rax\n"
-	"	sete %dl\n"
-	"	movl %edx, %fs:(%rcx)\n"
+	"	jnz 1f\n"
+	"	movl $1, %fs:(%rcx)\n"
 	"	ret\n"
-	"1:	movq %rax, %rdi\n"
-	"	jmp vfork_fail\n"
+	"1:	movl %edx, %fs:(%rcx)\n"
+	"	pushq %rax\n"
+	"	movl %esi, %edi\n"
+	"	call vfork_conclude\n"
+	"	popq %rdi\n"
+	"	cmpq $-4095, %rdi\n"
+	"	jae vfork_fail\n"
+	"	movq %rdi, %rax\n"
+	"	ret\n"
 	".size vfork, .-vfork\n");
 #endif

@@ -1,0 +1,71 @@
+/*
+ * POSIX aio and io_uring: reading and writing that happens where no wrapper sees it, in other threads of the C library and in
+ * the kernel. A socket that is given to aio goes native; a program that sets up a ring does so altogether, since nothing says
+ * what the ring is for, and it may close descriptors.
+ */
+#include <aio.h>
+
+#include "shim/export.h"
+#include "shim/pass.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+EXPORT int aio_read(struct aiocb *control)
+{
+	pass_to_stranger(control->aio_fildes);
+	return REAL(aio_read)(control);
+}
+
+EXPORT int aio_write(struct aiocb *control)
+{
+	pass_to_stranger(control->aio_fildes);
+	return REAL(aio_write)(control);
+}
+
+EXPORT int aio_read64(struct aiocb64 *control)
+{
+	pass_to_stranger(control->aio_fildes);
+	return REAL(aio_read64)(control);
+}
+
+EXPORT int aio_write64(struct aiocb64 *control)
+{
+	pass_to_stranger(control->aio_fildes);
+	return REAL(aio_write64)(control);
+}
+
+EXPORT int lio_listio(int mode, struct aiocb *const list[restrict], int n, struct sigevent *event)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i])
+			pass_to_stranger(list[i]->aio_fildes);
+	return REAL(lio_listio)(mode, list, n, event);
+}
+
+EXPORT int lio_listio64(int mode, struct aiocb64 *const list[restrict], int n, struct sigevent *event)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i])
+			pass_to_stranger(list[i]->aio_fildes);
+	return REAL(lio_listio64)(mode, list, n, event);
+}
+
+static int went_native(int result)
+{
+	if (result == 0 && guard_is_home())
+		sock_retire_all();
+	return result;
+}
+
+/* liburing's, whose system calls are instructions of its own. */
+int io_uring_queue_init(unsigned n, void *ring, unsigned flags);
+EXPORT int io_uring_queue_init(unsigned n, void *ring, unsigned flags)
+{
+	return went_native(REAL(io_uring_queue_init)(n, ring, flags));
+}
+
+int io_uring_queue_init_params(unsigned n, void *ring, void *parameters);
+EXPORT int io_uring_queue_init_params(unsigned n, void *ring, void *parameters)
+{
+	return went_native(REAL(io_uring_queue_init_params)(n, ring, parameters));
+}

@@ -1,0 +1,219 @@
+/* See fdlimit.h; and the calls with which a program asks for its limit. */
+#include "shim/fdlimit.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "shim/export.h"
+#include "shim/fdtable.h"
+#include "shim/guard.h"
+#include "shim/real.h"
+
+/* Room above the soft limit that we ask for. */
+#define HIGH_ROOM 16384
+/* From the entry of system() to its child's beginning, on a loaded machine. */
+#define BRIEFLY_NS 100000000u
+
+static struct guard_lock limit_lock;	/* covers the two below */
+static struct rlimit own_limit;		/* the program's, while it is raised */
+static _Atomic(unsigned) n_changes;	/* odd: it is raised */
+static _Atomic(unsigned) n_making;	/* threads that are making a process: nobody is to wait for them */
+static _Atomic(uint64_t) held_until_ns; /* the same for an unknown time */
+
+#define SPINS 1000
+
+/* Whoever raises it has done in a microsecond, but may not be running. */
+static bool try_to_lock(void)
+{
+	for (int i = 0; i < SPINS; i++) {
+		if (n_making || guard_lock_is_own(&limit_lock))
+			return false;
+		if (guard_lock_try_now(&limit_lock))
+			return true;
+		sched_yield();
+	}
+	return false;
+}
+
+static bool is_raised(void)
+{
+	return n_changes & 1;
+}
+
+enum fdlimit_result fdlimit_raise(struct rlimit *own)
+{
+	struct rlimit raised;
+	int saved = errno;
+
+	if (guard_now_ns() < held_until_ns || !try_to_lock())
+		return FDLIMIT_BUSY;
+	if (REAL(getrlimit)(RLIMIT_NOFILE, own) == 0 && own->rlim_cur < own->rlim_max && own->rlim_cur < FDTABLE_SIZE) {
+		raised = own_limit = *own;
+		raised.rlim_cur = own->rlim_max - own->rlim_cur > HIGH_ROOM ? own->rlim_cur + HIGH_ROOM : own->rlim_max;
+		atomic_fetch_add(&n_changes, 1);
+		if (REAL(setrlimit)(RLIMIT_NOFILE, &raised) == 0)
+			return FDLIMIT_RAISED;
+		atomic_fetch_add(&n_changes, 1);
+	}
+	guard_unlock(&limit_lock);
+	errno = saved;
+	return FDLIMIT_NO_ROOM;
+}
+
+void fdlimit_restore(void)
+{
+	int saved = errno;
+
+	REAL(setrlimit)(RLIMIT_NOFILE, &own_limit);
+	atomic_fetch_add(&n_changes, 1);
+	guard_unlock(&limit_lock);
+	errno = saved;
+}
+
+bool fdlimit_hold(void)
+{
+	atomic_fetch_add(&n_making, 1);
+	if (guard_lock_try(&limit_lock))
+		return true;
+	atomic_fetch_sub(&n_making, 1);
+	return false;
+}
+
+void fdlimit_release(void)
+{
+	guard_unlock(&limit_lock);
+	atomic_fetch_sub(&n_making, 1);
+}
+
+void fdlimit_hold_briefly(void)
+{
+	held_until_ns = guard_now_ns() + BRIEFLY_NS;
+	/* Whoever is at it has done when we can have the lock. */
+	if (guard_lock_try(&limit_lock))
+		guard_unlock(&limit_lock);
+}
+
+void fdlimit_after_fork_in_child(bool was_held)
+{
+	n_making = 0;
+	if (was_held) {
+		guard_unlock(&limit_lock);
+		return;
+	}
+	if (is_raised())
+		REAL(setrlimit)(RLIMIT_NOFILE, &own_limit);
+	/* Else a handler has forked, and returns to where it is restored once more. */
+	if (guard_lock_is_own(&limit_lock))
+		return;
+	n_changes = 0;
+	limit_lock.owner = 0;
+}
+
+/* What `ask` does, at a moment when the limit was not raised by us. True but for a handler that has interrupted a raise. */
+static bool ask_between(void (*ask)(void *), void *question)
+{
+	unsigned before;
+
+	if (!guard_is_home()) {
+		ask(question);
+		return true;
+	}
+	for (int i = 0; i < SPINS; i++) {
+		before = n_changes;
+		ask(question);
+		if (before == n_changes && !(before & 1))
+			return true;
+		if (guard_lock_is_own(&limit_lock))
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+struct question {
+	__rlimit_resource_t resource;
+	struct rlimit *limit;
+	int name;
+	long result;
+};
+
+static void ask_limit(void *argument)
+{
+	struct question *question = argument;
+
+	question->result = REAL(getrlimit)(question->resource, question->limit);
+}
+
+EXPORT int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+{
+	struct question question = {.resource = resource, .limit = limit};
+
+	if (resource != RLIMIT_NOFILE)
+		return REAL(getrlimit)(resource, limit);
+	if (!ask_between(ask_limit, &question) && question.result == 0)
+		*limit = own_limit;
+	return (int)question.result;
+}
+
+EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+	bool is_held = resource == RLIMIT_NOFILE && guard_is_home() && guard_lock_try(&limit_lock);
+	int result = REAL(setrlimit)(resource, limit);
+
+	if (is_held)
+		guard_unlock(&limit_lock);
+	else if (result == 0 && resource == RLIMIT_NOFILE && guard_lock_is_own(&limit_lock) && is_raised())
+		own_limit = *limit;
+	return result;
+}
+
+EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
+{
+	bool is_held = resource == RLIMIT_NOFILE && (pid == 0 || pid == getpid()) && guard_is_home() &&
+		       guard_lock_try(&limit_lock);
+	int result = REAL(prlimit)(pid, resource, set, get);
+
+	if (is_held)
+		guard_unlock(&limit_lock);
+	return result;
+}
+
+/* The same structures in a 64-bit world. */
+EXPORT int getrlimit64(__rlimit_resource_t resource, struct rlimit64 *limit)
+{
+	return getrlimit(resource, (struct rlimit *)limit);
+}
+
+EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
+{
+	return setrlimit(resource, (const struct rlimit *)limit);
+}
+
+EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *set, struct rlimit64 *get)
+{
+	return prlimit(pid, resource, (const struct rlimit *)set, (struct rlimit *)get);
+}
+
+static void ask_name(void *argument)
+{
+	struct question *question = argument;
+
+	question->result = REAL(sysconf)(question->name);
+}
+
+EXPORT long sysconf(int name)
+{
+	struct question question = {.name = name};
+
+	if (name != _SC_OPEN_MAX)
+		return REAL(sysconf)(name);
+	if (!ask_between(ask_name, &question))
+		return (long)own_limit.rlim_cur;
+	return question.result;
+}
+
+EXPORT int getdtablesize(void)
+{
+	return (int)sysconf(_SC_OPEN_MAX);
+}

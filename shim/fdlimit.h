@@ -1,0 +1,31 @@
+/*
+ * The program's limit of descriptors (RLIMIT_NOFILE), which we raise for the instant of a system call, to have numbers that are
+ * none of the program's. It is to see and to hand on to its children its own limit, never ours: so raising excludes the calls that
+ * make a process and those that ask for the limit or set it.
+ * Everything here is async-signal-safe and leaves errno alone.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/resource.h>
+
+enum fdlimit_result {
+	FDLIMIT_RAISED,
+	FDLIMIT_NO_ROOM, /* the hard limit is as low */
+	FDLIMIT_BUSY,	 /* a process is being made: do without */
+};
+
+/* *own is the program's limit, but for FDLIMIT_BUSY. Once raised, fdlimit_restore() has to follow, with one system call between. */
+enum fdlimit_result fdlimit_raise(struct rlimit *own) __attribute__((warn_unused_result));
+void fdlimit_restore(void);
+
+/* Around a call that makes a process: nobody raises the limit meanwhile. False: it could not be had, and there is nothing to
+ * release. */
+bool fdlimit_hold(void) __attribute__((warn_unused_result));
+void fdlimit_release(void);
+
+/* For a call that makes a process at its beginning and then waits for it, system(3): nobody raises the limit for a while. */
+void fdlimit_hold_briefly(void);
+
+/* In a fork's child; `was_held`: fdlimit_hold() before. */
+void fdlimit_after_fork_in_child(bool was_held);

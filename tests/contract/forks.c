@@ -1,0 +1,355 @@
+/* Processes made in every way and at every moment: amid threads, in signal handlers, without handlers; what they inherit is what they
+ * would inherit. */
+#include "tests/lib/probe.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+
+extern char **environ;
+
+static void reap(const char *what, pid_t pid)
+{
+	int status = -1;
+
+	if (waitpid(pid, &status, 0) != pid)
+		say("%s: no such child: %s", what, strerrorname_np(errno));
+	else if (WIFSIGNALED(status))
+		say("%s was killed by %d", what, WTERMSIG(status));
+	else
+		say("%s ended with %d", what, WEXITSTATUS(status));
+}
+
+/* A restarted connect() finds itself connected. */
+static int dial(void)
+{
+	int fd = probe_socket();
+
+	if (connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server) && errno != EISCONN && errno != EINTR)
+		say("connect: %s", strerrorname_np(errno));
+	return fd;
+}
+
+/* Reads to the end, with patience. 0: the end came and the size is right. */
+static int take_answer(int fd, long expected)
+{
+	struct timeval limit = {3, 0};
+	char bytes[4096];
+	long n, total = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	while ((n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR))
+		total += n > 0 ? n : 0;
+	return n == 0 && total == expected ? 0 : 1;
+}
+
+/* 90 bytes of head, for a body of two digits. */
+static int exchange(void)
+{
+	int fd = dial(), result;
+
+	probe_ask(fd, "/bytes/50");
+	result = take_answer(fd, 139);
+	close(fd);
+	return result;
+}
+
+static pid_t fork_as_usual(void)
+{
+	return fork();
+}
+static pid_t fork_bare(void)
+{
+	return _Fork();
+}
+static pid_t fork_by_number(void)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+static struct {
+	const char *name;
+	pid_t (*make)(void);
+} makers[] = {{"fork", fork_as_usual}, {"_Fork", fork_bare}, {"clone by number", fork_by_number}};
+
+/* The child keeps the parent's socket, whose exchange ends in the parent, which then goes on with others: the child must see
+ * neither their bytes nor wait for ever. */
+static void run_keeper(void)
+{
+	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
+		int fd = dial(), wrong = 0;
+		pid_t pid;
+
+		probe_ask(fd, "/bytes/50");
+		pid = makers[i].make();
+		if (pid == 0) {
+			usleep(50000);
+			_exit(take_answer(fd, 0));
+		}
+		wrong += take_answer(fd, 139);
+		close(fd);
+		for (int j = 0; j < 5; j++) {
+			wrong += exchange();
+			usleep(15000);
+		}
+		say("%s: %d wrong", makers[i].name, wrong);
+		reap("keeper", pid);
+	}
+}
+
+/* The child goes on with everything of its own. */
+static void run_child_goes_on(void)
+{
+	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
+		int fd = dial();
+		pid_t pid;
+
+		exchange();
+		probe_ask(fd, "/bytes/50");
+		pid = makers[i].make();
+		if (pid == 0) {
+			int wrong = take_answer(fd, 139);
+
+			for (int j = 0; j < 5; j++)
+				wrong += exchange();
+			_exit(wrong);
+		}
+		reap(makers[i].name, pid);
+		close(fd);
+		say("parent %d", exchange());
+	}
+}
+
+/* ---- Amid threads ---- */
+
+static _Atomic(bool) stop;
+static _Atomic(int) n_wrong;
+
+static void *exchanges(void *unused)
+{
+	(void)unused;
+	while (!stop)
+		n_wrong += exchange();
+	return NULL;
+}
+
+static pthread_t threads[4];
+
+static void begin_threads(void)
+{
+	stop = false;
+	n_wrong = 0;
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, exchanges, NULL);
+}
+
+static void end_threads(void)
+{
+	stop = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	say("%d wrong in threads", n_wrong);
+}
+
+static void run_amid_threads(void)
+{
+	int n_bad = 0;
+
+	begin_threads();
+	for (int i = 0; i < 60; i++) {
+		int status = -1;
+		pid_t pid = makers[i % 3].make();
+
+		if (pid == 0) {
+			int wrong = i % 3 < 1 ? exchange() : 0;
+
+			alarm(10);
+			if (i % 2)
+				closefrom(3);
+			_exit(wrong + (i % 3 < 1 ? exchange() : 0));
+		}
+		waitpid(pid, &status, 0);
+		n_bad += status != 0;
+	}
+	end_threads();
+	say("%d bad children", n_bad);
+}
+
+static int run_in_clone(void *unused)
+{
+	(void)unused;
+	_exit(3);
+}
+
+static void run_vfork_amid_threads(void)
+{
+	static char stack[65536];
+	char *arguments[] = {(char *)"true", NULL};
+	volatile int n_bad = 0;
+
+	begin_threads();
+	for (volatile int i = 0; i < 60; i++) {
+		int status = -1;
+		pid_t pid;
+
+		if (i % 3 == 0) {
+			pid = vfork();
+			if (pid == 0) {
+				close_range(3, ~0U, 0);
+				execv("/bin/true", arguments);
+				_exit(127);
+			}
+		} else if (i % 3 == 1) {
+			pid = vfork();
+			if (pid == 0)
+				_exit(0);
+		} else {
+			pid = clone(run_in_clone, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+		}
+		waitpid(pid, &status, 0);
+		n_bad += WEXITSTATUS(status) != (i % 3 == 2 ? 3 : 0);
+	}
+	end_threads();
+	say("%d bad children", n_bad);
+}
+
+/* ---- In handlers ---- */
+
+static volatile sig_atomic_t n_children, n_bad_children;
+
+static void fork_in_handler(int number)
+{
+	int status = -1, saved = errno;
+	pid_t pid = number == SIGALRM ? fork() : _Fork();
+
+	if (pid == 0)
+		_exit(0);
+	n_children++;
+	if (waitpid(pid, &status, 0) == pid && status != 0)
+		n_bad_children++;
+	errno = saved;
+}
+
+static void run_in_handler(void)
+{
+	struct itimerval often = {{0, 900}, {0, 900}}, never = {0};
+	struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
+	int wrong = 0;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	while (n_children < 100)
+		wrong += exchange();
+	setitimer(ITIMER_REAL, &never, NULL);
+	say("%d wrong, %d bad children", wrong, (int)n_bad_children);
+	n_children = n_bad_children = 0;
+}
+
+/* The child of a handler's fork goes on where the parent was interrupted. */
+static int *n_returned;
+
+static void fork_and_return(int number)
+{
+	static const struct itimerval never;
+
+	(void)number;
+	if (fork() == 0) {
+		setitimer(ITIMER_REAL, &never, NULL);
+		*n_returned = 1;
+	}
+	n_children++;
+}
+
+static void run_handler_returns_twice(void)
+{
+	struct sigaction action = {.sa_handler = fork_and_return, .sa_flags = SA_RESTART};
+	int n_bad = 0;
+
+	n_returned = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	sigaction(SIGALRM, &action, NULL);
+	for (int i = 0; i < 150; i++) {
+		struct itimerval soon = {.it_value.tv_usec = 20 + i * 37 % 400};
+		int before = n_children, status;
+
+		setitimer(ITIMER_REAL, &soon, NULL);
+		while (n_children == before)
+			exchange();
+		if (*n_returned) {
+			alarm(10);
+			for (int j = 0; j < 3; j++)
+				exchange();
+			_exit(exchange());
+		}
+		if (wait(&status) < 0 || status != 0)
+			n_bad++;
+	}
+	say("%d bad children", n_bad);
+	n_children = 0;
+}
+
+/* ---- What is inherited ---- */
+
+static void *ask_limits(void *unused)
+{
+	struct rlimit limit;
+	long wrong = 0;
+
+	(void)unused;
+	while (!stop) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		wrong += limit.rlim_cur != 512;
+	}
+	return (void *)wrong;
+}
+
+/* The limit of descriptors is the program's own, at any time, for it and for its children. */
+static void run_limit(void)
+{
+	struct rlimit limit;
+	volatile int n_bad = 0;
+	void *wrong;
+	pthread_t asker;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = 512;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	begin_threads();
+	pthread_create(&asker, NULL, ask_limits, NULL);
+	for (volatile int i = 0; i < 150; i++) {
+		char *arguments[] = {(char *)"sh", (char *)"-c", (char *)"test `ulimit -n` = 512", NULL};
+		int status = -1;
+		pid_t pid = -1;
+
+		if (i % 3 == 0 && (pid = fork()) == 0) {
+			getrlimit(RLIMIT_NOFILE, &limit);
+			_exit(limit.rlim_cur != 512);
+		} else if (i % 3 == 1 && (pid = vfork()) == 0) {
+			execv("/bin/sh", arguments);
+			_exit(127);
+		} else if (i % 3 == 2) {
+			posix_spawn(&pid, "/bin/sh", NULL, NULL, arguments, environ);
+		}
+		waitpid(pid, &status, 0);
+		n_bad += status != 0;
+	}
+	end_threads();
+	pthread_join(asker, &wrong);
+	say("%d children with another limit, %s", n_bad, wrong ? "seen raised" : "never seen raised");
+	getrlimit(RLIMIT_NOFILE, &limit);
+	say("at the end %lu", (unsigned long)limit.rlim_cur);
+}
+
+static const struct probe_case cases[] = {
+	{"keeper", run_keeper},
+	{"child-goes-on", run_child_goes_on},
+	{"amid-threads", run_amid_threads},
+	{"vfork-amid-threads", run_vfork_amid_threads},
+	{"in-handler", run_in_handler},
+	{"handler-returns-twice", run_handler_returns_twice},
+	{"limit", run_limit},
+};
+PROBE_MAIN(cases)
