@@ -171,7 +171,8 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	int result, saved = errno;
 
 	spare_drop(sock);
-	dial_widen_ports(fd, &key);
+	if (dial.policy->mode == CONFIG_MODE_FULL)
+		dial_widen_ports(fd, &key);
 	/* Unlocked: it may block, and a handler may longjmp out of it. */
 	sock_leave(sock);
 	errno = saved;

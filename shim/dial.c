@@ -115,7 +115,8 @@ bool dial_waits_for_port(struct dial *dial)
 	uint64_t wait_ns = MILLISECOND_NS << (dial->n_waits < 7 ? dial->n_waits : 7);
 	int saved = errno;
 
-	if (saved != EADDRNOTAVAIL || dial->key->is_bound || (dial->n_waits && !dial->is_blocking))
+	if (saved != EADDRNOTAVAIL || dial->key->is_bound || (dial->n_waits && !dial->is_blocking) ||
+	    dial->policy->mode != CONFIG_MODE_FULL)
 		return false;
 	if (!left_of(dial, timeout_ns))
 		return false;

@@ -116,7 +116,7 @@ void exchange_settle(struct sock *sock)
 		sock_leave(sock);
 	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {
 		/* Never to be kept, and nothing owed: out of the way. */
-		sock_release(sock, framing->doubt == FRAMING_DOUBT_UPGRADE ? REFUSAL_UPGRADE : REFUSAL_NOT_CANONICAL);
+		sock_release(sock, finish_refusal_of_doubt(framing->doubt));
 	} else if (framing->lost) {
 		finish_by_server(sock);
 		sock_leave(sock);

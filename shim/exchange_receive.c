@@ -98,14 +98,14 @@ static void native_end(struct sock *sock, ssize_t result)
 		sock_leave(sock);
 		return;
 	}
+	if (result == 0)
+		framing_feed_response_end(&sock->framing);
 	if (sock->policy->mode == CONFIG_MODE_OBSERVE && result == 0) {
-		finish_observed(sock);
+		finish_observed(sock, true);
 		sock_release(sock, REFUSAL_NONE);
 		return;
 	}
-	if (result == 0)
-		framing_feed_response_end(&sock->framing);
-	sock_release(sock, result == 0 ? REFUSAL_SERVER_CLOSE : REFUSAL_ERROR);
+	sock_release(sock, result == 0 ? finish_refusal_at_end(&sock->framing) : REFUSAL_ERROR);
 }
 
 /* A thread on its way through a call that may block. Compiled with -fexceptions, so that its end runs as well when the

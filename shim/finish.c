@@ -14,7 +14,7 @@
 #include "shim/stub.h"
 #include "shim/swap.h"
 
-static enum refusal refusal_of_doubt(enum framing_doubt doubt)
+enum refusal finish_refusal_of_doubt(enum framing_doubt doubt)
 {
 	switch (doubt) {
 	case FRAMING_CANONICAL:
@@ -49,13 +49,20 @@ static enum refusal refusal_of_close(enum framing_close why)
 
 static enum refusal refusal_of_framing(const struct framing *framing)
 {
-	enum refusal why = refusal_of_doubt(framing->doubt);
+	enum refusal why = finish_refusal_of_doubt(framing->doubt);
 
 	if (why != REFUSAL_NONE)
 		return why;
 	if (!framing_at_boundary(framing))
 		return REFUSAL_CLIENT_CLOSE;
 	return framing_can_keep(framing) ? REFUSAL_NONE : refusal_of_close(framing->server_closes);
+}
+
+enum refusal finish_refusal_at_end(const struct framing *framing)
+{
+	enum refusal why = refusal_of_framing(framing);
+
+	return why == REFUSAL_NONE || why == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE : why;
 }
 
 static enum refusal refusal_of_ledger(const struct sock *sock)
@@ -270,10 +277,10 @@ static bool note_probe(struct sock *sock)
 
 /* An answer that ended before the connection did was delimited by itself; that the server closed was the program's wish,
  * which would have been withheld. */
-void finish_observed(struct sock *sock)
+void finish_observed(struct sock *sock, bool by_server)
 {
 	const struct framing *framing = &sock->framing;
-	enum refusal why = refusal_of_framing(framing);
+	enum refusal why = by_server ? finish_refusal_at_end(framing) : refusal_of_framing(framing);
 
 	if (why == REFUSAL_SERVER_CLOSE && framing->close_wanted && framing->response_ended)
 		why = REFUSAL_NONE;
@@ -322,7 +329,7 @@ void finish_at_close(struct sock *sock)
 		why = is_probe ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
 	if (sock->policy->mode == CONFIG_MODE_OBSERVE) {
 		if (!is_probe)
-			finish_observed(sock);
+			finish_observed(sock, false);
 		errno = saved;
 		return;
 	}

@@ -4,6 +4,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
+#include "pool/framing.h"
 #include "pool/stats.h"
 
 struct sock;
@@ -23,8 +26,15 @@ void finish_by_server(struct sock *sock);
 /* ... and it has done so: from the program's point of view it did that by itself. Locked. */
 void finish_lost(struct sock *sock);
 
-/* Observe mode, at the server's end: counts whether the connection could have been kept. Locked. */
-void finish_observed(struct sock *sock);
+/* Why a connection is not kept whose framing is in doubt. */
+enum refusal finish_refusal_of_doubt(enum framing_doubt doubt);
+
+/* Why a connection is not kept that the server has ended. */
+enum refusal finish_refusal_at_end(const struct framing *framing);
+
+/* Observe mode, at the end that was made by the server or by the program: counts whether the connection could have been
+ * kept. Locked. */
+void finish_observed(struct sock *sock, bool by_server);
 
 /* The process ends, and leaves this socket open at the end of an exchange: parks its connection for others, the program's
  * numbers become a stub. Nothing happens if it can't be kept. Locked. */
