@@ -18,4 +18,5 @@ int command_doctor(int argc, char **argv);
 int command_options(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_top(int argc, char **argv);
 int command_version(int argc, char **argv);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "tools/counted.h"
 #include "tools/nat.h"
 #include "tools/owners.h"
 #include "tools/ports_forecast.h"
@@ -37,7 +38,8 @@ struct doctor_tuple {
 	struct ports_forecast forecast;
 	struct owners_share shares[DOCTOR_MAX_SHARES];
 	size_t n_shares;
-	unsigned n_unattributed; /* connections that are nobody's any more: most of them in TIME_WAIT */
+	struct counted counted;
+	unsigned n_unattributed; /* connections that nobody has any more, and no counted dial accounts for */
 };
 
 /* Something that is, or will be, wrong; the pointers that its cause has no use for are NULL. */
@@ -63,6 +65,7 @@ struct doctor_report {
 	struct ports_pace pace; /* seconds 0: there was no window */
 	struct nat nat;
 	struct nat_counters nat_before; /* when the window began */
+	bool are_counts_missing;	/* HOLDLINE_STATS names a folder that can't be read */
 	struct doctor_tuple tuples[DOCTOR_MAX_TUPLES];
 	size_t n_tuples;
 
@@ -92,6 +95,14 @@ const char *doctor_cause_name(enum doctor_cause cause);
 void doctor_describe(const struct doctor_report *report, const struct doctor_finding *finding,
 		     char text[DOCTOR_TEXT_MAX]);
 const char *doctor_symptom(enum doctor_cause cause);
+
+/* Who dialed the tuple's connections, and what reuse would make of that, as far as Holdline has counted them. False: it
+ * has not. */
+bool doctor_explain(const struct doctor_tuple *seen, char text[DOCTOR_TEXT_MAX]);
+
+/* Dials a second that would be left if these connections were reused as the recorded ones could have been; negative: that
+ * is not known. */
+double doctor_reduced_rate(const struct doctor_tuple *seen);
 
 /* Calls `each` for what else a reader should know: what could not be seen, and what looks like exhaustion but is none. */
 void doctor_note(const struct doctor_report *report, void (*each)(void *context, const char *text), void *context);

@@ -9,6 +9,7 @@
 #include "tools/address.h"
 
 #define WIDEST_FIRST 1024
+#define ENOUGH_CONNECTS 20
 #define MUCH_SHARE 10 /* a tenth of the range is worth getting back */
 
 static struct doctor_fix *add(struct doctor_report *report, const char *what, const char *risk)
@@ -38,8 +39,17 @@ static void set_command(struct doctor_fix *fix, const char *format, ...)
 static void name_owner(const struct doctor_tuple *seen, char name[OWNERS_NAME_MAX])
 {
 	snprintf(name, OWNERS_NAME_MAX, "PROGRAM");
-	if (seen && seen->n_shares && seen->shares[0].pid)
+	if (seen && seen->counted.n_processes)
+		snprintf(name, OWNERS_NAME_MAX, "%s", seen->counted.processes[0].program);
+	else if (seen && seen->n_shares && seen->shares[0].pid)
 		owners_name(seen->shares[0].pid, name);
+}
+
+/* What Holdline has seen tells that reuse would be refused. */
+static bool is_hopeless(const struct doctor_tuple *seen)
+{
+	return seen && seen->counted.n_connects >= ENOUGH_CONNECTS &&
+	       seen->counted.n_reusable < seen->counted.n_connects / MUCH_SHARE;
 }
 
 static void advise_reuse(struct doctor_report *report, const struct doctor_tuple *seen)
@@ -48,6 +58,15 @@ static void advise_reuse(struct doctor_report *report, const struct doctor_tuple
 	struct doctor_fix *fix;
 
 	name_owner(seen, name);
+	if (is_hopeless(seen)) {
+		fix = add(report, "", "none, it only looks");
+		snprintf(
+			fix->what, sizeof(fix->what),
+			"Find out why connections can't be reused: most were refused for %s (see the manual for reasons)",
+			stats_refusal_names[seen->counted.top_refusal]);
+		set_command(fix, "holdline run --mode=observe --log=/tmp/holdline.log -- %s", name);
+		return;
+	}
 	fix = add(report, "Reuse connections: start the program under Holdline, if it speaks HTTP/1.x",
 		  "what is not HTTP/1.x stays as it is; --mode=observe changes nothing and says what could be reused");
 	set_command(fix, "holdline run -- %s", name);

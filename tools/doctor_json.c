@@ -91,6 +91,59 @@ static void add_owners(cJSON *object, const struct doctor_tuple *seen)
 	cJSON_AddNumberToObject(object, "unattributed_connections", seen->n_unattributed);
 }
 
+static void add_processes(cJSON *object, const struct counted *counted)
+{
+	cJSON *processes = cJSON_AddArrayToObject(object, "processes"), *places;
+
+	for (size_t i = 0; i < counted->n_processes; i++) {
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddNumberToObject(item, "pid", counted->processes[i].pid);
+		cJSON_AddNumberToObject(item, "uid", counted->processes[i].uid);
+		cJSON_AddStringToObject(item, "program", counted->processes[i].program);
+		cJSON_AddNumberToObject(item, "dialed", (double)counted->processes[i].n_dialed);
+		cJSON_AddItemToArray(processes, item);
+	}
+	cJSON_AddNumberToObject(object, "dialed_by_others", (double)counted->n_dialed_by_others);
+	places = cJSON_AddArrayToObject(object, "callsites");
+	for (size_t i = 0; i < counted->n_places; i++) {
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "place", counted->places[i].text);
+		cJSON_AddStringToObject(item, "program", counted->places[i].program);
+		cJSON_AddNumberToObject(item, "dialed", (double)counted->places[i].n_dialed);
+		cJSON_AddItemToArray(places, item);
+	}
+}
+
+static void add_counted(cJSON *tuple, const struct doctor_tuple *seen)
+{
+	const struct counted *counted = &seen->counted;
+	double rate = doctor_reduced_rate(seen);
+	cJSON *object;
+
+	if (!counted->is_there) {
+		cJSON_AddNullToObject(tuple, "counted");
+		return;
+	}
+	object = cJSON_AddObjectToObject(tuple, "counted");
+	cJSON_AddNumberToObject(object, "connects", (double)counted->n_connects);
+	cJSON_AddNumberToObject(object, "dialed", (double)counted->n_dialed);
+	cJSON_AddNumberToObject(object, "reused", (double)counted->n_reused);
+	cJSON_AddNumberToObject(object, "reusable", (double)counted->n_reusable);
+	add_figure(object, "reusable_ratio", (double)counted->n_reusable / (double)counted->n_connects,
+		   counted->n_connects > 0);
+	if (counted->top_refusal == REFUSAL_NONE)
+		cJSON_AddNullToObject(object, "top_refusal");
+	else
+		cJSON_AddStringToObject(object, "top_refusal", stats_refusal_names[counted->top_refusal]);
+	add_processes(object, counted);
+	cJSON_AddNumberToObject(object, "recorded_connections", (double)counted->replay.n_uses);
+	cJSON_AddNumberToObject(object, "recorded_dials_with_pool", (double)counted->replay.n_dials);
+	cJSON_AddNumberToObject(object, "pool_connections", (double)counted->replay.pool_size);
+	add_figure(object, "dials_with_pool_per_second", rate, rate >= 0);
+}
+
 static void add_history(cJSON *object, const struct ports_tuple *tuple)
 {
 	cJSON *history = cJSON_AddArrayToObject(object, "closed_each_second");
@@ -131,6 +184,7 @@ static cJSON *make_tuple(const struct doctor_report *report, const struct doctor
 	cJSON_AddBoolToObject(object, "is_past_scan_cliff", forecast->is_past_cliff);
 	add_history(object, tuple);
 	add_owners(object, seen);
+	add_counted(object, seen);
 	return object;
 }
 

@@ -4,9 +4,24 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
-static void look_at(struct doctor_report *report, const struct ports_tuple *tuple)
+#include "tools/stats_read.h"
+#include "tools/symbolize.h"
+
+#define N_PLACED 10
+
+/* What programs have counted, for as long as the tuples are looked at. */
+struct counts {
+	struct stats_view view;
+	struct symbolizer *symbolizer;
+	uint64_t netns_cookie;
+};
+
+static void look_at(struct doctor_report *report, const struct ports_tuple *tuple, struct counts *counts)
 {
+	/* Reading a program's debugging information takes a while: not for those that are hardly shown. */
+	struct symbolizer *symbolizer = report->n_tuples < N_PLACED ? counts->symbolizer : NULL;
 	struct doctor_tuple *seen = &report->tuples[report->n_tuples++];
 	unsigned n_owned = 0;
 
@@ -15,7 +30,20 @@ static void look_at(struct doctor_report *report, const struct ports_tuple *tupl
 	seen->n_shares = owners_share(&report->sample, tuple, seen->shares, DOCTOR_MAX_SHARES);
 	for (size_t i = 0; i < seen->n_shares; i++)
 		n_owned += seen->shares[i].n;
-	seen->n_unattributed = ports_tuple_used(tuple) - n_owned;
+	counted_find(&counts->view, &tuple->key, counts->netns_cookie, symbolizer, &seen->counted);
+	seen->n_unattributed = ports_tuple_used(tuple) - n_owned - counted_explains(&seen->counted, tuple);
+}
+
+static void look_at_all(struct doctor_report *report)
+{
+	struct counts counts = {.symbolizer = symbolizer_new(geteuid() != 0), .netns_cookie = counted_netns_cookie()};
+
+	report->are_counts_missing = stats_read(&counts.view, NULL) != 0;
+	for (const struct ports_tuple *tuple = report->sample.tuples; tuple && report->n_tuples < DOCTOR_MAX_TUPLES;
+	     tuple = tuple->hh.next)
+		look_at(report, tuple, &counts);
+	stats_view_fini(&counts.view);
+	symbolizer_free(counts.symbolizer);
 }
 
 static int take_samples(struct doctor_report *report, unsigned window_ms)
@@ -53,9 +81,7 @@ int doctor_look(struct doctor_report *report, unsigned window_ms)
 		return error;
 	if (window_ms == 0)
 		report->nat_before = report->nat.counters;
-	for (const struct ports_tuple *tuple = report->sample.tuples; tuple && report->n_tuples < DOCTOR_MAX_TUPLES;
-	     tuple = tuple->hh.next)
-		look_at(report, tuple);
+	look_at_all(report);
 	return 0;
 }
 

@@ -51,6 +51,10 @@ static void print_verdict(const struct doctor_report *report, FILE *stream)
 	print_wrapped(stream, text, column, 4);
 	column = fprintf(stream, "    ");
 	print_wrapped(stream, doctor_symptom(report->cause), column, 4);
+	if (report->findings[0].tuple && doctor_explain(report->findings[0].tuple, text)) {
+		column = fprintf(stream, "    ");
+		print_wrapped(stream, text, column, 4);
+	}
 	for (size_t i = 1; i < report->n_findings; i++) {
 		doctor_describe(report, &report->findings[i], text);
 		column = fprintf(stream, "  also %s (%s): ", doctor_status_name(report->findings[i].status),
@@ -132,7 +136,38 @@ static void print_owners(const struct doctor_tuple *seen, FILE *stream)
 			fprintf(stream, "user %u: %u, ", share->uid, share->n);
 		}
 	}
+	if (counted_explains(&seen->counted, seen->tuple))
+		fprintf(stream, "TIME_WAIT of counted dials: %u, ", counted_explains(&seen->counted, seen->tuple));
 	fprintf(stream, "unattributed: %u\n", seen->n_unattributed);
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+	return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static void print_counted(const struct counted *counted, FILE *stream)
+{
+	if (!counted->is_there)
+		return;
+	fprintf(stream, "    counted %llu connects, %llu dialed, %llu reused; reusable %.0f %%",
+		(unsigned long long)counted->n_connects, (unsigned long long)counted->n_dialed,
+		(unsigned long long)counted->n_reused, percent(counted->n_reusable, counted->n_connects));
+	if (counted->top_refusal != REFUSAL_NONE)
+		fprintf(stream, "; refused: %s %llu", stats_refusal_names[counted->top_refusal],
+			(unsigned long long)counted->n_top_refused);
+	fputs("\n    dialed by ", stream);
+	for (size_t i = 0; i < counted->n_processes; i++)
+		fprintf(stream, "%s (%d): %.0f %%, ", counted->processes[i].program, (int)counted->processes[i].pid,
+			percent(counted->processes[i].n_dialed, counted->n_dialed));
+	fprintf(stream, "others, ended ones among them: %.0f %%\n",
+		percent(counted->n_dialed_by_others, counted->n_dialed));
+	for (size_t i = 0; i < counted->n_places; i++)
+		fprintf(stream, "    dialed at %s: %.0f %%\n", counted->places[i].text,
+			percent(counted->places[i].n_dialed, counted->n_dialed));
+	if (counted->replay.n_uses)
+		fprintf(stream, "    of the last %zu recorded connections, a pool of %zu would have dialed %zu\n",
+			counted->replay.n_uses, counted->replay.pool_size, counted->replay.n_dials);
 }
 
 static void print_history(const struct ports_tuple *tuple, FILE *stream)
@@ -168,6 +203,7 @@ static void print_tuple(const struct doctor_report *report, const struct doctor_
 	if (tuple->closed)
 		print_history(tuple, stream);
 	print_owners(seen, stream);
+	print_counted(&seen->counted, stream);
 }
 
 static void print_tuples(const struct doctor_report *report, FILE *stream)

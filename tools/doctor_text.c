@@ -5,6 +5,8 @@
 
 #include "tools/address.h"
 
+#define FEW_USES 5 /* from fewer, nothing is concluded */
+
 const char *doctor_symptom(enum doctor_cause cause)
 {
 	switch (cause) {
@@ -120,6 +122,42 @@ void doctor_describe(const struct doctor_report *report, const struct doctor_fin
 	}
 }
 
+double doctor_reduced_rate(const struct doctor_tuple *seen)
+{
+	const struct stats_replay_result *replay = &seen->counted.replay;
+
+	/* Where most connects are served by kept connections already, there is nothing to gain. */
+	if (replay->n_uses < FEW_USES || seen->counted.n_dialed * 2 < seen->counted.n_connects)
+		return -1;
+	return seen->forecast.dials * (double)replay->n_dials / (double)replay->n_uses;
+}
+
+bool doctor_explain(const struct doctor_tuple *seen, char text[DOCTOR_TEXT_MAX])
+{
+	const struct counted *counted = &seen->counted;
+	double rate = doctor_reduced_rate(seen);
+	size_t length;
+
+	if (!counted->is_there || counted->n_dialed == 0)
+		return false;
+	length = (size_t)snprintf(text, DOCTOR_TEXT_MAX, "Holdline counted %llu dials there",
+				  (unsigned long long)counted->n_dialed);
+	if (counted->n_processes)
+		length += (size_t)snprintf(text + length, DOCTOR_TEXT_MAX - length, ", most by %s (%d)",
+					   counted->processes[0].program, (int)counted->processes[0].pid);
+	if (counted->n_places)
+		length += (size_t)snprintf(text + length, DOCTOR_TEXT_MAX - length, ", at %s", counted->places[0].text);
+	if (counted->n_connects)
+		length += (size_t)snprintf(text + length, DOCTOR_TEXT_MAX - length,
+					   "; %.0f %% of the connections could be reused",
+					   100.0 * (double)counted->n_reusable / (double)counted->n_connects);
+	if (rate >= 0)
+		snprintf(text + length, DOCTOR_TEXT_MAX - length,
+			 ", and a pool of %zu would make %.3g dials a second of %.3g", counted->replay.pool_size, rate,
+			 seen->forecast.dials);
+	return true;
+}
+
 static void note_unanswered(const struct doctor_report *report, void (*each)(void *context, const char *text),
 			    void *context)
 {
@@ -150,6 +188,8 @@ void doctor_note(const struct doctor_report *report, void (*each)(void *context,
 		each(context, "some sockets belong to processes that only root can see, or to the kernel");
 	if (!report->nat.is_readable)
 		each(context, "NAT could not be looked at: that needs root (CAP_NET_ADMIN)");
+	if (report->are_counts_missing)
+		each(context, "the folder of counts that HOLDLINE_STATS names can't be read");
 	if (report->sample.is_incomplete)
 		each(context, "memory ran out: some sockets were not counted");
 }

@@ -16,6 +16,7 @@ static const struct command {
 	{"status", command_status, "list the connections that are kept for this user's programs"},
 	{"broker", command_broker, "keep them, in the foreground, for a service manager"},
 	{"doctor", command_doctor, "say who uses up the ports for outgoing connections, how soon, and what helps"},
+	{"top", command_top, "show what uses the ports for outgoing connections, live"},
 	{"demo", command_demo, "show what it does, with real programs on this machine"},
 	{"bench", command_bench, "time short, held and long connections, to a server of its own or yours"},
 	{"bench-client", command_bench_client, NULL},

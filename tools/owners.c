@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/text.h"
+
 struct wanted {
 	uint32_t inode;
 	pid_t *pid;
@@ -151,6 +153,7 @@ void owners_name(pid_t pid, char name[OWNERS_NAME_MAX])
 	if (!file || !fgets(name, OWNERS_NAME_MAX, file))
 		strcpy(name, "?");
 	name[strcspn(name, "\n")] = '\0';
+	text_make_printable(name);
 	if (file)
 		fclose(file);
 }

@@ -91,6 +91,7 @@ struct ports_fixed {
 struct ports_sample {
 	struct ports_settings settings;
 	uint64_t taken_ns;  /* CLOCK_MONOTONIC */
+	uint64_t n_dials;   /* of the namespace since it exists: ports_kernel_dials() */
 	unsigned window_ms; /* what counts as recent */
 	unsigned n_range, n_reserved, n_held, n_usable;
 	unsigned n_sockets, n_time_wait; /* of all kinds, servers' too */

@@ -76,7 +76,9 @@ int ports_kernel_sample(struct ports_sample *sample, const struct ports_sample *
 		return error;
 	ports_sample_init(sample, &settings, before ? (unsigned)((start_ns - before->taken_ns) / 1000000) : 0);
 	sample->taken_ns = start_ns;
-	error = sock_diag_dump(SOCK_DIAG_HOLDERS | SOCK_DIAG_CONNECTIONS, ports_sample_add, sample);
+	error = ports_kernel_dials(&sample->n_dials);
+	if (!error)
+		error = sock_diag_dump(SOCK_DIAG_HOLDERS | SOCK_DIAG_CONNECTIONS, ports_sample_add, sample);
 	if (error) {
 		ports_sample_fini(sample);
 		return error;
@@ -105,7 +107,7 @@ static int find_column(const char *names, const char *numbers, const char *name,
 	return -EPROTO;
 }
 
-static int read_dials(uint64_t *n_dials)
+int ports_kernel_dials(uint64_t *n_dials)
 {
 	FILE *file = fopen("/proc/net/snmp", "re");
 	char names[1024], numbers[1024];
@@ -124,14 +126,14 @@ int ports_kernel_watch(unsigned window_ms, struct ports_pace *pace)
 {
 	static const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
 	uint64_t begin_ns = now_ns(), at_begin, seen, n;
-	int error = read_dials(&at_begin);
+	int error = ports_kernel_dials(&at_begin);
 
 	*pace = (struct ports_pace){.first_s = -1};
 	seen = at_begin;
 	while (!error && pace->seconds * 1000 < window_ms) {
 		bool was_interrupted = nanosleep(&tick, NULL) != 0;
 
-		error = read_dials(&n);
+		error = ports_kernel_dials(&n);
 		pace->seconds = (double)(now_ns() - begin_ns) / 1e9;
 		if (!error && n != seen) {
 			pace->last_s = pace->seconds;

@@ -18,6 +18,9 @@ int ports_kernel_settings(struct ports_settings *settings) __attribute__((warn_u
 int ports_kernel_sample(struct ports_sample *sample, const struct ports_sample *before)
 	__attribute__((warn_unused_result));
 
-/* Sleeps for `window_ms`, counting dials meanwhile (Tcp: ActiveOpens of /proc/net/snmp; the kernel counts no dial there
- * that found no port). Signals cut it short. 0 or -errno. */
+/* Dials of the namespace since it exists (Tcp: ActiveOpens of /proc/net/snmp). Not counted are those that found no port.
+ * 0 or -errno. */
+int ports_kernel_dials(uint64_t *n_dials) __attribute__((warn_unused_result));
+
+/* Sleeps for `window_ms`, counting dials meanwhile. Signals cut it short. 0 or -errno. */
 int ports_kernel_watch(unsigned window_ms, struct ports_pace *pace) __attribute__((warn_unused_result));
