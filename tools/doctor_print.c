@@ -137,7 +137,7 @@ static void print_owners(const struct doctor_tuple *seen, FILE *stream)
 		}
 	}
 	if (counted_explains(&seen->counted, seen->tuple))
-		fprintf(stream, "TIME_WAIT of counted dials: %u, ", counted_explains(&seen->counted, seen->tuple));
+		fprintf(stream, "TIME_WAIT after counted dials: %u, ", counted_explains(&seen->counted, seen->tuple));
 	fprintf(stream, "unattributed: %u\n", seen->n_unattributed);
 }
 
