@@ -42,6 +42,8 @@ def enter():
         write("/proc/self/uid_map", "0 %d 1" % uid)
         write("/proc/self/gid_map", "0 %d 1" % gid)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # On a busy machine a late ACK meets a server's socket that is gone, and the RST for it ends the client's TIME_WAIT early.
+    write("/proc/sys/net/ipv4/tcp_rfc1337", "1")
     # Addresses on the loopback device, but not loopback addresses: tcp_tw_reuse=2, the default, leaves them alone.
     for address in "10.77.0.1/32", "10.77.0.2/32", "10.77.0.3/32":
         subprocess.run(["ip", "addr", "add", address, "dev", "lo"], check=True)
