@@ -46,7 +46,7 @@ struct doctor_tuple {
 struct doctor_finding {
 	enum doctor_status status;
 	enum doctor_cause cause;
-	const struct doctor_tuple *tuple;  /* local_ports; NULL there if no port is usable at all */
+	const struct doctor_tuple *tuple;  /* local_ports, where NULL means that no port is usable at all; unknown */
 	const struct ports_source *source; /* bind_port */
 	const struct nat_tuple *nat_tuple; /* snat */
 	const struct ports_fixed *fixed;   /* fixed_source_port */

@@ -5,6 +5,7 @@
 
 #define NEAR_SHARE 0.8
 #define NEAR_S 300
+#define MANY_UNANSWERED 3
 #define PRIVILEGED_END 1024
 /* So many ports would two programs share by chance, and share none: then something keeps them apart. */
 #define SURE_SHARED 5
@@ -159,6 +160,19 @@ static void judge_fixed(struct doctor_report *report)
 	}
 }
 
+/* Dials that get no answer, where others did: nothing here is full, but something on the way may be. */
+static void judge_silence(struct doctor_report *report)
+{
+	for (size_t i = 0; i < report->n_tuples && report->n_findings == 0; i++) {
+		const struct ports_tuple *tuple = report->tuples[i].tuple;
+		struct doctor_finding finding = {.status = DOCTOR_UNKNOWN, .cause = CAUSE_UNKNOWN};
+
+		finding.tuple = &report->tuples[i];
+		if (tuple->n_unanswered >= MANY_UNANSWERED && tuple->n_established > 0)
+			add(report, finding);
+	}
+}
+
 void doctor_judge(struct doctor_report *report)
 {
 	report->n_findings = 0;
@@ -166,6 +180,7 @@ void doctor_judge(struct doctor_report *report)
 	judge_nat(report);
 	judge_bind_port(report);
 	judge_fixed(report);
+	judge_silence(report);
 	if (report->n_findings) {
 		report->status = report->findings[0].status;
 		report->cause = report->findings[0].cause;

@@ -19,8 +19,9 @@ const char *doctor_symptom(enum doctor_cause cause)
 		return "New connections are dropped silently: connect() fails with ETIMEDOUT (Connection timed out).";
 	case CAUSE_FIXED_SOURCE_PORT:
 		return "For that port bind() fails with EADDRINUSE, or connect() with EADDRNOTAVAIL, though others are free.";
-	case CAUSE_HEALTHY:
 	case CAUSE_UNKNOWN:
+		return "Without an answer, connect() fails with ETIMEDOUT (Connection timed out).";
+	case CAUSE_HEALTHY:
 		break;
 	}
 	return "";
@@ -84,6 +85,19 @@ static void describe_fixed(const struct ports_fixed *fixed, char text[DOCTOR_TEX
 		 destination, until, fixed->is_wanted ? "; another socket is bound to it and not connected" : "");
 }
 
+/* What looks like exhaustion, and is none of ports of this machine. */
+static void describe_silence(const struct ports_tuple *tuple, char text[DOCTOR_TEXT_MAX])
+{
+	char destination[ADDRESS_TEXT_MAX];
+
+	address_write_port(&tuple->key.destination, tuple->key.interface, tuple->key.port, destination);
+	snprintf(
+		text, DOCTOR_TEXT_MAX,
+		"%u dials to %s have had no answer yet, though ports are free, and %u connections there stand: a server "
+		"whose queue is full, a firewall, or full NAT on the way",
+		tuple->n_unanswered, destination, tuple->n_established);
+}
+
 void doctor_describe(const struct doctor_report *report, const struct doctor_finding *finding,
 		     char text[DOCTOR_TEXT_MAX])
 {
@@ -116,8 +130,10 @@ void doctor_describe(const struct doctor_report *report, const struct doctor_fin
 	case CAUSE_FIXED_SOURCE_PORT:
 		describe_fixed(finding->fixed, text);
 		break;
-	case CAUSE_HEALTHY:
 	case CAUSE_UNKNOWN:
+		describe_silence(finding->tuple->tuple, text);
+		break;
+	case CAUSE_HEALTHY:
 		*text = '\0';
 	}
 }
@@ -162,17 +178,11 @@ static void note_unanswered(const struct doctor_report *report, void (*each)(voi
 			    void *context)
 {
 	for (size_t i = 0; i < report->n_tuples; i++) {
-		const struct ports_tuple *tuple = report->tuples[i].tuple;
-		char destination[ADDRESS_TEXT_MAX], text[DOCTOR_TEXT_MAX];
+		char text[DOCTOR_TEXT_MAX];
 
-		if (tuple->n_unanswered == 0)
+		if (report->tuples[i].tuple->n_unanswered == 0)
 			continue;
-		address_write_port(&tuple->key.destination, tuple->key.interface, tuple->key.port, destination);
-		snprintf(
-			text, sizeof(text),
-			"%u dials to %s have had no answer yet, but they have ports: the server, a firewall or a full NAT on "
-			"the way",
-			tuple->n_unanswered, destination);
+		describe_silence(report->tuples[i].tuple, text);
 		each(context, text);
 	}
 }
@@ -181,7 +191,8 @@ void doctor_note(const struct doctor_report *report, void (*each)(void *context,
 {
 	unsigned n_hidden = 0;
 
-	note_unanswered(report, each, context);
+	if (report->cause != CAUSE_UNKNOWN)
+		note_unanswered(report, each, context);
 	for (size_t i = 0; i < report->sample.n_live; i++)
 		n_hidden += report->sample.live[i].pid == 0;
 	if (n_hidden)

@@ -297,6 +297,30 @@ START_TEST(the_worst_are_kept)
 }
 END_TEST
 
+/* Somewhere else something is full: we can't know what. */
+START_TEST(silence_beside_connections_is_unknown)
+{
+	struct sock_diag_socket socket = {.state = TCP_SYN_SENT,
+					  .n_retransmits = 2,
+					  .destination_port = 80,
+					  .source = address(1),
+					  .destination = address(2)};
+
+	for (unsigned port = 40000; port < 40003; port++) {
+		socket.source_port = (uint16_t)port;
+		ports_sample_add(&report.sample, &socket);
+	}
+	judge();
+	expect(DOCTOR_OK, CAUSE_HEALTHY); /* the server may just not be there */
+	add(TCP_ESTABLISHED, 40003, 2, 80);
+	judge();
+	expect(DOCTOR_UNKNOWN, CAUSE_UNKNOWN);
+	add_many(TCP_ESTABLISHED, 40000, 170, 3);
+	judge();
+	expect(DOCTOR_WARNING, CAUSE_LOCAL_PORTS);
+}
+END_TEST
+
 START_TEST(what_was_not_counted_is_unknown)
 {
 	report.sample.is_incomplete = true;
@@ -325,6 +349,7 @@ Suite *doctor_suite(void)
 	tcase_add_test(tests, drops_and_silence_are_nat);
 	tcase_add_test(tests, fixed_ports_are_graded);
 	tcase_add_test(tests, the_worst_are_kept);
+	tcase_add_test(tests, silence_beside_connections_is_unknown);
 	tcase_add_test(tests, what_was_not_counted_is_unknown);
 	suite_add_tcase(suite, tests);
 	return suite;
