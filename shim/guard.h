@@ -44,6 +44,12 @@ bool guard_lock_is_abandoned(struct guard_lock *lock);
 /* True if the calling thread holds the lock: it is in a signal handler that interrupted itself. */
 bool guard_lock_is_own(const struct guard_lock *lock);
 
+/* True if the calling thread is in a signal handler that has interrupted us: with a lock, or between the two calls below, which
+ * say that something of ours is in the hands of a function. Whoever forks then has a child that returns to there. */
+bool guard_is_interrupted(void);
+uintptr_t guard_begin_handling(void); /* what the other is to be given */
+void guard_end_handling(uintptr_t outer);
+
 /* Can these bytes be read without a fault? One cheap system call a page. The program's pointers are looked at with this
  * before the kernel has; a bad one must give EFAULT, not a crash. */
 bool guard_readable(const void *memory, size_t length);
