@@ -330,8 +330,9 @@ void finish_at_close(struct sock *sock)
 		why = refusal_of_use(sock);
 	if (why == REFUSAL_NONE)
 		why = prepare_park(sock);
+	if (why == REFUSAL_NONE && !swap_delete_registrations(sock, sock->fds[0]))
+		why = REFUSAL_SOCKOPT;
 	if (why == REFUSAL_NONE) {
-		swap_delete_registrations(sock, sock->fds[0]);
 		sock_leave_window(sock);
 		park(sock);
 	} else {
