@@ -100,11 +100,6 @@ static enum refusal prepare_park(struct sock *sock)
 		if (conn->fd < 0)
 			return REFUSAL_ERROR;
 	}
-	if (!conn->local_length) {
-		conn->local_length = sizeof(conn->local);
-		if (real.getsockname(conn->fd, (struct sockaddr *)&conn->local, &conn->local_length) < 0)
-			return REFUSAL_ERROR;
-	}
 	if (options_forgo_time_wait(conn, conn->fd) || options_forgo_linger(conn, conn->fd))
 		return REFUSAL_SOCKOPT;
 	return REFUSAL_NONE;
@@ -165,7 +160,7 @@ static bool swap_to_stub(struct sock *sock)
 {
 	int error;
 
-	if (!stub_take(&sock->stub))
+	if (!swap_note_names(sock) || !stub_take(&sock->stub))
 		return false;
 	if (!stub_set_flags(&sock->stub, sock->status_flags) || !sock_close_gate(sock)) {
 		stub_put(&sock->stub, true);
@@ -193,8 +188,6 @@ static enum refusal park_behind_stub(struct sock *sock)
 		return why;
 	sock_leave_window(sock);
 	sock->state = SOCK_STUB;
-	sock->local = sock->conn->local;
-	sock->local_length = sock->conn->local_length;
 	sock->parked = sock->conn;
 	sock->parked_cookie = sock->conn->cookie;
 	park(sock);

@@ -107,12 +107,13 @@ struct sock {
 
 	/* SOCK_STUB */
 	struct stub stub;
-	struct sockaddr_in6 local; /* the parked connection's, for getsockname() */
-	socklen_t local_length;
-	bool stub_is_closed;  /* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
-	bool stub_has_error;  /* ... and that error is still to be told */
-	bool stub_asks_fresh; /* an option was set after the end */
-	struct conn *parked;  /* what it stood for, to answer for its options while that lives */
+	struct sockaddr_in6 local; /* the former connection's, for getsockname() and getpeername() */
+	struct sockaddr_in6 peer;
+	socklen_t name_length; /* of both */
+	bool stub_is_closed;   /* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
+	bool stub_has_error;   /* ... and that error is still to be told */
+	bool stub_asks_fresh;  /* an option was set after the end */
+	struct conn *parked;   /* what it stood for, to answer for its options while that lives */
 	uint64_t parked_cookie;
 };
 

@@ -21,6 +21,32 @@ uint64_t swap_cookie(int fd)
 	return cookie;
 }
 
+/* Once for each connection. */
+static bool ask_names(struct conn *names, int fd)
+{
+	socklen_t length = sizeof(names->peer);
+
+	names->name_length = sizeof(names->local);
+	if (real.getsockname(fd, (struct sockaddr *)&names->local, &names->name_length) == 0 &&
+	    real.getpeername(fd, (struct sockaddr *)&names->peer, &length) == 0)
+		return true;
+	names->name_length = 0;
+	return false;
+}
+
+bool swap_note_names(struct sock *sock)
+{
+	struct conn unpooled = {.name_length = 0};
+	struct conn *names = sock->conn ? sock->conn : &unpooled;
+
+	if (!names->name_length && !ask_names(names, sock->fds[0]))
+		return false;
+	sock->local = names->local;
+	sock->peer = names->peer;
+	sock->name_length = names->name_length;
+	return true;
+}
+
 bool swap_is_ours(const struct sock *sock)
 {
 	/* A single number is proven well enough by the ledger, which has to agree to the byte. */
