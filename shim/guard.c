@@ -217,11 +217,15 @@ bool guard_readable(const void *memory, size_t length)
 	return readable;
 }
 
+/* A process may say of itself what a kernel's signal says (rt_tgsigqueueinfo(2)). */
 void guard_raise_sigpipe(void)
 {
+	siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
 	int error = errno;
 
-	REAL(syscall)(SYS_tgkill, getpid(), REAL(syscall)(SYS_gettid), SIGPIPE);
+	info.si_pid = getpid();
+	info.si_uid = getuid();
+	REAL(syscall)(SYS_rt_tgsigqueueinfo, info.si_pid, REAL(syscall)(SYS_gettid), SIGPIPE, &info);
 	errno = error;
 }
 
