@@ -220,7 +220,7 @@ void finish_by_server(struct sock *sock)
 	int saved = errno;
 
 	/* Not in the midst of a request: the program has more to say. */
-	if (!sock->is_lost && !sock->framing.request.in_message)
+	if (!sock->is_lost && swap_note_names(sock) && !sock->framing.request.in_message)
 		real.shutdown(sock->fds[0], SHUT_WR);
 	sock->is_lost = true;
 	sock->cannot_keep = true;

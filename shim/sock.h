@@ -105,7 +105,7 @@ struct sock {
 	unsigned n_fed;		  /* how often bytes of an answer were framed */
 	struct outgoing outgoing; /* what was sent, while it may have to be sent again */
 
-	/* SOCK_STUB */
+	/* SOCK_STUB, and what is to become one */
 	struct stub stub;
 	struct sockaddr_in6 local; /* the former connection's, for getsockname() and getpeername() */
 	struct sockaddr_in6 peer;

@@ -26,7 +26,8 @@
 static bool is_beyond_us(int level, int name)
 {
 	if (level == SOL_SOCKET)
-		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ZEROCOPY;
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ZEROCOPY ||
+		       name == SO_PEEK_OFF;
 	return level == IPPROTO_TCP && (name == TCP_FASTOPEN_CONNECT || name == TCP_ULP || name == TCP_REPAIR);
 }
 

@@ -39,6 +39,9 @@ bool swap_note_names(struct sock *sock)
 	struct conn unpooled = {.name_length = 0};
 	struct conn *names = sock->conn ? sock->conn : &unpooled;
 
+	/* Both directions of it may have been closed since. */
+	if (sock->is_lost && sock->name_length)
+		return true;
 	if (!names->name_length && !ask_names(names, sock->fds[0]))
 		return false;
 	sock->local = names->local;
