@@ -167,16 +167,21 @@ static void *map_home_page(void)
 	return NULL;
 }
 
+pid_t guard_pid(void)
+{
+	return (pid_t)REAL(syscall)(SYS_getpid);
+}
+
 bool guard_is_home(void)
 {
 	if (__builtin_expect(is_memory_trusted, 1))
 		return atomic_load_explicit(home_page, memory_order_relaxed) && !vfork_is_child;
-	return getpid() == home_pid;
+	return guard_pid() == home_pid;
 }
 
 void guard_set_home(void)
 {
-	home_pid = getpid();
+	home_pid = guard_pid();
 	if (!home_page)
 		home_page = map_home_page();
 	is_memory_trusted = VFORK_IS_SEEN && home_page;
@@ -223,17 +228,25 @@ void guard_raise_sigpipe(void)
 	siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
 	int error = errno;
 
-	info.si_pid = getpid();
+	info.si_pid = guard_pid();
 	info.si_uid = getuid();
 	REAL(syscall)(SYS_rt_tgsigqueueinfo, info.si_pid, REAL(syscall)(SYS_gettid), SIGPIPE, &info);
 	errno = error;
+}
+
+void guard_get_time(clockid_t clock, struct timespec *now)
+{
+	if (real.clock_gettime)
+		real.clock_gettime(clock, now);
+	else
+		clock_gettime(clock, now);
 }
 
 static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(clock, &now);
+	guard_get_time(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 

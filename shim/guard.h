@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* A lock whose holder never blocks and can't be cancelled. Zero-initialised is unlocked. */
 struct guard_lock {
@@ -56,6 +57,12 @@ bool guard_readable(const void *memory, size_t length);
 
 /* Raises SIGPIPE in this thread as a write to a broken connection does. */
 void guard_raise_sigpipe(void);
+
+/* The kernel's getpid(): libfaketime has one of its own. */
+pid_t guard_pid(void);
+
+/* The C library's clock_gettime(), also where another preloaded library tells the program other times. */
+void guard_get_time(clockid_t clock, struct timespec *now);
 
 /* Monotonic time, in ns, for what is measured: tens of ns to get. */
 uint64_t guard_clock_ns(void);
