@@ -40,7 +40,8 @@ struct conn {
 	uint64_t ticket_number;	   /* told when it is offered: then the broker counts the connection itself */
 	bool is_witnessed;	   /* the broker may hold a duplicate: closing our descriptors does not end it */
 	struct sockaddr_in6 local; /* its own address, for the program's getsockname() after the swap */
-	socklen_t local_length;	   /* 0: not asked yet */
+	struct sockaddr_in6 peer;  /* likewise; not always what the program connected to (0.0.0.0, a needless scope) */
+	socklen_t name_length;	   /* of both, 0: not asked yet */
 
 	struct conn *destination_prev, *destination_next; /* newest first */
 	struct conn *age_prev, *age_next;		  /* all idle ones, longest idle first */

@@ -51,7 +51,7 @@ static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 {
 	struct stub stub = {-1, -1, 0};
 
-	if (!make_pair(&stub, bytes, length))
+	if (!swap_note_names(sock) || !make_pair(&stub, bytes, length))
 		return false;
 	if (real.fcntl(stub.end, F_SETFL, sock->status_flags) < 0 || swap_files(sock, stub.end)) {
 		stub_close_pair(&stub);

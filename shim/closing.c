@@ -14,16 +14,16 @@
 static void drop_stub(struct sock *sock, int fd)
 {
 	struct stub stub = sock->stub;
+	bool is_unwatched = swap_delete_registrations(sock, fd);
 
-	swap_delete_registrations(sock, fd);
 	stub.status_flags = sock->status_flags;
 	sock->stub = (struct stub){-1, -1, 0};
 	/* A registration under a number that was closed before lives as long as the file: then the file must end. */
 	if (atomic_load(&sock->is_shared))
 		stub_abandon(&stub);
 	else
-		stub_put(&stub,
-			 !sock->stub_is_closed && !sock->cannot_swap && !sock->cannot_keep && !sock_n_inside(sock));
+		stub_put(&stub, is_unwatched && !sock->stub_is_closed && !sock->cannot_swap && !sock->cannot_keep &&
+					!sock_n_inside(sock));
 }
 
 static void end_last(struct sock *sock, int fd)
@@ -46,6 +46,7 @@ static void end_last(struct sock *sock, int fd)
 		break;
 	case SOCK_NEW:
 	case SOCK_WAITING:
+		/* If that fails: a spare is another number of the file, but not for long. */
 		swap_delete_registrations(sock, fd);
 		spare_drop(sock);
 		break;

@@ -22,9 +22,13 @@ EXPORT int socket(int domain, int type, int protocol)
 	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
 	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
 		      (protocol == 0 || protocol == IPPROTO_TCP) && sock_config && !sock_is_retired && guard_is_home();
-	int saved = errno;
-	struct spare spare = is_tcp && identity_is_steady() ? spare_take(domain) : (struct spare){-1, 0};
-	int fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
+	uintptr_t outer = guard_begin_handling();
+	struct spare spare = {-1, 0};
+	int saved = errno, fd;
+
+	if (is_tcp && identity_is_steady())
+		spare = spare_take(domain);
+	fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
 
 	if (fd < 0 && spare.fd >= 0) {
 		fdtable_close_internal(spare.fd);
@@ -32,13 +36,13 @@ EXPORT int socket(int domain, int type, int protocol)
 	}
 	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
 		fd = REAL(socket)(domain, type, protocol);
-	if (fd < 0)
-		return fd;
-	if (is_tcp)
+	if (fd >= 0 && is_tcp)
 		sock_track(fd, domain, type_flags, spare.fd);
-	else if (fdtable_get(fd))
+	else if (fd >= 0 && fdtable_get(fd))
 		fdtable_set(fd, NULL);
-	errno = saved;
+	guard_end_handling(outer);
+	if (fd >= 0)
+		errno = saved;
 	return fd;
 }
 

@@ -17,6 +17,7 @@
 #include "shim/pass.h"
 #include "shim/patience.h"
 #include "shim/real.h"
+#include "shim/sending.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
 
@@ -32,19 +33,57 @@ static bool is_request_timeout(const struct transfer *transfer, size_t received)
 	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
 }
 
-static void feed_received(struct sock *sock, const struct transfer *transfer, size_t received)
+static void feed(struct framing *framing, char *bytes, size_t length)
+{
+	struct framing_plan plan = {0};
+
+	framing_memo_feed_response(&exchange_memo, framing, bytes, length, &plan);
+	exchange_put_back_close(bytes, &plan);
+}
+
+/* Where the program spreads an answer over several buffers, what is put back may lie across two of them. */
+static bool feed_as_one(struct framing *framing, const struct transfer *transfer, size_t received)
+{
+	struct outgoing whole = {0};
+	size_t n, at = 0;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	if (!outgoing_reserve(&whole, received))
+		return false;
+	sending_copy_out(transfer, 0, whole.bytes, received);
+	feed(framing, whole.bytes, received);
+	for (size_t i = 0; i < n && at < received; i++) {
+		size_t part = iov[i].iov_len < received - at ? iov[i].iov_len : received - at;
+
+		memcpy(iov[i].iov_base, whole.bytes + at, part);
+		at += part;
+	}
+	outgoing_free(&whole, false);
+	return true;
+}
+
+static void feed_received(struct framing *framing, const struct transfer *transfer, size_t received)
 {
 	size_t n;
 	const struct iovec *iov = transfer_vector(transfer, &n);
 
+	if (n > 1 && received > iov[0].iov_len && framing->edited && feed_as_one(framing, transfer, received))
+		return;
 	for (size_t i = 0; i < n && received; i++) {
 		size_t part = iov[i].iov_len < received ? iov[i].iov_len : received;
-		struct framing_plan plan = {0};
 
-		framing_memo_feed_response(&exchange_memo, &sock->framing, iov[i].iov_base, part, &plan);
-		exchange_put_back_close(iov[i].iov_base, &plan);
+		feed(framing, iov[i].iov_base, part);
 		received -= part;
 	}
+}
+
+/* What is only looked at is shown as it will be read. */
+static void show_peeked(const struct sock *sock, const struct transfer *transfer, size_t received)
+{
+	struct framing framing = sock->framing;
+
+	if (framing.edited && !framing.response_ended)
+		feed_received(&framing, transfer, received);
 }
 
 /* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes in
@@ -81,7 +120,7 @@ static void account(struct sock *sock, const struct transfer *transfer, size_t r
 		sock->conn->ledger.received += received;
 	first_byte_came(sock);
 	sock->n_fed++;
-	feed_received(sock, transfer, received);
+	feed_received(&sock->framing, transfer, received);
 	acknowledge_piece(sock, transfer->fd);
 	exchange_settle(sock);
 }
@@ -137,6 +176,8 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, ssize_t
 	bool is_peek = transfer->flags & MSG_PEEK;
 	bool again = false;
 
+	if (sock->state == SOCK_OPEN && result > 0 && is_peek)
+		show_peeked(sock, transfer, (size_t)result);
 	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !exchange_is_hang_up(result, error)))
 		sock_leave(sock);
 	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, (size_t)result) &&

@@ -107,11 +107,6 @@ static enum refusal prepare_park(struct sock *sock)
 		if (conn->fd < 0)
 			return REFUSAL_ERROR;
 	}
-	if (!conn->local_length) {
-		conn->local_length = sizeof(conn->local);
-		if (real.getsockname(conn->fd, (struct sockaddr *)&conn->local, &conn->local_length) < 0)
-			return REFUSAL_ERROR;
-	}
 	if (options_forgo_time_wait(conn, conn->fd) || options_forgo_linger(conn, conn->fd))
 		return REFUSAL_SOCKOPT;
 	return REFUSAL_NONE;
@@ -172,7 +167,7 @@ static bool swap_to_stub(struct sock *sock)
 {
 	int error;
 
-	if (!stub_take(&sock->stub))
+	if (!swap_note_names(sock) || !stub_take(&sock->stub))
 		return false;
 	if (!stub_set_flags(&sock->stub, sock->status_flags) || !sock_close_gate(sock)) {
 		stub_put(&sock->stub, true);
@@ -200,8 +195,6 @@ static enum refusal park_behind_stub(struct sock *sock)
 		return why;
 	sock_leave_window(sock);
 	sock->state = SOCK_STUB;
-	sock->local = sock->conn->local;
-	sock->local_length = sock->conn->local_length;
 	sock->parked = sock->conn;
 	sock->parked_cookie = sock->conn->cookie;
 	park(sock);
@@ -234,7 +227,7 @@ void finish_by_server(struct sock *sock)
 	int saved = errno;
 
 	/* Not in the midst of a request: the program has more to say. */
-	if (!sock->is_lost && !sock->framing.request.in_message)
+	if (!sock->is_lost && swap_note_names(sock) && !sock->framing.request.in_message)
 		real.shutdown(sock->fds[0], SHUT_WR);
 	sock->is_lost = true;
 	sock->cannot_keep = true;
@@ -337,8 +330,9 @@ void finish_at_close(struct sock *sock)
 		why = refusal_of_use(sock);
 	if (why == REFUSAL_NONE)
 		why = prepare_park(sock);
+	if (why == REFUSAL_NONE && !swap_delete_registrations(sock, sock->fds[0]))
+		why = REFUSAL_SOCKOPT;
 	if (why == REFUSAL_NONE) {
-		swap_delete_registrations(sock, sock->fds[0]);
 		sock_leave_window(sock);
 		park(sock);
 	} else {

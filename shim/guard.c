@@ -28,12 +28,17 @@ static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
 static __thread int cancel_state __attribute__((tls_model("initial-exec")));
 #define UNCHANGED (-1)
 
+/* Where its stack was when it took the first of them, and when it began to handle something; 0: it does not. */
+static __thread uintptr_t held_frame __attribute__((tls_model("initial-exec")));
+static __thread uintptr_t handling_frame __attribute__((tls_model("initial-exec")));
+
 /* The C library's calls under a lock are cancellation points; nobody else would unlock. Whoever is alone can only cancel
  * itself, which ends the process, and with it the lock. */
 static void hold(void)
 {
 	if (n_held++)
 		return;
+	held_frame = (uintptr_t)__builtin_frame_address(0);
 	if (__libc_single_threaded)
 		cancel_state = UNCHANGED;
 	else
@@ -109,15 +114,37 @@ bool guard_lock_is_own(const struct guard_lock *lock)
 	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
 }
 
-bool guard_lock_is_abandoned(struct guard_lock *lock)
+/* A handler that has interrupted a function runs further down the same stack, or on the alternate one. */
+static bool is_within(uintptr_t frame)
 {
-	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 	stack_t alternate;
 
-	/* A handler that interrupted the holder runs further down the same stack, or on the alternate one. */
-	if (!guard_lock_is_own(lock) || frame <= lock->frame)
-		return false;
-	if (sigaltstack(NULL, &alternate) < 0 || (alternate.ss_flags & SS_ONSTACK))
+	if ((uintptr_t)__builtin_frame_address(0) <= frame)
+		return true;
+	return sigaltstack(NULL, &alternate) < 0 || (alternate.ss_flags & SS_ONSTACK);
+}
+
+bool guard_is_interrupted(void)
+{
+	return (n_held && is_within(held_frame)) || (handling_frame && is_within(handling_frame));
+}
+
+uintptr_t guard_begin_handling(void)
+{
+	uintptr_t outer = handling_frame;
+
+	handling_frame = (uintptr_t)__builtin_frame_address(0);
+	return outer;
+}
+
+void guard_end_handling(uintptr_t outer)
+{
+	handling_frame = outer;
+}
+
+bool guard_lock_is_abandoned(struct guard_lock *lock)
+{
+	if (!guard_lock_is_own(lock) || is_within(lock->frame))
 		return false;
 	if (!atomic_exchange(&lock->is_lost, true) && n_held) {
 		n_held = 0;
@@ -140,16 +167,21 @@ static void *map_home_page(void)
 	return NULL;
 }
 
+pid_t guard_pid(void)
+{
+	return (pid_t)REAL(syscall)(SYS_getpid);
+}
+
 bool guard_is_home(void)
 {
 	if (__builtin_expect(is_memory_trusted, 1))
 		return atomic_load_explicit(home_page, memory_order_relaxed) && !vfork_is_child;
-	return getpid() == home_pid;
+	return guard_pid() == home_pid;
 }
 
 void guard_set_home(void)
 {
-	home_pid = getpid();
+	home_pid = guard_pid();
 	if (!home_page)
 		home_page = map_home_page();
 	is_memory_trusted = VFORK_IS_SEEN && home_page;
@@ -190,19 +222,31 @@ bool guard_readable(const void *memory, size_t length)
 	return readable;
 }
 
+/* A process may say of itself what a kernel's signal says (rt_tgsigqueueinfo(2)). */
 void guard_raise_sigpipe(void)
 {
+	siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
 	int error = errno;
 
-	REAL(syscall)(SYS_tgkill, getpid(), REAL(syscall)(SYS_gettid), SIGPIPE);
+	info.si_pid = guard_pid();
+	info.si_uid = getuid();
+	REAL(syscall)(SYS_rt_tgsigqueueinfo, info.si_pid, REAL(syscall)(SYS_gettid), SIGPIPE, &info);
 	errno = error;
+}
+
+void guard_get_time(clockid_t clock, struct timespec *now)
+{
+	if (real.clock_gettime)
+		real.clock_gettime(clock, now);
+	else
+		clock_gettime(clock, now);
 }
 
 static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(clock, &now);
+	guard_get_time(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 

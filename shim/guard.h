@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* A lock whose holder never blocks and can't be cancelled. Zero-initialised is unlocked. */
 struct guard_lock {
@@ -44,12 +45,24 @@ bool guard_lock_is_abandoned(struct guard_lock *lock);
 /* True if the calling thread holds the lock: it is in a signal handler that interrupted itself. */
 bool guard_lock_is_own(const struct guard_lock *lock);
 
+/* True if the calling thread is in a signal handler that has interrupted us: with a lock, or between the two calls below, which
+ * say that something of ours is in the hands of a function. Whoever forks then has a child that returns to there. */
+bool guard_is_interrupted(void);
+uintptr_t guard_begin_handling(void); /* what the other is to be given */
+void guard_end_handling(uintptr_t outer);
+
 /* Can these bytes be read without a fault? One cheap system call a page. The program's pointers are looked at with this
  * before the kernel has; a bad one must give EFAULT, not a crash. */
 bool guard_readable(const void *memory, size_t length);
 
 /* Raises SIGPIPE in this thread as a write to a broken connection does. */
 void guard_raise_sigpipe(void);
+
+/* The kernel's getpid(): libfaketime has one of its own. */
+pid_t guard_pid(void);
+
+/* The C library's clock_gettime(), also where another preloaded library tells the program other times. */
+void guard_get_time(clockid_t clock, struct timespec *now);
 
 /* Monotonic time, in ns, for what is measured: tens of ns to get. */
 uint64_t guard_clock_ns(void);

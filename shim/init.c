@@ -13,8 +13,6 @@
 #include "shim/real.h"
 #include "shim/sock.h"
 
-extern char **environ;
-
 static struct config config; /* immutable after init */
 
 /* Off, unless some rule says otherwise. */
@@ -41,20 +39,24 @@ static void fini(void *unused)
 
 int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 
-__attribute__((constructor)) static void init(void)
+/* The loader passes what it passes to main(). `environ` is the program's own variable where that has one, and not set yet. */
+__attribute__((constructor)) static void init(int n_arguments, char **arguments, char **environment)
 {
+	(void)n_arguments;
+	(void)arguments;
 	real_bind();
+	real_bind_clock();
 	config_init(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
-	if (config_read_environment(&config, environ, NULL) || !is_wanted(&config))
+	if (config_read_environment(&config, environment, NULL) || !is_wanted(&config))
 		return;
 	guard_set_home();
 	log_open(config.log_path);
 	process_init();
-	page_init(&config, environ);
+	page_init(&config, environment);
 	callsite_init(&config);
 	pool_init(&config);
-	inflight_receive(environ);
+	inflight_receive(environment);
 	link_greet();
 	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
 	__cxa_atexit(fini, NULL, NULL);

@@ -79,7 +79,7 @@ bool lease_take(struct sock *sock)
 
 	if (sock->policy->mode != CONFIG_MODE_FULL || atomic_load(&sock->is_shared))
 		return false;
-	while ((conn = take_from_pool(sock, now_ns)))
+	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
 		if (lease_install(sock, conn))
 			return true;
 	return false;

@@ -133,17 +133,14 @@ void pool_log_stats(void)
 		log_stats(&sum);
 }
 
-void pool_lock_for_fork(void)
+bool pool_lock_for_fork(void)
 {
-	/* Without it the child begins anew: see pool_after_fork(). */
-	if (!guard_lock_try(&pool_lock))
-		return;
+	return guard_lock_try(&pool_lock);
 }
 
 void pool_unlock_after_fork(void)
 {
-	if (guard_lock_is_own(&pool_lock))
-		guard_unlock(&pool_lock);
+	guard_unlock(&pool_lock);
 }
 
 void pool_after_fork(void)

@@ -30,8 +30,8 @@ bool pool_let_go_of_idle(void);
 /* The counters, to the log. */
 void pool_log_stats(void);
 
-/* Around fork: waits for the pool's lock for a bounded time, and gives it back if it was had. */
-void pool_lock_for_fork(void);
+/* Around fork: waits for the pool's lock for a bounded time. False: it was not had, and is not to be given back. */
+bool pool_lock_for_fork(void) __attribute__((warn_unused_result));
 void pool_unlock_after_fork(void);
 
 /* In its child: no parked connection is ours. */

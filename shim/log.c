@@ -107,7 +107,7 @@ void log_stats(const struct stats_counts *counts)
 
 	if (fd < 0)
 		return;
-	add_number(&line, (uint64_t)getpid(), 10);
+	add_number(&line, (uint64_t)guard_pid(), 10);
 	add_text(&line, " total");
 	for (int i = 0; i < STATS_N_COUNTERS; i++)
 		add_counter(&line, stats_counter_names[i], counts->counter[i]);
@@ -123,7 +123,7 @@ __attribute__((noinline)) static void write_event(const char *what, const struct
 {
 	struct line line = {.length = 0};
 
-	add_number(&line, (uint64_t)getpid(), 10);
+	add_number(&line, (uint64_t)guard_pid(), 10);
 	add_text(&line, " ");
 	add_text(&line, what);
 	if (sock && sock->key.port) {

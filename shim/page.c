@@ -15,6 +15,7 @@
 #include "pool/config.h"
 #include "pool/stats_file.h"
 #include "shim/guard.h"
+#include "shim/real.h"
 
 #define MILLISECOND_NS 1000000u
 #define SECOND_MS 1000u
@@ -37,10 +38,39 @@ static unsigned slot; /* while PAGE_SHARED */
 
 static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 
+/* It also ends after the destructors of libraries that were preloaded with us, whose names for these calls would still come first. */
+static struct stats_sys sys;
+
+#define BIND(name)                                                   \
+	do {                                                         \
+		void *own_##name = real_of_libc(#name);              \
+		if (own_##name)                                      \
+			sys.name = (__typeof__(sys.name))own_##name; \
+	} while (0)
+
+static void bind_libc(void)
+{
+	sys = stats_sys_libc;
+	BIND(openat);
+	BIND(mkdir);
+	BIND(close);
+	BIND(fstat);
+	BIND(fstatfs);
+	BIND(pread);
+	BIND(pwrite);
+	BIND(fallocate);
+	BIND(flock);
+	BIND(unlinkat);
+	BIND(mmap);
+	BIND(munmap);
+	BIND(kill);
+}
+
 void page_init(const struct config *config, char *const environment[])
 {
 	uintptr_t end = ((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE;
 
+	bind_libc();
 	page = (struct stats_page *)end;
 	stats_init(page, room);
 	stats_path = config->stats_path;
@@ -58,10 +88,10 @@ static int open_folder(void)
 	int folder = -ENOENT;
 
 	if (strcmp(stats_path, "auto") != 0)
-		return stats_file_open_folder(&stats_sys_libc, stats_path, geteuid(), true);
+		return stats_file_open_folder(&sys, stats_path, geteuid(), true);
 	for (unsigned choice = 0; folder < 0 && choice < 2; choice++)
 		if (stats_file_place(choice, runtime, geteuid(), path) == 0)
-			folder = stats_file_open_folder(&stats_sys_libc, path, geteuid(), false);
+			folder = stats_file_open_folder(&sys, path, geteuid(), false);
 	return folder;
 }
 
@@ -69,7 +99,7 @@ static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
 {
 	struct timespec now;
 
-	clock_gettime(clock, &now);
+	guard_get_time(clock, &now);
 	return ((uint64_t)now.tv_sec * SECOND_MS * MILLISECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
 }
 
@@ -77,7 +107,7 @@ static void describe(void)
 {
 	struct stat status;
 
-	page->pid = (uint32_t)getpid();
+	page->pid = (uint32_t)guard_pid();
 	page->euid = geteuid();
 	page->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 	page->began_unix_ms = read_clock(CLOCK_REALTIME, MILLISECOND_NS);
@@ -94,8 +124,8 @@ static enum page_state give_file(void)
 	if (folder < 0)
 		return PAGE_STAYS_PRIVATE;
 	describe();
-	taken = stats_file_take(&stats_sys_libc, folder, page);
-	close(folder);
+	taken = stats_file_take(&sys, folder, page);
+	sys.close(folder);
 	if (taken < 0)
 		return PAGE_STAYS_PRIVATE;
 	slot = (unsigned)taken;
@@ -173,6 +203,6 @@ void page_end(void)
 	/* What can't be added now is when the slot is taken. */
 	if (folder < 0)
 		return;
-	(void)!stats_file_put(&stats_sys_libc, folder, slot, page);
-	close(folder);
+	(void)!stats_file_put(&sys, folder, slot, page);
+	sys.close(folder);
 }

@@ -24,36 +24,59 @@
 
 extern char **environ;
 
-/* Several threads may fork at once, and a handler while its thread does: what this fork has locked is its thread's, the last of
- * them first. */
-static __thread unsigned holds_limit __attribute__((tls_model("initial-exec")));
+/* What a fork has found and taken, for its other half in the parent and in the child. A handler may fork while its thread does:
+ * FORK_BITS of them for each, the last one first. */
+enum { FORK_IS_FIT = 1, FORK_HAS_POOL = 2, FORK_HAS_LIMIT = 4, FORK_BITS = 3 };
+static __thread unsigned long forks __attribute__((tls_model("initial-exec")));
+
+static void begin_fork(bool is_home, bool wants_pool, bool wants_limit)
+{
+	/* A child that returns to the midst of what we were doing, with half of a change in its memory, goes on without us. */
+	bool is_fit = is_home && !guard_is_interrupted();
+	unsigned bits = is_fit ? FORK_IS_FIT : 0;
+
+	if (is_fit && wants_pool && pool_lock_for_fork())
+		bits |= FORK_HAS_POOL;
+	if (is_home && wants_limit && fdlimit_hold())
+		bits |= FORK_HAS_LIMIT;
+	forks = forks << FORK_BITS | bits;
+}
+
+static unsigned long end_fork(void)
+{
+	unsigned long bits = forks & ((1u << FORK_BITS) - 1);
+
+	forks >>= FORK_BITS;
+	return bits;
+}
 
 static void before_fork(void)
 {
-	sock_share_all(false);
-	pool_lock_for_fork();
-	holds_limit = holds_limit << 1 | fdlimit_hold();
-}
+	bool is_home = guard_is_home();
 
-static bool take_hold_back(void)
-{
-	bool was_held = holds_limit & 1;
-
-	holds_limit >>= 1;
-	return was_held;
+	if (is_home)
+		sock_share_all(false);
+	begin_fork(is_home, true, true);
 }
 
 static void after_fork_in_parent(void)
 {
-	if (take_hold_back())
+	unsigned long bits = end_fork();
+
+	if (bits & FORK_HAS_LIMIT)
 		fdlimit_release();
-	pool_unlock_after_fork();
+	if (bits & FORK_HAS_POOL)
+		pool_unlock_after_fork();
 }
 
 static void after_fork_in_child(void)
 {
+	unsigned long bits = end_fork();
+
+	fdlimit_after_fork_in_child(bits & FORK_HAS_LIMIT);
+	if (!(bits & FORK_IS_FIT))
+		return;
 	guard_set_home();
-	fdlimit_after_fork_in_child(take_hold_back());
 	sock_after_fork_in_child();
 }
 
@@ -71,7 +94,7 @@ void process_before_clone(unsigned long flags)
 		sock_retire_all();
 	else if (!(flags & CLONE_VM) && is_home)
 		sock_share_all(false);
-	holds_limit = holds_limit << 1 | (!is_thread && is_home && fdlimit_hold());
+	begin_fork(is_home, false, !is_thread);
 	/* A child that shares our memory without being a thread, as vfork's does. */
 	if ((flags & CLONE_VM) && !is_thread)
 		guard_distrust_memory();
@@ -79,10 +102,10 @@ void process_before_clone(unsigned long flags)
 
 void process_after_clone(unsigned long flags, bool is_child)
 {
-	if (is_child && !(flags & (CLONE_VM | CLONE_FILES)) && !guard_is_home())
+	if (!is_child)
+		after_fork_in_parent();
+	else if (!(flags & (CLONE_VM | CLONE_FILES)) && !guard_is_home())
 		after_fork_in_child();
-	else if (!is_child && take_hold_back())
-		fdlimit_release();
 }
 
 /* fork() without handlers, for signal handlers. Ours are fit for them. */

@@ -2,6 +2,7 @@
 #include "shim/real.h"
 
 #include <dlfcn.h>
+#include <gnu/lib-names.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -184,6 +185,15 @@ static void bind_libraries(void)
 	BIND(syscall);
 }
 
+void *real_of_libc(const char *name)
+{
+	static void *libc;
+
+	if (!libc && real.dlopen)
+		libc = real.dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
+	return libc ? dlsym(libc, name) : NULL;
+}
+
 void real_bind(void)
 {
 	bind_transfers();
@@ -191,4 +201,11 @@ void real_bind(void)
 	bind_readiness();
 	bind_processes();
 	bind_libraries();
+}
+
+/* Our times are other processes' times too, and count from the same beginning for all: not those of a library that makes its
+ * program believe in another day (libfaketime), and that must not be called before its own constructor. */
+void real_bind_clock(void)
+{
+	real.clock_gettime = (__typeof__(real.clock_gettime))real_of_libc("clock_gettime");
 }

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 struct real {
 	ssize_t (*read)(int, void *, size_t);
@@ -106,6 +107,8 @@ struct real {
 	int (*io_uring_queue_init)(unsigned, void *, unsigned);
 	int (*io_uring_queue_init_params)(unsigned, void *, void *);
 	void *(*dlopen)(const char *, int);
+	int (*clock_gettime)(clockid_t,
+			     struct timespec *); /* the C library's own, whoever is behind us; NULL until bound */
 	long (*syscall)(long, ...);
 
 	ssize_t (*__read_chk)(int, void *, size_t, size_t);
@@ -119,6 +122,13 @@ extern struct real real;
 
 /* Binds everything. Idempotent; may allocate inside dlsym, so never from a wrapper that the constructor has preceded. */
 void real_bind(void);
+
+/* The C library's own function of a name, whoever is behind us; NULL if there is none. In the constructor and not before: it opens
+ * the C library, which would run that's own constructor, with no environment, which the program would then have for good. */
+void *real_of_libc(const char *name);
+
+/* Binds clock_gettime by it. */
+void real_bind_clock(void);
 
 /* For functions that have no system call to stand in before the constructor. */
 #define REAL(name) (__builtin_expect(real.name != NULL, 1) ? real.name : (real_bind(), real.name))

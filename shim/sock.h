@@ -105,14 +105,15 @@ struct sock {
 	unsigned n_fed;		  /* how often bytes of an answer were framed */
 	struct outgoing outgoing; /* what was sent, while it may have to be sent again */
 
-	/* SOCK_STUB */
+	/* SOCK_STUB, and what is to become one */
 	struct stub stub;
-	struct sockaddr_in6 local; /* the parked connection's, for getsockname() */
-	socklen_t local_length;
-	bool stub_is_closed;  /* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
-	bool stub_has_error;  /* ... and that error is still to be told */
-	bool stub_asks_fresh; /* an option was set after the end */
-	struct conn *parked;  /* what it stood for, to answer for its options while that lives */
+	struct sockaddr_in6 local; /* the former connection's, for getsockname() and getpeername() */
+	struct sockaddr_in6 peer;
+	socklen_t name_length; /* of both */
+	bool stub_is_closed;   /* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
+	bool stub_has_error;   /* ... and that error is still to be told */
+	bool stub_asks_fresh;  /* an option was set after the end */
+	struct conn *parked;   /* what it stood for, to answer for its options while that lives */
 	uint64_t parked_cookie;
 };
 

@@ -26,7 +26,8 @@
 static bool is_beyond_us(int level, int name)
 {
 	if (level == SOL_SOCKET)
-		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ZEROCOPY;
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ZEROCOPY ||
+		       name == SO_PEEK_OFF;
 	return level == IPPROTO_TCP && (name == TCP_FASTOPEN_CONNECT || name == TCP_ULP || name == TCP_REPAIR);
 }
 
@@ -177,7 +178,6 @@ static int give_address(int fd, const struct sockaddr_in6 *from, socklen_t from_
 EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
-	struct sockaddr_in6 peer;
 	int result;
 
 	if (!sock)
@@ -187,7 +187,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	if (sock->state == SOCK_WAITING || (sock->state == SOCK_STUB && sock->stub_is_closed))
 		result = (errno = ENOTCONN, -1);
 	else if (sock->state == SOCK_STUB)
-		result = give_address(fd, &peer, destination_key_peer(&sock->key, &peer), address, length);
+		result = give_address(fd, &sock->peer, sock->name_length, address, length);
 	else
 		result = real.getpeername(fd, address, length);
 	sock_leave(sock);
@@ -205,7 +205,7 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_STUB)
-		result = give_address(fd, &sock->local, sock->local_length, address, length);
+		result = give_address(fd, &sock->local, sock->name_length, address, length);
 	else if (sock->state == SOCK_WAITING)
 		result = give_address(fd, &unbound, destination_key_local(&sock->key, &unbound), address, length);
 	else

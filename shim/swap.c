@@ -21,6 +21,35 @@ uint64_t swap_cookie(int fd)
 	return cookie;
 }
 
+/* Once for each connection. */
+static bool ask_names(struct conn *names, int fd)
+{
+	socklen_t length = sizeof(names->peer);
+
+	names->name_length = sizeof(names->local);
+	if (real.getsockname(fd, (struct sockaddr *)&names->local, &names->name_length) == 0 &&
+	    real.getpeername(fd, (struct sockaddr *)&names->peer, &length) == 0)
+		return true;
+	names->name_length = 0;
+	return false;
+}
+
+bool swap_note_names(struct sock *sock)
+{
+	struct conn unpooled = {.name_length = 0};
+	struct conn *names = sock->conn ? sock->conn : &unpooled;
+
+	/* Both directions of it may have been closed since. */
+	if (sock->is_lost && sock->name_length)
+		return true;
+	if (!names->name_length && !ask_names(names, sock->fds[0]))
+		return false;
+	sock->local = names->local;
+	sock->peer = names->peer;
+	sock->name_length = names->name_length;
+	return true;
+}
+
 bool swap_is_ours(const struct sock *sock)
 {
 	/* A single number is proven well enough by the ledger, which has to agree to the byte. */
@@ -98,9 +127,25 @@ static int is_armed(const struct registration *registration)
 	return found;
 }
 
-bool swap_take_registrations_out(struct sock *sock)
+/* The first so many of them. */
+static void bring_back(struct sock *sock, unsigned n)
 {
 	unsigned kept = 0;
+
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration registration = sock->registrations[i];
+		struct epoll_event event = registration.event;
+
+		event.events = registration.events_back;
+		if (i >= n || real.epoll_ctl(registration.epfd, EPOLL_CTL_ADD, registration.fd, &event) == 0)
+			sock->registrations[kept++] = registration;
+	}
+	sock->n_registrations = kept;
+}
+
+bool swap_take_registrations_out(struct sock *sock)
+{
+	unsigned n_out = 0;
 
 	/* The set may be another process's too, which goes on watching the file that it has. A placeholder is none of its. */
 	if (sock->n_registrations && atomic_load(&sock->is_shared) && sock->state != SOCK_WAITING)
@@ -121,28 +166,23 @@ bool swap_take_registrations_out(struct sock *sock)
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration registration = sock->registrations[i];
 
-		if (real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, registration.fd, NULL) == 0)
-			sock->registrations[kept++] = registration;
+		if (real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, registration.fd, NULL) < 0) {
+			sock->cannot_swap = true;
+			break;
+		}
+		n_out++;
 	}
-	sock->n_registrations = kept;
-	sock->registrations_are_out = true;
-	return true;
+	if (n_out == sock->n_registrations)
+		sock->registrations_are_out = true;
+	else
+		bring_back(sock, n_out);
+	return sock->registrations_are_out;
 }
 
 void swap_bring_registrations_back(struct sock *sock)
 {
-	unsigned kept = 0;
-
 	sock->registrations_are_out = false;
-	for (unsigned i = 0; i < sock->n_registrations; i++) {
-		struct registration registration = sock->registrations[i];
-		struct epoll_event event = registration.event;
-
-		event.events = registration.events_back;
-		if (real.epoll_ctl(registration.epfd, EPOLL_CTL_ADD, registration.fd, &event) == 0)
-			sock->registrations[kept++] = registration;
-	}
-	sock->n_registrations = kept;
+	bring_back(sock, sock->n_registrations);
 }
 
 static int replace(const struct sock *sock, int source)
@@ -175,23 +215,25 @@ int swap_files(struct sock *sock, int source)
 	return error;
 }
 
-void swap_delete_registrations(struct sock *sock, int fd)
+bool swap_delete_registrations(struct sock *sock, int fd)
 {
 	unsigned kept = 0;
 	int saved = errno;
+	bool all = true;
 
 	/* What another process may hold too is watched on for it, as it would be. What the broker does would be watched on
 	 * for nobody. */
 	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->is_witnessed))
-		return;
+		return true;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration registration = sock->registrations[i];
 
 		if (registration.fd == fd)
-			real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, fd, NULL);
+			all &= real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, fd, NULL) == 0;
 		else
 			sock->registrations[kept++] = registration;
 	}
 	sock->n_registrations = kept;
 	errno = saved;
+	return all;
 }

@@ -865,7 +865,7 @@ static void *fork_often(void *unused)
 	int old = -1;
 
 	(void)unused;
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 40; i++) {
 		pid_t child = fork();
 
 		if (child == 0)
@@ -879,7 +879,7 @@ static void *fork_often(void *unused)
 /* Several threads of a large program fork at the same time. */
 static void run_forkers(void)
 {
-	size_t size = 256u << 20;
+	size_t size = 96u << 20;
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_t threads[6];
 	long n_disabled = 0;

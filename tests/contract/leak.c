@@ -50,8 +50,7 @@ static void cycle(long i)
 
 static void run_flat(void)
 {
-	const char *heavy = getenv("HL_HEAVY");
-	long n = heavy && *heavy ? 100000 : 10000, begin_kb, grown_kb;
+	long n = probe_is_heavy() ? 100000 : 10000, begin_kb, grown_kb;
 	int begin_fds;
 
 	for (long i = 0; i < n / 10; i++)

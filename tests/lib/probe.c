@@ -244,6 +244,13 @@ void probe_exchange(const char *path)
 	close(fd);
 }
 
+bool probe_is_heavy(void)
+{
+	const char *heavy = getenv("HL_HEAVY");
+
+	return heavy && *heavy;
+}
+
 int probe_count_fds(void)
 {
 	struct rlimit limit;

@@ -78,6 +78,9 @@ void probe_exchange(const char *path);
 /* Silences say() (and back). */
 void probe_mute(bool mute);
 
+/* More of everything is wanted than `make check` has time for. */
+bool probe_is_heavy(void);
+
 /* The number of open descriptors of this process, as /proc/self/fd counts them below the soft limit. */
 int probe_count_fds(void);
 

@@ -68,6 +68,22 @@ static int listen_on(int *port)
 	return fd;
 }
 
+/* The same port on ::1; -1 where there is no IPv6. */
+static int listen_on_six(int port)
+{
+	struct sockaddr_in6 address = {
+		.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 4096) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 static void *serve_client(void *fd)
 {
 	server_serve((int)(intptr_t)fd, false);
@@ -140,7 +156,7 @@ int main(int argc, char **argv)
 {
 	struct rlimit limit;
 	pthread_t thread;
-	int option, listener, control, control_port = 0;
+	int option, listener, six, control, control_port = 0;
 
 	server_options.seed = 1;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -186,11 +202,14 @@ int main(int argc, char **argv)
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	listener = listen_on(&server_options.port);
+	six = listen_on_six(server_options.port);
 	control = listen_on(&control_port);
 	printf("%d %d\n", server_options.port, control_port);
 	fflush(stdout);
 	pthread_create(&thread, NULL, control_loop, (void *)(intptr_t)control);
 	pthread_create(&thread, NULL, client_loop, (void *)(intptr_t)listener);
+	if (six >= 0)
+		pthread_create(&thread, NULL, client_loop, (void *)(intptr_t)six);
 	wait_for_end_of_input();
 	return 0;
 }

@@ -78,7 +78,7 @@ START_TEST(objects_are_fresh_when_used_again)
 	memset(&conn->options, 0xee, sizeof(conn->options));
 	conn->requests_left = 0;
 	conn->n_requests = 9;
-	conn->local_length = 16;
+	conn->name_length = 16;
 	idle_pool_discard(&fake_pool, conn);
 	again = idle_pool_open(&fake_pool, destination, 7);
 	ck_assert_ptr_eq(again, conn);
@@ -86,7 +86,7 @@ START_TEST(objects_are_fresh_when_used_again)
 	ck_assert_uint_eq(again->options.set, 0);
 	ck_assert_uint_eq(again->requests_left, UINT32_MAX);
 	ck_assert_uint_eq(again->n_requests, 0);
-	ck_assert_uint_eq(again->local_length, 0);
+	ck_assert_uint_eq(again->name_length, 0);
 	ck_assert_uint_eq(again->created_ns, 7);
 	idle_pool_discard(&fake_pool, again); /* without a descriptor: nothing to close */
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_CLOSE], 1);

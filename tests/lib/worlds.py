@@ -1,0 +1,143 @@
+"""Where contract programs run: with a pool of their own, with a shared one, inside another preloaded library, with a sanitizer in them.
+
+A world says how programs are built, and what their environment is bare and preloaded. In each the bare run has everything but the
+shim, so that a difference is the shim's.
+"""
+import contextlib
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import harness
+
+
+def find_library(pattern):
+    found = sorted(glob.glob("/usr/lib/*/" + pattern) + glob.glob("/usr/lib/" + pattern))
+    return found[0] if found else None
+
+
+def compiler_library(name):
+    path = subprocess.run([harness.CC, "-print-file-name=" + name], stdout=subprocess.PIPE, text=True).stdout.strip()
+    return os.path.realpath(path) if os.path.isabs(path) and os.path.exists(path) else None
+
+
+class World:
+    """The world that every test is about: the shim alone, the pool of the process."""
+    name, suffix, flags = "local", "", ()
+    skipped = ()
+
+    def missing(self):
+        """Why it can't be visited, or None."""
+        return None
+
+    @contextlib.contextmanager
+    def place(self):
+        """What one worker's runs have in common, alive inside the with block."""
+        yield None
+
+    def preloads(self, preloaded):
+        return [harness.SHIM] if preloaded else []
+
+    def settings(self, preloaded, place):
+        return {}
+
+    def environment(self, preloaded, place):
+        libraries = self.preloads(preloaded)
+        environment = dict(self.settings(preloaded, place))
+        if libraries:
+            environment["LD_PRELOAD"] = ":".join(libraries)
+        return environment
+
+    def skips(self, program, case):
+        return program in self.skipped or "%s/%s" % (program, case) in self.skipped
+
+
+class Shared(World):
+    """A broker a worker: what one run has parked, the next one borrows."""
+    name = "shared"
+
+    @contextlib.contextmanager
+    def place(self):
+        folder = tempfile.mkdtemp(prefix="holdline-contract-")
+        path = os.path.join(folder, "holdline", "broker")
+        os.makedirs(os.path.dirname(path), 0o700)
+        broker = subprocess.Popen([os.path.join(os.path.abspath(harness.PRODUCT), "holdline"), "broker"],
+                                  env=harness.environment(False, XDG_RUNTIME_DIR=folder), stdin=subprocess.DEVNULL)
+        for _ in range(250):
+            if os.path.exists(path):
+                break
+            time.sleep(0.02)
+        try:
+            yield path
+        finally:
+            broker.send_signal(signal.SIGTERM)
+            broker.wait(10)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def settings(self, preloaded, place):
+        return {"HOLDLINE_BROKER": place} if preloaded else {}
+
+
+class Eatmydata(World):
+    """Behind a library that wraps file calls: its names are bound first, ours next."""
+    name = "eatmydata"
+    pattern = "libeatmydata.so"
+    is_first = True
+
+    def missing(self):
+        return None if find_library(self.pattern) else self.pattern + " is not installed"
+
+    def preloads(self, preloaded):
+        other, ours = [find_library(self.pattern)], super().preloads(preloaded)
+        return other + ours if self.is_first else ours + other
+
+
+class InsideEatmydata(Eatmydata):
+    """The same the other way round: what we call next is its."""
+    name = "inside-eatmydata"
+    is_first = False
+
+
+class Faketime(Eatmydata):
+    """A library that lies about the clock, and wraps what waits by it."""
+    name = "faketime"
+    pattern = "faketime/libfaketimeMT.so.1"
+
+    def settings(self, preloaded, place):
+        return {"FAKETIME": "+400d", "FAKETIME_NO_CACHE": "1"}
+
+
+class Asan(World):
+    """Programs with AddressSanitizer, its runtime a library that has to come before all others."""
+    name, suffix = "asan", "-asan"
+    flags = ("-fsanitize=address", "-fno-omit-frame-pointer")
+    # Bad pointers are reported there instead of being passed on, memory is not flat, and stacks are not small.
+    skipped = ("errors", "leak", "ready/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
+               "handlers/alternate-stack", "attack/sandbox", "attack/forkers", "peeks/wait-for-one")
+    library = "libasan.so"
+
+    def missing(self):
+        return None if compiler_library(self.library) else "no " + self.library
+
+    def preloads(self, preloaded):
+        return [compiler_library(self.library)] + super().preloads(preloaded) if preloaded else []
+
+    def settings(self, preloaded, place):
+        return {"ASAN_OPTIONS": "detect_leaks=0:handle_segv=0:allow_user_segv_handler=1"}
+
+
+class AsanStatic(Asan):
+    """The runtime linked into the program, as clang does it: nothing has to be said about its place."""
+    name, suffix = "asan-static", "-asan-static"
+    flags = Asan.flags + ("-static-libasan",)
+    library = "libasan.a"
+
+    def preloads(self, preloaded):
+        return World.preloads(self, preloaded)
+
+
+WORLDS = [World(), Shared(), Eatmydata(), InsideEatmydata(), Faketime(), Asan(), AsanStatic()]
