@@ -81,7 +81,8 @@ int doctor_look(struct doctor_report *report, unsigned window_ms)
 		return error;
 	if (window_ms == 0)
 		report->nat_before = report->nat.counters;
-	look_at_all(report);
+	if (report->sample.tuples)
+		look_at_all(report);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PRIVILEGED_END 1024
+#define TIGHT_SHARE 0.6
 
 int ports_settings_reserve(struct ports_settings *settings, const char *text)
 {
@@ -240,8 +241,7 @@ static void add_other(struct ports_sample *sample, const struct sock_diag_socket
 				      .state = socket->state,
 				      .expires_ms = socket->expires_ms,
 				      .inode = socket->inode,
-				      .uid = socket->uid,
-				      .is_wanted = ports_set_has(sample->bound, socket->source_port)};
+				      .uid = socket->uid};
 	set_key(&fixed->key, socket);
 }
 
@@ -270,6 +270,16 @@ void ports_sample_add(void *context, const struct sock_diag_socket *socket)
 		add_time_wait(sample, tuple, socket->expires_ms);
 	else
 		add_live(sample, tuple, socket);
+}
+
+bool ports_sample_is_tight(const struct ports_sample *sample)
+{
+	unsigned n_range = sample->settings.last - sample->settings.first + 1u;
+
+	for (const struct ports_tuple *tuple = sample->tuples; tuple; tuple = tuple->hh.next)
+		if (ports_tuple_used(tuple) >= TIGHT_SHARE * n_range)
+			return true;
+	return sample->n_fixed > 0;
 }
 
 static int compare_tuples(const struct ports_tuple *a, const struct ports_tuple *b)
@@ -329,6 +339,8 @@ void ports_sample_seal(struct ports_sample *sample)
 	for (size_t i = 0; i < sample->n_fixed; i++)
 		if (!ports_set_has(sample->serving, sample->fixed[i].source_port))
 			sample->fixed[n_kept++] = sample->fixed[i];
+	for (size_t i = 0; i < n_kept; i++)
+		sample->fixed[i].is_wanted = ports_set_has(sample->bound, sample->fixed[i].source_port);
 	sample->n_fixed = n_kept;
 }
 

@@ -109,9 +109,13 @@ struct ports_sample {
 void ports_sample_init(struct ports_sample *sample, const struct ports_settings *settings, unsigned window_ms);
 void ports_sample_fini(struct ports_sample *sample);
 
-/* Adds a socket, in any order but this: first those in SOCK_DIAG_HOLDERS, then the others. `sample` is a struct
- * ports_sample; untyped for sock_diag_dump(). */
+/* Adds a socket, in any order but this: those in SOCK_DIAG_HOLDERS before the others. Where sockets that are bound only come
+ * late, connections from their ports are taken for such as connect() made. `sample` is a struct ports_sample; untyped for
+ * sock_diag_dump(). */
 void ports_sample_add(void *sample, const struct sock_diag_socket *socket);
+
+/* Whether so much is in use that a few ports more or less matter. */
+bool ports_sample_is_tight(const struct ports_sample *sample);
 
 /* When all are added: counts, and puts things in order. */
 void ports_sample_seal(struct ports_sample *sample);

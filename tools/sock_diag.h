@@ -13,7 +13,8 @@
 #define SOCK_DIAG_BOUND_INACTIVE 13 /* bind() and nothing more; reported since Linux 6.8 */
 
 #define SOCK_DIAG_STATE(state) (1u << (state))
-/* Those that have a port without a connection. */
+/* Those that have a port without a connection. To find the second kind, the kernel walks through all sockets a second
+ * time. */
 #define SOCK_DIAG_HOLDERS (SOCK_DIAG_STATE(TCP_LISTEN) | SOCK_DIAG_STATE(SOCK_DIAG_BOUND_INACTIVE))
 #define SOCK_DIAG_CONNECTIONS                                                                                          \
 	(SOCK_DIAG_STATE(SOCK_DIAG_NEW_SYN_RECEIVED) - SOCK_DIAG_STATE(TCP_ESTABLISHED) - SOCK_DIAG_STATE(TCP_CLOSE) - \
