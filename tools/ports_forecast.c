@@ -49,6 +49,10 @@ void ports_forecast_find_stretch(const uint16_t bins[PORTS_N_BINS], struct ports
 		change = find_change(bins, n_bins, stretch->n_events);
 	} while (change < n_bins);
 	stretch->seconds = n_bins * STEP_S;
+	stretch->rate = stretch->n_events / (stretch->seconds > 1 ? stretch->seconds : 1);
+	/* It began with an event, somewhere in its oldest bin, and ends somewhere between two. */
+	if (stretch->seconds > 1 && n_bins < PORTS_N_BINS - 1 && stretch->n_events)
+		stretch->rate = (stretch->n_events - 0.5) / (stretch->seconds - STEP_S / 2);
 }
 
 /* How much faster the window's dials were than their number over its length tells: few dials fit a window badly. */
@@ -160,7 +164,7 @@ void ports_forecast_make(const struct ports_sample *sample, const struct ports_t
 	if (tuple->closed) {
 		ports_forecast_find_stretch(tuple->closed, &stretch);
 		forecast->n_events = stretch.n_events;
-		forecast->closes = stretch.n_events / (stretch.seconds > 1 ? stretch.seconds : 1);
+		forecast->closes = stretch.rate;
 	}
 	forecast->dials = forecast->closes;
 	if (pace && pace->seconds > 0)

@@ -30,6 +30,7 @@ void ports_forecast_make(const struct ports_sample *sample, const struct ports_t
 struct ports_stretch {
 	double seconds;
 	unsigned n_events;
+	double rate; /* a second; over one second at least */
 };
 
 /* The latest such stretch, from the events' ages in bins (the youngest first). One without events is one, too. */

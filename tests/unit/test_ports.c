@@ -294,11 +294,13 @@ START_TEST(the_latest_rate_counts)
 	ports_forecast_find_stretch(bins, &stretch);
 	ck_assert_double_eq(stretch.seconds, 10);
 	ck_assert_uint_eq(stretch.n_events, 400);
+	expect_within(stretch.rate, 40, 0.02);
 	for (unsigned i = 0; i < PORTS_N_BINS; i++)
 		bins[i] = i < 12 ? 0 : i < 40 ? 30 : 1;
 	ports_forecast_find_stretch(bins, &stretch);
 	ck_assert_double_eq(stretch.seconds, 3);
 	ck_assert_uint_eq(stretch.n_events, 0);
+	ck_assert_double_eq(stretch.rate, 0);
 }
 END_TEST
 
@@ -316,7 +318,7 @@ START_TEST(noise_is_no_change)
 			bins[(state >> 8) % PORTS_N_BINS]++;
 		}
 		ports_forecast_find_stretch(bins, &stretch);
-		n_wrong += !is_within(stretch.n_events / stretch.seconds, 5, 0.25);
+		n_wrong += !is_within(stretch.rate, 5, 0.25);
 	}
 	ck_assert_uint_lt(n_wrong, 20);
 }
