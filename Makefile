@@ -21,8 +21,8 @@ HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexcepti
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
-# The shim needs libc alone; the command may need more.
-TOOL_LIBS = -lcjson -ldw -lmnl -lm
+# The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
+TOOL_LIBS = -lcjson -lmnl -lm -ldl
 
 LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
 POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
