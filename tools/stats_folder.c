@@ -105,7 +105,8 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* When a process started, in CLOCK_BOOTTIME; 0 if that is not known. proc(5): field 22 of stat, in ticks. */
+/* When a process started, in CLOCK_BOOTTIME; 0 if that is not known, UINT64_MAX if it has ended and nobody has waited for it
+ * yet. proc(5): field 3 of stat is the state, field 22 the start in ticks. */
 static uint64_t started_ns(uint32_t pid)
 {
 	char path[32], text[1024];
@@ -122,6 +123,8 @@ static uint64_t started_ns(uint32_t pid)
 	close(fd);
 	text[length > 0 ? length : 0] = '\0';
 	field = strrchr(text, ')');
+	if (field && (strncmp(field, ") Z", 3) == 0 || strncmp(field, ") X", 3) == 0))
+		return UINT64_MAX;
 	for (int i = 0; field && i < 20; i++)
 		field = strchr(field + 1, ' ');
 	if (!field || sscanf(field, "%llu", &ticks) != 1)
