@@ -130,13 +130,17 @@ install: all
 	install -D -m 644 $(BUILD)/libholdline.so $(DESTDIR)$(LIBDIR)/libholdline.so
 	install -D -m 644 tools/man/holdline.1 $(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
 	install -D -m 644 tools/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
+	install -D -m 644 tools/prometheus/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml
+	install -D -m 644 tools/prometheus/holdline-dashboard.json $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@PREFIX@|$(PREFIX)|' tools/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \
 		$(DESTDIR)$(PREFIX)/share/man/man1/holdline.1 \
+		$(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json \
 		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service
+	-rmdir $(DESTDIR)$(PREFIX)/share/holdline
 
 clean:
 	rm -rf build

@@ -15,6 +15,7 @@ int command_broker(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_metrics(int argc, char **argv);
 int command_options(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_run(int argc, char **argv);
