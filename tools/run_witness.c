@@ -1,16 +1,16 @@
 /* What the witness was sent stays pending, and /proc says so: it never has to wake up. See run_witness.h. */
 #include "tools/run_witness.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tools/proc_file.h"
 
 static pid_t witness = -1;
 
@@ -50,18 +50,10 @@ void run_witness_forget(pid_t pid)
 /* Of the process as a whole: a mask in hexadecimal, proc(5). */
 static uint64_t pending(void)
 {
-	char path[32], text[4096];
 	const char *field;
-	ssize_t length;
-	int fd;
+	char text[4096];
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)witness);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
+	proc_file_read(witness, "status", text, sizeof(text));
 	field = strstr(text, "\nShdPnd:");
 	return field ? strtoull(field + strlen("\nShdPnd:"), NULL, 16) : 0;
 }

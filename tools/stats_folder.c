@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "pool/stats_file.h"
+#include "tools/proc_file.h"
 #include "tools/stats_run.h"
 #include "tools/stats_view.h"
 
@@ -109,19 +110,11 @@ static uint64_t now_ns(clockid_t clock)
  * yet. proc(5): field 3 of stat is the state, field 22 the start in ticks. */
 static uint64_t started_ns(uint32_t pid)
 {
-	char path[32], text[1024];
 	unsigned long long ticks = 0;
 	const char *field;
-	ssize_t length;
-	int fd;
+	char text[1024];
 
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
+	proc_file_read((pid_t)pid, "stat", text, sizeof(text));
 	field = strrchr(text, ')');
 	if (field && (strncmp(field, ") Z", 3) == 0 || strncmp(field, ") X", 3) == 0))
 		return UINT64_MAX;
