@@ -21,8 +21,8 @@ HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexcepti
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
-# The shim needs libc alone; the command may need more.
-TOOL_LIBS = -lcjson -ldw -lmnl -lm
+# The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
+TOOL_LIBS = -lcjson -lmnl -lm -ldl
 
 LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
 POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
@@ -130,13 +130,17 @@ install: all
 	install -D -m 644 $(BUILD)/libholdline.so $(DESTDIR)$(LIBDIR)/libholdline.so
 	install -D -m 644 tools/man/holdline.1 $(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
 	install -D -m 644 tools/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
+	install -D -m 644 tools/prometheus/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml
+	install -D -m 644 tools/prometheus/holdline-dashboard.json $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@PREFIX@|$(PREFIX)|' tools/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \
 		$(DESTDIR)$(PREFIX)/share/man/man1/holdline.1 \
+		$(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json \
 		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service
+	-rmdir $(DESTDIR)$(PREFIX)/share/holdline
 
 clean:
 	rm -rf build

@@ -13,6 +13,8 @@ static const struct command {
 } commands[] = {
 	{"run", command_run, "run a program with its TCP connections kept and reused"},
 	{"check", command_check, "say whether Holdline can work for a program, and why not"},
+	{"metrics", command_metrics, "counts and ports for Prometheus"},
+	{"report", command_report, "show what 'run --report=FILE.json' has written, as tables or HTML"},
 	{"status", command_status, "list the connections that are kept for this user's programs"},
 	{"broker", command_broker, "keep them, in the foreground, for a service manager"},
 	{"doctor", command_doctor, "say who uses up the ports for outgoing connections, how soon, and what helps"},

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "pool/stats_file.h"
+#include "tools/proc_file.h"
 #include "tools/stats_run.h"
 #include "tools/stats_view.h"
 
@@ -105,23 +106,18 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* When a process started, in CLOCK_BOOTTIME; 0 if that is not known. proc(5): field 22 of stat, in ticks. */
+/* When a process started, in CLOCK_BOOTTIME; 0 if that is not known, UINT64_MAX if it has ended and nobody has waited for it
+ * yet. proc(5): field 3 of stat is the state, field 22 the start in ticks. */
 static uint64_t started_ns(uint32_t pid)
 {
-	char path[32], text[1024];
 	unsigned long long ticks = 0;
 	const char *field;
-	ssize_t length;
-	int fd;
+	char text[1024];
 
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
+	proc_file_read((pid_t)pid, "stat", text, sizeof(text));
 	field = strrchr(text, ')');
+	if (field && (strncmp(field, ") Z", 3) == 0 || strncmp(field, ") X", 3) == 0))
+		return UINT64_MAX;
 	for (int i = 0; field && i < 20; i++)
 		field = strchr(field + 1, ' ');
 	if (!field || sscanf(field, "%llu", &ticks) != 1)

@@ -218,6 +218,7 @@ static int try_outer(struct stats_run *run, const char *outer, bool may_be_on_di
 	run->outer = stats_file_open_folder(&stats_sys_libc, outer, geteuid(), may_be_on_disk);
 	if (run->outer < 0)
 		return run->outer;
+	stats_run_settle(run->outer);
 	error = make_below(run, outer);
 	if (error)
 		close(run->outer);

@@ -22,7 +22,7 @@ struct stats_run {
 };
 
 /* Makes the folder of a run below `outer` (NULL: the first of the usual places that will do; if none will, somewhere for
- * temporary files). 0 or -errno. */
+ * temporary files). Settles what older runs have left there. 0 or -errno. */
 int stats_run_begin(struct stats_run *run, const char *outer) __attribute__((warn_unused_result));
 
 /* Settles it; if processes of the run still live, that is left to a reader after their end. */

@@ -1,5 +1,4 @@
 /* Merging pages. See stats_view.h. */
-#define HASH_NONFATAL_OOM 1 /* a program's parent must not exit for want of memory */
 #include "tools/stats_view.h"
 
 #include <stdlib.h>

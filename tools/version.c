@@ -5,10 +5,12 @@
 
 #include <stdio.h>
 
+#include "tools/version.h"
+
 int command_version(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	puts("holdline 0.1.0");
+	puts("holdline " HOLDLINE_VERSION);
 	return 0;
 }

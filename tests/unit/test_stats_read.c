@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pool/destination.h"
@@ -124,6 +125,23 @@ START_TEST(a_pid_that_is_used_again_is_not_the_process)
 	read_it();
 	ck_assert_uint_eq(view.n_living, 0);
 	ck_assert_uint_eq(view.n_ended, 1);
+}
+END_TEST
+
+START_TEST(who_has_ended_does_not_live_until_waited_for)
+{
+	pid_t child = fork();
+	siginfo_t info;
+
+	if (child == 0)
+		_exit(0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	page->pid = (uint32_t)child;
+	stats_pages_count(page, 80, 1);
+	stats_pages_write(folder, "0001", page, STATS_PAGE_SIZE);
+	read_it();
+	ck_assert_uint_eq(view.n_ended, 1);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
 }
 END_TEST
 
@@ -488,6 +506,7 @@ Suite *stats_read_suite(void)
 	tcase_add_test(tcase, a_folder_that_others_may_write_to_is_refused);
 	tcase_add_test(tcase, living_ended_and_killed_are_summed);
 	tcase_add_test(tcase, a_pid_that_is_used_again_is_not_the_process);
+	tcase_add_test(tcase, who_has_ended_does_not_live_until_waited_for);
 	tcase_add_test(tcase, a_pid_of_another_namespace_may_live);
 	tcase_add_test(tcase, what_is_nobodys_is_in_the_total_only);
 	tcase_add_test(tcase, a_generation_that_stays_odd_is_read_as_it_is);

@@ -1,0 +1,4 @@
+/* The version of the command and the library. */
+#pragma once
+
+#define HOLDLINE_VERSION "0.1.0"
