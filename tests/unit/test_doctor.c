@@ -279,7 +279,7 @@ START_TEST(fixed_ports_are_graded)
 	add(TCP_TIME_WAIT, 5000, 2, 80);
 	judge();
 	expect(DOCTOR_WARNING, CAUSE_FIXED_SOURCE_PORT);
-	report.sample.fixed[1].is_wanted = true;
+	ports_set_add(report.sample.bound, 5000);
 	judge();
 	expect(DOCTOR_CRITICAL, CAUSE_FIXED_SOURCE_PORT);
 }
