@@ -183,10 +183,9 @@ static void *find_or_claim(const struct claim *claim)
 {
 	_Atomic(uint32_t) *hashes = hashes_of(claim->page, claim->array);
 	uint32_t n_max = claim->page->n_max[claim->array];
+	char *entry = entry_at(claim->page, claim->array, 0);
 
-	for (uint32_t i = 0; i < n_max; i++) {
-		void *entry = entry_at(claim->page, claim->array, i);
-
+	for (uint32_t i = 0; i < n_max; i++, entry += entry_sizes[claim->array]) {
 		if (settled_hash(&hashes[i]) == HASH_FREE && claim_entry(claim, &hashes[i], entry))
 			return entry;
 		if (settled_hash(&hashes[i]) == claim->hash && claim->is_same(entry, claim->wanted))

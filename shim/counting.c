@@ -80,14 +80,12 @@ void counting_settle(struct sock *sock, int error)
 /* Of tcpi_state: netinet/tcp.h has them, but not the newer fields of tcp_info. */
 enum { STATE_SYN_SENT = 2, STATE_CLOSE = 7 };
 
-void counting_settle_by_kernel(struct sock *sock, bool goes_on)
+/* Apart, since hardly any socket comes here. */
+__attribute__((noinline)) static void ask_kernel(struct sock *sock, int fd, bool goes_on)
 {
 	struct tcp_info info = {0};
 	socklen_t length = sizeof(info);
-	int fd = fd_of(sock);
 
-	if (!sock->tally.dialing_ns || fd < 0)
-		return;
 	if (real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
 		info.tcpi_state = STATE_CLOSE;
 	if (info.tcpi_state == STATE_SYN_SENT && !goes_on) {
@@ -98,6 +96,12 @@ void counting_settle_by_kernel(struct sock *sock, bool goes_on)
 	}
 	/* Whoever acknowledged something was there. */
 	counting_settle(sock, info.tcpi_state == STATE_CLOSE && !info.tcpi_bytes_acked ? ECONNREFUSED : 0);
+}
+
+void counting_settle_by_kernel(struct sock *sock, bool goes_on)
+{
+	if (sock->tally.dialing_ns && sock->n_fds)
+		ask_kernel(sock, sock->fds[0], goes_on);
 }
 
 void counting_lease(const struct sock *sock)
