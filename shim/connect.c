@@ -37,7 +37,7 @@ EXPORT int socket(int domain, int type, int protocol)
 	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
 		fd = REAL(socket)(domain, type, protocol);
 	if (fd >= 0 && is_tcp)
-		sock_track(fd, domain, type_flags, spare.fd);
+		sock_track(fd, domain, type_flags, spare.fd >= 0 ? &spare : NULL);
 	else if (fd >= 0 && fdtable_get(fd))
 		fdtable_set(fd, NULL);
 	guard_end_handling(outer);

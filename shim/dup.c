@@ -101,7 +101,8 @@ static void note_command(int fd, int command, long argument)
 	if (!sock)
 		return;
 	if (command == F_SETFL)
-		sock->status_flags = (sock->status_flags & ~SETTABLE_FLAGS) | ((int)argument & SETTABLE_FLAGS);
+		sock->status_flags = sock->file_flags =
+			(sock->status_flags & ~SETTABLE_FLAGS) | ((int)argument & SETTABLE_FLAGS);
 	if (command == F_SETFD)
 		sock_note_close_on_exec(sock, fd, argument & FD_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
 	/* Signals for readiness can't be moved from one socket to another. */
@@ -118,12 +119,25 @@ static bool is_noteworthy(int command)
 	       command == F_SETSIG;
 }
 
+static bool is_answered(int fd, int command, int argument, int *result)
+{
+	struct sock *sock = sock_enter(fd);
+	bool answered = sock && spare_answer(sock, command, argument, result);
+
+	if (sock)
+		sock_leave(sock);
+	return answered;
+}
+
 static int control(int (*next)(int, int, ...), int fd, int command, void *argument)
 {
 	int result;
 
 	if (fdtable_is_internal(fd))
 		return refuse();
+	if ((command == F_GETFL || command == F_SETFL) && fdtable_get(fd) &&
+	    is_answered(fd, command, (int)(long)argument, &result))
+		return result;
 	result = next(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
 		if (is_out_of_numbers(result))

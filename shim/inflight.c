@@ -181,7 +181,7 @@ static void adopt(const struct record *record, int fd)
 {
 	struct sock *sock;
 
-	sock_track(fd, record->domain, 0, -1);
+	sock_track(fd, record->domain, 0, NULL);
 	sock = sock_enter(fd);
 	if (!sock)
 		return;

@@ -20,8 +20,9 @@ _Atomic(unsigned) sock_n_tracked;
 _Atomic(unsigned) sock_n_replaced;
 _Atomic(bool) sock_is_retired;
 
-void sock_track(int fd, int domain, int type_flags, int spare)
+void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 {
+	int status_flags = O_RDWR | (type_flags & SOCK_NONBLOCK);
 	struct sock *sock = NULL;
 	uint64_t generation;
 
@@ -29,8 +30,10 @@ void sock_track(int fd, int domain, int type_flags, int spare)
 		sock = pool_take_sock();
 	if (!sock) {
 		fdtable_set(fd, NULL);
-		if (spare >= 0)
-			fdtable_close_internal(spare);
+		if (spare) {
+			real.fcntl(fd, F_SETFL, status_flags);
+			fdtable_close_internal(spare->fd);
+		}
 		return;
 	}
 	/* The lock and the count may still be looked at through stale pointers: they live on. */
@@ -49,8 +52,9 @@ void sock_track(int fd, int domain, int type_flags, int spare)
 	sock->fds[0] = fd;
 	sock->close_on_exec[0] = type_flags & SOCK_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN;
 	sock->n_fds = 1;
-	sock->status_flags = O_RDWR | (type_flags & SOCK_NONBLOCK);
-	sock->spare = spare;
+	sock->status_flags = status_flags;
+	sock->file_flags = spare ? spare->status_flags : status_flags;
+	sock->spare = spare ? spare->fd : -1;
 	options_learn_defaults(fd, domain);
 	atomic_fetch_add(&sock_n_tracked, 1);
 	fdtable_set(fd, sock);
@@ -234,6 +238,7 @@ void sock_release(struct sock *sock, enum refusal why)
 		sock_leave(sock);
 		return;
 	}
+	spare_drop(sock);
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
 		counting_refuse(sock, why);

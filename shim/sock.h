@@ -73,6 +73,7 @@ struct sock {
 	unsigned n_fds;
 	int status_flags; /* of the description, as fcntl(F_GETFL) gives them */
 	int spare;	  /* SOCK_NEW: our duplicate, see spare.h; -1: none */
+	int file_flags;	  /* SOCK_NEW: those that its file has, see spare_settle() */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */
@@ -117,8 +118,11 @@ struct sock {
 	uint64_t parked_cookie;
 };
 
-/* Begins to follow a descriptor that socket() has just returned. Failure means that it stays native. */
-void sock_track(int fd, int domain, int type_flags, int spare);
+struct spare;
+
+/* Begins to follow a descriptor that socket() has just returned, or that was made of a spare (NULL: it was not), which it
+ * takes. Failure means that it stays native. */
+void sock_track(int fd, int domain, int type_flags, const struct spare *spare);
 
 /* The socket behind a tracked descriptor, locked; NULL if the call must go native (untracked, in a vfork child, or its
  * lock can't be had, in which case it will be released by its next user). */

@@ -38,6 +38,7 @@ static bool is_inheritable(const struct sock *sock)
 void sock_share(struct sock *sock)
 {
 	atomic_store(&sock->is_shared, true);
+	spare_settle(sock);
 	link_share(sock->conn);
 }
 

@@ -227,6 +227,7 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	if (request == FIONBIO) {
 		sock->status_flags &= ~O_NONBLOCK;
 		sock->status_flags |= *(const int *)argument ? O_NONBLOCK : 0;
+		sock->file_flags = sock->status_flags;
 	} else if (request == FIOCLEX || request == FIONCLEX) {
 		sock_note_close_on_exec(sock, fd, request == FIOCLEX ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
 	} else {

@@ -38,14 +38,29 @@ struct spare spare_take(int domain)
 
 int spare_duplicate(const struct spare *spare, int type_flags)
 {
-	int fd = real.fcntl(spare->fd, type_flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
-	int flags = O_RDWR | (type_flags & SOCK_NONBLOCK);
+	return real.fcntl(spare->fd, type_flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+}
 
-	if (fd < 0 || spare->status_flags == flags || real.fcntl(spare->fd, F_SETFL, flags) == 0)
-		return fd;
-	real.close(fd);
-	errno = ENOBUFS;
-	return -1;
+void spare_settle(struct sock *sock)
+{
+	int saved = errno;
+
+	if (sock->state != SOCK_NEW || !sock->n_fds || sock->file_flags == sock->status_flags)
+		return;
+	if (real.fcntl(sock->fds[0], F_SETFL, sock->status_flags) == 0)
+		sock->file_flags = sock->status_flags;
+	errno = saved;
+}
+
+bool spare_answer(struct sock *sock, int command, int argument, int *result)
+{
+	if (sock->state != SOCK_NEW || sock->spare < 0 || atomic_load(&sock->is_shared) ||
+	    (command == F_SETFL && (argument & (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME))))
+		return false;
+	if (command == F_SETFL)
+		sock->status_flags = (sock->status_flags & ~O_NONBLOCK) | (argument & O_NONBLOCK);
+	*result = command == F_SETFL ? 0 : sock->status_flags;
+	return true;
 }
 
 static bool put(struct spare spare, int domain)
@@ -79,13 +94,14 @@ void spare_prepare(struct sock *sock)
 
 void spare_keep(struct sock *sock)
 {
-	if (sock->spare >= 0 && put((struct spare){sock->spare, sock->status_flags}, sock->domain))
+	if (sock->spare >= 0 && put((struct spare){sock->spare, sock->file_flags}, sock->domain))
 		sock->spare = -1;
 	spare_drop(sock);
 }
 
 void spare_drop(struct sock *sock)
 {
+	spare_settle(sock);
 	if (sock->spare < 0)
 		return;
 	fdtable_close_internal(sock->spare);

@@ -10,15 +10,25 @@
 struct sock;
 
 struct spare {
-	int fd; /* a high duplicate, -1: none */
-	int status_flags;
+	int fd;		  /* a high duplicate, -1: none */
+	int status_flags; /* of its file */
 };
 
 /* A spare of a domain out of the store, for socket(). */
 struct spare spare_take(int domain);
 
-/* The lowest free number for it, as socket() would have given, with its type flags. -1 and errno. */
+/* The lowest free number for it, as socket() would have given; its status flags are not set yet. -1 and errno. */
 int spare_duplicate(const struct spare *spare, int type_flags);
+
+/*
+ * Most programs set O_NONBLOCK on each new socket, and a kept connection has it already: while a spare stands for a socket
+ * that is not connected, O_NONBLOCK is only remembered. This sets it, before anybody could tell: before a dial, where the
+ * file gets another number or another process, and before the socket goes native.
+ */
+void spare_settle(struct sock *sock);
+
+/* fcntl(2) F_GETFL or F_SETFL where that can be answered so: true, and the result. Locked. */
+bool spare_answer(struct sock *sock, int command, int argument, int *result);
 
 /* The file of this new socket is about to be swapped away: takes hold of it if it is untouched. Locked. */
 void spare_prepare(struct sock *sock);
