@@ -61,11 +61,15 @@ static struct destination *add(struct destination_table *table, const struct des
 
 struct destination *destination_table_find(struct destination_table *table, const struct destination_key *key)
 {
-	struct destination *destination;
+	unsigned length = destination_key_length(key);
+	/* A list's head's `prev` is its tail, the most recent one: most programs go there again. */
+	struct destination *destination = table->recent ? table->recent->recent_prev : NULL;
 
-	HASH_FIND(hh, table->by_key, key, destination_key_length(key), destination);
-	/* A list's head's `prev` is its tail: the most recent one needs no move. */
-	if (destination && table->recent->recent_prev != destination) {
+	if (destination && destination_key_length(&destination->key) == length &&
+	    memcmp(&destination->key, key, length) == 0)
+		return destination;
+	HASH_FIND(hh, table->by_key, key, length, destination);
+	if (destination) {
 		DL_DELETE2(table->recent, destination, recent_prev, recent_next);
 		DL_APPEND2(table->recent, destination, recent_prev, recent_next);
 	}

@@ -73,9 +73,8 @@ static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 	return false;
 }
 
-bool guard_lock_try(struct guard_lock *lock)
+__attribute__((noinline)) static bool wait_for(struct guard_lock *lock, unsigned long self)
 {
-	unsigned long self = (unsigned long)pthread_self();
 	bool is_own = false;
 
 	for (int i = 0; i < SPINS_BUSY + SPINS_YIELDING; i++) {
@@ -92,6 +91,14 @@ bool guard_lock_try(struct guard_lock *lock)
 	}
 	atomic_store(&lock->is_lost, true);
 	return false;
+}
+
+bool guard_lock_try(struct guard_lock *lock)
+{
+	unsigned long self = (unsigned long)pthread_self();
+	bool is_own;
+
+	return __builtin_expect(try_once(lock, self, &is_own), 1) || wait_for(lock, self);
 }
 
 bool guard_lock_try_now(struct guard_lock *lock)
