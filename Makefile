@@ -115,6 +115,8 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(
 
 $(BUILD)/tools/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
+# A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
+$(BUILD)/shim/fdlimit.o $(BUILD)/shim/real.o: HL_CFLAGS += -fno-sanitize=all
 # A function in assembly is not seen by the link-time optimizer, which would drop its name.
 $(BUILD)/shim/vfork.o: LTO =
 $(BUILD)/%.o: %.c Makefile

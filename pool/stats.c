@@ -331,9 +331,10 @@ void stats_add_interval(struct stats_page *page, const struct stats_destination 
 	struct stats_interval *interval = stats_interval_at(page, (uint32_t)(number % page->n_max[STATS_INTERVALS]));
 
 	__atomic_store_n(&interval->number, 0, __ATOMIC_RELEASE);
-	interval->began_ns = began_ns;
-	interval->ended_ns = ended_ns;
-	interval->destination = stats_index_of(page, destination);
-	interval->was_kept = was_kept;
+	/* Once the ring has gone round, two threads may fill the same one. */
+	__atomic_store_n(&interval->began_ns, began_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&interval->ended_ns, ended_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&interval->destination, stats_index_of(page, destination), __ATOMIC_RELAXED);
+	__atomic_store_n(&interval->was_kept, was_kept, __ATOMIC_RELAXED);
 	__atomic_store_n(&interval->number, number + 1, __ATOMIC_RELEASE);
 }
