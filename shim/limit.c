@@ -19,8 +19,10 @@
 #include "shim/swap.h"
 
 #define MILLISECOND_NS 1000000u
-/* For the broker's first word. More than a lease has, since who goes on without makes one connection too many. */
+/* For the broker's first word. More than a lease has, since who goes on without makes one connection too many; most for who
+ * may wait long for the second. */
 #define PATIENCE_MS 500
+#define BLOCKING_PATIENCE_MS 3000
 
 /* True if the calling thread has all that there may be: it would wait for itself, if it blocks. */
 static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
@@ -223,7 +225,7 @@ enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_
 	if (!ticket.conn)
 		return LIMIT_DIAL;
 	do
-		answer = await_answer(&ticket, PATIENCE_MS);
+		answer = await_answer(&ticket, blocks ? BLOCKING_PATIENCE_MS : PATIENCE_MS);
 	while (answer == -EAGAIN);
 	if (answer == -ETIMEDOUT)
 		link_doubt();
