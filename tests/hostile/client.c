@@ -3,8 +3,8 @@
  *
  * client PORT mixed N: GETs and POSTs, each must be answered whole. client PORT posts N. client PORT gets N [PATH].
  * client PORT closes-first N: GETs whose answers are read by their length, and closed by the client first.
- * client PORT cut|cut-epoll KIND BYTES: what a client sees of an answer that ends after BYTES. client PORT pieces N PATH: requests in three
- * writes; prints the median time in microseconds. client PORT get-post: one of each. client PORT hold N: N connections at once.
+ * client PORT pieces N PATH: requests in three writes; prints the median time in microseconds. client PORT get-post: one of each.
+ * client PORT hold N: N connections at once.
  * The last line says `ok N failed N eaddrnotavail N`.
  */
 #include "tests/lib/probe.h"
@@ -93,51 +93,6 @@ static void run_requests(const char *method, const char *path, long n, bool by_l
 		request(method, path, i, by_length);
 }
 
-static void run_cut(const char *kind, long bytes)
-{
-	char path[64], answer[256];
-	long total = 0, n;
-	int fd;
-
-	probe_exchange("/bytes/10");
-	fd = dial();
-	snprintf(path, sizeof path, "/cut/%ld/%s", bytes, kind);
-	probe_ask(fd, path);
-	while ((n = read(fd, answer, sizeof answer)) > 0)
-		total += n;
-	say("cut at %ld by %s: %ld bytes, then %s", bytes, kind, total, n == 0 ? "EOF" : strerrorname_np(errno));
-	close(fd);
-}
-
-/* The same as an edge-triggered event loop sees it. */
-static void run_cut_epoll(const char *kind, long bytes)
-{
-	int set = epoll_create1(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), rounds = 0;
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
-	char path[64], answer[256];
-	bool asked = false;
-	long total = 0, n = -1;
-
-	probe_exchange("/bytes/10");
-	epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
-	snprintf(path, sizeof path, "/cut/%ld/%s", bytes, kind);
-	if (connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server) && errno != EINPROGRESS)
-		say("connect failed");
-	while (rounds++ < 100 && epoll_wait(set, &event, 1, 3000) == 1) {
-		if (!asked && event.events & EPOLLOUT) {
-			probe_ask(fd, path);
-			asked = true;
-		}
-		while ((n = read(fd, answer, sizeof answer)) > 0)
-			total += n;
-		if (n == 0 || errno != EAGAIN)
-			break;
-	}
-	say("cut at %ld by %s: %ld bytes, then %s", bytes, kind, total, n == 0 ? "EOF" : strerrorname_np(errno));
-	close(fd);
-	close(set);
-}
-
 static int compare_times(const void *a, const void *b)
 {
 	long x = *(const long *)a, y = *(const long *)b;
@@ -215,12 +170,6 @@ int main(int argc, char **argv)
 		request("GET", path, 1, false);
 		request("POST", "/body", 2, false);
 		request("GET", path, 3, false);
-	} else if (strcmp(what, "cut") == 0) {
-		run_cut(argv[3], atol(path));
-		return 0;
-	} else if (strcmp(what, "cut-epoll") == 0) {
-		run_cut_epoll(argv[3], atol(path));
-		return 0;
 	} else if (strcmp(what, "pieces") == 0) {
 		run_pieces(n, path);
 	} else if (strcmp(what, "hold") == 0) {

@@ -1,0 +1,175 @@
+/*
+ * A server that does what the plan says: fault_server PLAN. Prints its port; ends with its standard input. It keeps a connection where the
+ * request as it came allows for that, and hangs up behind the answer where it does not.
+ */
+#include "tests/hostile/faults.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAUSE_NS 1000000
+
+static struct plan *plan;
+
+static void pause_a_little(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+}
+
+static void hang_up(int fd, bool by_rst)
+{
+	char rest[512];
+
+	if (by_rst) {
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+		return;
+	}
+	/* What came and was not read would make a reset of it. */
+	shutdown(fd, SHUT_WR);
+	while (recv(fd, rest, sizeof(rest), 0) > 0)
+		;
+}
+
+static bool send_all(int fd, const char *bytes, size_t length)
+{
+	return !length || send(fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
+static bool send_answer(int fd, const char *answer, size_t length, int fault, size_t position)
+{
+	size_t head = fault < FAULT_ANSWER_FIN ? length : position;
+
+	if (fault == FAULT_ANSWER_DRIP) {
+		for (size_t i = 0; i < length; i++)
+			if (!send_all(fd, answer + i, 1))
+				return false;
+		return true;
+	}
+	if (!send_all(fd, answer, head))
+		return false;
+	if (fault == FAULT_ANSWER_FIN || fault == FAULT_ANSWER_RST) {
+		hang_up(fd, fault == FAULT_ANSWER_RST);
+		return false;
+	}
+	if (fault == FAULT_ANSWER_PAUSE)
+		pause_a_little();
+	return send_all(fd, answer + head, length - head);
+}
+
+/* The length of the first request in `bytes`, 0 while it is not whole. It is known how the client frames its own. */
+static size_t request_end(const char *bytes)
+{
+	const char *end = strstr(bytes, "\r\n\r\n"), *body;
+
+	if (!end)
+		return 0;
+	body = end + 4;
+	if (strstr(bytes, "Content-Length: 4"))
+		return strlen(body) >= 4 ? (size_t)(body - bytes) + 4 : 0;
+	if (strstr(bytes, "chunked")) {
+		end = strstr(body, "0\r\n\r\n");
+		return end ? (size_t)(end - bytes) + 5 : 0;
+	}
+	return (size_t)(body - bytes);
+}
+
+/* Reads one request (two of them, where they come together). False: the connection is over. */
+static bool read_request(int fd, char *request, size_t size)
+{
+	size_t length = 0, end;
+
+	do {
+		size_t most;
+		bool is_cut;
+		ssize_t n;
+
+		/* It may have been kept for long: the plan is that of when something comes. */
+		if (recv(fd, request + length, 1, MSG_PEEK) <= 0)
+			return false;
+		is_cut = plan->fault == FAULT_REQUEST_FIN || plan->fault == FAULT_REQUEST_RST;
+		if (is_cut && plan->position <= length) {
+			hang_up(fd, plan->fault == FAULT_REQUEST_RST);
+			return false;
+		}
+		most = is_cut && plan->position < size - 1 ? plan->position - length : size - 1 - length;
+		n = recv(fd, request + length, most, 0);
+		if (n <= 0 || length + (size_t)n >= size - 1)
+			return false;
+		length += (size_t)n;
+		request[length] = 0;
+		end = request_end(request);
+	} while (!end || (plan->framing >= 0 && strcmp(faults_framings[plan->framing].name, "two-requests") == 0 &&
+			  !request_end(request + end)));
+	return true;
+}
+
+static void *serve(void *argument)
+{
+	int fd = (int)(long)argument;
+	char request[1024];
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+	while (read_request(fd, request, sizeof(request))) {
+		static const char plain[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain";
+		const struct framing *framing = plan->framing >= 0 ? &faults_framings[plan->framing] : NULL;
+		int fault = plan->fault;
+		bool closes = strstr(request, "Connection: close") ||
+			      (strstr(request, "HTTP/1.0") && !strcasestr(request, "keep-alive"));
+
+		plan->n_executed++;
+		if (fault == FAULT_REQUEST_FIN || fault == FAULT_REQUEST_RST) {
+			hang_up(fd, fault == FAULT_REQUEST_RST);
+			break;
+		}
+		if (!send_answer(fd, framing ? framing->answer : plain,
+				 framing ? framing->answer_length : sizeof(plain) - 1, fault, plan->position))
+			break;
+		if (closes || (framing && framing->server_closes)) {
+			hang_up(fd, false);
+			break;
+		}
+	}
+	close(fd);
+	return NULL;
+}
+
+static void *watch_input(void *argument)
+{
+	char byte;
+
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	_exit(0);
+	return argument;
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
+	pthread_attr_t detached;
+	pthread_t thread;
+
+	plan = argc > 1 ? faults_map(argv[1]) : NULL;
+	if (!plan || bind(listener, (struct sockaddr *)&address, length) || listen(listener, 512))
+		return 1;
+	getsockname(listener, (struct sockaddr *)&address, &length);
+	printf("%d\n", ntohs(address.sin_port));
+	fflush(stdout);
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&detached, 65536);
+	pthread_create(&thread, &detached, watch_input, NULL);
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		if (pthread_create(&thread, &detached, serve, (void *)(long)fd))
+			close(fd);
+	return 1;
+}
