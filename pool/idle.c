@@ -178,6 +178,11 @@ bool idle_pool_is_beyond_peak(const struct destination *destination)
 	       destination->n_open + destination->n_idle > destination->peak_open;
 }
 
+bool idle_pool_is_shunned(const struct idle_pool *pool, const struct destination *destination)
+{
+	return destination->is_probed && !pool->broker;
+}
+
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 {
 	struct destination *destination = conn->destination;
@@ -185,14 +190,16 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	const struct policy *policy = destination->policy;
 	uint64_t expires_ns = deadline_ns(conn, now_ns);
 
+	if (idle_pool_is_shunned(pool, destination))
+		return REFUSAL_PROBED;
 	if (expires_ns <= now_ns || !conn->requests_left ||
 	    (policy->max_conn_requests && conn->n_requests >= policy->max_conn_requests))
 		return REFUSAL_POLICY;
 	/* Connections replaced behind the pool's back could add up to more than the program ever used. */
-	if (idle_pool_is_beyond_peak(destination) && !idle_pool_retire(pool, destination))
+	if (idle_pool_is_beyond_peak(destination) && !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
 		return REFUSAL_POOL_FULL;
 	if (policy->max_idle_conns_per_host && destination->n_idle >= policy->max_idle_conns_per_host)
-		idle_pool_retire(pool, destination);
+		idle_pool_retire(pool, destination, REFUSAL_POOL_FULL);
 	if (config->max_idle_conns && pool->n_idle >= config->max_idle_conns) {
 		stats_refuse(pool->oldest->destination->stats, REFUSAL_POOL_FULL);
 		idle_pool_discard(pool, pool->oldest);
@@ -210,11 +217,11 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	return REFUSAL_NONE;
 }
 
-bool idle_pool_retire(struct idle_pool *pool, struct destination *destination)
+bool idle_pool_retire(struct idle_pool *pool, struct destination *destination, enum refusal why)
 {
 	if (!destination->idle)
 		return false;
-	stats_refuse(destination->stats, REFUSAL_POOL_FULL);
+	stats_refuse(destination->stats, why);
 	/* The head's `prev` is the tail: the one that has been idle for longest. */
 	idle_pool_discard(pool, destination->idle->destination_prev);
 	return true;

@@ -54,8 +54,11 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 /* True if there are more connections than the program itself has ever had open at once. */
 bool idle_pool_is_beyond_peak(const struct destination *destination);
 
+/* True if a connection to there is of no use once it is idle: neither this process nor another would be given it. */
+bool idle_pool_is_shunned(const struct idle_pool *pool, const struct destination *destination);
+
 /* Parks an open connection whose `fd` is set and which is at a message boundary with an exact ledger (the caller has
- * seen to both). REFUSAL_NONE, or why not (REFUSAL_POLICY, REFUSAL_POOL_FULL): then it is still the caller's. */
+ * seen to both). REFUSAL_NONE, or why not (REFUSAL_POLICY, REFUSAL_PROBED, REFUSAL_POOL_FULL): then it is still the caller's. */
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 	__attribute__((warn_unused_result));
 
@@ -67,8 +70,8 @@ void idle_pool_discard(struct idle_pool *pool, struct conn *conn);
  * before, holds a duplicate. */
 void idle_pool_end(struct idle_pool *pool, struct conn *conn);
 
-/* Ends the connection of this destination that has been idle for longest. False if there was none. */
-bool idle_pool_retire(struct idle_pool *pool, struct destination *destination);
+/* Ends the connection of this destination that has been idle for longest, and counts why. False if there was none. */
+bool idle_pool_retire(struct idle_pool *pool, struct destination *destination, enum refusal why);
 
 /* Ends the idle connections to a key's peer, whatever else their keys say: their ports are needed. */
 void idle_pool_retire_peer(struct idle_pool *pool, const struct destination_key *key);

@@ -33,6 +33,7 @@ const char *const stats_refusal_names[REFUSAL_COUNT] = {
 	[REFUSAL_TLS_OPAQUE] = "tls_opaque",
 	[REFUSAL_UNKNOWN_PROTOCOL] = "unknown_protocol",
 	[REFUSAL_POLICY] = "policy",
+	[REFUSAL_PROBED] = "probed",
 };
 
 const char *const stats_counter_names[STATS_N_COUNTERS] = {

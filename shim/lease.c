@@ -53,7 +53,7 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	}
 	dials = !destination || destination->is_probed || destination->dials_directly;
 	if (destination && dials)
-		idle_pool_retire(pool, destination);
+		idle_pool_retire(pool, destination, destination->is_probed ? REFUSAL_PROBED : REFUSAL_POOL_FULL);
 	else if (destination)
 		conn = idle_pool_lease(pool, destination, now_ns);
 	pool_leave();
@@ -120,6 +120,7 @@ bool lease_adopt_dial(struct sock *sock)
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool = pool_enter(now_ns);
 	struct destination *destination = pool ? idle_pool_find(pool, &sock->key) : NULL;
+	bool is_shunned = destination && idle_pool_is_shunned(pool, destination);
 
 	if (destination)
 		sock->conn = idle_pool_open(pool, destination, now_ns);
@@ -132,7 +133,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->ticket.fd = -1;
 	options_begin(sock);
 	sock->state = SOCK_OPEN;
-	framing_init(&sock->framing, may_rewrite(sock));
+	framing_init(&sock->framing, may_rewrite(sock) && !is_shunned);
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, NULL);
 	return true;

@@ -35,6 +35,7 @@ static const struct {
 	{"error", "it broke"},
 	{"tls_opaque", "HTTPS, which is not looked into"},
 	{"unknown_protocol", "not HTTP/1.x"},
+	{"probed", "the program has looked there whether it can connect"},
 	{"policy", "too old, or excluded by the settings"},
 };
 

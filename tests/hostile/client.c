@@ -1,7 +1,7 @@
 /*
  * Clients for the hostile suite, each a plain program that opens a connection for every request.
  *
- * client PORT mixed N: GETs and POSTs, each must be answered whole. client PORT posts N. client PORT gets N [PATH].
+ * client PORT mixed N [FIRST_ID]: GETs and POSTs, each must be answered whole. client PORT posts N. client PORT gets N [PATH].
  * client PORT closes-first N: GETs whose answers are read by their length, and closed by the client first.
  * client PORT pieces N PATH: requests in three writes; prints the median time in microseconds. client PORT get-post: one of each.
  * client PORT hold N: N connections at once.
@@ -77,13 +77,13 @@ static void request(const char *method, const char *path, long id, bool by_lengt
 		close(fd);
 }
 
-static void run_mixed(long n)
+static void run_mixed(long n, long first_id)
 {
 	for (long i = 0; i < n; i++) {
 		bool post = (unsigned)i * 2654435761u >> 16 & 1 &
 			    (unsigned)(i / 3); /* runs of both kinds, alternations too */
 
-		request(post ? "POST" : "GET", post ? "/body" : "/bytes/100", i, false);
+		request(post ? "POST" : "GET", post ? "/body" : "/bytes/100", first_id + i, false);
 	}
 }
 
@@ -156,7 +156,7 @@ int main(int argc, char **argv)
 	probe_server.sin_port = htons((uint16_t)atoi(argv[1]));
 	probe_server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (strcmp(what, "mixed") == 0) {
-		run_mixed(n);
+		run_mixed(n, argc > 4 ? atol(path) : 0);
 	} else if (strcmp(what, "posts") == 0) {
 		run_requests("POST", "/body", n, false);
 	} else if (strcmp(what, "gets") == 0) {

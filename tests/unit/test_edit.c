@@ -350,6 +350,7 @@ Suite *edit_suite(void)
 	Suite *suite = suite_create("edit");
 	TCase *tcase = tcase_create("requests");
 
+	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, request_is_edited_to_the_byte, 0, n_requests);
 	tcase_add_loop_test(tcase, nothing_is_edited_without_leave, 0, n_requests);
 	tcase_add_loop_test(tcase, bytes_sent_as_they_are_are_not_edited, 0, n_requests);

@@ -194,6 +194,20 @@ START_TEST(never_more_than_the_program_had)
 }
 END_TEST
 
+START_TEST(nothing_is_kept_for_a_prober)
+{
+	struct destination *destination = fake_pool_find(1);
+	struct conn *conn = fake_pool_dial(destination);
+
+	destination->is_probed = true;
+	ck_assert_int_eq(idle_pool_park(&fake_pool, conn, fake_kernel.now_ns), REFUSAL_PROBED);
+	ck_assert_uint_eq(destination->n_idle, 0);
+	destination->is_probed = false;
+	fake_pool_park(conn);
+	fake_pool_clear_leaving(0);
+}
+END_TEST
+
 START_TEST(retire_takes_the_longest_idle)
 {
 	struct destination *here = fake_pool_find(1), *there = fake_pool_find(2);
@@ -204,10 +218,10 @@ START_TEST(retire_takes_the_longest_idle)
 	for (int i = 0; i < 3; i++) {
 		int fd = a[i]->fd;
 
-		ck_assert(idle_pool_retire(&fake_pool, here));
+		ck_assert(idle_pool_retire(&fake_pool, here, REFUSAL_POOL_FULL));
 		ck_assert(is_closed(fd));
 	}
-	ck_assert(!idle_pool_retire(&fake_pool, here));
+	ck_assert(!idle_pool_retire(&fake_pool, here, REFUSAL_POOL_FULL));
 	ck_assert_uint_eq(there->n_idle, 1);
 	fake_pool_clear_leaving(0);
 }
@@ -347,6 +361,7 @@ Suite *idle_suite(void)
 	tcase_add_test(tcase, zero_is_no_limit);
 	tcase_add_test(tcase, limit_of_one);
 	tcase_add_test(tcase, never_more_than_the_program_had);
+	tcase_add_test(tcase, nothing_is_kept_for_a_prober);
 	tcase_add_test(tcase, retire_takes_the_longest_idle);
 	tcase_add_test(tcase, max_requests);
 	tcase_add_test(tcase, the_servers_own_max);

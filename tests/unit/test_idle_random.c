@@ -204,7 +204,7 @@ static void retire_one(unsigned destination)
 {
 	struct known *one = pick_idle(destination, true);
 
-	must(idle_pool_retire(&fake_pool, destinations[destination]) == (one != NULL));
+	must(idle_pool_retire(&fake_pool, destinations[destination], REFUSAL_POOL_FULL) == (one != NULL));
 	if (one)
 		ended(one);
 }

@@ -266,11 +266,11 @@ START_TEST(limits_end_only_what_is_ours)
 	fds[0] = conns[0]->fd;
 	fds[1] = conns[1]->fd;
 	take(conns[0]);
-	ck_assert(idle_pool_retire(&fake_pool, here));
+	ck_assert(idle_pool_retire(&fake_pool, here, REFUSAL_POOL_FULL));
 	check_closed(fds[0], false);
-	ck_assert(idle_pool_retire(&fake_pool, here));
+	ck_assert(idle_pool_retire(&fake_pool, here, REFUSAL_POOL_FULL));
 	check_closed(fds[1], true);
-	ck_assert(!idle_pool_retire(&fake_pool, here));
+	ck_assert(!idle_pool_retire(&fake_pool, here, REFUSAL_POOL_FULL));
 }
 END_TEST
 
