@@ -10,6 +10,7 @@
 
 #include "shim/afterlife.h"
 #include "shim/closing.h"
+#include "shim/deferred.h"
 #include "shim/export.h"
 #include "shim/finish.h"
 #include "shim/limit.h"
@@ -20,8 +21,12 @@
 
 EXPORT int close(int fd)
 {
-	if (__builtin_expect(!fdtable_get(fd), 1))
+	if (__builtin_expect(!fdtable_get(fd), 1)) {
+		/* It may be a set that waits for such an end. */
+		if (deferred_any())
+			deferred_settle_all();
 		return real.close(fd);
+	}
 	if (fdtable_is_internal(fd)) {
 		errno = EBADF;
 		return -1;
@@ -89,6 +94,8 @@ static int close_around_internal(unsigned first, unsigned last, int flags)
 	unsigned end = (unsigned)fdtable_end();
 	unsigned from = first;
 
+	if (deferred_any())
+		deferred_settle_all();
 	for (unsigned fd = first; fd < end && fd <= last; fd++) {
 		if (!fdtable_is_internal((int)fd)) {
 			if (flags & CLOSE_RANGE_CLOEXEC)

@@ -33,6 +33,7 @@ static void end_last(struct sock *sock, int fd)
 	counting_settle_by_kernel(sock, false);
 	switch (sock->state) {
 	case SOCK_OPEN:
+	case SOCK_ENDING:
 		finish_at_close(sock);
 		break;
 	case SOCK_STUB:
@@ -77,7 +78,9 @@ bool closing_begin(int fd)
 		atomic_store(&sock->wants_release, true);
 		return false;
 	}
-	sock = sock_enter(fd);
+	sock = sock_enter_as_it_is(fd);
+	if (sock && sock->state == SOCK_ENDING && sock->n_fds > 1)
+		finish_settle(sock);
 	if (!sock) {
 		/* Its holder will find it without numbers and end it. */
 		fdtable_set(fd, NULL);

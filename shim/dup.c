@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "shim/closing.h"
+#include "shim/deferred.h"
 #include "shim/export.h"
 #include "shim/pass.h"
 #include "shim/real.h"
@@ -64,6 +65,8 @@ EXPORT int dup(int fd)
 /* The kernel closes `to` in the same instant; what close() would have had to do happens before. */
 static bool prepare_target(int from, int to)
 {
+	if (deferred_any())
+		deferred_settle_all();
 	if (from == to || !fdtable_get(to))
 		return true;
 	if (REAL(fcntl)(from, F_GETFD) < 0)

@@ -112,7 +112,7 @@ void exchange_settle(struct sock *sock)
 		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own
 		 * would leave a TIME_WAIT on our side. */
 		if (!framing->server_closes)
-			finish_with_end_of_file(sock);
+			finish_with_end_of_file_later(sock);
 		sock_leave(sock);
 	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {
 		/* Never to be kept, and nothing owed: out of the way. */

@@ -307,9 +307,16 @@ ssize_t exchange_receive(struct transfer *transfer)
 	struct sock *sock;
 
 	pthread_testcancel();
-	sock = sock_enter(transfer->fd);
+	sock = sock_enter_as_it_is(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
+	if (sock->state == SOCK_ENDING && transfer->kind <= TRANSFER_RECV && length &&
+	    !(transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
+		sock_leave(sock);
+		return 0;
+	}
+	if (sock->state == SOCK_ENDING)
+		finish_settle(sock);
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
 

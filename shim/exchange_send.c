@@ -306,6 +306,7 @@ ssize_t exchange_send(struct transfer *transfer)
 		sock_leave(sock);
 		break;
 	case SOCK_WAITING:
+	case SOCK_ENDING: /* sock_enter() has settled it */
 	case SOCK_ENDED:
 	case SOCK_RELEASED:
 	case SOCK_FREE:

@@ -7,6 +7,7 @@
 
 #include "pool/learn.h"
 #include "shim/borrow.h"
+#include "shim/deferred.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
@@ -213,6 +214,18 @@ void finish_with_end_of_file(struct sock *sock)
 	errno = saved;
 }
 
+void finish_with_end_of_file_later(struct sock *sock)
+{
+	if (!deferred_begin(sock))
+		finish_with_end_of_file(sock);
+}
+
+void finish_settle(struct sock *sock)
+{
+	deferred_end(sock);
+	finish_with_end_of_file(sock);
+}
+
 void finish_at_exit(struct sock *sock)
 {
 	int saved = errno;
@@ -312,11 +325,28 @@ static void end_witnessed(struct sock *sock, bool by_reset)
 		real.shutdown(fd, SHUT_RDWR);
 }
 
+void finish_ended(struct sock *sock)
+{
+	int saved = errno;
+
+	/* If it fails there is a TIME_WAIT. */
+	if (!atomic_load(&sock->is_shared) && sock->framing.close_wanted && sock->conn && swap_is_ours(sock) &&
+	    options_forgo_time_wait(sock->conn, sock->fds[0]))
+		log_event("time wait", sock, NULL);
+	if (swap_is_ours(sock))
+		end_witnessed(sock, true);
+	errno = saved;
+}
+
 void finish_at_close(struct sock *sock)
 {
 	int saved = errno;
 	enum refusal why = REFUSAL_CLIENT_CLOSE;
 	bool is_probe = sock->conn && note_probe(sock);
+	bool has_ended = sock->state == SOCK_ENDING;
+
+	if (has_ended)
+		deferred_end(sock);
 
 	if (sock->conn && (!is_probe || sock->is_leased))
 		why = is_probe ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
@@ -335,6 +365,9 @@ void finish_at_close(struct sock *sock)
 	if (why == REFUSAL_NONE) {
 		sock_leave_window(sock);
 		park(sock);
+	} else if (has_ended) {
+		count_refusal(sock, why);
+		finish_ended(sock);
 	} else {
 		count_refusal(sock, why);
 		if (sock->conn && sock->is_leased)
@@ -349,18 +382,5 @@ void finish_released(struct sock *sock)
 	int saved = errno;
 
 	end_witnessed(sock, closes_by_reset(sock));
-	errno = saved;
-}
-
-void finish_ended(struct sock *sock)
-{
-	int saved = errno;
-
-	/* If it fails there is a TIME_WAIT. */
-	if (!atomic_load(&sock->is_shared) && sock->framing.close_wanted && sock->conn && swap_is_ours(sock) &&
-	    options_forgo_time_wait(sock->conn, sock->fds[0]))
-		log_event("time wait", sock, NULL);
-	if (swap_is_ours(sock))
-		end_witnessed(sock, true);
 	errno = saved;
 }

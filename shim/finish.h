@@ -15,7 +15,13 @@ struct sock;
  * connection is parked, on the socket itself where it is not. Locked. */
 void finish_with_end_of_file(struct sock *sock);
 
-/* The program is about to close the last number of an open socket: parks the connection if it can be kept. Afterwards the
+/* The same, put off for as long as nobody but epoll_wait() and read() looks; see deferred.h. Locked. */
+void finish_with_end_of_file_later(struct sock *sock);
+
+/* Somebody looks: what was put off is done. SOCK_ENDING becomes SOCK_STUB or SOCK_ENDED. Locked. */
+void finish_settle(struct sock *sock);
+
+/* The program is about to close the last number of an open socket, or one whose end was put off: parks the connection if it can be kept. Afterwards the
  * caller lets the number go. Locked. */
 void finish_at_close(struct sock *sock);
 

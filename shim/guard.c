@@ -2,6 +2,7 @@
 #include "shim/guard.h"
 
 #include <errno.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -204,6 +205,25 @@ static void find_heap(void)
 		heap_begin = (uintptr_t)sbrk(0) - size;
 }
 
+/* The main program's variables, which nobody unmaps. */
+static uintptr_t data_begin, data_end; /* immutable after init */
+
+static int note_data(struct dl_phdr_info *program, size_t size, void *unused)
+{
+	(void)size;
+	(void)unused;
+	for (int i = 0; i < program->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &program->dlpi_phdr[i];
+
+		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_R) && (segment->p_flags & PF_W)) {
+			data_begin = program->dlpi_addr + segment->p_vaddr;
+			data_end = data_begin + segment->p_memsz;
+		}
+	}
+	/* The first one is the program itself (dl_iterate_phdr(3)). */
+	return 1;
+}
+
 /* Memory that is there without a doubt, which most of what a program passes is: spares a system call. A program that has
  * taken pages out of the midst of its heap or stack is not reckoned with. */
 static bool is_surely_readable(uintptr_t first, uintptr_t last)
@@ -212,13 +232,17 @@ static bool is_surely_readable(uintptr_t first, uintptr_t last)
 
 	if (first >= frame && last < stack_end)
 		return stack_end - frame < STACK_REACH;
+	if (first >= data_begin && last < data_end)
+		return true;
 	return heap_begin && first >= heap_begin && last < (uintptr_t)sbrk(0);
 }
 
 void guard_set_home(void)
 {
-	if (!heap_begin)
+	if (!heap_begin) {
 		find_heap();
+		dl_iterate_phdr(note_data, NULL);
+	}
 	home_pid = guard_pid();
 	if (!home_page)
 		home_page = map_home_page();
@@ -260,6 +284,26 @@ bool guard_readable(const void *memory, size_t length)
 	}
 	errno = error;
 	return readable;
+}
+
+/* Without a new mask the present one is told, there. */
+static bool is_word_writable(uintptr_t address)
+{
+	return REAL(syscall)(SYS_rt_sigprocmask, SIG_BLOCK, NULL, address, KERNEL_SIGSET_SIZE) == 0;
+}
+
+bool guard_take_for_writing(void *memory, size_t length)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = (uintptr_t)memory, last = first + length - KERNEL_SIGSET_SIZE;
+	int error = errno;
+	bool is_writable = length >= KERNEL_SIGSET_SIZE && last >= first;
+
+	for (uintptr_t at = first; is_writable && at < last; at = (at | (page - 1)) + 1)
+		is_writable = is_word_writable(at);
+	is_writable = is_writable && is_word_writable(last);
+	errno = error;
+	return is_writable;
 }
 
 /* A process may say of itself what a kernel's signal says (rt_tgsigqueueinfo(2)). */

@@ -55,6 +55,9 @@ void guard_end_handling(uintptr_t outer);
  * before the kernel has; a bad one must give EFAULT, not a crash. */
 bool guard_readable(const void *memory, size_t length);
 
+/* Can at least 8 bytes be written? They are overwritten with anything: for what is about to be filled. */
+bool guard_take_for_writing(void *memory, size_t length);
+
 /* Raises SIGPIPE in this thread as a write to a broken connection does. */
 void guard_raise_sigpipe(void);
 

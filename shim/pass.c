@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "shim/ahead.h"
+#include "shim/deferred.h"
 #include "shim/finish.h"
 #include "shim/fresh.h"
 #include "shim/log.h"
@@ -109,6 +110,8 @@ void pass_descriptors(const struct msghdr *message)
 	    !guard_readable(message, sizeof(*message)) || !message->msg_control ||
 	    !guard_readable(message->msg_control, message->msg_controllen))
 		return;
+	/* A set that is handed on is watched by others. */
+	deferred_settle_all();
 	copy = *message;
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(&copy); header; header = CMSG_NXTHDR(&copy, header)) {
 		size_t length = header->cmsg_len - CMSG_LEN(0);

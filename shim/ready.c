@@ -12,6 +12,7 @@
 #include <sys/select.h>
 #include <time.h>
 
+#include "shim/deferred.h"
 #include "shim/exchange.h"
 #include "shim/export.h"
 #include "shim/limit.h"
@@ -30,6 +31,13 @@ struct tokens {
 static inline bool is_idle(void)
 {
 	return !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed);
+}
+
+/* What the kernel is asked about now it is to know. */
+static inline void settle(void)
+{
+	if (deferred_any())
+		deferred_settle_all();
 }
 
 static void go_inside(struct tokens *tokens, int fd)
@@ -175,6 +183,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
 
+	settle();
 	if (is_idle() || !n)
 		return REAL(poll)(fds, n, timeout_ms);
 	return poll_tracked(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
@@ -182,6 +191,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
+	settle();
 	if (is_idle() || !n || (timeout && !guard_readable(timeout, sizeof(*timeout))))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	return poll_tracked(fds, n, timeout, mask);
@@ -226,6 +236,7 @@ EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct 
 	struct tokens tokens = {.n = 0};
 	int ready;
 
+	settle();
 	if (is_idle())
 		return REAL(select)(n, reads, writes, excepts, timeout);
 	inside_of_select(&tokens, n, reads, writes, excepts);
@@ -240,6 +251,7 @@ EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const 
 	struct tokens tokens = {.n = 0};
 	int ready;
 
+	settle();
 	if (is_idle())
 		return REAL(pselect)(n, reads, writes, excepts, timeout, mask);
 	inside_of_select(&tokens, n, reads, writes, excepts);
@@ -277,7 +289,9 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = !fdtable_get(fd)		 ? NULL
+			    : operation == EPOLL_CTL_DEL ? sock_enter_as_it_is(fd)
+							 : sock_enter(fd);
 	int result;
 
 	if (!sock)
@@ -364,7 +378,10 @@ static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeo
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
 {
 	struct timespec start;
+	int told = deferred_any() ? deferred_report(epfd, events, max) : 0;
 
+	if (told)
+		return told;
 	if (!any_in_window())
 		return REAL(epoll_wait)(epfd, events, max, timeout_ms);
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -376,6 +393,9 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 {
 	struct timespec start;
 
+	if (!mask)
+		return epoll_wait(epfd, events, max, timeout_ms);
+	settle();
 	if (!any_in_window())
 		return REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -392,6 +412,7 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
 		errno = ENOSYS;
 		return -1;
 	}
+	settle();
 	ready = real.epoll_pwait2(epfd, events, max, timeout, mask);
 	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */
 	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready, in_ms(timeout)) : ready;

@@ -62,6 +62,15 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 
 struct sock *sock_enter(int fd)
 {
+	struct sock *sock = sock_enter_as_it_is(fd);
+
+	if (sock && __builtin_expect(sock->state == SOCK_ENDING, 0))
+		finish_settle(sock);
+	return sock;
+}
+
+struct sock *sock_enter_as_it_is(int fd)
+{
 	struct sock *sock = fdtable_get(fd);
 
 	if (!sock || sock == &fdtable_internal || !guard_is_home())
@@ -82,6 +91,8 @@ struct sock *sock_enter(int fd)
 		sock_release(sock, REFUSAL_SHARED);
 		return NULL;
 	}
+	if (sock->state == SOCK_ENDING && atomic_load(&sock->wants_release))
+		sock->cannot_keep = true;
 	return sock;
 }
 

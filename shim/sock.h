@@ -33,6 +33,7 @@ enum sock_state {
 	SOCK_NEW,     /* socket() was called, connect() was not */
 	SOCK_WAITING, /* connect() waits for its turn, not the program; the descriptors are a placeholder; see limit.h */
 	SOCK_OPEN,    /* has a connection, or one is being dialled */
+	SOCK_ENDING,  /* the exchange is over, and nobody has looked yet; see deferred.h */
 	SOCK_STUB,    /* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
 	SOCK_ENDED, /* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
 	SOCK_RELEASED, /* native but for its close, which has to end what others hold too */
@@ -103,6 +104,7 @@ struct sock {
 	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
 	struct framing framing;
+	unsigned n_told;	  /* SOCK_ENDING: how often epoll_wait() has told of the end */
 	unsigned n_fed;		  /* how often bytes of an answer were framed */
 	struct outgoing outgoing; /* what was sent, while it may have to be sent again */
 
@@ -127,6 +129,9 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare);
 /* The socket behind a tracked descriptor, locked; NULL if the call must go native (untracked, in a vfork child, or its
  * lock can't be had, in which case it will be released by its next user). */
 struct sock *sock_enter(int fd) __attribute__((warn_unused_result));
+
+/* The same for who knows what to do with one that is SOCK_ENDING, which sock_enter() settles. */
+struct sock *sock_enter_as_it_is(int fd) __attribute__((warn_unused_result));
 void sock_leave(struct sock *sock);
 
 /* Another number for the same socket. Gives up tracking when there are too many. Locked. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/deferred.h"
 #include "shim/link.h"
 #include "shim/finish.h"
 #include "shim/log.h"
@@ -44,6 +45,7 @@ void sock_share(struct sock *sock)
 
 void sock_share_all(bool only_inheritable)
 {
+	deferred_settle_all();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd);
 

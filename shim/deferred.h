@@ -1,0 +1,35 @@
+/*
+ * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end of file next, hears
+ * of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any other way is the end made where the kernel
+ * shows it (a stub in the connection's place, three system calls), by finish_settle(): sock_enter() does that for whoever asks for
+ * the socket, and those below for whoever could see it without asking.
+ *
+ * Only in a process of one thread: nobody else waits for it in the kernel then. All of it is async-signal-safe.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+
+struct sock;
+
+extern _Atomic(unsigned) deferred_n;
+
+/* True if the end of any socket is put off: cheap enough for every wrapper. */
+static inline bool deferred_any(void)
+{
+	return __builtin_expect(atomic_load_explicit(&deferred_n, memory_order_relaxed) != 0, 0);
+}
+
+/* SOCK_OPEN becomes SOCK_ENDING. False: not this one, nothing has changed. Locked. */
+bool deferred_begin(struct sock *sock);
+
+/* It is SOCK_OPEN again, about to be closed or settled. Locked. */
+void deferred_end(struct sock *sock);
+
+/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. All others are settled. */
+int deferred_report(int epfd, struct epoll_event *events, int max);
+
+/* Before anything that could show one without asking for it: other ways to wait, processes that inherit, the end of a set. */
+void deferred_settle_all(void);
