@@ -95,6 +95,17 @@ static void run_no_length_kept_polled(void)
 	probe_ask(fd, "/no-length-kept");
 	finish(fd);
 }
+/* What it polls when the end has come, but not been read. */
+static void run_no_length_kept_revents(void)
+{
+	int fd = probe_dial();
+
+	probe_ask(fd, "/no-length-kept");
+	probe_read(fd, 50);
+	probe_settle();
+	probe_poll("before the end", fd, POLLIN | POLLRDHUP, 2000);
+	finish(fd);
+}
 static void run_garbage(void)
 {
 	close_delimited("/garbage");
@@ -364,6 +375,7 @@ static const struct probe_case cases[] = {
 	{"no-length-kept", run_no_length_kept},
 	{"no-length-kept-1.0", run_no_length_kept10},
 	{"no-length-kept-polled", run_no_length_kept_polled},
+	{"no-length-kept-revents", run_no_length_kept_revents},
 	{"garbage", run_garbage},
 	{"surplus", run_surplus},
 	{"both-lengths", run_both_lengths},

@@ -93,7 +93,7 @@ LIST = [
     # Without Metalink and TLS, which are not built in.
     Suite("wget", each("Test-*.py", PYTHON, without=("metalink", "https", "pinnedpubkey", "hsts")), verdicts.status_only, "wget",
           "./configure --quiet --without-ssl --disable-nls --disable-iri --without-libpsl && make -C lib && make -C src", "testenv",
-          {"WGETRC": "/dev/null", "MAKE_CHECK": "True", "PYTHONPATH": ".", "WGET_PATH": "../src/wget"}, 20,
+          {"WGETRC": "/dev/null", "MAKE_CHECK": "True", "PYTHONPATH": ".", "WGET_PATH": "../../src/wget"}, 20,
           wrapper="VALGRIND_TESTS"),
     # HTTP::Tiny, IO::Socket and libnet of the distribution, with the interpreter that is installed.
     Suite("Perl core", lambda tree: [job for folder in ("cpan/HTTP-Tiny", "dist/IO", "cpan/libnet", "cpan/Socket")
@@ -106,7 +106,7 @@ LIST = [
           verdicts.ruby, "ruby3.1", limit_s=200),
     # Tests of Debian's version with the node that is installed. Without TLS and HTTP/2.
     Suite("Node http", each("test/parallel/test-http-*.js", "node", without=("http2",)), verdicts.status_only, "nodejs", limit_s=8, n_at_once=3),
-    Suite("PHP http", one("php", "run-tests.php", "-q", "--offline", "-p", "/usr/bin/php", "ext/standard/tests/http", "ext/standard/tests/network",
+    Suite("PHP http", one("php", "run-tests.php", "-q", "--no-color", "--no-progress", "--offline", "-p", "/usr/bin/php", "ext/standard/tests/http", "ext/standard/tests/network",
                           "ext/standard/tests/streams", "ext/curl/tests"),
           verdicts.php, "php8.2", settings={"TEST_PHP_EXECUTABLE": "/usr/bin/php", "NO_INTERACTION": "1"}, limit_s=300, status=False),
     Suite("CPython", words(" ".join(CPYTHON), PYTHON, "-m", "test", "-v", "--timeout", "60"), verdicts.unittest, limit_s=200),

@@ -2,6 +2,9 @@
 import re
 
 
+PASSES = {"ok", "OK", "pass", "PASS", "SUCCESS", "status 0", "", "."}
+
+
 def keep(found, case, verdict):
     """A case that comes again gets a number."""
     name, n = case, 1
@@ -39,8 +42,12 @@ googletest = by_lines(r"^\[ RUN +\] (\S+)", r"^\[ +(OK|FAILED|SKIPPED) +\]")
 unittest = by_lines(r"^(test\w* \([\w.]+\))", r"(?:\.\.\. |^)(ok|FAIL|ERROR|skipped|expected failure|unexpected success)\b")
 neon = by_lines(r"^ *\d+\. ([a-zA-Z_0-9]+)\.+", r"(pass|FAIL|SKIPPED|XFAIL)")
 abts = by_lines(r"^(test\w+) +: ", r"(SUCCESS|FAILED|SKIPPED)")
-curl = by_lines(r"^test (\d{4})\.\.\.", r"(OK|FAILED|SKIPPED)")
 ruby = by_lines(r"^\[ *\d+/\d+\] ([\w:]+#\w+)", r" = [\d.]+ s(?: = )?([A-Z.]?)")
+
+
+def curl(text):
+    """As Automake's, verdicts before numbers; what is skipped by keyword is not in it."""
+    return {match.group(2): match.group(1) for match in re.finditer(r"^(PASS|FAIL): (\d+) - ", text, re.M)}
 
 
 def php(text):
