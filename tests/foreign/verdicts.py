@@ -21,7 +21,8 @@ def by_lines(begin, verdict):
 
     def read(text):
         found, case = {}, None
-        for line in text.splitlines():
+        for line in text.split("\n"):
+            line = line.rstrip("\r").rpartition("\r")[2]
             match = begin.search(line)
             if match:
                 if case:
