@@ -106,8 +106,7 @@ LIST = [
           verdicts.ruby, "ruby3.1", limit_s=200),
     # Tests of Debian's version with the node that is installed. Without TLS and HTTP/2.
     Suite("Node http", each("test/parallel/test-http-*.js", "node", without=("http2",)), verdicts.status_only, "nodejs", limit_s=8, n_at_once=3),
-    Suite("PHP http", one("php", "run-tests.php", "-q", "--no-color", "--no-progress", "--offline", "-p", "/usr/bin/php", "ext/standard/tests/http", "ext/standard/tests/network",
-                          "ext/standard/tests/streams", "ext/curl/tests"),
+    Suite("PHP http", one("php", "run-tests.php", "-q", "--no-color", "--no-progress", "--offline", "-p", "/usr/bin/php", "ext/standard/tests/http", "ext/curl/tests"),
           verdicts.php, "php8.2", settings={"TEST_PHP_EXECUTABLE": "/usr/bin/php", "NO_INTERACTION": "1"}, limit_s=300, status=False),
     Suite("CPython", words(" ".join(CPYTHON), PYTHON, "-m", "test", "-v", "--timeout", "60"), verdicts.unittest, limit_s=200),
 ]
