@@ -292,6 +292,14 @@ bool framing_can_keep(const struct framing *framing)
 	       (!framing->close_wanted || framing->edited);
 }
 
+bool framing_server_may_wait(const struct framing *framing)
+{
+	const struct framing_side *side = &framing->response;
+
+	return framing->edited && framing->close_wanted && side->phase == FRAMING_PHASE_UNTIL_CLOSE &&
+	       !side->token_close && (side->parser.http_minor || side->token_keep_alive);
+}
+
 bool framing_can_replay(const struct framing *framing)
 {
 	return !framing->unrepeatable;

@@ -193,6 +193,11 @@ bool framing_at_boundary(const struct framing *framing);
  * closes nor was it asked to. */
 bool framing_can_keep(const struct framing *framing);
 
+/* True inside an answer that only the end of the connection ends, from a server that was not told to end it and has not
+ * said that it will: it may be waiting for our next request (against RFC 9112 9.6, but servers do, and are right where every
+ * client asks for close). */
+bool framing_server_may_wait(const struct framing *framing);
+
 /* True if what was sent since init may be sent again on a fresh connection (RFC 9110 9.2.2): only safe methods, or a
  * head that is not complete, and nothing unreadable. Says nothing about responses: ask response_started. */
 bool framing_can_replay(const struct framing *framing);

@@ -117,7 +117,7 @@ void exchange_settle(struct sock *sock)
 	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {
 		/* Never to be kept, and nothing owed: out of the way. */
 		sock_release(sock, finish_refusal_of_doubt(framing->doubt));
-	} else if (framing->lost) {
+	} else if (framing->lost || (framing_server_may_wait(framing) && !sock->is_lost)) {
 		finish_by_server(sock);
 		sock_leave(sock);
 	} else {

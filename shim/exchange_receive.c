@@ -132,13 +132,13 @@ static void native_end(struct sock *sock, ssize_t result)
 		sock_leave(sock);
 		return;
 	}
+	if (result == 0)
+		framing_feed_response_end(&sock->framing);
 	if (sock->is_lost) {
 		finish_lost(sock);
 		sock_leave(sock);
 		return;
 	}
-	if (result == 0)
-		framing_feed_response_end(&sock->framing);
 	if (sock->policy->mode == CONFIG_MODE_OBSERVE && result == 0) {
 		finish_observed(sock, true);
 		sock_release(sock, REFUSAL_NONE);

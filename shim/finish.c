@@ -251,6 +251,7 @@ void finish_lost(struct sock *sock)
 {
 	int saved = errno;
 
+	count_refusal(sock, finish_refusal_at_end(&sock->framing));
 	if (swap_to_stub(sock)) {
 		sock->state = SOCK_STUB;
 		sock->stub_asks_fresh = true;

@@ -76,6 +76,36 @@ static void run_no_length(void)
 {
 	close_delimited("/no-length");
 }
+static void run_no_length_kept(void)
+{
+	close_delimited("/no-length-kept");
+}
+static void run_no_length_kept10(void)
+{
+	int fd = probe_dial();
+
+	probe_ask10(fd, "/no-length-kept");
+	finish(fd);
+}
+/* A program that polls and reads only what is there. */
+static void run_no_length_kept_polled(void)
+{
+	int fd = probe_dial_nonblocking();
+
+	probe_ask(fd, "/no-length-kept");
+	finish(fd);
+}
+/* What it polls when the end has come, but not been read. */
+static void run_no_length_kept_revents(void)
+{
+	int fd = probe_dial();
+
+	probe_ask(fd, "/no-length-kept");
+	probe_read(fd, 50);
+	probe_settle();
+	probe_poll("before the end", fd, POLLIN | POLLRDHUP, 2000);
+	finish(fd);
+}
 static void run_garbage(void)
 {
 	close_delimited("/garbage");
@@ -342,6 +372,10 @@ static const struct probe_case cases[] = {
 	{"close-header", run_close_header},
 	{"http10-answer", run_http10_answer},
 	{"no-length", run_no_length},
+	{"no-length-kept", run_no_length_kept},
+	{"no-length-kept-1.0", run_no_length_kept10},
+	{"no-length-kept-polled", run_no_length_kept_polled},
+	{"no-length-kept-revents", run_no_length_kept_revents},
 	{"garbage", run_garbage},
 	{"surplus", run_surplus},
 	{"both-lengths", run_both_lengths},

@@ -185,42 +185,67 @@ http {{
 """
 
 
-class Nginx:
-    """A private nginx that serves files of known sizes: /bytes/10, /bytes/1024, /bytes/100000."""
+SIZES = 10, 1024, 100000
+
+
+class FileServer:
+    """A private server that serves files of known sizes from its home: /bytes/10, /bytes/1024, /bytes/100000. A subclass writes what
+    configures it into that folder, and says by which command it runs, in the foreground."""
+
+    def command(self):
+        raise NotImplementedError
+
+    def __enter__(self):
+        self.home = tempfile.mkdtemp(prefix="holdline-server-")
+        os.chmod(self.home, 0o755)
+        os.mkdir(os.path.join(self.home, "bytes"))
+        for size in SIZES:
+            self.write("bytes/%d" % size, "x" * size)
+        self.port = free_port()
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        cwd=self.home, env=environment(False))
+        for _ in range(1000):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.__exit__()
+        raise RuntimeError("%s does not start" % type(self).__name__)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def write(self, name, text):
+        """A file in its home; returns the path."""
+        path = os.path.join(self.home, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def url(self, path):
+        return "http://127.0.0.1:%d%s" % (self.port, path)
+
+
+class Nginx(FileServer):
+    """Its log tells connections apart."""
 
     def __init__(self, log_connections=True):
         self.log_connections = log_connections
 
-    def __enter__(self):
-        self.home = tempfile.mkdtemp(prefix="holdline-nginx-")
-        os.chmod(self.home, 0o755)
-        os.mkdir(os.path.join(self.home, "bytes"))
-        for size in 10, 1024, 100000:
-            with open(os.path.join(self.home, "bytes", str(size)), "w") as file:
-                file.write("x" * size)
-        self.port = free_port()
+    def command(self):
         self.log = os.path.join(self.home, "connections.log")
-        configuration = os.path.join(self.home, "nginx.conf")
-        with open(configuration, "w") as file:
-            file.write(NGINX_CONFIGURATION.format(home=self.home, port=self.port, user="user root;" if os.geteuid() == 0 else "",
-                                                  log=self.log + " connections" if self.log_connections else "off"))
-        self.process = subprocess.Popen([find_nginx(), "-p", self.home, "-c", configuration], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            time.sleep(0.02)
-        self.__exit__()
-        raise RuntimeError("nginx does not start")
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def url(self, path):
-        return "http://127.0.0.1:%d%s" % (self.port, path)
+        configuration = self.write("nginx.conf", NGINX_CONFIGURATION.format(
+            home=self.home, port=self.port, user="user root;" if os.geteuid() == 0 else "",
+            log=self.log + " connections" if self.log_connections else "off"))
+        return [find_nginx(), "-p", self.home, "-c", configuration]
 
     def reset(self):
         open(self.log, "w").close()

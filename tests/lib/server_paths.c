@@ -151,6 +151,14 @@ static void answer_no_length(struct client *client, const char *argument)
 	server_send(client, body, sizeof body);
 }
 
+/* Of a server that keeps connections, and whose author never met a client that lets it: nothing says where the answer ends. */
+static void answer_no_length_kept(struct client *client, const char *argument)
+{
+	(void)argument;
+	server_send_text(client, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n");
+	server_send_text(client, "its end is that of the connection");
+}
+
 static void answer_garbage(struct client *client, const char *argument)
 {
 	(void)argument;
@@ -313,6 +321,7 @@ static const struct behaviour behaviours[] = {
 	{"/sleep/", answer_sleep},
 	{"/close-header", answer_close_header},
 	{"/http10", answer_http10},
+	{"/no-length-kept", answer_no_length_kept},
 	{"/no-length", answer_no_length},
 	{"/garbage", answer_garbage},
 	{"/surplus", answer_surplus},

@@ -305,6 +305,32 @@ START_TEST(close_that_went_out_is_believed)
 }
 END_TEST
 
+/* Whoever withheld the close has to see to it that such a server does not wait. */
+START_TEST(server_may_wait_where_only_its_end_ends_the_answer)
+{
+	static const struct {
+		const char *request, *answer;
+		bool may_wait;
+	} rows[] = {
+		{"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", true},
+		{"GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", true},
+		{"GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", true},
+		{"GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n", false},
+		{"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", false},
+		{"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 OK\r\n", false},
+		{"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", OK, false},
+		{GET, "HTTP/1.1 200 OK\r\n\r\n", false},
+	};
+
+	begin();
+	ask(rows[_i].request);
+	answer(rows[_i].answer);
+	ck_assert_int_eq(framing_server_may_wait(&framing), rows[_i].may_wait);
+	framing_feed_response_end(&framing);
+	ck_assert(!framing_server_may_wait(&framing));
+}
+END_TEST
+
 START_TEST(long_names_and_values_do_no_harm)
 {
 	char text[4096];
@@ -397,6 +423,7 @@ Suite *framing_states_suite(void)
 	tcase_add_test(tcase, keep_alive_field_is_read);
 	tcase_add_test(tcase, restart_keeps_the_doubt_only);
 	tcase_add_test(tcase, close_that_went_out_is_believed);
+	tcase_add_loop_test(tcase, server_may_wait_where_only_its_end_ends_the_answer, 0, 8);
 	tcase_add_test(tcase, long_names_and_values_do_no_harm);
 	tcase_add_test(tcase, nul_bytes_are_not_canonical);
 	tcase_add_test(tcase, copies_go_on);
