@@ -24,7 +24,7 @@ HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexcepti
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
-TOOL_LIBS = -lcjson -lmnl -lm -ldl
+TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
 
 LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
 POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
