@@ -35,8 +35,10 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 		return EXIT_CANNOT;
 	}
 	broker_listen_tell_ready(is_detached);
-	/* A kernel without seccomp is no reason not to serve. */
-	(void)!broker_sandbox_enter(place.lock < 0 ? NULL : path);
+	/* A kernel or a container without seccomp is no reason not to serve: `holdline status` says it. */
+	error = broker_sandbox_enter(place.lock < 0 ? NULL : path);
+	if (error && !is_detached)
+		fprintf(stderr, "holdline broker: without its filter of system calls: %s\n", strerror(-error));
 	broker_loop_run();
 	broker_listen_end(&place);
 	return 0;

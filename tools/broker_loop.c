@@ -21,6 +21,7 @@
 #include "pool/broker_core.h"
 #include "pool/fdpass.h"
 #include "tools/broker_region.h"
+#include "tools/broker_sandbox.h"
 
 #define SECOND_NS 1000000000ull
 #define GRACE_NS (2 * SECOND_NS) /* without anybody and anything, before it ends */
@@ -135,7 +136,8 @@ static int send_list(struct broker_process *process, uint32_t first)
 		if (n++ >= first)
 			error = fdpass_send(&sys, process->fd, &held, sizeof(held), -1);
 	if (!error) {
-		struct broker_head end = broker_wire_head(BROKER_LISTED, 0, more);
+		uint32_t flags = (more ? BROKER_HAS_MORE : 0) | (broker_sandbox_is_on() ? BROKER_IS_CONFINED : 0);
+		struct broker_head end = broker_wire_head(BROKER_LISTED, 0, flags);
 
 		error = fdpass_send(&sys, process->fd, &end, sizeof(end), -1);
 	}

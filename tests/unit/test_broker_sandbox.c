@@ -53,6 +53,18 @@ static int connect_elsewhere(void)
 	return refused(connect(tcp, (struct sockaddr *)&address, sizeof(address)));
 }
 
+/* TCP Fast Open: sending that connects. */
+static int connect_by_sending(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1)};
+	struct iovec bytes = {"x", 1};
+	struct msghdr message = {
+		.msg_name = &address, .msg_namelen = sizeof(address), .msg_iov = &bytes, .msg_iovlen = 1};
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return refused(sendmsg(tcp, &message, MSG_FASTOPEN | MSG_NOSIGNAL));
+}
+
 /* With as few bytes as the filter lets pass it is no address. */
 static int connect_shortly(void)
 {
@@ -147,6 +159,7 @@ static const struct {
 	{"open for reading", open_to_read, false},
 	{"a new socket", make_socket, false},
 	{"connect", connect_elsewhere, false},
+	{"connect by sending", connect_by_sending, false},
 	{"connect with two bytes", connect_shortly, false},
 	{"unconnect", disconnect_passes, false},
 	{"executable memory", map_code, false},
@@ -171,7 +184,9 @@ static void be_child(int attempt)
 	setrlimit(RLIMIT_CORE, &none);
 	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (broker_sandbox_enter(path) == -ENOTSUP)
-		_exit(77);
+		_exit(broker_sandbox_is_on() ? 1 : 77);
+	if (!broker_sandbox_is_on())
+		_exit(1);
 	_exit(ATTEMPTS[attempt].attempt());
 }
 
