@@ -53,7 +53,8 @@ int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path
 	__attribute__((warn_unused_result));
 
 /* Opens a folder, made with mode 0700 (and its parent) if it is not there. -EPERM: it is not the user's alone; -EXDEV: it
- * is not in memory, unless `may_be_on_disk`. The descriptor is close-on-exec and the caller's to close. */
+ * is not in memory. With `may_be_on_disk` it may be, and is where the user wants it; else its parent too must be the
+ * user's alone, in a place where others can't replace it. The descriptor is close-on-exec and the caller's to close. */
 int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user, bool may_be_on_disk)
 	__attribute__((warn_unused_result));
 

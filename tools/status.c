@@ -14,6 +14,7 @@
 
 #include "tools/broker_ask.h"
 #include "tools/broker_place.h"
+#include "tools/text.h"
 
 #define SECOND_NS 1000000000.0
 
@@ -68,6 +69,7 @@ static void add(void *context, const struct broker_held *held)
 
 	describe_destination(&held->key, destination, sizeof(destination));
 	memcpy(name, held->name, BROKER_NAME_MAX);
+	text_make_printable(name);
 	if (listing->array)
 		add_object(listing->array, held, destination, name);
 	else

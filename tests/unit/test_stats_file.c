@@ -313,14 +313,43 @@ START_TEST(a_folder_is_the_users_alone)
 }
 END_TEST
 
+/* Where nobody has said that he wants it, all that leads there is looked at. */
+START_TEST(its_parents_are_the_users_too)
+{
+	char outer[80], inner[100];
+	int opened;
+
+	snprintf(outer, sizeof(outer), "/dev/shm/%s", strrchr(path, '/'));
+	snprintf(inner, sizeof(inner), "%s/holdline/stats", outer);
+	ck_assert_int_eq(mkdir(outer, 0700), 0);
+	opened = stats_file_open_folder(&sys, inner, geteuid(), false);
+	close(opened);
+	/* Whoever may rename what lies in the outer one could put another there. */
+	chmod(outer, 0777);
+	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), false), -EPERM);
+	chmod(outer, 01777);
+	snprintf(inner, sizeof(inner), "%s/holdline", outer);
+	chmod(inner, 0750);
+	snprintf(inner, sizeof(inner), "%s/holdline/stats", outer);
+	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), false), -EPERM);
+	rmdir(inner);
+	snprintf(inner, sizeof(inner), "%s/holdline", outer);
+	rmdir(inner);
+	rmdir(outer);
+	ck_assert_int_ge(opened, 0);
+}
+END_TEST
+
 START_TEST(a_disk_is_not_memory)
 {
 	struct statfs system;
+	char inner[80];
 
 	ck_assert_int_eq(statfs("/dev/shm", &system), 0);
 	ck_assert_int_eq(stats_file_open_folder(&sys, "/proc", 0, false), -EPERM);
+	snprintf(inner, sizeof(inner), "%s/inner", path);
 	if (fstatfs(folder, &system) == 0 && system.f_type != 0x01021994)
-		ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid(), false), -EXDEV);
+		ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), false), -EXDEV);
 }
 END_TEST
 
@@ -388,6 +417,7 @@ Suite *stats_file_suite(void)
 	tcase_add_test(tcase, all_slots_taken);
 	tcase_add_loop_test(tcase, every_call_fails_once, 0, 4);
 	tcase_add_test(tcase, a_folder_is_the_users_alone);
+	tcase_add_test(tcase, its_parents_are_the_users_too);
 	tcase_add_test(tcase, a_disk_is_not_memory);
 	tcase_add_test(tcase, a_slot_that_is_a_link_is_not_followed);
 	tcase_add_test(tcase, places);
