@@ -72,6 +72,16 @@ static const int FATAL[] = {
 	SCMP_SYS(process_vm_readv),
 };
 
+/* An argument that is a number, or has none of some bits. libseccomp's own macros leave the last field out. */
+#define EQUAL(argument, number)                      \
+	{                                            \
+		(argument), SCMP_CMP_EQ, (number), 0 \
+	}
+#define WITHOUT(argument, bits)                           \
+	{                                                 \
+		(argument), SCMP_CMP_MASKED_EQ, (bits), 0 \
+	}
+
 /* A call whose arguments say what it is for. */
 struct narrow_rule {
 	int call;
@@ -83,25 +93,19 @@ static int add_narrow(scmp_filter_ctx filter)
 {
 	/* Unconnecting takes two bytes of an address (AF_UNSPEC); connecting takes more, of any family. */
 	const struct narrow_rule rules[] = {
-		{SCMP_SYS(connect), 1, {SCMP_A2(SCMP_CMP_EQ, sizeof(sa_family_t))}},
+		{SCMP_SYS(connect), 1, {EQUAL(2, sizeof(sa_family_t))}},
 		/* As fdpass.c does: with MSG_FASTOPEN sending is connecting (tcp(7)). */
-		{SCMP_SYS(sendmsg), 1, {SCMP_A2(SCMP_CMP_EQ, MSG_DONTWAIT | MSG_NOSIGNAL)}},
-		{SCMP_SYS(recvmsg), 1, {SCMP_A2(SCMP_CMP_EQ, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)}},
-		{SCMP_SYS(setsockopt), 2, {SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET), SCMP_A2(SCMP_CMP_EQ, SO_LINGER)}},
-		{SCMP_SYS(memfd_create), 1, {SCMP_A1(SCMP_CMP_EQ, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
-		{SCMP_SYS(fcntl), 1, {SCMP_A1(SCMP_CMP_EQ, F_ADD_SEALS)}},
-		{SCMP_SYS(fcntl), 1, {SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC)}},
+		{SCMP_SYS(sendmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_NOSIGNAL)}},
+		{SCMP_SYS(recvmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)}},
+		{SCMP_SYS(setsockopt), 2, {EQUAL(1, SOL_SOCKET), EQUAL(2, SO_LINGER)}},
+		{SCMP_SYS(memfd_create), 1, {EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
+		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_ADD_SEALS)}},
+		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},
 		/* No executable memory, and none in the place of other memory. */
-		{SCMP_SYS(mmap),
-		 3,
-		 {SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-		  SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_FIXED, 0)}},
+		{SCMP_SYS(mmap), 3, {EQUAL(0, 0), WITHOUT(2, PROT_EXEC), WITHOUT(3, MAP_FIXED)}},
 		/* What libc says when it finds itself damaged. */
-		{SCMP_SYS(writev), 1, {SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO)}},
-		{SCMP_SYS(unlinkat),
-		 3,
-		 {SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)AT_FDCWD), SCMP_A1(SCMP_CMP_EQ, (uintptr_t)removable),
-		  SCMP_A2(SCMP_CMP_EQ, 0)}},
+		{SCMP_SYS(writev), 1, {EQUAL(0, STDERR_FILENO)}},
+		{SCMP_SYS(unlinkat), 3, {EQUAL(0, (uint32_t)AT_FDCWD), EQUAL(1, (uintptr_t)removable), EQUAL(2, 0)}},
 	};
 	size_t n = sizeof(rules) / sizeof(rules[0]) - (removable ? 0 : 1);
 	int error = 0;
