@@ -130,42 +130,55 @@ static int check_steady(const struct stats_sys *sys, const char *path, uid_t use
 
 /* In /dev/shm anybody may have made our folder's parent, as a link too; and sudo(8) may leave us another user's
  * $XDG_RUNTIME_DIR, who could put another in its place at any time. */
-static int check_parent(const struct stats_sys *sys, char *parent, uid_t user)
+static int check_parents(const struct stats_sys *sys, char *path, uid_t user)
 {
-	char *slash = cut_name(parent);
-	int error = slash ? check_steady(sys, parent, user) : -EPERM, fd;
+	char *last = cut_name(path), *slash = last ? cut_name(path) : NULL;
+	int error = slash ? check_steady(sys, path, user) : -EPERM, fd;
+
+	if (slash)
+		*slash = '/';
+	if (!error) {
+		sys->mkdir(path, 0700);
+		fd = open_judged(sys, path, user, false);
+		error = fd < 0 ? fd : 0;
+		if (fd >= 0)
+			sys->close(fd);
+	}
+	if (last)
+		*last = '/';
+	return error;
+}
+
+int stats_file_open_default(const struct stats_sys *sys, char *path, uid_t user)
+{
+	int error = check_parents(sys, path, user), folder;
 
 	if (error)
 		return error;
-	*slash = '/';
-	sys->mkdir(parent, 0700);
-	fd = open_judged(sys, parent, user, false);
-	if (fd < 0)
-		return fd;
-	sys->close(fd);
-	return 0;
-}
-
-int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user, bool may_be_on_disk)
-{
-	/* The only one: a thread's stack may be small. */
-	char parent[PATH_MAX] = "";
-	bool has_parent = append(parent, path) && cut_name(parent);
-	int folder;
-
-	if (!may_be_on_disk) {
-		int error = has_parent ? check_parent(sys, parent, user) : -EPERM;
-
-		if (error)
-			return error;
-	}
-	folder = open_judged(sys, path, user, may_be_on_disk);
+	folder = open_judged(sys, path, user, false);
 	if (folder != -ENOENT)
 		return folder;
-	if (has_parent)
+	sys->mkdir(path, 0700);
+	return open_judged(sys, path, user, false);
+}
+
+__attribute__((noinline)) static void make_folder(const struct stats_sys *sys, const char *path)
+{
+	char parent[PATH_MAX] = "";
+
+	if (append(parent, path) && cut_name(parent))
 		sys->mkdir(parent, 0700);
 	sys->mkdir(path, 0700);
-	return open_judged(sys, path, user, may_be_on_disk);
+}
+
+int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user)
+{
+	int folder = open_judged(sys, path, user, true);
+
+	if (folder != -ENOENT)
+		return folder;
+	make_folder(sys, path);
+	return open_judged(sys, path, user, true);
 }
 
 /* Opened and locked, or -errno. The lock ends with its unlocking, whatever child of a fork has the descriptor too. */

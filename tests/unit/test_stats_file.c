@@ -97,7 +97,7 @@ static void begin(void)
 	dead_pid = 0;
 	strcpy(path, "/tmp/holdline-stats-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(path));
-	folder = stats_file_open_folder(&sys, path, geteuid(), true);
+	folder = stats_file_open_folder(&sys, path, geteuid());
 	ck_assert_int_ge(folder, 0);
 	page = new_page(7);
 }
@@ -299,17 +299,17 @@ START_TEST(a_folder_is_the_users_alone)
 	int opened;
 
 	ck_assert_int_eq(chmod(path, 0750), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid(), true), -EPERM);
+	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid()), -EPERM);
 	ck_assert_int_eq(chmod(path, 0700), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid() + 1, true), -EPERM);
+	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid() + 1), -EPERM);
 	snprintf(link, sizeof(link), "%s/link", path);
 	ck_assert_int_eq(symlink(path, link), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, link, geteuid(), true), -ENOTDIR);
+	ck_assert_int_eq(stats_file_open_folder(&sys, link, geteuid()), -ENOTDIR);
 	snprintf(inner, sizeof(inner), "%s/one/two", path);
-	ck_assert_int_ge(opened = stats_file_open_folder(&sys, inner, geteuid(), true), 0);
+	ck_assert_int_ge(opened = stats_file_open_folder(&sys, inner, geteuid()), 0);
 	close(opened);
 	snprintf(inner, sizeof(inner), "%s/a/b/c", path);
-	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), true), -ENOENT);
+	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid()), -ENOENT);
 }
 END_TEST
 
@@ -322,16 +322,16 @@ START_TEST(its_parents_are_the_users_too)
 	snprintf(outer, sizeof(outer), "/dev/shm/%s", strrchr(path, '/'));
 	snprintf(inner, sizeof(inner), "%s/holdline/stats", outer);
 	ck_assert_int_eq(mkdir(outer, 0700), 0);
-	opened = stats_file_open_folder(&sys, inner, geteuid(), false);
+	opened = stats_file_open_default(&sys, inner, geteuid());
 	close(opened);
 	/* Whoever may rename what lies in the outer one could put another there. */
 	chmod(outer, 0777);
-	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), false), -EPERM);
+	ck_assert_int_eq(stats_file_open_default(&sys, inner, geteuid()), -EPERM);
 	chmod(outer, 01777);
 	snprintf(inner, sizeof(inner), "%s/holdline", outer);
 	chmod(inner, 0750);
 	snprintf(inner, sizeof(inner), "%s/holdline/stats", outer);
-	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), false), -EPERM);
+	ck_assert_int_eq(stats_file_open_default(&sys, inner, geteuid()), -EPERM);
 	rmdir(inner);
 	snprintf(inner, sizeof(inner), "%s/holdline", outer);
 	rmdir(inner);
@@ -343,13 +343,13 @@ END_TEST
 START_TEST(a_disk_is_not_memory)
 {
 	struct statfs system;
-	char inner[80];
+	char inner[80], proc[] = "/proc/sys/x";
 
 	ck_assert_int_eq(statfs("/dev/shm", &system), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, "/proc", 0, false), -EPERM);
+	ck_assert_int_eq(stats_file_open_default(&sys, proc, 0), -EPERM);
 	snprintf(inner, sizeof(inner), "%s/inner", path);
 	if (fstatfs(folder, &system) == 0 && system.f_type != 0x01021994)
-		ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), false), -EXDEV);
+		ck_assert_int_eq(stats_file_open_default(&sys, inner, geteuid()), -EXDEV);
 }
 END_TEST
 
@@ -388,7 +388,7 @@ START_TEST(totals_are_added_to_totals)
 	int fd;
 
 	snprintf(inner, sizeof(inner), "%s/run-1", path);
-	inner_folder = stats_file_open_folder(&sys, inner, geteuid(), true);
+	inner_folder = stats_file_open_folder(&sys, inner, geteuid());
 	slot = stats_file_take(&sys, inner_folder, page);
 	count(page, 4);
 	ck_assert_int_eq(stats_file_put(&sys, inner_folder, (unsigned)slot, page), 0);
