@@ -114,7 +114,9 @@ $(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
 $(BUILD)/tests/unit/main.o: HL_CFLAGS += -D'UNIT_SUITES=$(foreach source,$(UNIT_SRC),SUITE($(patsubst test_%.c,%,$(notdir $(source)))))'
 $(BUILD)/tests/unit/main.o: $(UNIT_SRC)
 
-fuzzers: $(FUZZERS)
+fuzzers: $(FUZZERS) $(BUILD)/verdicts
+$(BUILD)/verdicts: tests/fuzz/verdicts.c $(BUILD)/hardened/libpool.a
+	$(CC) $(HL_CFLAGS) -o $@ $^
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/hardened/libpool.a
 	$(CC) $(HL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
 
