@@ -25,6 +25,7 @@ ANSWERS = {
     "a second interim answer, later": (GOOD, b"HTTP/1.1 100 Continue\r\n\r\n", "GET"),
     "an answer split by its own field": (OK + b"X: a\r\nContent-Length: 0\r\n\r\n" + FORGED, b"", "GET"),
     "two lengths": (OK + b"Content-Length: 5\r\nContent-Length: 44\r\n\r\nhello" + FORGED[:-5], b"", "GET"),
+    "a length, and an empty one": (OK + b"Content-Length: 5\r\nContent-Length: \r\n\r\nhello", b"", "GET"),
     "two equal lengths": (OK + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", b"", "GET"),
     "a list of lengths": (OK + b"Content-Length: 5, 5\r\n\r\nhello", b"", "GET"),
     "a length with a sign": (OK + b"Content-Length: +5\r\n\r\nhello", b"", "GET"),
