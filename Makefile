@@ -14,18 +14,21 @@ WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(W
 CFLAGS ?= -O3 -g
 # Its functions are small, in files by family; compiled as one they take a tenth fewer instructions. Only the shim is linked so.
 LTO ?= $(if $(findstring gcc version,$(shell $(CC) -v 2>&1)),-flto=auto -ffat-lto-objects)
-# The command is hardened. Not so the shim: it would then call the very _chk functions that it interposes.
-HARDEN = -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+# The command is hardened, with the broker in it, and its pool/ for itself. Not so the shim: it would then call the very
+# _chk functions that it interposes.
+HARDEN = -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexceptions -I. -isystem /usr/share/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
-SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
+SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
-TOOL_LIBS = -lcjson -lmnl -lm -ldl
+TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
 
 LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
 POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
+TOOL_POOL_OBJ = $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
 SHIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
 TOOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c))
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
@@ -92,16 +95,18 @@ fuzz:
 $(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/holdline.map
 	$(CC) $(HL_CFLAGS) $(LTO) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl
 
-$(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/libpool.a
-	$(CC) $(HL_CFLAGS) -fno-lto -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libpool.a $(TOOL_LIBS)
+$(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/hardened/libpool.a
+	$(CC) $(HL_CFLAGS) -fno-lto $(HARDEN_LDFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/hardened/libpool.a $(TOOL_LIBS)
 
 $(BUILD)/libpool.a: $(POOL_OBJ)
+$(BUILD)/hardened/libpool.a: $(TOOL_POOL_OBJ)
+$(BUILD)/libpool.a $(BUILD)/hardened/libpool.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
 # The tests of the command's modules link them; only main() stays away. Objects of shim/ are never linked: they would
 # interpose the test runner itself.
-$(BUILD)/unit-tests: $(UNIT_OBJ) $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/libpool.a
+$(BUILD)/unit-tests: $(UNIT_OBJ) $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/hardened/libpool.a
 	$(CC) $(HL_CFLAGS) -fno-lto $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lcheck_pic -lsubunit -lrt -lm -lpthread
 
 $(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
@@ -109,23 +114,32 @@ $(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
 $(BUILD)/tests/unit/main.o: HL_CFLAGS += -D'UNIT_SUITES=$(foreach source,$(UNIT_SRC),SUITE($(patsubst test_%.c,%,$(notdir $(source)))))'
 $(BUILD)/tests/unit/main.o: $(UNIT_SRC)
 
-fuzzers: $(FUZZERS)
-$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/libpool.a
+fuzzers: $(FUZZERS) $(BUILD)/verdicts
+$(BUILD)/verdicts: tests/fuzz/verdicts.c $(BUILD)/hardened/libpool.a
+	$(CC) $(HL_CFLAGS) -o $@ $^
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/hardened/libpool.a
 	$(CC) $(HL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
 
-$(BUILD)/tools/%.o: HL_CFLAGS += $(HARDEN)
+$(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
 # A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
 $(BUILD)/shim/fdlimit.o $(BUILD)/shim/real.o: HL_CFLAGS += -fno-sanitize=all
 # A function in assembly is not seen by the link-time optimizer, which would drop its name.
 $(BUILD)/shim/vfork.o: LTO =
+# One rule for both would be taken as one that makes both at once.
+define compile
+@mkdir -p $(@D)
+$(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<
+endef
 $(BUILD)/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	$(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<
-
+	$(compile)
+$(BUILD)/hardened/%.o: %.c Makefile
+	$(compile)
 $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
-	@mkdir -p $(@D)
-	$(CC) $(HL_CFLAGS) -w -I/usr/share/include/llhttp -c -o $@ $<
+	$(compile)
+$(BUILD)/hardened/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+	$(compile)
+$(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -I/usr/share/include/llhttp
 
 install: all
 	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
@@ -147,6 +161,6 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
+-include $(POOL_OBJ:.o=.d) $(TOOL_POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
 .DELETE_ON_ERROR:
 .PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall clean

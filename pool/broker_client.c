@@ -110,7 +110,9 @@ void broker_client_end(struct broker_client *client)
 static int send_request(struct broker_client *client, enum broker_message type, uint32_t flags, const struct conn *conn,
 			const struct destination_key *key, int passed)
 {
-	struct broker_request request = {.head = broker_wire_head(type, client->sequence, flags)};
+	/* Only questions have one, and whoever asks is alone; others may park meanwhile. */
+	uint32_t sequence = type == BROKER_LEASE ? client->sequence : 0;
+	struct broker_request request = {.head = broker_wire_head(type, sequence, flags)};
 
 	if (client->fd < 0)
 		return -ENOTCONN;

@@ -18,7 +18,7 @@ struct config;
 
 struct broker_client {
 	const struct pool_sys *sys; /* its close() is for descriptors that a message brought */
-	int fd;			    /* of the connection to the broker, -1: none. The owner's to close */
+	_Atomic(int) fd;	    /* of the connection to the broker, -1: none. The owner's to close */
 	uint32_t sequence;	    /* of the last question */
 	uint32_t number;	    /* what the broker calls us */
 	struct slots slots;

@@ -30,11 +30,16 @@ enum broker_message {
 	BROKER_WELCOME, /* with the slots' memory; `sequence` is the process's number. `version` alone counts if it is not ours: then there is none */
 	BROKER_ANSWER,	/* a descriptor if there was a connection */
 	BROKER_HELD,	/* one that is held */
-	BROKER_LISTED,	/* ... and that was all */
+	BROKER_LISTED,	/* ... and that was all, of this page */
 };
 
 enum broker_hello_flags { BROKER_IS_PRIVATE = 1 /* lends nothing to others */ };
 enum broker_park_flags { BROKER_WAS_UNFIT = 1 /* its first bytes could not have gone out on a kept connection */ };
+
+enum broker_listed_flags {
+	BROKER_HAS_MORE = 1,	/* there is another page */
+	BROKER_IS_CONFINED = 2, /* it runs with its list of system calls, see tools/broker_sandbox.h */
+};
 
 enum broker_ticket_flags { BROKER_IS_FORCED = 1 /* granted whatever the limit says */ };
 

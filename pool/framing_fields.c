@@ -287,9 +287,11 @@ void fields_end_value(struct framing_feed *feed)
 {
 	struct framing_side *side = feed->side;
 
+	/* A field without a value says nothing that two parsers would agree on; nor does one beside a good one. */
+	if (side->field == FIELD_CONTENT_LENGTH && side->has_content_length && side->value_length == 0)
+		framing_raise(feed->framing, FRAMING_DOUBT_NOT_CANONICAL);
 	side->in_value = false;
 	end_element(feed);
-	/* A field without a value says nothing that two parsers would agree on. */
 	if (side->field == FIELD_CONTENT_LENGTH && !side->has_content_length)
 		side->length_invalid = true;
 	if (side->field == FIELD_TRANSFER_ENCODING && side->coding == FRAMING_CODING_NONE) {

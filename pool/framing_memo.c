@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "pool/annotate.h"
+
 typedef void (*feed_function)(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
 
 static bool is_known(const struct framing_memo_entry *entry, const struct framing *framing, const char *bytes,
@@ -30,10 +32,12 @@ static void feed_with(struct framing_memo *memo, struct framing_memo_entry *entr
 		feed(framing, bytes, length, plan);
 		return;
 	}
+	ANNOTATE_LOCKED(memo);
 	if (!is_known(entry, framing, bytes, length))
 		learn(entry, feed, framing, bytes, length);
 	*framing = entry->after;
 	*plan = entry->plan;
+	ANNOTATE_UNLOCKED(memo);
 	atomic_store_explicit(&memo->is_busy, false, memory_order_release);
 }
 

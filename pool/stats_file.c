@@ -12,8 +12,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "pool/trust.h"
+
 /* Adding a page to a total takes some microseconds. */
 #define LOCK_TRIES 200
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static const uint32_t total_room[STATS_N_ARRAYS] = STATS_TOTAL_ROOM;
 
@@ -73,19 +76,15 @@ int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path
 												       : -ENAMETOOLONG;
 }
 
-static void make_folder(const struct stats_sys *sys, const char *path)
+/* Cuts off the last name; NULL: there is no folder before it, or only /. Where it was cut. */
+static char *cut_name(char *path)
 {
-	char parent[PATH_MAX] = "";
-	char *slash;
+	char *slash = strrchr(path, '/');
 
-	if (!append(parent, path))
-		return;
-	slash = strrchr(parent, '/');
-	if (slash && slash != parent) {
-		*slash = '\0';
-		sys->mkdir(parent, 0700);
-	}
-	sys->mkdir(path, 0700);
+	if (!slash || slash == path)
+		return NULL;
+	*slash = '\0';
+	return slash;
 }
 
 /* 0, or why the folder is not to be used. */
@@ -96,20 +95,15 @@ static int judge_folder(const struct stats_sys *sys, int folder, uid_t user, boo
 
 	if (sys->fstat(folder, &status) < 0 || sys->fstatfs(folder, &system) < 0)
 		return -errno;
-	if (status.st_uid != user || status.st_mode & 077)
+	if (!trust_is_private(&status, user))
 		return -EPERM;
 	return may_be_on_disk || system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC ? 0 : -EXDEV;
 }
 
-int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user, bool may_be_on_disk)
+static int open_judged(const struct stats_sys *sys, const char *path, uid_t user, bool may_be_on_disk)
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	int folder = sys->openat(AT_FDCWD, path, flags), error;
+	int folder = sys->openat(AT_FDCWD, path, FOLDER_FLAGS), error;
 
-	if (folder < 0 && errno == ENOENT) {
-		make_folder(sys, path);
-		folder = sys->openat(AT_FDCWD, path, flags);
-	}
 	if (folder < 0)
 		return -errno;
 	error = judge_folder(sys, folder, user, may_be_on_disk);
@@ -117,6 +111,74 @@ int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t 
 		return folder;
 	sys->close(folder);
 	return error;
+}
+
+static int check_steady(const struct stats_sys *sys, const char *path, uid_t user)
+{
+	int fd = sys->openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC), error = 0;
+	struct stat status;
+
+	if (fd < 0)
+		return -errno;
+	if (sys->fstat(fd, &status) < 0)
+		error = -errno;
+	else if (!trust_is_steady(&status, user))
+		error = -EPERM;
+	sys->close(fd);
+	return error;
+}
+
+/* In /dev/shm anybody may have made our folder's parent, as a link too; and sudo(8) may leave us another user's
+ * $XDG_RUNTIME_DIR, who could put another in its place at any time. */
+static int check_parents(const struct stats_sys *sys, char *path, uid_t user)
+{
+	char *last = cut_name(path), *slash = last ? cut_name(path) : NULL;
+	int error = slash ? check_steady(sys, path, user) : -EPERM, fd;
+
+	if (slash)
+		*slash = '/';
+	if (!error) {
+		sys->mkdir(path, 0700);
+		fd = open_judged(sys, path, user, false);
+		error = fd < 0 ? fd : 0;
+		if (fd >= 0)
+			sys->close(fd);
+	}
+	if (last)
+		*last = '/';
+	return error;
+}
+
+int stats_file_open_default(const struct stats_sys *sys, char *path, uid_t user)
+{
+	int error = check_parents(sys, path, user), folder;
+
+	if (error)
+		return error;
+	folder = open_judged(sys, path, user, false);
+	if (folder != -ENOENT)
+		return folder;
+	sys->mkdir(path, 0700);
+	return open_judged(sys, path, user, false);
+}
+
+__attribute__((noinline)) static void make_folder(const struct stats_sys *sys, const char *path)
+{
+	char parent[PATH_MAX] = "";
+
+	if (append(parent, path) && cut_name(parent))
+		sys->mkdir(parent, 0700);
+	sys->mkdir(path, 0700);
+}
+
+int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user)
+{
+	int folder = open_judged(sys, path, user, true);
+
+	if (folder != -ENOENT)
+		return folder;
+	make_folder(sys, path);
+	return open_judged(sys, path, user, true);
 }
 
 /* Opened and locked, or -errno. The lock ends with its unlocking, whatever child of a fork has the descriptor too. */

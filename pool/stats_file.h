@@ -52,10 +52,15 @@ void stats_file_name_slot(unsigned slot, char name[STATS_SLOT_NAME_MAX]);
 int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path[PATH_MAX])
 	__attribute__((warn_unused_result));
 
-/* Opens a folder, made with mode 0700 (and its parent) if it is not there. -EPERM: it is not the user's alone; -EXDEV: it
- * is not in memory, unless `may_be_on_disk`. The descriptor is close-on-exec and the caller's to close. */
-int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user, bool may_be_on_disk)
+/* Opens a folder where the user wants it, made with mode 0700 (and its parent) if it is not there. -EPERM: it is not the
+ * user's alone. The descriptor is close-on-exec and the caller's to close. */
+int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t user)
 	__attribute__((warn_unused_result));
+
+/* The same for what stats_file_place() says, where nobody has looked: its parent too must be the user's alone, in a place
+ * where others can't replace it (-EPERM); and it must be in memory (-EXDEV). `path` is changed meanwhile: a thread's stack
+ * may be too small for another one. */
+int stats_file_open_default(const struct stats_sys *sys, char *path, uid_t user) __attribute__((warn_unused_result));
 
 /*
  * Takes a slot for the process that `page` (STATS_PAGE_SIZE bytes, page-aligned, sound, its pid set) describes, and maps

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pool/annotate.h"
 #include "shim/real.h"
 #include "shim/vfork.h"
 
@@ -66,6 +67,7 @@ static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 
 	if (atomic_compare_exchange_strong_explicit(&lock->owner, &owner, self, memory_order_acquire,
 						    memory_order_relaxed)) {
+		ANNOTATE_LOCKED(lock);
 		hold();
 		lock->frame = (uintptr_t)__builtin_frame_address(0);
 		return true;
@@ -115,6 +117,7 @@ void guard_unlock(struct guard_lock *lock)
 	if (n_held && --n_held == 0)
 		let_go();
 	atomic_store_explicit(&lock->is_lost, false, memory_order_relaxed);
+	ANNOTATE_UNLOCKED(lock);
 	atomic_store_explicit(&lock->owner, 0, memory_order_release);
 }
 

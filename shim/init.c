@@ -1,4 +1,5 @@
 /* The constructor: everything that may allocate, open or look at the environment happens here, once. */
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "pool/config.h"
@@ -25,6 +26,13 @@ static bool is_wanted(const struct config *wanted)
 	return any;
 }
 
+/* Whoever starts a setuid program writes its environment, which is not to make its log or choose its broker. The loader
+ * drops LD_PRELOAD for it, but not what /etc/ld.so.preload names (ld.so(8), getauxval(3)). */
+static bool is_another_users_tool(void)
+{
+	return getauxval(AT_SECURE) != 0;
+}
+
 /* After the destructors of all libraries, which may have a last request to send: see init(). */
 static void fini(void *unused)
 {
@@ -48,7 +56,7 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	real_bind_clock();
 	config_init(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
-	if (config_read_environment(&config, environment, NULL) || !is_wanted(&config))
+	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
 		return;
 	guard_set_home();
 	log_open(config.log_path);

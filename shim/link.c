@@ -27,9 +27,9 @@
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
 struct broker_client link_client;
-static struct broker_client newcomer; /* a broker that is being met: nobody else looks at it */
-static uint64_t client_cookie;	      /* proves that the descriptor is still ours */
-static uint64_t left_alone_until_ns;
+static struct broker_client newcomer;	      /* a broker that is being met: nobody else looks at it */
+static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
+static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
 /* A connection to the broker on which nothing was said yet: -1: none. */
 static _Atomic(int) greeting = -1;
 static uint64_t greeting_cookie;
@@ -228,7 +228,10 @@ static void meet(uint64_t now_ns)
 	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number);
 	pool = error ? NULL : pool_enter(now_ns);
 	if (pool) {
+		/* Whoever looks without the lock whether it is met sees that last. */
+		newcomer.fd = -1;
 		link_client = newcomer;
+		link_client.fd = fd;
 		pool_leave();
 		broker_client_init(&newcomer, &client_sys);
 		return;

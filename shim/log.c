@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pool/stats.h"
+#include "pool/trust.h"
 #include "shim/fdtable.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -20,12 +22,16 @@ struct line {
 
 static _Atomic(int) fd = -1;
 
+/* Others may be able to put things at its path. */
 void log_open(const char *path)
 {
-	int low = path[0] ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	int low = path[0] ? open(path, TRUST_LOG_FLAGS, 0600) : -1;
+	struct stat status;
 
-	if (low >= 0)
+	if (low >= 0 && fstat(low, &status) == 0 && trust_is_log(&status))
 		fd = fdtable_move_high(low);
+	else if (low >= 0)
+		real.close(low);
 }
 
 int log_fd(void)

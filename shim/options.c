@@ -13,7 +13,8 @@
 #define COLD_AFTER_NS (2 * SECOND_NS)
 #define COLD_TIMEOUT_MIN_MS 1000u
 
-static struct socket_options defaults[2]; /* IPv4, IPv6: written once, before the flag */
+static struct guard_lock learning;
+static struct socket_options defaults[2]; /* IPv4, IPv6: written once, by whoever has the lock, before the flag */
 static _Atomic(bool) have_defaults[2];
 static const int on = 1;
 static const int no_time_wait = -1;
@@ -23,18 +24,28 @@ static int domain_index(int domain)
 	return domain == AF_INET6;
 }
 
+/* Not inlined: whoever has a lock notes where its frame is, and the compiler would find a local there dangling. */
+__attribute__((noinline)) static void learn_defaults(int fd, int index)
+{
+	struct socket_options read;
+
+	if (have_defaults[index] || socket_options_read(&sock_pool_sys, fd, &read))
+		return;
+	defaults[index] = read;
+	atomic_store_explicit(&have_defaults[index], true, memory_order_release);
+}
+
 void options_learn_defaults(int fd, int domain)
 {
 	int index = domain_index(domain);
-	struct socket_options read;
 
 	if (atomic_load_explicit(&have_defaults[index], memory_order_acquire))
 		return;
-	/* Two threads may both do this: they write the same. */
-	if (socket_options_read(&sock_pool_sys, fd, &read) == 0) {
-		defaults[index] = read;
-		atomic_store_explicit(&have_defaults[index], true, memory_order_release);
-	}
+	/* Another thread may be at it, or have been. */
+	if (!guard_lock_try(&learning))
+		return;
+	learn_defaults(fd, index);
+	guard_unlock(&learning);
 }
 
 static const struct socket_options *defaults_of(const struct sock *sock)

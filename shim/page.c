@@ -88,10 +88,10 @@ static int open_folder(void)
 	int folder = -ENOENT;
 
 	if (strcmp(stats_path, "auto") != 0)
-		return stats_file_open_folder(&sys, stats_path, geteuid(), true);
+		return stats_file_open_folder(&sys, stats_path, geteuid());
 	for (unsigned choice = 0; folder < 0 && choice < 2; choice++)
 		if (stats_file_place(choice, runtime, geteuid(), path) == 0)
-			folder = stats_file_open_folder(&sys, path, geteuid(), false);
+			folder = stats_file_open_default(&sys, path, geteuid());
 	return folder;
 }
 

@@ -8,15 +8,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/broker_listen.h"
 #include "tools/broker_loop.h"
 #include "tools/broker_place.h"
+#include "tools/broker_sandbox.h"
 
 static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 {
 	struct broker_listen place;
-	int error = broker_listen_begin(&place, path);
+	int error;
+
+	umask(077);
+	error = broker_listen_begin(&place, path);
 
 	if (error == -EADDRINUSE) {
 		if (!is_detached)
@@ -30,6 +35,10 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 		return EXIT_CANNOT;
 	}
 	broker_listen_tell_ready(is_detached);
+	/* A kernel or a container without seccomp is no reason not to serve: `holdline status` says it. */
+	error = broker_sandbox_enter(place.lock < 0 ? NULL : path);
+	if (error && !is_detached)
+		fprintf(stderr, "holdline broker: without its filter of system calls: %s\n", strerror(-error));
 	broker_loop_run();
 	broker_listen_end(&place);
 	return 0;

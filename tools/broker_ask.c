@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <unistd.h>
 
 #include "pool/fdpass.h"
@@ -32,8 +31,8 @@ static int receive(int fd, union broker_packet *packet)
 												    : 0;
 }
 
-static int ask_page(int fd, uint32_t *first, bool *more, void (*each)(void *context, const struct broker_held *held),
-		    void *context)
+static int ask_page(int fd, uint32_t *first, void (*each)(void *context, const struct broker_held *held), void *context,
+		    uint32_t *flags)
 {
 	struct broker_head question = broker_wire_head(BROKER_LIST, *first, 0);
 	union broker_packet packet;
@@ -43,19 +42,19 @@ static int ask_page(int fd, uint32_t *first, bool *more, void (*each)(void *cont
 		each(context, &packet.held);
 		(*first)++;
 	}
-	*more = packet.head.flags != 0;
+	*flags = packet.head.flags;
 	return error;
 }
 
-int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context)
+int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context,
+		    uint32_t *flags)
 {
 	int fd = broker_place_connect(path);
 	uint32_t first = 0;
-	bool more = true;
 	int error = fd < 0 ? fd : 0;
 
-	while (!error && more)
-		error = ask_page(fd, &first, &more, each, context);
+	for (*flags = BROKER_HAS_MORE; !error && *flags & BROKER_HAS_MORE;)
+		error = ask_page(fd, &first, each, context, flags);
 	if (fd >= 0)
 		close(fd);
 	return error;

@@ -3,7 +3,8 @@
 
 #include "pool/broker_wire.h"
 
-/* Calls `each` for everything that the broker at `path` holds. 0; -ENOENT or -ECONNREFUSED: no broker is there;
+/* Calls `each` for everything that the broker at `path` holds. 0, and what the broker says of itself in *flags (enum
+ * broker_listed_flags); -ENOENT or -ECONNREFUSED: no broker is there;
  * -EPROTONOSUPPORT: one of another version; or another -errno. */
-int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context)
-	__attribute__((warn_unused_result));
+int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context,
+		    uint32_t *flags) __attribute__((warn_unused_result));

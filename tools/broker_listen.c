@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tools/broker_place.h"
+#include "tools/broker_sandbox.h"
 
 #define FIRST_PASSED_FD 3
 #define BACKLOG 128
@@ -139,7 +140,7 @@ void broker_listen_end(struct broker_listen *place)
 {
 	if (place->lock < 0)
 		return;
-	unlink(place->path);
+	broker_sandbox_remove();
 	close(place->fd);
 	close(place->lock);
 }

@@ -21,6 +21,7 @@
 #include "pool/broker_core.h"
 #include "pool/fdpass.h"
 #include "tools/broker_region.h"
+#include "tools/broker_sandbox.h"
 
 #define SECOND_NS 1000000000ull
 #define GRACE_NS (2 * SECOND_NS) /* without anybody and anything, before it ends */
@@ -72,7 +73,8 @@ static int disconnect(int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
-	return connect(fd, &nowhere, sizeof(nowhere));
+	/* No more of the address: see broker_sandbox.c. */
+	return connect(fd, &nowhere, sizeof(nowhere.sa_family));
 }
 
 static int watch_fd(int fd, uint32_t events, uint64_t data)
@@ -134,7 +136,8 @@ static int send_list(struct broker_process *process, uint32_t first)
 		if (n++ >= first)
 			error = fdpass_send(&sys, process->fd, &held, sizeof(held), -1);
 	if (!error) {
-		struct broker_head end = broker_wire_head(BROKER_LISTED, 0, more);
+		uint32_t flags = (more ? BROKER_HAS_MORE : 0) | (broker_sandbox_is_on() ? BROKER_IS_CONFINED : 0);
+		struct broker_head end = broker_wire_head(BROKER_LISTED, 0, flags);
 
 		error = fdpass_send(&sys, process->fd, &end, sizeof(end), -1);
 	}
@@ -213,12 +216,17 @@ static void admit(int fd)
 		cut_off(process);
 }
 
+static int take_reserve(void)
+{
+	return fcntl(loop.listener, F_DUPFD_CLOEXEC, 0);
+}
+
 /* Left in the queue it would wake us for ever. */
 static void turn_one_away(void)
 {
 	close(loop.reserve);
 	close(accept4(loop.listener, NULL, NULL, SOCK_CLOEXEC));
-	loop.reserve = dup(loop.listener);
+	loop.reserve = take_reserve();
 }
 
 static void accept_processes(void)
@@ -326,7 +334,7 @@ int broker_loop_prepare(int listener, bool ends_when_idle)
 	broker_init(&loop.broker, &sys, broker_region_make, geteuid(), raise_limit());
 	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	loop.reserve = dup(loop.listener);
+	loop.reserve = take_reserve();
 	if (loop.epoll < 0 || loop.signals < 0 || loop.reserve < 0 ||
 	    watch_fd(loop.listener, EPOLLIN, OUR_LISTENER << 2 | TAG_OURS) < 0 ||
 	    watch_fd(loop.signals, EPOLLIN, OUR_SIGNALS << 2 | TAG_OURS) < 0)

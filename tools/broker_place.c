@@ -10,25 +10,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int settle_folder(const char *folder)
+#include "pool/trust.h"
+
+/* In /tmp anybody may have made it, as a link too; and sudo(8) may leave us another user's $XDG_RUNTIME_DIR, who could put
+ * another in its place at any time. */
+static int settle_folder(const char *parent, const char *folder)
 {
 	struct stat status;
 
+	if (stat(parent, &status) < 0)
+		return -errno;
+	if (!trust_is_steady(&status, geteuid()))
+		return -EPERM;
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	/* In /tmp anybody may have made it, as a link too. */
 	if (lstat(folder, &status) < 0)
 		return -errno;
-	return S_ISDIR(status.st_mode) && status.st_uid == geteuid() && !(status.st_mode & 077) ? 0 : -EPERM;
+	return trust_is_private(&status, geteuid()) ? 0 : -EPERM;
 }
 
-static int place_in(const char *folder, char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
+static int place_in(const char *parent, const char *folder, char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
 {
 	size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);
 
 	if (snprintf(path, room, "%s/broker", folder) >= (int)room)
 		return -ENAMETOOLONG;
-	return settle_folder(folder);
+	return settle_folder(parent, folder);
 }
 
 int broker_place_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
@@ -38,11 +45,11 @@ int broker_place_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
 
 	if (runtime && runtime[0] == '/') {
 		snprintf(folder, sizeof(folder), "%s/holdline", runtime);
-		if (place_in(folder, path) == 0)
+		if (place_in(runtime, folder, path) == 0)
 			return 0;
 	}
 	snprintf(folder, sizeof(folder), "/tmp/holdline-%u", (unsigned)geteuid());
-	return place_in(folder, path);
+	return place_in("/tmp", folder, path);
 }
 
 int broker_place_address(const char *path, struct sockaddr_un *address)

@@ -4,7 +4,8 @@
 #include <sys/un.h>
 
 /* The socket's path: in $XDG_RUNTIME_DIR/holdline, or in a folder of ours in /tmp. The folder is made if it is not there,
- * and must be a folder, the user's, and nobody else's to enter. 0, or -errno (-EPERM: it is not). */
+ * and must be a folder, the user's, nobody else's to enter, and in a place where nobody else can replace it. 0, or -errno
+ * (-EPERM: it is not). */
 int broker_place_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)]) __attribute__((warn_unused_result));
 
 /* An AF_UNIX address. -ENAMETOOLONG if the path doesn't fit. */

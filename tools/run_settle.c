@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "pool/config.h"
 #include "pool/rules.h"
+#include "pool/trust.h"
 #include "tools/broker_place.h"
 #include "tools/broker_start.h"
 #include "tools/options.h"
@@ -23,6 +25,8 @@
 static int settle_log(const struct config *config)
 {
 	char directory[PATH_MAX], path[2 * PATH_MAX];
+	struct stat status;
+	bool is_fit;
 	int fd;
 
 	if (!config->log_path[0])
@@ -35,10 +39,13 @@ static int settle_log(const struct config *config)
 		return -errno;
 	if (strlen(path) >= PATH_MAX)
 		return -ENAMETOOLONG;
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	fd = open(path, TRUST_LOG_FLAGS, 0600);
 	if (fd < 0)
 		return -errno;
+	is_fit = fstat(fd, &status) == 0 && trust_is_log(&status);
 	close(fd);
+	if (!is_fit)
+		return -EINVAL;
 	return setenv("HOLDLINE_LOG", path, 1) == 0 ? 0 : -ENOMEM;
 }
 

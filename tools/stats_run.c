@@ -211,13 +211,14 @@ static int make_below(struct stats_run *run, const char *outer)
 	return error;
 }
 
-static int try_outer(struct stats_run *run, const char *outer, bool may_be_on_disk)
+/* `folder` is `outer`, open, or why it could not be opened. */
+static int try_outer(struct stats_run *run, const char *outer, int folder)
 {
 	int error;
 
-	run->outer = stats_file_open_folder(&stats_sys_libc, outer, geteuid(), may_be_on_disk);
-	if (run->outer < 0)
-		return run->outer;
+	if (folder < 0)
+		return folder;
+	run->outer = folder;
 	stats_run_settle(run->outer);
 	error = make_below(run, outer);
 	if (error)
@@ -233,7 +234,7 @@ static int make_apart(struct stats_run *run)
 
 	snprintf(path, sizeof(path), "%s/holdline-XXXXXX", parent && *parent == '/' ? parent : "/tmp");
 	run->is_apart = true;
-	return mkdtemp(path) ? try_outer(run, path, true) : -errno;
+	return mkdtemp(path) ? try_outer(run, path, stats_file_open_folder(&stats_sys_libc, path, geteuid())) : -errno;
 }
 
 int stats_run_begin(struct stats_run *run, const char *outer)
@@ -242,10 +243,10 @@ int stats_run_begin(struct stats_run *run, const char *outer)
 
 	memset(run, 0, sizeof(*run));
 	if (outer)
-		return try_outer(run, outer, true);
+		return try_outer(run, outer, stats_file_open_folder(&stats_sys_libc, outer, geteuid()));
 	for (unsigned choice = 0; choice < 2; choice++)
 		if (stats_file_place(choice, getenv("XDG_RUNTIME_DIR"), geteuid(), path) == 0 &&
-		    try_outer(run, path, false) == 0)
+		    try_outer(run, path, stats_file_open_default(&stats_sys_libc, path, geteuid())) == 0)
 			return 0;
 	return make_apart(run);
 }

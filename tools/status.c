@@ -14,6 +14,7 @@
 
 #include "tools/broker_ask.h"
 #include "tools/broker_place.h"
+#include "tools/text.h"
 
 #define SECOND_NS 1000000000.0
 
@@ -68,6 +69,7 @@ static void add(void *context, const struct broker_held *held)
 
 	describe_destination(&held->key, destination, sizeof(destination));
 	memcpy(name, held->name, BROKER_NAME_MAX);
+	text_make_printable(name);
 	if (listing->array)
 		add_object(listing->array, held, destination, name);
 	else
@@ -76,13 +78,15 @@ static void add(void *context, const struct broker_held *held)
 	listing->n_idle += held->is_idle;
 }
 
-static void print_json(const char *path, bool is_there, cJSON *array)
+static void print_json(const char *path, bool is_there, uint32_t flags, cJSON *array)
 {
 	cJSON *root = cJSON_CreateObject();
 	char *text;
 
 	cJSON_AddStringToObject(root, "broker", path);
 	cJSON_AddBoolToObject(root, "running", is_there);
+	if (is_there)
+		cJSON_AddBoolToObject(root, "confined", (flags & BROKER_IS_CONFINED) != 0);
 	cJSON_AddItemToObject(root, "connections", array);
 	text = cJSON_Print(root);
 	puts(text ? text : "{}");
@@ -90,10 +94,19 @@ static void print_json(const char *path, bool is_there, cJSON *array)
 	cJSON_Delete(root);
 }
 
+static void print_sum(const struct listing *listing, const char *path, uint32_t flags)
+{
+	printf("%s%u connections, %u idle, by the broker at %s\n", listing->n ? "\n" : "", listing->n, listing->n_idle,
+	       path);
+	if (!(flags & BROKER_IS_CONFINED))
+		puts("The broker runs without its filter of system calls: seccomp(2) is not to be had here.");
+}
+
 static int report(const char *path, bool wants_json)
 {
 	struct listing listing = {.array = wants_json ? cJSON_CreateArray() : NULL};
-	int error = broker_ask_list(path, add, &listing);
+	uint32_t flags;
+	int error = broker_ask_list(path, add, &listing, &flags);
 	bool is_absent = error == -ENOENT || error == -ECONNREFUSED;
 
 	if (error && !is_absent) {
@@ -103,12 +116,11 @@ static int report(const char *path, bool wants_json)
 		return EXIT_CANNOT;
 	}
 	if (wants_json)
-		print_json(path, !is_absent, listing.array);
+		print_json(path, !is_absent, flags, listing.array);
 	else if (is_absent)
 		printf("No broker at %s: nothing is kept beyond a program's end.\n", path);
 	else
-		printf("%s%u connections, %u idle, by the broker at %s\n", listing.n ? "\n" : "", listing.n,
-		       listing.n_idle, path);
+		print_sum(&listing, path, flags);
 	return 0;
 }
 

@@ -105,6 +105,7 @@ static const struct exchange EXCHANGES[] = {
 	{GET, OK(CHUNKED CHUNKED, "0\r\n\r\n"), .doubt = NOT_CANONICAL, .is = DONE},
 	{GET, OK("Transfer-Encoding: identity\r\nContent-Length: 2\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE},
 	{GET, OK("Content-Length: 2\r\nContent-Length: 2\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE},
+	{GET, OK("Content-Length: 2\r\nContent-Length: \r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE},
 	{GET, OK("Content-Length: 2, 2\r\n", "ok"), .doubt = NOT_CANONICAL, .is = DONE},
 	{GET, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", .doubt = NOT_CANONICAL, .is = DONE},
 	{GET, "HTTP/1.1 200 OK\r\nContent-Length: 2\n\r\nok", .doubt = NOT_CANONICAL, .is = DONE},

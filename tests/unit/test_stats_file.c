@@ -97,7 +97,7 @@ static void begin(void)
 	dead_pid = 0;
 	strcpy(path, "/tmp/holdline-stats-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(path));
-	folder = stats_file_open_folder(&sys, path, geteuid(), true);
+	folder = stats_file_open_folder(&sys, path, geteuid());
 	ck_assert_int_ge(folder, 0);
 	page = new_page(7);
 }
@@ -299,28 +299,57 @@ START_TEST(a_folder_is_the_users_alone)
 	int opened;
 
 	ck_assert_int_eq(chmod(path, 0750), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid(), true), -EPERM);
+	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid()), -EPERM);
 	ck_assert_int_eq(chmod(path, 0700), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid() + 1, true), -EPERM);
+	ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid() + 1), -EPERM);
 	snprintf(link, sizeof(link), "%s/link", path);
 	ck_assert_int_eq(symlink(path, link), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, link, geteuid(), true), -ENOTDIR);
+	ck_assert_int_eq(stats_file_open_folder(&sys, link, geteuid()), -ENOTDIR);
 	snprintf(inner, sizeof(inner), "%s/one/two", path);
-	ck_assert_int_ge(opened = stats_file_open_folder(&sys, inner, geteuid(), true), 0);
+	ck_assert_int_ge(opened = stats_file_open_folder(&sys, inner, geteuid()), 0);
 	close(opened);
 	snprintf(inner, sizeof(inner), "%s/a/b/c", path);
-	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid(), true), -ENOENT);
+	ck_assert_int_eq(stats_file_open_folder(&sys, inner, geteuid()), -ENOENT);
+}
+END_TEST
+
+/* Where nobody has said that he wants it, all that leads there is looked at. */
+START_TEST(its_parents_are_the_users_too)
+{
+	char outer[80], inner[100];
+	int opened;
+
+	snprintf(outer, sizeof(outer), "/dev/shm/%s", strrchr(path, '/'));
+	snprintf(inner, sizeof(inner), "%s/holdline/stats", outer);
+	ck_assert_int_eq(mkdir(outer, 0700), 0);
+	opened = stats_file_open_default(&sys, inner, geteuid());
+	close(opened);
+	/* Whoever may rename what lies in the outer one could put another there. */
+	chmod(outer, 0777);
+	ck_assert_int_eq(stats_file_open_default(&sys, inner, geteuid()), -EPERM);
+	chmod(outer, 01777);
+	snprintf(inner, sizeof(inner), "%s/holdline", outer);
+	chmod(inner, 0750);
+	snprintf(inner, sizeof(inner), "%s/holdline/stats", outer);
+	ck_assert_int_eq(stats_file_open_default(&sys, inner, geteuid()), -EPERM);
+	rmdir(inner);
+	snprintf(inner, sizeof(inner), "%s/holdline", outer);
+	rmdir(inner);
+	rmdir(outer);
+	ck_assert_int_ge(opened, 0);
 }
 END_TEST
 
 START_TEST(a_disk_is_not_memory)
 {
 	struct statfs system;
+	char inner[80], proc[] = "/proc/sys/x";
 
 	ck_assert_int_eq(statfs("/dev/shm", &system), 0);
-	ck_assert_int_eq(stats_file_open_folder(&sys, "/proc", 0, false), -EPERM);
+	ck_assert_int_eq(stats_file_open_default(&sys, proc, 0), -EPERM);
+	snprintf(inner, sizeof(inner), "%s/inner", path);
 	if (fstatfs(folder, &system) == 0 && system.f_type != 0x01021994)
-		ck_assert_int_eq(stats_file_open_folder(&sys, path, geteuid(), false), -EXDEV);
+		ck_assert_int_eq(stats_file_open_default(&sys, inner, geteuid()), -EXDEV);
 }
 END_TEST
 
@@ -359,7 +388,7 @@ START_TEST(totals_are_added_to_totals)
 	int fd;
 
 	snprintf(inner, sizeof(inner), "%s/run-1", path);
-	inner_folder = stats_file_open_folder(&sys, inner, geteuid(), true);
+	inner_folder = stats_file_open_folder(&sys, inner, geteuid());
 	slot = stats_file_take(&sys, inner_folder, page);
 	count(page, 4);
 	ck_assert_int_eq(stats_file_put(&sys, inner_folder, (unsigned)slot, page), 0);
@@ -388,6 +417,7 @@ Suite *stats_file_suite(void)
 	tcase_add_test(tcase, all_slots_taken);
 	tcase_add_loop_test(tcase, every_call_fails_once, 0, 4);
 	tcase_add_test(tcase, a_folder_is_the_users_alone);
+	tcase_add_test(tcase, its_parents_are_the_users_too);
 	tcase_add_test(tcase, a_disk_is_not_memory);
 	tcase_add_test(tcase, a_slot_that_is_a_link_is_not_followed);
 	tcase_add_test(tcase, places);

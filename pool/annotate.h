@@ -1,0 +1,14 @@
+/*
+ * Tells a race detector that knows pthread's locks alone about ours. Nothing at all unless the build says HOLDLINE_HELGRIND
+ * (tests/helgrind): then by client requests to valgrind, which are a few instructions without effect outside of it.
+ */
+#pragma once
+
+#ifdef HOLDLINE_HELGRIND
+#include <valgrind/helgrind.h>
+#define ANNOTATE_LOCKED(lock) ANNOTATE_RWLOCK_ACQUIRED(lock, 1)
+#define ANNOTATE_UNLOCKED(lock) ANNOTATE_RWLOCK_RELEASED(lock, 1)
+#else
+#define ANNOTATE_LOCKED(lock) ((void)(lock))
+#define ANNOTATE_UNLOCKED(lock) ((void)(lock))
+#endif
