@@ -1,0 +1,53 @@
+/* epoll_ctl: which sets watch a socket, and for what, is followed, so that it can be watched there after a swap as before. */
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "shim/export.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+static int register_new(struct sock *sock, int epfd, int fd, const struct epoll_event *event)
+{
+	if (sock->n_registrations == SOCK_MAX_REGISTRATIONS) {
+		sock->cannot_swap = true;
+		return 0;
+	}
+	sock->registrations[sock->n_registrations++] = (struct registration){epfd, fd, *event, event->events};
+	return 0;
+}
+
+static void note_registration(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event)
+{
+	struct registration *found = NULL;
+
+	for (unsigned i = 0; i < sock->n_registrations; i++)
+		if (sock->registrations[i].epfd == epfd && sock->registrations[i].fd == fd)
+			found = &sock->registrations[i];
+	if (operation == EPOLL_CTL_ADD && found)
+		found->event = *event, found->events_back = event->events;
+	else if (operation == EPOLL_CTL_ADD)
+		register_new(sock, epfd, fd, event);
+	else if (operation == EPOLL_CTL_MOD && found)
+		found->event = *event, found->events_back = event->events;
+	else if (operation == EPOLL_CTL_DEL && found)
+		*found = sock->registrations[--sock->n_registrations];
+}
+
+EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
+{
+	struct sock *sock = !fdtable_get(fd)		 ? NULL
+			    : operation == EPOLL_CTL_DEL ? sock_enter_as_it_is(fd)
+							 : sock_enter(fd);
+	int result;
+
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(epoll_ctl)(epfd, operation, fd, event);
+	/* While it is out for a replacement it only changes in our list, with which it returns. */
+	result = sock->registrations_are_out && (operation == EPOLL_CTL_DEL || guard_readable(event, sizeof(*event)))
+			 ? 0
+			 : real.epoll_ctl(epfd, operation, fd, event);
+	if (result == 0)
+		note_registration(sock, epfd, operation, fd, event);
+	sock_leave(sock);
+	return result;
+}
