@@ -110,24 +110,20 @@ void fdlimit_after_fork_in_child(bool was_held)
 	limit_lock.owner = 0;
 }
 
-/* What `ask` does, at a moment when the limit was not raised by us. True but for a handler that has interrupted a raise. */
-static bool ask_between(void (*ask)(void *), void *question)
+/* What `ask` does, at a moment when the limit was not raised by us. False: it is, and `*own` is the program's. */
+static bool ask_between(void (*ask)(void *), void *question, struct rlimit *own)
 {
-	unsigned before;
+	for (int i = 0; i < SPINS && guard_is_home(); i++) {
+		unsigned before = n_changes;
 
-	if (!guard_is_home()) {
-		ask(question);
-		return true;
+		if (before & 1)
+			*own = own_limit;
+		else
+			ask(question);
+		if (before == n_changes)
+			return !(before & 1);
 	}
-	for (int i = 0; i < SPINS; i++) {
-		before = n_changes;
-		ask(question);
-		if (before == n_changes && !(before & 1))
-			return true;
-		if (guard_lock_is_own(&limit_lock))
-			return false;
-		sched_yield();
-	}
+	ask(question);
 	return true;
 }
 
@@ -148,12 +144,16 @@ static void ask_limit(void *argument)
 EXPORT int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
 {
 	struct question question = {.resource = resource, .limit = limit};
+	struct rlimit own;
 
 	if (resource != RLIMIT_NOFILE)
 		return REAL(getrlimit)(resource, limit);
-	if (!ask_between(ask_limit, &question) && question.result == 0)
-		*limit = own_limit;
-	return (int)question.result;
+	if (ask_between(ask_limit, &question, &own))
+		return (int)question.result;
+	if (!guard_readable(limit, sizeof(*limit)))
+		return errno = EFAULT, -1;
+	*limit = own;
+	return 0;
 }
 
 EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
@@ -205,12 +205,11 @@ static void ask_name(void *argument)
 EXPORT long sysconf(int name)
 {
 	struct question question = {.name = name};
+	struct rlimit own;
 
 	if (name != _SC_OPEN_MAX)
 		return REAL(sysconf)(name);
-	if (!ask_between(ask_name, &question))
-		return (long)own_limit.rlim_cur;
-	return question.result;
+	return ask_between(ask_name, &question, &own) ? question.result : (long)own.rlim_cur;
 }
 
 EXPORT int getdtablesize(void)

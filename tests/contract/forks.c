@@ -325,7 +325,7 @@ static void run_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	begin_threads();
 	pthread_create(&asker, NULL, ask_limits, NULL);
-	for (volatile int i = 0; i < 150; i++) {
+	for (volatile int i = 0; i < 60; i++) {
 		char *arguments[] = {(char *)"sh", (char *)"-c", (char *)"test `ulimit -n` = 512", NULL};
 		int status = -1;
 		pid_t pid = -1;
