@@ -7,6 +7,7 @@
 
 #include "pool/learn.h"
 #include "shim/borrow.h"
+#include "shim/deferred.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
@@ -33,6 +34,22 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 	}
 	spare_keep(sock);
 	return true;
+}
+
+/* One whose end of file nobody has looked at yet is as good as an idle one. */
+static void free_deferred(const struct sock *sock, uint64_t now_ns)
+{
+	struct idle_pool *pool = deferred_any() ? pool_enter(now_ns) : NULL;
+	struct destination *destination;
+	bool has_idle;
+
+	if (!pool)
+		return;
+	destination = idle_pool_find(pool, &sock->key);
+	has_idle = destination && destination->n_idle;
+	pool_leave();
+	if (!has_idle)
+		deferred_settle_all();
 }
 
 /* Own ones first: they cost no message. */
@@ -79,6 +96,7 @@ bool lease_take(struct sock *sock)
 
 	if (sock->policy->mode != CONFIG_MODE_FULL || atomic_load(&sock->is_shared))
 		return false;
+	free_deferred(sock, now_ns);
 	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
 		if (lease_install(sock, conn))
 			return true;

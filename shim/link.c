@@ -33,7 +33,7 @@ static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock *
 /* A connection to the broker on which nothing was said yet: -1: none. */
 static _Atomic(int) greeting = -1;
 static uint64_t greeting_cookie;
-static uint32_t client_euid;
+static _Atomic(uint32_t) client_euid;
 static uint64_t program_number;
 
 static void *map_shared(int fd, uint64_t length)

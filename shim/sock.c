@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "pool/annotate.h"
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/options.h"
@@ -57,6 +58,7 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 	sock->spare = spare ? spare->fd : -1;
 	options_learn_defaults(fd, domain);
 	atomic_fetch_add(&sock_n_tracked, 1);
+	ANNOTATE_PUBLISHED(sock);
 	fdtable_set(fd, sock);
 }
 
@@ -83,6 +85,7 @@ struct sock *sock_enter_as_it_is(int fd)
 		guard_unlock(&sock->lock);
 		return NULL;
 	}
+	ANNOTATE_FOUND(sock);
 	/* A stub or an ended socket promises nothing that a stranger's call could have broken. */
 	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
 		/* The end of file that may be owed is the server's to make then. */
