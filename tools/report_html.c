@@ -125,7 +125,9 @@ static void write_verdict(FILE *stream, const struct cJSON *root)
 
 static void write_tile(FILE *stream, const char *value, const char *name)
 {
-	fprintf(stream, "<div class=\"tile\"><b>%s</b><span>%s</span></div>\n", value, name);
+	fputs("<div class=\"tile\"><b>", stream);
+	report_write_text(stream, value);
+	fprintf(stream, "</b><span>%s</span></div>\n", name);
 }
 
 static void write_tiles(FILE *stream, const struct cJSON *root)
@@ -181,7 +183,9 @@ static void write_destination(FILE *stream, const struct cJSON *destination)
 	write_cell(stream, destination, "connects", false);
 	write_cell(stream, destination, "dialed", false);
 	write_cell(stream, destination, "reused", false);
-	fprintf(stream, "<td>%s</td>", report_percent(ratio < 1 ? ratio : 1, text));
+	fputs("<td>", stream);
+	report_write_text(stream, report_percent(ratio < 1 ? ratio : 1, text));
+	fputs("</td>", stream);
 	write_cell(stream, destination, "reusable", false);
 	write_cell(stream, destination, "stale", false);
 	write_cell(stream, destination, "dial_failures", true);
