@@ -60,7 +60,12 @@ static void unmap(void *memory, uint64_t length)
 	munmap(memory, length);
 }
 
-static const struct pool_sys sys = {no_getsockopt, no_setsockopt, no_close, now_ns, map, unmap};
+static const struct pool_sys sys = {.getsockopt = no_getsockopt,
+				    .setsockopt = no_setsockopt,
+				    .close = no_close,
+				    .now_ns = now_ns,
+				    .map = map,
+				    .unmap = unmap};
 static struct idle_pool pool;
 static struct config config;
 
