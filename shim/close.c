@@ -23,8 +23,7 @@ EXPORT int close(int fd)
 {
 	if (__builtin_expect(!fdtable_get(fd), 1)) {
 		/* It may be a set that waits for such an end. */
-		if (deferred_any())
-			deferred_settle_all();
+		deferred_settle();
 		return real.close(fd);
 	}
 	if (fdtable_is_internal(fd)) {
@@ -94,8 +93,7 @@ static int close_around_internal(unsigned first, unsigned last, int flags)
 	unsigned end = (unsigned)fdtable_end();
 	unsigned from = first;
 
-	if (deferred_any())
-		deferred_settle_all();
+	deferred_settle();
 	for (unsigned fd = first; fd < end && fd <= last; fd++) {
 		if (!fdtable_is_internal((int)fd)) {
 			if (flags & CLOSE_RANGE_CLOEXEC)

@@ -16,10 +16,20 @@ struct sock;
 
 extern _Atomic(unsigned) deferred_n;
 
-/* True if the end of any socket is put off: cheap enough for every wrapper. */
+/* True if the end of any socket is put off. */
 static inline bool deferred_any(void)
 {
 	return __builtin_expect(atomic_load_explicit(&deferred_n, memory_order_relaxed) != 0, 0);
+}
+
+void deferred_settle_all(void);
+
+/* Before anything that could show one without asking sock_enter() for it first: other ways to wait, processes and numbers that inherit,
+ * the end of a set. Cheap enough for every wrapper. */
+static inline void deferred_settle(void)
+{
+	if (deferred_any())
+		deferred_settle_all();
 }
 
 /* SOCK_OPEN becomes SOCK_ENDING. False: not this one, nothing has changed. Locked. */
@@ -30,6 +40,3 @@ void deferred_end(struct sock *sock);
 
 /* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. All others are settled. */
 int deferred_report(int epfd, struct epoll_event *events, int max);
-
-/* Before anything that could show one without asking for it: other ways to wait, processes that inherit, the end of a set. */
-void deferred_settle_all(void);

@@ -56,6 +56,7 @@ EXPORT int dup(int fd)
 
 	if (fdtable_is_internal(fd))
 		return refuse();
+	deferred_settle();
 	result = REAL(dup)(fd);
 	if (is_out_of_numbers(result))
 		result = REAL(dup)(fd);
@@ -65,8 +66,7 @@ EXPORT int dup(int fd)
 /* The kernel closes `to` in the same instant; what close() would have had to do happens before. */
 static bool prepare_target(int from, int to)
 {
-	if (deferred_any())
-		deferred_settle_all();
+	deferred_settle();
 	if (from == to || !fdtable_get(to))
 		return true;
 	if (REAL(fcntl)(from, F_GETFD) < 0)
@@ -138,6 +138,8 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 
 	if (fdtable_is_internal(fd))
 		return refuse();
+	if (fdtable_get(fd))
+		deferred_settle();
 	if ((command == F_GETFL || command == F_SETFL) && fdtable_get(fd) &&
 	    is_answered(fd, command, (int)(long)argument, &result))
 		return result;

@@ -215,8 +215,7 @@ EXPORT long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(arguments, long);
 	va_end(arguments);
-	if (deferred_any())
-		deferred_settle_all();
+	deferred_settle();
 	if (fdtable_get((int)a[0]) && (receive(number, a, &result) || transmit(number, a, &result) ||
 				       ask(number, a, &result) || handle_descriptor(number, a, &result)))
 		return result;

@@ -33,13 +33,6 @@ static inline bool is_idle(void)
 	return !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed);
 }
 
-/* What the kernel is asked about now it is to know. */
-static inline void settle(void)
-{
-	if (deferred_any())
-		deferred_settle_all();
-}
-
 static void go_inside(struct tokens *tokens, int fd)
 {
 	struct sock *sock = fdtable_get(fd);
@@ -183,7 +176,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
 
-	settle();
+	deferred_settle();
 	if (is_idle() || !n)
 		return REAL(poll)(fds, n, timeout_ms);
 	return poll_tracked(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
@@ -191,7 +184,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	settle();
+	deferred_settle();
 	if (is_idle() || !n || (timeout && !guard_readable(timeout, sizeof(*timeout))))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	return poll_tracked(fds, n, timeout, mask);
@@ -236,7 +229,7 @@ EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct 
 	struct tokens tokens = {.n = 0};
 	int ready;
 
-	settle();
+	deferred_settle();
 	if (is_idle())
 		return REAL(select)(n, reads, writes, excepts, timeout);
 	inside_of_select(&tokens, n, reads, writes, excepts);
@@ -251,7 +244,7 @@ EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const 
 	struct tokens tokens = {.n = 0};
 	int ready;
 
-	settle();
+	deferred_settle();
 	if (is_idle())
 		return REAL(pselect)(n, reads, writes, excepts, timeout, mask);
 	inside_of_select(&tokens, n, reads, writes, excepts);
@@ -349,7 +342,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 
 	if (!mask)
 		return epoll_wait(epfd, events, max, timeout_ms);
-	settle();
+	deferred_settle();
 	if (!any_in_window())
 		return REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -366,7 +359,7 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
 		errno = ENOSYS;
 		return -1;
 	}
-	settle();
+	deferred_settle();
 	ready = real.epoll_pwait2(epfd, events, max, timeout, mask);
 	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */
 	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready, in_ms(timeout)) : ready;

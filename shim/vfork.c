@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "shim/deferred.h"
 #include "shim/fdlimit.h"
 #include "shim/guard.h"
 
@@ -19,7 +20,11 @@ __attribute__((used)) long vfork_fail(long error)
 int vfork_prepare(void);
 __attribute__((used)) int vfork_prepare(void)
 {
-	return guard_is_home() && fdlimit_hold();
+	if (!guard_is_home())
+		return false;
+	/* What the child becomes sees what the kernel shows it. */
+	deferred_settle();
+	return fdlimit_hold();
 }
 
 void vfork_conclude(int is_held);

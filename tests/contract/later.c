@@ -306,6 +306,80 @@ static void run_alias(void)
 	CALL(close(set));
 }
 
+/* Another number is asked, which was made when nobody had looked yet. */
+static void ask_another(int fd, int other)
+{
+	probe_poll("the other number", other, POLLIN | POLLRDHUP, 0);
+	probe_drain(other);
+	CALL(close(other));
+	end(fd);
+}
+
+static void run_dup(void)
+{
+	int fd = begin_first(EPOLLIN);
+
+	ask_another(fd, dup(fd));
+}
+
+static void run_dupfd(void)
+{
+	int fd = begin_first(EPOLLIN);
+
+	ask_another(fd, fcntl(fd, F_DUPFD_CLOEXEC, 20));
+}
+
+static void run_dup2(void)
+{
+	int fd = begin_first(EPOLLIN);
+
+	ask_another(fd, dup2(fd, 20));
+}
+
+static void run_flags(void)
+{
+	int fd = begin_first(EPOLLIN);
+
+	CALL(fcntl(fd, F_SETFD, FD_CLOEXEC));
+	CALL(fcntl(fd, F_GETFD));
+	CALL(fcntl(fd, F_SETFD, 0));
+	CALL(fcntl(fd, F_GETFD));
+	CALL(fcntl(fd, F_SETFL, O_RDWR));
+	CALL(fcntl(fd, F_GETFL));
+	end(fd);
+}
+
+/* Set before anybody has looked. */
+static void run_close_on_exec(void)
+{
+	int fd = begin_first(EPOLLIN);
+
+	CALL(fcntl(fd, F_SETFD, FD_CLOEXEC));
+	probe_print_epoll("ended", set, 1000);
+	probe_poll("poll", fd, POLLIN, 0);
+	CALL(fcntl(fd, F_GETFD));
+	end(fd);
+}
+
+/* A program that a child of vfork() becomes has the socket, and reads it to its end. */
+static void run_vforked(void)
+{
+	int fd = begin_first(EPOLLIN), status = -1;
+	char command[64];
+	pid_t pid;
+
+	snprintf(command, sizeof command, "timeout 5 cat <&%d; echo status $?", fd);
+	pid = vfork();
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	say("status %d", status);
+	probe_print_epoll("ended", set, 1000);
+	end(fd);
+}
+
 /* A second connection to the same server, the first one still open. */
 static void run_another(void)
 {
@@ -339,5 +413,11 @@ static const struct probe_case cases[] = {
 	{"other-calls", run_other_calls},
 	{"alias", run_alias},
 	{"another", run_another},
+	{"dup", run_dup},
+	{"dupfd", run_dupfd},
+	{"dup2", run_dup2},
+	{"flags", run_flags},
+	{"close-on-exec", run_close_on_exec},
+	{"vforked", run_vforked},
 };
 PROBE_MAIN(cases)
