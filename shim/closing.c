@@ -79,8 +79,6 @@ bool closing_begin(int fd)
 		return false;
 	}
 	sock = sock_enter_as_it_is(fd);
-	if (sock && sock->state == SOCK_ENDING && sock->n_fds > 1)
-		finish_settle(sock);
 	if (!sock) {
 		/* Its holder will find it without numbers and end it. */
 		fdtable_set(fd, NULL);

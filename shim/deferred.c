@@ -29,16 +29,10 @@ static bool is_only_read(const struct sock *sock)
 	       !(registration->event.events & ~(uint32_t)HARMLESS_EVENTS);
 }
 
-/* Nobody else can see it, and it will be kept as far as can be told now. */
-static bool is_eligible(const struct sock *sock)
+bool deferred_is_possible(const struct sock *sock)
 {
 	return __libc_single_threaded && sock->n_fds == 1 && (sock->status_flags & O_NONBLOCK) && is_only_read(sock) &&
-	       sock->conn && sock->policy->mode == CONFIG_MODE_FULL && !sock->policy->max_conns_per_host &&
-	       !atomic_load(&sock->is_shared) && !atomic_load(&sock->has_uncounted_waiter) &&
-	       !atomic_load(&sock->wants_release) && !sock->cannot_swap && !sock->cannot_keep && !sock->replacer &&
-	       !sock->n_senders && !sock->n_receivers && !sock_n_inside(sock) &&
-	       sock->framing.doubt == FRAMING_CANONICAL && framing_at_boundary(&sock->framing) &&
-	       framing_can_keep(&sock->framing);
+	       !sock->policy->max_conns_per_host && !atomic_load(&sock->wants_release);
 }
 
 /* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing tells. */
@@ -54,7 +48,7 @@ static bool is_registered(struct sock *sock)
 
 bool deferred_begin(struct sock *sock)
 {
-	if (!is_eligible(sock) || !is_registered(sock))
+	if (!is_registered(sock))
 		return false;
 	for (unsigned i = 0; i < SLOTS; i++) {
 		int nobody = 0;

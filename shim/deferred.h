@@ -32,7 +32,10 @@ static inline void deferred_settle(void)
 		deferred_settle_all();
 }
 
-/* SOCK_OPEN becomes SOCK_ENDING. False: not this one, nothing has changed. Locked. */
+/* True if nobody but this thread's event loop could see the end, which then waits for it in one set. Locked. */
+bool deferred_is_possible(const struct sock *sock);
+
+/* SOCK_OPEN becomes SOCK_ENDING: for one of those, whose connection is fit to be kept. False: nothing has changed. Locked. */
 bool deferred_begin(struct sock *sock);
 
 /* It is SOCK_OPEN again, about to be closed or settled. Locked. */

@@ -310,12 +310,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 	sock = sock_enter_as_it_is(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
-	if (sock->state == SOCK_ENDING && transfer->kind <= TRANSFER_RECV && length &&
-	    !(transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
-		sock_leave(sock);
-		return 0;
-	}
-	if (sock->state == SOCK_ENDING)
+	if (sock->state == SOCK_ENDING && (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))))
 		finish_settle(sock);
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
@@ -328,7 +323,8 @@ ssize_t exchange_receive(struct transfer *transfer)
 		errno = transfer->flags & MSG_OOB ? EINVAL : EAGAIN;
 		return -1;
 	}
-	if (sock->state == SOCK_STUB && !atomic_load(&sock->is_shared) && transfer->kind <= TRANSFER_RECV && length) {
+	if ((sock->state == SOCK_STUB || sock->state == SOCK_ENDING) && !atomic_load(&sock->is_shared) &&
+	    transfer->kind <= TRANSFER_RECV && length) {
 		/* What the stub itself would say. (A shared one may hold an answer that was read ahead.) */
 		sock_leave(sock);
 		return 0;

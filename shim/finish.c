@@ -83,7 +83,8 @@ static enum refusal refusal_of_ledger(const struct sock *sock)
 	return REFUSAL_LEDGER;
 }
 
-static enum refusal refusal_of_use(const struct sock *sock)
+/* As far as can be told without the kernel's ledger. */
+static enum refusal refusal_of_users(const struct sock *sock)
 {
 	if (sock->policy->mode != CONFIG_MODE_FULL)
 		return REFUSAL_POLICY;
@@ -92,9 +93,14 @@ static enum refusal refusal_of_use(const struct sock *sock)
 		return REFUSAL_SHARED;
 	if (sock->cannot_swap || sock->cannot_keep)
 		return REFUSAL_SOCKOPT;
-	if (!sock->conn || !swap_is_ours(sock))
-		return REFUSAL_LEDGER;
-	return refusal_of_ledger(sock);
+	return sock->conn && swap_is_ours(sock) ? REFUSAL_NONE : REFUSAL_LEDGER;
+}
+
+static enum refusal refusal_of_use(const struct sock *sock)
+{
+	enum refusal why = refusal_of_users(sock);
+
+	return why == REFUSAL_NONE ? refusal_of_ledger(sock) : why;
 }
 
 /* Makes the connection ready to live without the program: a descriptor of our own, its way to end, what was learned. */
@@ -216,7 +222,8 @@ void finish_with_end_of_file(struct sock *sock)
 
 void finish_with_end_of_file_later(struct sock *sock)
 {
-	if (!deferred_begin(sock))
+	if (!deferred_is_possible(sock) || refusal_of_framing(&sock->framing) != REFUSAL_NONE ||
+	    refusal_of_users(sock) != REFUSAL_NONE || !deferred_begin(sock))
 		finish_with_end_of_file(sock);
 }
 

@@ -275,6 +275,18 @@ static void run_thread(void)
 	end(fd);
 }
 
+/* Nothing is asked for, or there is no room for it. */
+static void run_no_room(void)
+{
+	int fd = begin_first(EPOLLIN);
+
+	CALL(recv(fd, (char[1]){0}, 0, 0));
+	end(fd);
+	fd = begin_first(EPOLLIN);
+	CALL(recv(fd, (void *)8, 8, 0));
+	end(fd);
+}
+
 static void run_other_calls(void)
 {
 	int fd = begin_first(EPOLLIN), error = 0;
@@ -410,6 +422,7 @@ static const struct probe_case cases[] = {
 	{"by-number", run_by_number},
 	{"forked", run_forked},
 	{"thread", run_thread},
+	{"no-room", run_no_room},
 	{"other-calls", run_other_calls},
 	{"alias", run_alias},
 	{"another", run_another},
