@@ -126,12 +126,17 @@ bool guard_lock_is_own(const struct guard_lock *lock)
 	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
 }
 
-/* A handler that has interrupted a function runs further down the same stack, or on the alternate one. */
+/* What the kernel puts on a stack below an interrupted function: the registers, the floating point ones too (sigreturn(2)); not less
+ * than so much on any machine. */
+#define SIGNAL_FRAME_MIN 1024
+
+/* A handler that has interrupted a function runs further down the same stack, or on the alternate one. Another call that the same
+ * program makes later may lie a little deeper, too: as the compiler has it. */
 static bool is_within(uintptr_t frame)
 {
 	stack_t alternate;
 
-	if ((uintptr_t)__builtin_frame_address(0) <= frame)
+	if ((uintptr_t)__builtin_frame_address(0) + SIGNAL_FRAME_MIN <= frame)
 		return true;
 	return sigaltstack(NULL, &alternate) < 0 || (alternate.ss_flags & SS_ONSTACK);
 }
