@@ -316,7 +316,7 @@ static void *ask_limits(void *unused)
 static void run_limit(void)
 {
 	struct rlimit limit;
-	volatile int n_bad = 0;
+	volatile int n_bad = 0, n = probe_is_heavy() ? 60 : 9;
 	void *wrong;
 	pthread_t asker;
 
@@ -325,7 +325,7 @@ static void run_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	begin_threads();
 	pthread_create(&asker, NULL, ask_limits, NULL);
-	for (volatile int i = 0; i < 60; i++) {
+	for (volatile int i = 0; i < n; i++) {
 		char *arguments[] = {(char *)"sh", (char *)"-c", (char *)"test `ulimit -n` = 512", NULL};
 		int status = -1;
 		pid_t pid = -1;
