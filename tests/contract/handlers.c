@@ -356,18 +356,23 @@ static void coroutine(int i)
 	swapcontext(&coroutines[i], &scheduler);
 }
 
-static void run_coroutines(void)
+static void make_coroutine(int i)
 {
 	static char stacks[8][24576];
+
+	totals[i] = fds[i] = 0;
+	getcontext(&coroutines[i]);
+	coroutines[i].uc_stack.ss_sp = stacks[i];
+	coroutines[i].uc_stack.ss_size = sizeof stacks[i];
+	makecontext(&coroutines[i], (void (*)(void))coroutine, 1, i);
+}
+
+static void run_coroutines(void)
+{
 	volatile int n_alive = 8;
 
-	for (int i = 0; i < 8; i++) {
-		totals[i] = fds[i] = 0;
-		getcontext(&coroutines[i]);
-		coroutines[i].uc_stack.ss_sp = stacks[i];
-		coroutines[i].uc_stack.ss_size = sizeof stacks[i];
-		makecontext(&coroutines[i], (void (*)(void))coroutine, 1, i);
-	}
+	for (int i = 0; i < 8; i++)
+		make_coroutine(i);
 	for (int round = 0; n_alive && round < 1000; round++) {
 		n_alive = 0;
 		for (int i = 0; i < 8; i++) {
