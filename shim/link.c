@@ -36,12 +36,15 @@ static uint64_t greeting_cookie;
 static _Atomic(uint32_t) client_euid;
 static uint64_t program_number;
 
+static void *mapped_last; /* stays when it is unmapped */
+
 static void *map_shared(int fd, uint64_t length)
 {
 	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
+	mapped_last = memory; /* before a fork can leave it out */
 	/* A fork's child has no business there, whatever made it. */
 	if (madvise(memory, length, MADV_DONTFORK) == 0)
 		return memory;
@@ -308,6 +311,30 @@ void link_move(int from)
 		return;
 	idle_pool_part(pool);
 	pool_leave();
+}
+
+/* Nothing where something else is by now. */
+static void map_empty(void *place)
+{
+	void *memory;
+
+	if (!place)
+		return;
+	memory = mmap(place, sizeof(struct slots_region), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	/* An old kernel takes the place for a wish (mmap(2)). */
+	if (memory != MAP_FAILED && memory != place)
+		munmap(memory, sizeof(struct slots_region));
+}
+
+void link_after_fork_amid(void)
+{
+	int saved = errno;
+
+	map_empty(mapped_last);
+	map_empty(link_client.slots.region);
+	map_empty(left_memory);
+	errno = saved;
 }
 
 void link_after_fork(void)

@@ -52,3 +52,6 @@ void link_move(int from);
 
 /* In a fork's child: the broker knows the parent, not us. */
 void link_after_fork(void);
+
+/* The same in one that goes on in the midst of what its parent did here: what that reads must be mapped, and says nothing. */
+void link_after_fork_amid(void);

@@ -80,7 +80,8 @@ void pool_init(const struct config *config)
 
 struct idle_pool *pool_enter(uint64_t now_ns)
 {
-	if (!guard_lock_try(&pool_lock))
+	/* A child whose parent was interrupted in the midst of us goes on with what we were doing. */
+	if (!guard_is_home() || !guard_lock_try(&pool_lock))
 		return NULL;
 	idle_pool_expire(&pool, now_ns);
 	return &pool;

@@ -17,6 +17,7 @@
 #include "shim/export.h"
 #include "shim/fdlimit.h"
 #include "shim/inflight.h"
+#include "shim/link.h"
 #include "shim/pass.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -74,8 +75,10 @@ static void after_fork_in_child(void)
 	unsigned long bits = end_fork();
 
 	fdlimit_after_fork_in_child(bits & FORK_HAS_LIMIT);
-	if (!(bits & FORK_IS_FIT))
+	if (!(bits & FORK_IS_FIT)) {
+		link_after_fork_amid();
 		return;
+	}
 	guard_set_home();
 	sock_after_fork_in_child();
 }
