@@ -94,7 +94,8 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
-		if ((error == -EMFILE || error == -ENFILE) && first == FRAMING_FIRST_UNSAFE && is_still_quiet(transfer->fd))
+		if ((error == -EMFILE || error == -ENFILE) && first == FRAMING_FIRST_UNSAFE &&
+		    is_still_quiet(transfer->fd))
 			error = 0;
 		if (first == FRAMING_FIRST_UNSAFE)
 			counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
