@@ -138,11 +138,13 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 
 	if (fdtable_is_internal(fd))
 		return refuse();
-	if (fdtable_get(fd))
+	if ((command == F_GETFL || command == F_SETFL) && fdtable_get(fd)) {
+		/* Asks for this socket only, as event loops do of each new one. */
+		if (is_answered(fd, command, (int)(long)argument, &result))
+			return result;
+	} else if (fdtable_get(fd)) {
 		deferred_settle();
-	if ((command == F_GETFL || command == F_SETFL) && fdtable_get(fd) &&
-	    is_answered(fd, command, (int)(long)argument, &result))
-		return result;
+	}
 	result = next(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
 		if (is_out_of_numbers(result))
