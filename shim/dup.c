@@ -138,13 +138,11 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 
 	if (fdtable_is_internal(fd))
 		return refuse();
-	if ((command == F_GETFL || command == F_SETFL) && fdtable_get(fd)) {
-		/* Asks for this socket only, as event loops do of each new one. */
-		if (is_answered(fd, command, (int)(long)argument, &result))
-			return result;
-	} else if (fdtable_get(fd)) {
+	/* Flags are asked of this socket only, as event loops do of each new one. */
+	if (fdtable_get(fd) && command != F_GETFL && command != F_SETFL)
 		deferred_settle();
-	}
+	else if (fdtable_get(fd) && is_answered(fd, command, (int)(long)argument, &result))
+		return result;
 	result = next(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
 		if (is_out_of_numbers(result))
