@@ -97,7 +97,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		if ((error == -EMFILE || error == -ENFILE) && first == FRAMING_FIRST_UNSAFE &&
 		    is_still_quiet(transfer->fd))
 			error = 0;
-		if (first == FRAMING_FIRST_UNSAFE)
+		else if (first == FRAMING_FIRST_UNSAFE)
 			counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
