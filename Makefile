@@ -36,7 +36,8 @@ UNIT_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c))
 FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # A recipe that installs packages continues in a second make: what it installed changes what the lines above find.
-AGAIN = $(MAKE) --no-print-directory
+# It uses every processor, unless the first was told how many.
+AGAIN = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .DEFAULT_GOAL = all
 help:
