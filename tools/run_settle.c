@@ -20,25 +20,31 @@
 #include "tools/program.h"
 #include "tools/rules_resolve.h"
 
-/* The log belongs to the whole tree of processes: their working directories must not matter. It also has to be writable,
- * since the shim couldn't tell anyone that it is not. */
+/* What a variable names belongs to the whole tree of processes: their working directories must not matter. */
+static int make_absolute(const char *given, char path[PATH_MAX])
+{
+	char directory[PATH_MAX] = "";
+
+	if (given[0] != '/' && !getcwd(directory, sizeof(directory)))
+		return -errno;
+	if (snprintf(path, PATH_MAX, "%s%s%s", directory, directory[0] ? "/" : "", given) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+/* It has to be writable, since the shim couldn't tell anyone that it is not. */
 static int settle_log(const struct config *config)
 {
-	char directory[PATH_MAX], path[2 * PATH_MAX];
+	char path[PATH_MAX];
 	struct stat status;
 	bool is_fit;
-	int fd;
+	int fd, error;
 
 	if (!config->log_path[0])
 		return 0;
-	if (config->log_path[0] == '/')
-		strcpy(path, config->log_path);
-	else if (getcwd(directory, sizeof(directory)))
-		snprintf(path, sizeof(path), "%s/%s", directory, config->log_path);
-	else
-		return -errno;
-	if (strlen(path) >= PATH_MAX)
-		return -ENAMETOOLONG;
+	error = make_absolute(config->log_path, path);
+	if (error)
+		return error;
 	fd = open(path, TRUST_LOG_FLAGS, 0600);
 	if (fd < 0)
 		return -errno;
@@ -77,18 +83,17 @@ static void complain_of_rules(struct config *config)
 		options_describe_value(config_find("HOLDLINE_RULES")));
 }
 
-/* As for the log: others of the tree may have another working directory. */
 static int settle_stats(const struct config *config)
 {
-	char directory[PATH_MAX], path[2 * PATH_MAX + 1];
+	char path[PATH_MAX];
+	int error;
 
-	if (config->stats_path[0] == '/' || strcmp(config->stats_path, "auto") == 0 ||
-	    strcmp(config->stats_path, "off") == 0)
+	if (strcmp(config->stats_path, "auto") == 0 || strcmp(config->stats_path, "off") == 0)
 		return 0;
-	if (!getcwd(directory, sizeof(directory)))
-		return -errno;
-	snprintf(path, sizeof(path), "%s/%s", directory, config->stats_path);
-	return strlen(path) < PATH_MAX && setenv("HOLDLINE_STATS", path, 1) == 0 ? 0 : -ENAMETOOLONG;
+	error = make_absolute(config->stats_path, path);
+	if (error)
+		return error;
+	return setenv("HOLDLINE_STATS", path, 1) == 0 ? 0 : -ENOMEM;
 }
 
 static int settle_configuration(struct config *config)
