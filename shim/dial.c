@@ -44,6 +44,23 @@ bool dial_widen_ports(int fd, const struct destination_key *key)
 	return is_set;
 }
 
+int dial_begin(int fd, const struct destination_key *key)
+{
+	struct sockaddr_in6 address;
+	socklen_t length;
+
+	if (key->is_bound) {
+		length = destination_key_local(key, &address);
+		if (real.bind(fd, (struct sockaddr *)&address, length) < 0)
+			return -errno;
+	}
+	dial_widen_ports(fd, key);
+	length = destination_key_peer(key, &address);
+	if (real.connect(fd, (struct sockaddr *)&address, length) == 0)
+		return 0;
+	return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
 void dial_mask_option(int level, int name, void *value, const socklen_t *length)
 {
 	uint32_t range;

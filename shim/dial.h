@@ -36,6 +36,10 @@ bool dial_widen_ports(int fd, const struct destination_key *key);
 /* What getsockopt() is to show of that. */
 void dial_mask_option(int level, int name, void *value, const socklen_t *length);
 
+/* A dial of our own: bind() to what the program's socket was bound to, then connect(). 0, -EINPROGRESS (also after a signal), or
+ * the kernel's negative errno. errno is lost. */
+int dial_begin(int fd, const struct destination_key *key);
+
 /* connect(2) once. 0 or -1 and errno: as the kernel's, or ETIMEDOUT after the dial timeout of the policy (blocking ones). */
 int dial_try(struct dial *dial);
 

@@ -47,20 +47,10 @@ static int finish_connect(int fd, int timeout_ms)
  * doesn't block. */
 static int dial(int fd, const struct destination_key *key, int wait_ms)
 {
-	struct sockaddr_in6 address;
-	socklen_t length;
+	int error = dial_begin(fd, key);
 
-	if (key->is_bound) {
-		length = destination_key_local(key, &address);
-		if (real.bind(fd, (struct sockaddr *)&address, length) < 0)
-			return -errno;
-	}
-	dial_widen_ports(fd, key);
-	length = destination_key_peer(key, &address);
-	if (real.connect(fd, (struct sockaddr *)&address, length) == 0)
-		return 0;
-	if (errno != EINPROGRESS && errno != EINTR)
-		return -errno;
+	if (error != -EINPROGRESS)
+		return error;
 	return wait_ms ? finish_connect(fd, wait_ms) : 0;
 }
 

@@ -266,24 +266,15 @@ void limit_force(struct sock *sock)
 static int dial_in_place(struct sock *sock)
 {
 	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
-	struct sockaddr_in6 address;
-	socklen_t length;
-	int error = 0;
+	int error;
 
 	if (fd < 0)
 		return fd;
-	if (options_copy_to_fresh(sock, fd))
-		error = -ENOBUFS;
-	if (!error && sock->key.is_bound) {
-		length = destination_key_local(&sock->key, &address);
-		error = real.bind(fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
-	}
-	dial_widen_ports(fd, &sock->key);
-	length = destination_key_peer(&sock->key, &address);
 	counting_begin_dial(&sock->tally);
+	error = options_copy_to_fresh(sock, fd) ? -ENOBUFS : 0;
 	/* What it fails with the program finds on it. */
 	if (!error)
-		real.connect(fd, (struct sockaddr *)&address, length);
+		dial_begin(fd, &sock->key);
 	if (!error && sock->status_flags != (O_RDWR | O_NONBLOCK))
 		real.fcntl(fd, F_SETFL, sock->status_flags);
 	if (!error)
