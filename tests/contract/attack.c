@@ -862,10 +862,10 @@ static void run_jump_anywhere(void)
 
 static void *fork_often(void *unused)
 {
-	int old = -1;
+	int old = -1, n = probe_is_heavy() ? 40 : 15;
 
 	(void)unused;
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < n; i++) {
 		pid_t child = fork();
 
 		if (child == 0)
