@@ -46,17 +46,17 @@ static bool is_ours(const union broker_packet *packet, ssize_t length, size_t ex
 	return length == (ssize_t)expected && packet->head.version == broker_wire_stamp() && packet->head.type == type;
 }
 
-static uint64_t patience(const struct broker_client *client)
+static uint64_t deadline(const struct broker_client *client, int patience_ms)
 {
-	return client->sys->now_ns() + (uint64_t)BROKER_PATIENCE_MS * MILLISECOND_NS;
+	return client->sys->now_ns() + (uint64_t)patience_ms * MILLISECOND_NS;
 }
 
-static int be_welcome(struct broker_client *client)
+static int be_welcome(struct broker_client *client, int patience_ms)
 {
 	union broker_packet packet;
 	struct slots_region *region;
 	int passed;
-	ssize_t length = await_packet(client, &packet, patience(client), &passed);
+	ssize_t length = await_packet(client, &packet, deadline(client, patience_ms), &passed);
 
 	if (length < 0)
 		return (int)length;
@@ -77,7 +77,7 @@ static int be_welcome(struct broker_client *client)
 }
 
 int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
-			uint64_t program)
+			uint64_t program, int patience_ms)
 {
 	struct broker_hello hello = {
 		.head = broker_wire_head(BROKER_HELLO, 0, config->pool == CONFIG_POOL_LOCAL ? BROKER_IS_PRIVATE : 0),
@@ -91,7 +91,7 @@ int broker_client_begin(struct broker_client *client, int fd, const struct confi
 	client->fd = fd;
 	error = fdpass_send(client->sys, fd, &hello, sizeof(hello), -1);
 	if (!error)
-		error = be_welcome(client);
+		error = be_welcome(client, patience_ms);
 	if (error)
 		broker_client_end(client);
 	return error;
@@ -144,7 +144,7 @@ static int read_answer(const struct broker_reply *reply, int passed)
 
 int broker_client_lease(struct broker_client *client, const struct conn *conn)
 {
-	uint64_t deadline_ns = patience(client);
+	uint64_t deadline_ns = deadline(client, BROKER_PATIENCE_MS);
 	union broker_packet packet;
 	int error, passed;
 

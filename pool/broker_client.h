@@ -1,8 +1,8 @@
 /*
  * A process's side of its talk with the broker: asks for connections, hands over those that it parks for the first time.
  *
- * Every failure means the same: no broker, for now; the process goes on with its own pool. Nothing waits for longer than
- * BROKER_PATIENCE_MS, and only broker_client_begin() and broker_client_lease() wait at all.
+ * Every failure means the same: no broker, for now; the process goes on with its own pool. Only broker_client_begin() waits, for
+ * as long as it is told, and broker_client_lease(), for BROKER_PATIENCE_MS.
  * Not thread-safe: the owner's lock covers it, but lease() needs only that nobody else receives or ends meanwhile.
  */
 #pragma once
@@ -27,11 +27,11 @@ struct broker_client {
 /* `sys` is borrowed. */
 void broker_client_init(struct broker_client *client, const struct pool_sys *sys);
 
-/* Introduces the process over a connected socket, and waits to be welcome. `name` and `program` are what people and the
+/* Introduces the process over a connected socket, and waits for so long to be welcome. `name` and `program` are what people and the
  * broker are to know the program by. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno: then the
  * descriptor is still the caller's, and broker_client_end() has been done. */
 int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
-			uint64_t program) __attribute__((warn_unused_result));
+			uint64_t program, int patience_ms) __attribute__((warn_unused_result));
 
 /* Forgets the broker. Connections that had slots go on without. */
 void broker_client_end(struct broker_client *client);

@@ -101,13 +101,14 @@ struct conn *borrow_take(const struct destination_key *key)
 	return conn;
 }
 
-struct conn *borrow_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int *fd)
+struct conn *borrow_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int patience_ms,
+			       int *fd)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
 	/* Whoever is not counted makes one too many: waits for another thread that is just meeting the broker. */
-	link_wait_to_meet();
+	link_wait_to_meet(patience_ms);
 	conn = prepare(key, now_ns);
 	if (!conn)
 		return NULL;

@@ -18,8 +18,9 @@ struct idle_pool;
 struct conn *borrow_take(const struct destination_key *key);
 
 /* What limit.c needs. Asks, over a new connection (*fd, internal), for leave to dial; `conn` is what the answer may fill.
- * NULL: there is no broker. Neither pool_enter() nor a question is open. */
-struct conn *borrow_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int *fd);
+ * NULL: there is no broker, or none that gave its welcome within `patience_ms`. Neither pool_enter() nor a question is open. */
+struct conn *borrow_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int patience_ms,
+			       int *fd);
 int borrow_read_ticket(int fd, uint64_t *number); /* as broker_client_read_ticket() */
 
 /* The answer for `conn` (a descriptor or -errno): the connection, now ours; or NULL, and the object is gone. */

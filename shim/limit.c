@@ -205,7 +205,7 @@ enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_
 	struct sock *sock;
 	uint32_t max_conns;
 	bool blocks;
-	int answer;
+	int answer, patience_ms;
 
 	sock = enter_again(fd);
 	if (!sock)
@@ -221,11 +221,13 @@ enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_
 	sock_leave(sock);
 	if (!max_conns)
 		return LIMIT_DIAL;
-	ticket.conn = borrow_ask_ticket(key, max_conns, blocks && has_them_all(key, max_conns), &ticket.fd);
+	patience_ms = blocks ? BLOCKING_PATIENCE_MS : PATIENCE_MS;
+	ticket.conn =
+		borrow_ask_ticket(key, max_conns, blocks && has_them_all(key, max_conns), patience_ms, &ticket.fd);
 	if (!ticket.conn)
 		return LIMIT_DIAL;
 	do
-		answer = await_answer(&ticket, blocks ? BLOCKING_PATIENCE_MS : PATIENCE_MS);
+		answer = await_answer(&ticket, patience_ms);
 	while (answer == -EAGAIN);
 	if (answer == -ETIMEDOUT)
 		link_doubt();
@@ -250,7 +252,7 @@ void limit_force(struct sock *sock)
 
 	if (!sock->policy->max_conns_per_host || sock->ticket.fd >= 0)
 		return;
-	ticket.conn = borrow_ask_ticket(&sock->key, sock->policy->max_conns_per_host, true, &ticket.fd);
+	ticket.conn = borrow_ask_ticket(&sock->key, sock->policy->max_conns_per_host, true, PATIENCE_MS, &ticket.fd);
 	if (!ticket.conn)
 		return;
 	sock->ticket = ticket;

@@ -21,7 +21,6 @@
 #define SECOND_NS 1000000000ull
 /* A broker that was no use is left alone for so long. */
 #define LEFT_ALONE_NS (10 * SECOND_NS)
-#define MEETING_TRIES 100
 #define MEETING_WAIT_NS 1000000
 
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
@@ -30,6 +29,7 @@ struct broker_client link_client;
 static struct broker_client newcomer;	      /* a broker that is being met: nobody else looks at it */
 static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
 static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
+static _Atomic(int) left_alone_by; /* nor does who has no more patience than this, in milliseconds, ask before */
 /* A connection to the broker on which nothing was said yet: -1: none. */
 static _Atomic(int) greeting = -1;
 static uint64_t greeting_cookie;
@@ -176,11 +176,22 @@ static void close_client(int fd)
 		fdtable_set(fd, NULL);
 }
 
+static void leave_alone(uint64_t now_ns, int patience_ms)
+{
+	left_alone_by = patience_ms;
+	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
+}
+
+static bool is_left_alone(uint64_t now_ns, int patience_ms)
+{
+	return link_client.fd < 0 && now_ns < left_alone_until_ns && patience_ms <= left_alone_by;
+}
+
 void link_part(struct idle_pool *pool, uint64_t now_ns)
 {
 	int fd = link_client.fd;
 
-	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
+	leave_alone(now_ns, BROKER_PATIENCE_MS);
 	if (fd < 0)
 		return;
 	idle_pool_part(pool);
@@ -213,22 +224,24 @@ static int take_connection(void)
 }
 
 /* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
-static void meet(uint64_t now_ns)
+static void meet(uint64_t now_ns, int patience_ms)
 {
 	struct idle_pool *pool;
 	int fd, error;
 
-	if (link_client.fd >= 0 || now_ns < left_alone_until_ns)
+	if (link_client.fd >= 0 || is_left_alone(now_ns, patience_ms))
 		return;
-	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
+	leave_alone(now_ns, INT_MAX);
 	fd = take_connection();
 	if (fd < 0)
 		return;
+	left_alone_by = patience_ms;
 	if (!program_number)
 		program_number = number_of_program();
 	client_cookie = swap_cookie(fd);
 	client_euid = geteuid();
-	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number);
+	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number,
+				    patience_ms);
 	pool = error ? NULL : pool_enter(now_ns);
 	if (pool) {
 		/* Whoever looks without the lock whether it is met sees that last. */
@@ -241,27 +254,35 @@ static void meet(uint64_t now_ns)
 	}
 	broker_client_end(&newcomer);
 	close_client(fd);
-	if (error == -EPROTONOSUPPORT)
+	if (error == -EPROTONOSUPPORT) {
+		left_alone_by = INT_MAX;
 		left_alone_until_ns = UINT64_MAX;
+	}
+}
+
+static bool begin_question(uint64_t now_ns, int patience_ms)
+{
+	if (!sock_config->broker_path[0] || is_left_alone(now_ns, patience_ms) || !guard_lock_try(&question_lock))
+		return false;
+	meet(now_ns, patience_ms);
+	return true;
 }
 
 bool link_begin_question(uint64_t now_ns)
 {
-	if (!sock_config->broker_path[0] || (link_client.fd < 0 && now_ns < left_alone_until_ns) ||
-	    !guard_lock_try(&question_lock))
-		return false;
-	meet(now_ns);
-	return true;
+	return begin_question(now_ns, BROKER_PATIENCE_MS);
 }
 
-void link_wait_to_meet(void)
+void link_wait_to_meet(int patience_ms)
 {
 	uint64_t now_ns = guard_now_ns();
 
-	for (int i = 0; i < MEETING_TRIES && link_client.fd < 0; i++) {
-		if (link_begin_question(now_ns))
+	for (int i = 0; i < patience_ms && link_client.fd < 0; i++) {
+		if (begin_question(now_ns, patience_ms))
 			link_end_question();
-		else if (now_ns < left_alone_until_ns && !question_lock.owner)
+		else if (guard_lock_is_own(&question_lock))
+			return; /* a handler in the midst of its thread's own */
+		else if (is_left_alone(now_ns, patience_ms) && !question_lock.owner)
 			return;
 		else
 			nanosleep(&(struct timespec){0, MEETING_WAIT_NS}, NULL);
@@ -281,6 +302,7 @@ void link_doubt(void)
 	if (!pool)
 		return;
 	link_part(pool, now_ns);
+	left_alone_by = INT_MAX;
 	pool_leave();
 }
 

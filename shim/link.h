@@ -32,8 +32,8 @@ uint32_t link_euid(void);
 bool link_begin_question(uint64_t now_ns) __attribute__((warn_unused_result));
 void link_end_question(void);
 
-/* For whom it is worth waiting for another thread that is just meeting the broker. */
-void link_wait_to_meet(void);
+/* For whom it is worth waiting longer than usual for the broker's welcome, also where another thread is just meeting it. */
+void link_wait_to_meet(int patience_ms);
 
 /* One more connection to the broker, internal; -errno. */
 int link_dial(void) __attribute__((warn_unused_result));

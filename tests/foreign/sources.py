@@ -1,6 +1,8 @@
 """Debian's source packages, fetched by apt in a configuration of its own: the machine's sources are asked for sources too, and nothing
 in /etc or /var is changed. Trees and archives stay under build/foreign, which is never committed.
 """
+import contextlib
+import fcntl
 import glob
 import os
 import re
@@ -46,6 +48,15 @@ def apt(*words, timeout=300):
     subprocess.run(command, check=True, timeout=timeout, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
+@contextlib.contextmanager
+def one_at_a_time():
+    """apt's folders are for one apt: suites begin two at once."""
+    os.makedirs(CACHE, exist_ok=True)
+    with open(os.path.join(CACHE, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def update():
     folder = os.path.join(CACHE, "apt")
     if os.path.exists(os.path.join(folder, "updated")):
@@ -61,16 +72,17 @@ def update():
 def unpack(package):
     """The unpacked tree of the newest version of a source package."""
     tree = os.path.join(CACHE, package)
-    if os.path.exists(tree):
-        return tree
-    update()
-    download = os.path.join(CACHE, "apt", package)
-    shutil.rmtree(download, ignore_errors=True)
-    apt("source", "--only-source", "--download-only", package)
-    description = sorted(glob.glob(os.path.join(CACHE, "apt", glob.escape(package) + "_*.dsc")))[-1]
-    subprocess.run(["dpkg-source", "--no-check", "-x", description, download], check=True, timeout=300,
-                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.rename(download, tree)
+    with one_at_a_time():
+        if os.path.exists(tree):
+            return tree
+        update()
+        download = os.path.join(CACHE, "apt", package)
+        shutil.rmtree(download, ignore_errors=True)
+        apt("source", "--only-source", "--download-only", package)
+        description = sorted(glob.glob(os.path.join(CACHE, "apt", glob.escape(package) + "_*.dsc")))[-1]
+        subprocess.run(["dpkg-source", "--no-check", "-x", description, download], check=True, timeout=300,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.rename(download, tree)
     return tree
 
 

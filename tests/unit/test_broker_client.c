@@ -50,7 +50,7 @@ static void stop(void)
 
 static int begin(void)
 {
-	return broker_client_begin(&client, OURS, &config, "program", 77);
+	return broker_client_begin(&client, OURS, &config, "program", 77, BROKER_PATIENCE_MS);
 }
 
 static void say(const void *packet, size_t length, int fd)
@@ -159,7 +159,8 @@ START_TEST(a_name_too_long)
 	struct broker_hello heard;
 
 	say_welcome();
-	ck_assert_int_eq(broker_client_begin(&client, OURS, &config, "a name longer than a broker's", 0), 0);
+	ck_assert_int_eq(
+		broker_client_begin(&client, OURS, &config, "a name longer than a broker's", 0, BROKER_PATIENCE_MS), 0);
 	heard = hear(sizeof(heard), false).hello;
 	ck_assert_mem_eq(heard.name, "a name longer t\0", BROKER_NAME_MAX);
 }
