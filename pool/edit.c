@@ -120,7 +120,7 @@ void edit_begin_request(struct framing_feed *feed, const char *bytes)
 	size_t offset;
 
 	framing->close_left = framing->token_blanked = framing->inserted = framing->edit_forbidden = false;
-	framing->close_wanted = framing->edited = false;
+	framing->close_wanted = framing->edited = framing->close_shown = false;
 
 	lf = memchr(bytes, '\n', (size_t)(feed->end - bytes));
 	if (!lf || (size_t)(lf + 1 - bytes) <= tail || memcmp(lf + 1 - tail, LINE_END_1_0, tail) != 0)
@@ -138,13 +138,14 @@ void edit_begin_request(struct framing_feed *feed, const char *bytes)
 
 static void consider_response_token(struct framing_feed *feed)
 {
-	const struct framing *framing = feed->framing;
+	struct framing *framing = feed->framing;
 
 	/* Interim responses say nothing about the connection, and with several outstanding only the last closes it. */
 	if (!framing->edited || framing->n_outstanding != 1 || feed->side->parser.status_code < 200)
 		return;
 	if (framing_element_is(feed->side, "keep-alive")) {
-		add_edit(feed->plan, (size_t)(feed->token - feed->bytes), feed->side->value_length);
+		framing->close_shown =
+			add_edit(feed->plan, (size_t)(feed->token - feed->bytes), feed->side->value_length);
 		feed->token = NULL;
 	}
 }

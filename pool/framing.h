@@ -118,6 +118,7 @@ struct framing {
 	bool close_wanted;		  /* the newest request asked for close (or is 1.0 without keep-alive): a bare
 						   server would end the connection after its response */
 	bool edited;			  /* ... and that was withheld from the server, so we owe the EOF */
+	bool close_shown;		  /* the answer to it was made to say close: its program won't ask again */
 	bool response_started;		  /* a byte of the (next) outstanding response has come */
 	bool response_ended;		  /* no response outstanding or in progress, and at least one has ended since
 						   init; cleared when the next request begins */

@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "shim/counting.h"
+#include "shim/lease.h"
+#include "shim/limit.h"
 #include "shim/options.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -79,4 +82,24 @@ int afterlife_disconnect(struct sock *sock)
 	sock->state = SOCK_NEW;
 	sock->cannot_keep = true;
 	return 0;
+}
+
+bool afterlife_begin_again(struct sock *sock)
+{
+	bool could_keep = !sock->cannot_keep;
+
+	if (sock->framing.close_shown || sock->end_was_read || sock->stub_is_closed || sock->stub_asks_fresh ||
+	    atomic_load(&sock->is_shared) || sock->has_uncounted_waiter || sock->cannot_swap || sock_n_inside(sock) ||
+	    afterlife_disconnect(sock))
+		return false;
+	sock->cannot_keep = !could_keep;
+	sock->file_flags = sock->status_flags;
+	sock->has_sent = false;
+	sock->parked = NULL;
+	outgoing_reset(&sock->outgoing);
+	counting_connect_again(sock);
+	if (lease_take(sock))
+		return true;
+	limit_force(sock);
+	return lease_dial_in_place(sock);
 }

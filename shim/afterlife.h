@@ -10,6 +10,10 @@
 
 struct sock;
 
+/* The program begins another request there: it was never shown the `close` that the server would have said, had it been asked,
+ * and takes the connection for kept (RFC 9112 9.3). True: SOCK_OPEN, with a kept connection or one that is being dialled. */
+bool afterlife_begin_again(struct sock *sock);
+
 /* A write of `length` readable bytes. The first is taken and meets a reset; the later ones fail. `length` or -errno. */
 ssize_t afterlife_send(struct sock *sock, size_t length);
 

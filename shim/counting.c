@@ -45,6 +45,17 @@ void counting_connect(struct sock *sock, void *caller)
 		stats_add(&tally->callsite->connects, 1);
 }
 
+void counting_connect_again(struct sock *sock)
+{
+	struct tally *tally = &sock->tally;
+
+	*tally = (struct tally){
+		.destination = tally->destination, .callsite = tally->callsite, .connected_ns = guard_now_ns()};
+	stats_count(tally->destination, STATS_CONNECTS);
+	if (tally->callsite)
+		stats_add(&tally->callsite->connects, 1);
+}
+
 void counting_begin_dial(struct tally *tally)
 {
 	if (tally->destination)

@@ -24,6 +24,9 @@ struct tally {
 /* connect() on a new socket whose key is complete, called from `caller` (a return address). */
 void counting_connect(struct sock *sock, void *caller);
 
+/* What stands for another connect() of the program, from the same place. */
+void counting_connect_again(struct sock *sock);
+
 /* A dial begins; then what became of it: `error` 0, or an errno. EINPROGRESS and EINTR: not known yet. */
 void counting_begin_dial(struct tally *tally);
 void counting_end_dial(struct tally *tally, int fd, int error);

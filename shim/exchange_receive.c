@@ -326,6 +326,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 	if ((sock->state == SOCK_STUB || sock->state == SOCK_ENDING) && !atomic_load(&sock->is_shared) &&
 	    transfer->kind <= TRANSFER_RECV && length) {
 		/* What the stub itself would say. (A shared one may hold an answer that was read ahead.) */
+		sock->end_was_read = true;
 		sock_leave(sock);
 		return 0;
 	}

@@ -268,7 +268,7 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	return result;
 }
 
-static ssize_t send_on_stub(struct sock *sock, const struct transfer *transfer)
+static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
 {
 	size_t total = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
 	ssize_t result = -EFAULT;
@@ -277,8 +277,13 @@ static ssize_t send_on_stub(struct sock *sock, const struct transfer *transfer)
 		sock_leave(sock);
 		return transfer_native(transfer);
 	}
-	if (is_readable(transfer, total))
+	if (is_readable(transfer, total)) {
+		enum framing_first first = classify(transfer, total);
+
+		if ((first == FRAMING_FIRST_SAFE || first == FRAMING_FIRST_UNSAFE) && afterlife_begin_again(sock))
+			return send_open(sock, transfer);
 		result = afterlife_send(sock, total);
+	}
 	sock_leave(sock);
 	return result < 0 ? fail(transfer, (int)-result) : result;
 }

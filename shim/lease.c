@@ -8,6 +8,7 @@
 #include "pool/learn.h"
 #include "shim/borrow.h"
 #include "shim/deferred.h"
+#include "shim/dial.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
@@ -155,6 +156,31 @@ bool lease_adopt_dial(struct sock *sock)
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, NULL);
 	return true;
+}
+
+static int dial_in_place(struct sock *sock)
+{
+	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
+	int error;
+
+	if (fd < 0)
+		return fd;
+	counting_begin_dial(&sock->tally);
+	error = options_copy_to_fresh(sock, fd) ? -ENOBUFS : 0;
+	/* What it fails with the program finds on it. */
+	if (!error)
+		dial_begin(fd, &sock->key);
+	if (!error && sock->status_flags != (O_RDWR | O_NONBLOCK))
+		real.fcntl(fd, F_SETFL, sock->status_flags);
+	if (!error)
+		error = swap_files(sock, fd);
+	real.close(fd);
+	return error;
+}
+
+bool lease_dial_in_place(struct sock *sock)
+{
+	return dial_in_place(sock) == 0 && lease_adopt_dial(sock);
 }
 
 void lease_follow_dial(struct sock *sock)

@@ -17,5 +17,8 @@ bool lease_install(struct sock *sock, struct conn *conn) __attribute__((warn_unu
 /* As lease_follow_dial(), but false leaves it to the caller what becomes of the socket. Locked, and stays so. */
 bool lease_adopt_dial(struct sock *sock) __attribute__((warn_unused_result));
 
+/* Its own connection under its numbers, dialled now: in progress, and followed. False: something failed. Locked. */
+bool lease_dial_in_place(struct sock *sock) __attribute__((warn_unused_result));
+
 /* The program's own socket has been dialled, or is being dialled: follow it. Locked. */
 void lease_follow_dial(struct sock *sock);

@@ -10,7 +10,6 @@
 #include "pool/broker_client.h"
 #include "shim/borrow.h"
 #include "shim/link.h"
-#include "shim/dial.h"
 #include "shim/lease.h"
 #include "shim/log.h"
 #include "shim/options.h"
@@ -264,27 +263,6 @@ void limit_force(struct sock *sock)
 	}
 }
 
-/* Its own connection, dialled now: in progress, as the program has been told. */
-static int dial_in_place(struct sock *sock)
-{
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
-	int error;
-
-	if (fd < 0)
-		return fd;
-	counting_begin_dial(&sock->tally);
-	error = options_copy_to_fresh(sock, fd) ? -ENOBUFS : 0;
-	/* What it fails with the program finds on it. */
-	if (!error)
-		dial_begin(fd, &sock->key);
-	if (!error && sock->status_flags != (O_RDWR | O_NONBLOCK))
-		real.fcntl(fd, F_SETFL, sock->status_flags);
-	if (!error)
-		error = swap_files(sock, fd);
-	real.close(fd);
-	return error;
-}
-
 void limit_settle(struct sock *sock)
 {
 	int saved = errno;
@@ -297,7 +275,7 @@ void limit_settle(struct sock *sock)
 			return;
 		}
 		sock_leave_window(sock);
-		if (dial_in_place(sock) || !lease_adopt_dial(sock)) {
+		if (!lease_dial_in_place(sock)) {
 			/* To the program, a connection that has broken at once. */
 			limit_forget(sock);
 			sock->state = SOCK_ENDED;

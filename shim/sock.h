@@ -115,6 +115,7 @@ struct sock {
 	socklen_t name_length; /* of both */
 	bool stub_is_closed;   /* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
 	bool stub_has_error;   /* ... and that error is still to be told */
+	bool end_was_read;     /* the program knows that it is at its end */
 	bool stub_asks_fresh;  /* an option was set after the end */
 	struct conn *parked;   /* what it stood for, to answer for its options while that lives */
 	uint64_t parked_cookie;

@@ -53,6 +53,7 @@ LIST = [
     Client("wget-timeouts", "wget", urls("wget", "-q", "-T", "5", "-O", "-", "--no-http-keep-alive"), most=2),
     Client("python-urllib", PYTHON, script(PYTHON, "urllib_loop.py")),
     Client("python-http.client", PYTHON, script(PYTHON, "http_client.py")),
+    Client("python-http.client-close", PYTHON, script(PYTHON, "http_client_close.py")),
     Client("python-asyncio", PYTHON, script(PYTHON, "asyncio_streams.py")),
     Client("python-asyncio-gather", PYTHON, script(PYTHON, "asyncio_gather.py"), most=7, on="s"),
     Client("python-threads", PYTHON, script(PYTHON, "threads_urllib.py"), most=7),
@@ -69,6 +70,7 @@ LIST = [
     Client("perl-lwp", "perl", script("perl", "lwp.pl"), heavy=True, probe=["perl", "-MLWP::UserAgent", "-e", "1"]),
     Client("ruby-net-http", "ruby", script("ruby", "net_http.rb"), heavy=True),
     Client("node-agent-false", "node", script("node", "agent_false.js"), heavy=True),
+    Client("node-agent-close", "node", script("node", "agent_close.js"), heavy=True),
     Client("java-HttpURLConnection", "java", script("java -Dhttp.keepAlive=false", "Loop.java"), heavy=True),
 ]
 

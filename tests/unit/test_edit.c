@@ -337,6 +337,7 @@ START_TEST(response_is_edited_to_the_byte)
 		memcpy(shown + plan.edits[i].offset, "close", 5);
 	}
 	ck_assert_str_eq(shown, RESPONSES[_i].shown);
+	ck_assert_int_eq(framing.close_shown, strcmp(shown, response) != 0);
 	ck_assert(framing_at_boundary(&framing));
 }
 END_TEST
