@@ -292,6 +292,11 @@ bool framing_can_keep(const struct framing *framing)
 	       (!framing->close_wanted || framing->edited);
 }
 
+bool framing_has_surplus(const struct framing *framing)
+{
+	return framing->surplus;
+}
+
 bool framing_server_may_wait(const struct framing *framing)
 {
 	const struct framing_side *side = &framing->response;

@@ -194,6 +194,9 @@ bool framing_at_boundary(const struct framing *framing);
  * closes nor was it asked to. */
 bool framing_can_keep(const struct framing *framing);
 
+/* True if bytes have come that belong to no answer. */
+bool framing_has_surplus(const struct framing *framing);
+
 /* True inside an answer that only the end of the connection ends, from a server that was not told to end it and has not
  * said that it will: it may be waiting for our next request (against RFC 9112 9.6, but servers do, and are right where every
  * client asks for close). */

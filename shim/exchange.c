@@ -111,7 +111,7 @@ void exchange_settle(struct sock *sock)
 	} else if (framing->edited && framing->close_wanted && framing->response_ended) {
 		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own
 		 * would leave a TIME_WAIT on our side. */
-		if (!framing->server_closes)
+		if (!framing->server_closes && !sock->is_lost)
 			finish_with_end_of_file_later(sock);
 		sock_leave(sock);
 	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {

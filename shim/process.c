@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "shim/deferred.h"
 #include "shim/export.h"
 #include "shim/fdlimit.h"
 #include "shim/inflight.h"
@@ -97,6 +98,9 @@ void process_before_clone(unsigned long flags)
 		sock_retire_all();
 	else if (!(flags & CLONE_VM) && is_home)
 		sock_share_all(false);
+	/* What it does with our memory nobody tells either. */
+	if (!is_thread && is_home)
+		deferred_settle();
 	begin_fork(is_home, false, !is_thread);
 	/* A child that shares our memory without being a thread, as vfork's does. */
 	if ((flags & CLONE_VM) && !is_thread)

@@ -114,6 +114,10 @@ static void run_surplus(void)
 {
 	close_delimited("/surplus");
 }
+static void run_long_surplus(void)
+{
+	close_delimited("/surplus/100");
+}
 static void run_both_lengths(void)
 {
 	close_delimited("/both-lengths");
@@ -378,6 +382,7 @@ static const struct probe_case cases[] = {
 	{"no-length-kept-revents", run_no_length_kept_revents},
 	{"garbage", run_garbage},
 	{"surplus", run_surplus},
+	{"long-surplus", run_long_surplus},
 	{"both-lengths", run_both_lengths},
 	{"two-lengths", run_two_lengths},
 	{"bad-chunk", run_bad_chunk},

@@ -404,6 +404,27 @@ static void run_another(void)
 	end(fd);
 }
 
+static int become_reader(void *command)
+{
+	execl("/bin/sh", "sh", "-c", (char *)command, (char *)NULL);
+	return 127;
+}
+
+/* The same by clone(): with the program's memory, as vfork()'s child, but with its own descriptors. */
+static void run_cloned(void)
+{
+	int fd = begin_first(EPOLLIN), status = -1;
+	static char stack[65536] __attribute__((aligned(16)));
+	char command[64];
+	pid_t pid;
+
+	snprintf(command, sizeof command, "timeout 5 cat <&%d; echo status $?", fd);
+	pid = clone(become_reader, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, command);
+	waitpid(pid, &status, 0);
+	say("status %d", status);
+	end(fd);
+}
+
 static const struct probe_case cases[] = {
 	{"loop", run_loop},
 	{"ignored", run_ignored},
@@ -432,5 +453,6 @@ static const struct probe_case cases[] = {
 	{"flags", run_flags},
 	{"close-on-exec", run_close_on_exec},
 	{"vforked", run_vforked},
+	{"cloned", run_cloned},
 };
 PROBE_MAIN(cases)

@@ -182,6 +182,16 @@ static void answer_surplus(struct client *client, const char *argument)
 	respond_raw(client, "Content-Length: 5\r\n", "helloSURPLUS");
 }
 
+/* As a script does that counts characters: much more than it says, for as long as it takes. */
+static void answer_long_surplus(struct client *client, const char *argument)
+{
+	static const char more[10000];
+
+	answer_surplus(client, argument);
+	for (unsigned long i = strtoul(argument, NULL, 10); i; i--)
+		server_send(client, more, sizeof more);
+}
+
 static void answer_both_lengths(struct client *client, const char *argument)
 {
 	(void)argument;
@@ -325,6 +335,7 @@ static const struct behaviour behaviours[] = {
 	{"/no-length", answer_no_length},
 	{"/garbage", answer_garbage},
 	{"/surplus", answer_surplus},
+	{"/surplus/", answer_long_surplus},
 	{"/both-lengths", answer_both_lengths},
 	{"/two-lengths", answer_two_lengths},
 	{"/bad-chunk", answer_bad_chunk},
