@@ -17,6 +17,7 @@
 #include "shim/export.h"
 #include "shim/fdtable.h"
 #include "shim/guard.h"
+#include "shim/pass.h"
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -157,6 +158,9 @@ static bool call_anyway(long number, const long a[6], long *result)
 	case SYS_close_range:
 		*result = close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
 		return true;
+	case SYS_sendmsg: /* of another socket, with descriptors in it */
+	case SYS_sendmmsg:
+		return transmit(number, a, result);
 	case SYS_execve:
 		*result = execve((void *)a[0], (void *)a[1], (void *)a[2]);
 		return true;
@@ -201,6 +205,11 @@ static void note_number(long number, const long a[6])
 		if (guard_is_home())
 			sock_retire_all();
 		break;
+#ifdef SYS_pidfd_getfd
+	case SYS_pidfd_getfd: /* perhaps of this process, which can't be told */
+		pass_to_stranger((int)a[1]);
+		break;
+#endif
 	}
 }
 

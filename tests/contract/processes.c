@@ -3,6 +3,7 @@
 
 #include <linux/close_range.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 extern char **environ;
@@ -288,6 +289,8 @@ static void run_system(void)
 	CALL(close(fd));
 }
 
+static bool by_number;
+
 static void pass(int through, int fd)
 {
 	char control[CMSG_SPACE(sizeof fd)] = {0}, byte = 'x';
@@ -300,7 +303,7 @@ static void pass(int through, int fd)
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof fd);
 	memcpy(CMSG_DATA(header), &fd, sizeof fd);
-	CALL(sendmsg(through, &message, 0));
+	CALL(by_number ? syscall(SYS_sendmsg, through, &message, 0) : sendmsg(through, &message, 0));
 }
 
 static int take(int through)
@@ -339,6 +342,31 @@ static void passed(bool ask_first, bool end_first)
 	CALL(close(pair[1]));
 }
 
+/* Who has been given a connection by number gets nothing of what others ask. */
+static void run_passed_by_number(void)
+{
+	int pair[2], fd = probe_dial(), other, copy;
+	char bytes[1000];
+
+	CALL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	probe_ask_keep(fd, "/bytes/100");
+	probe_read_answer(fd);
+	by_number = true;
+	pass(pair[0], fd);
+	by_number = false;
+	CALL(close(fd));
+	other = probe_dial();
+	probe_ask_keep(other, "/bytes/500");
+	probe_settle();
+	copy = take(pair[1]);
+	CALL(recv(copy, bytes, sizeof bytes, MSG_DONTWAIT));
+	probe_read_answer(other);
+	CALL(close(copy));
+	CALL(close(other));
+	CALL(close(pair[0]));
+	CALL(close(pair[1]));
+}
+
 static void run_passed_fresh(void)
 {
 	passed(false, false);
@@ -371,6 +399,7 @@ static const struct probe_case cases[] = {
 	{"system", run_system},
 	{"passed-fresh", run_passed_fresh},
 	{"passed-asked", run_passed_asked},
+	{"passed-by-number", run_passed_by_number},
 	{"passed-ended", run_passed_ended},
 };
 PROBE_MAIN(cases)
