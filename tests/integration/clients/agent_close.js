@@ -19,7 +19,10 @@ function get(number) {
     answer.on("data", piece => pieces.push(piece));
     answer.on("end", () => end(number, answer.statusCode + " " + Buffer.concat(pieces)));
   });
-  request.on("error", error => end(number, error.message));
+  request.on("error", error => {
+    process.exitCode = 1;
+    end(number, error.message);
+  });
 }
 
 paths.forEach((_, number) => get(number));
