@@ -81,6 +81,18 @@ CURL_LIMITS = {"1 to 50: 47": INSERTED, "1050 to 1099: 1074": INSERTED,
                "1050 to 1099: 1078": "the server says keep-alive to HTTP/1.0 without being asked; the program sees close"}
 
 LIST = [
+    # The two that take longest begin first.
+    # The soft limit of descriptors is below the hard one, as on most machines: where they are equal, ours stand among the program's.
+    Suite("CPython", words(" ".join(CPYTHON), "sh", "-c", 'ulimit -Sn 1024; exec %s -m test -v --timeout 200 -i "*VSOCK*" "$0"' % PYTHON),
+          verdicts.unittest, limit_s=240, n_at_once=4, limits=CPYTHON_LIMITS),
+    # Cases of HTTP with numbers 1 to 200 and 1000 to 1099, with proxies, pipes and time-outs; the rest of 803 (of 1,587 of all protocols)
+    # would take the hour alone. runtests.pl leaves out what needs TLS, a name server or other libraries.
+    Suite("curl", lambda tree: [("%d to %d" % (first, first + 49), ["perl", "runtests.pl", "-a", "-n", "-am", *map(str, range(first, first + 50)),
+                                                                  "HTTP", "!flaky", "!TLS", "!HTTPS", "!FTP"]) for first in (1, 51, 101, 151, 1000, 1050)],
+          verdicts.curl, "curl",
+          "./configure --quiet --without-ssl --disable-shared --disable-ldap --disable-manual --without-libpsl --without-brotli "
+          "--without-zstd --without-nghttp2 --without-libidn2 --without-librtmp --without-libssh2 && make && make -C tests", "tests",
+          limit_s=150, status=False, limits=CURL_LIMITS),
     # What waits on a name server that answers late is disabled by libevent itself.
     Suite("libevent", one("b/bin/regress"), verdicts.tinytest, "libevent",
           CMAKE % ("-DEVENT__DISABLE_OPENSSL=ON -DEVENT__DISABLE_BENCHMARK=ON -DEVENT__DISABLE_SAMPLES=ON -DEVENT__LIBRARY_TYPE=STATIC", "regress")),
@@ -98,14 +110,6 @@ LIST = [
     # Its Live tests ask name servers of the internet.
     Suite("c-ares", one("./arestest", "--gtest_filter=-*Live*:*Container*"), verdicts.googletest, "c-ares",
           "./configure --quiet --enable-tests --disable-shared && make && make -C test arestest", "test"),
-    # Cases of HTTP with numbers 1 to 200 and 1000 to 1099, with proxies, pipes and time-outs; the rest of 803 (of 1,587 of all protocols)
-    # would take the hour alone. runtests.pl leaves out what needs TLS, a name server or other libraries.
-    Suite("curl", lambda tree: [("%d to %d" % (first, first + 49), ["perl", "runtests.pl", "-a", "-n", "-am", *map(str, range(first, first + 50)),
-                                                                  "HTTP", "!flaky", "!TLS", "!HTTPS", "!FTP"]) for first in (1, 51, 101, 151, 1000, 1050)],
-          verdicts.curl, "curl",
-          "./configure --quiet --without-ssl --disable-shared --disable-ldap --disable-manual --without-libpsl --without-brotli "
-          "--without-zstd --without-nghttp2 --without-libidn2 --without-librtmp --without-libssh2 && make && make -C tests", "tests",
-          limit_s=150, status=False, limits=CURL_LIMITS),
     # Without Metalink and TLS, which are not built in. Each case has a server of one thread in the test's own process, which waits at its
     # end for the connection that the broker still keeps: for the idle timeout.
     Suite("wget", each("Test-*.py", PYTHON, without=("metalink", "https", "pinnedpubkey", "hsts")), verdicts.status_only, "wget",
@@ -126,7 +130,4 @@ LIST = [
     Suite("PHP http", one("php", "run-tests.php", "-q", "--no-color", "--no-progress", "--offline", "-p", "/usr/bin/php", "ext/standard/tests/http", "ext/curl/tests"),
           verdicts.php, "php8.2", settings={"TEST_PHP_EXECUTABLE": "/usr/bin/php", "NO_INTERACTION": "1"}, limit_s=150, status=False,
           limits={"all: ext/standard/tests/http/ghsa-hgf5-96fm-v528-00%d.phpt" % n: "its server looks for the bytes of `Connection: close`" for n in (2, 3)}),
-    # The soft limit of descriptors is below the hard one, as on most machines: where they are equal, ours stand among the program's.
-    Suite("CPython", words(" ".join(CPYTHON), "sh", "-c", 'ulimit -Sn 1024; exec %s -m test -v --timeout 200 -i "*VSOCK*" "$0"' % PYTHON),
-          verdicts.unittest, limit_s=240, n_at_once=4, limits=CPYTHON_LIMITS),
 ]
