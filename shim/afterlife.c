@@ -84,15 +84,20 @@ int afterlife_disconnect(struct sock *sock)
 	return 0;
 }
 
+static bool is_taken_for_kept(const struct sock *sock)
+{
+	return !sock->framing.close_shown && !sock->end_was_read && !sock->stub_is_closed && !sock->stub_asks_fresh &&
+	       !atomic_load(&sock->is_shared) && !sock->has_uncounted_waiter && !sock->cannot_swap &&
+	       !sock_n_inside(sock);
+}
+
 bool afterlife_begin_again(struct sock *sock)
 {
-	bool could_keep = !sock->cannot_keep;
+	bool cannot_keep = sock->cannot_keep;
 
-	if (sock->framing.close_shown || sock->end_was_read || sock->stub_is_closed || sock->stub_asks_fresh ||
-	    atomic_load(&sock->is_shared) || sock->has_uncounted_waiter || sock->cannot_swap || sock_n_inside(sock) ||
-	    afterlife_disconnect(sock))
+	if (!is_taken_for_kept(sock) || afterlife_disconnect(sock))
 		return false;
-	sock->cannot_keep = !could_keep;
+	sock->cannot_keep = cannot_keep;
 	sock->file_flags = sock->status_flags;
 	sock->has_sent = false;
 	sock->parked = NULL;

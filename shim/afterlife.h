@@ -11,7 +11,8 @@
 struct sock;
 
 /* The program begins another request there: it was never shown the `close` that the server would have said, had it been asked,
- * and takes the connection for kept (RFC 9112 9.3). True: SOCK_OPEN, with a kept connection or one that is being dialled. */
+ * and takes the connection for kept (RFC 9112 9.3). True: SOCK_OPEN, with a kept connection or one that is being dialled. False in
+ * another state than SOCK_STUB: it has a fresh socket, dialled or not, that can't be followed. */
 bool afterlife_begin_again(struct sock *sock);
 
 /* A write of `length` readable bytes. The first is taken and meets a reset; the later ones fail. `length` or -errno. */

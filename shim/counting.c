@@ -35,14 +35,10 @@ static struct stats_destination *find_destination(const struct destination_key *
 
 void counting_connect(struct sock *sock, void *caller)
 {
-	struct tally *tally = &sock->tally;
-
 	page_begin();
-	*tally = (struct tally){.destination = find_destination(&sock->key), .connected_ns = guard_now_ns()};
-	tally->callsite = callsite_find(tally->destination, caller);
-	stats_count(tally->destination, STATS_CONNECTS);
-	if (tally->callsite)
-		stats_add(&tally->callsite->connects, 1);
+	sock->tally.destination = find_destination(&sock->key);
+	sock->tally.callsite = callsite_find(sock->tally.destination, caller);
+	counting_connect_again(sock);
 }
 
 void counting_connect_again(struct sock *sock)

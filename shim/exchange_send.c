@@ -282,6 +282,11 @@ static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
 
 		if ((first == FRAMING_FIRST_SAFE || first == FRAMING_FIRST_UNSAFE) && afterlife_begin_again(sock))
 			return send_open(sock, transfer);
+		if (sock->state != SOCK_STUB) {
+			/* As a connection that was never followed: what is written must not seem to have gone out. */
+			sock_release(sock, REFUSAL_ERROR);
+			return transfer_native(transfer);
+		}
 		result = afterlife_send(sock, total);
 	}
 	sock_leave(sock);

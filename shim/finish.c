@@ -213,13 +213,14 @@ void finish_with_end_of_file(struct sock *sock)
 	int saved = errno;
 	enum refusal why = park_behind_stub(sock);
 
-	if (why != REFUSAL_NONE)
+	if (why != REFUSAL_NONE) {
 		count_refusal(sock, why);
-	/* A server that sends more than it said is the only one to know how much. */
-	if (why == REFUSAL_BODY_UNREAD || (why != REFUSAL_NONE && framing_has_surplus(&sock->framing)))
-		finish_by_server(sock);
-	else if (why != REFUSAL_NONE)
-		end_in_place(sock);
+		/* A server that sends more than it said is the only one to know how much. */
+		if (why == REFUSAL_BODY_UNREAD || framing_has_surplus(&sock->framing))
+			finish_by_server(sock);
+		else
+			end_in_place(sock);
+	}
 	errno = saved;
 }
 

@@ -98,8 +98,7 @@ void process_before_clone(unsigned long flags)
 		sock_retire_all();
 	else if (!(flags & CLONE_VM) && is_home)
 		sock_share_all(false);
-	/* What it does with our memory nobody tells either. */
-	if (!is_thread && is_home)
+	else if (!is_thread && is_home)
 		deferred_settle();
 	begin_fork(is_home, false, !is_thread);
 	/* A child that shares our memory without being a thread, as vfork's does. */
