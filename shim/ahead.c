@@ -47,16 +47,35 @@ static bool make_pair(struct stub *stub, const char *bytes, size_t length)
 	return false;
 }
 
-static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
+static bool swap_to_pair(struct sock *sock, struct stub *stub, const char *bytes, size_t length)
 {
-	struct stub stub = {-1, -1, 0};
+	if (!swap_note_names(sock) || !make_pair(stub, bytes, length))
+		return false;
+	if (real.fcntl(stub->end, F_SETFL, sock->status_flags) >= 0 && swap_files(sock, stub->end) == 0)
+		return true;
+	stub_close_pair(stub);
+	return false;
+}
 
-	if (!swap_note_names(sock) || !make_pair(&stub, bytes, length))
+/* Who else has the connection finds the rest of the answer once: there it has been read, and is at its end. */
+static void take_off(int fd, char *bytes, size_t length)
+{
+	real.recv(fd, bytes, length, MSG_DONTWAIT);
+	real.shutdown(fd, SHUT_RD);
+}
+
+static bool put_ahead(struct sock *sock, char *bytes, size_t length)
+{
+	int old = fdtable_dup_high(sock->fds[0]);
+	struct stub stub = {-1, -1, 0};
+	bool done = old >= 0 && swap_to_pair(sock, &stub, bytes, length);
+
+	if (done)
+		take_off(old, bytes, length);
+	if (old >= 0)
+		fdtable_close_internal(old);
+	if (!done)
 		return false;
-	if (real.fcntl(stub.end, F_SETFL, sock->status_flags) < 0 || swap_files(sock, stub.end)) {
-		stub_close_pair(&stub);
-		return false;
-	}
 	sock->stub = stub;
 	sock->state = SOCK_STUB;
 	sock->stub_asks_fresh = true;

@@ -250,20 +250,61 @@ static ssize_t receive_once(struct transfer *transfer)
 	return result;
 }
 
+#define VECTOR_MAX 64
+
+/* Where the next part goes of what fills the buffers of `whole` from their beginning. `vector` is for those of a message. */
+static void aim_behind(struct transfer *part, const struct transfer *whole, size_t received, struct iovec *vector)
+{
+	if (whole->kind != TRANSFER_RECVMSG) {
+		part->single =
+			(struct iovec){(char *)whole->single.iov_base + received, whole->single.iov_len - received};
+		return;
+	}
+	part->n_iov = 0;
+	for (size_t i = 0; i < whole->n_iov; i++) {
+		const struct iovec *piece = &whole->iov[i];
+
+		if (piece->iov_len > received)
+			vector[part->n_iov++] =
+				(struct iovec){(char *)piece->iov_base + received, piece->iov_len - received};
+		received = received > piece->iov_len ? received - piece->iov_len : 0;
+	}
+	part->message->msg_iov = vector;
+	part->message->msg_iovlen = part->n_iov;
+	part->iov = vector;
+}
+
+static ssize_t receive_part(struct transfer *part, const struct transfer *whole, size_t received)
+{
+	struct iovec vector[VECTOR_MAX];
+	struct msghdr message;
+	ssize_t n;
+
+	if (whole->kind == TRANSFER_RECVMSG) {
+		message = *whole->message;
+		part->message = &message;
+	}
+	aim_behind(part, whole, received, vector);
+	n = receive_once(part);
+	if (n >= 0 && whole->kind == TRANSFER_RECVMSG) {
+		whole->message->msg_namelen = message.msg_namelen;
+		whole->message->msg_controllen = message.msg_controllen;
+		whole->message->msg_flags = message.msg_flags;
+	}
+	return n;
+}
+
 /* MSG_WAITALL would wait in the kernel past the end of the message, for bytes that a server that stays never sends. */
-static ssize_t receive_all(struct transfer *transfer)
+static ssize_t receive_all(struct transfer *transfer, size_t length)
 {
 	struct transfer part = *transfer;
 	size_t received = 0;
 	int saved = errno;
 
 	part.flags &= ~MSG_WAITALL;
-	while (received < transfer->single.iov_len) {
-		ssize_t n;
+	while (received < length) {
+		ssize_t n = receive_part(&part, transfer, received);
 
-		part.single.iov_base = (char *)transfer->single.iov_base + received;
-		part.single.iov_len = transfer->single.iov_len - received;
-		n = receive_once(&part);
 		if (n <= 0 && received)
 			break;
 		if (n <= 0)
@@ -282,22 +323,36 @@ static bool is_truncating(const struct transfer *transfer)
 
 static ssize_t receive_and_drop(struct transfer *transfer)
 {
-	char bytes[1024];
-	struct transfer part = {.kind = TRANSFER_RECV,
-				.fd = transfer->fd,
-				.flags = transfer->flags & ~(MSG_TRUNC | MSG_WAITALL),
-				.single = {bytes, transfer->single.iov_len}};
+	char bytes[4096];
+	struct transfer part = {
+		.kind = TRANSFER_RECV, .fd = transfer->fd, .flags = transfer->flags & ~(MSG_TRUNC | MSG_WAITALL)};
+	size_t dropped = 0, length = transfer->single.iov_len;
+	int saved = errno;
 
-	if (part.single.iov_len > sizeof(bytes))
-		part.single.iov_len = sizeof(bytes);
-	return receive_once(&part);
+	while (dropped < length) {
+		ssize_t n;
+
+		part.single =
+			(struct iovec){bytes, length - dropped < sizeof(bytes) ? length - dropped : sizeof(bytes)};
+		n = receive_once(&part);
+		if (n <= 0 && !dropped)
+			return n;
+		if (n <= 0)
+			break;
+		dropped += (size_t)n;
+		if (!(transfer->flags & MSG_WAITALL))
+			part.flags |= MSG_DONTWAIT;
+	}
+	errno = saved;
+	return (ssize_t)dropped;
 }
 
+/* What would wait for the end in the kernel, or does what we can't. */
 static bool is_beyond_us(const struct transfer *transfer)
 {
-	if (is_truncating(transfer) && transfer->kind == TRANSFER_RECVMSG)
+	if (transfer->flags & MSG_WAITALL && (transfer->flags & MSG_PEEK || transfer->n_iov > VECTOR_MAX))
 		return true;
-	return (transfer->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && transfer->kind == TRANSFER_RECVMSG;
+	return is_truncating(transfer) && transfer->kind == TRANSFER_RECVMSG;
 }
 
 ssize_t exchange_receive(struct transfer *transfer)
@@ -341,5 +396,5 @@ ssize_t exchange_receive(struct transfer *transfer)
 		return transfer_native(transfer);
 	if (is_truncating(transfer) && transfer->kind != TRANSFER_RECVMSG)
 		return receive_and_drop(transfer);
-	return waits_for_all ? receive_all(transfer) : receive_once(transfer);
+	return waits_for_all ? receive_all(transfer, length) : receive_once(transfer);
 }

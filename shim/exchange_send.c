@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "shim/afterlife.h"
@@ -15,6 +16,7 @@
 #include "shim/lease.h"
 #include "shim/log.h"
 #include "shim/options.h"
+#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sending.h"
 #include "shim/sock.h"
@@ -67,6 +69,14 @@ static bool is_still_quiet(int fd)
 	return ledger_is_quiet(&sock_pool_sys, fd);
 }
 
+/* The server of a fresh connection has. Unlike a receive this leaves an error of the dial for the program to find. */
+static bool has_spoken(int fd)
+{
+	int n;
+
+	return real.ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
 static void note_first(struct sock *sock, bool is_fit_for_lease)
 {
 	struct destination *destination = sock->conn ? sock->conn->destination : NULL;
@@ -90,6 +100,8 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		      (first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE);
 	int error = 0;
 
+	if (fdtable_get(STDIN_FILENO) == sock)
+		pass_to_standard_input(sock);
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
@@ -112,6 +124,11 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	if (!is_fit) {
 		sock->framing.rewrite = false;
 		outgoing_free(&sock->outgoing, false);
+	}
+	/* What it says would be taken for the answer. */
+	if (!sock->is_leased && has_spoken(transfer->fd)) {
+		sock->framing.rewrite = false;
+		sock->cannot_keep = true;
 	}
 	if (!sock->conn)
 		return 0;
@@ -233,6 +250,12 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	return again;
 }
 
+static bool has_control(const struct transfer *transfer)
+{
+	return transfer->kind == TRANSFER_SENDMSG && transfer->message->msg_control &&
+	       transfer->message->msg_controllen;
+}
+
 static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 {
 	int saved = errno;
@@ -240,7 +263,7 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	ssize_t result = 0;
 	int error;
 
-	if ((transfer->flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)) || sock->n_senders ||
+	if ((transfer->flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)) || sock->n_senders || has_control(transfer) ||
 	    !is_readable(transfer, OUTGOING_MAX)) {
 		sock_release(sock, sock->n_senders ? REFUSAL_SHARED : REFUSAL_SOCKOPT);
 		return transfer_native(transfer);

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
+#include <unistd.h>
 
 #include "pool/framing_move.h"
 #include "shim/log.h"
@@ -198,6 +200,16 @@ static void adopt(const struct record *record, int fd)
 	sock_leave(sock);
 }
 
+static void adopt_standard_input(void)
+{
+	struct sock *sock = sock_enter(STDIN_FILENO);
+
+	if (!sock)
+		return;
+	pass_to_standard_input(sock);
+	sock_leave(sock);
+}
+
 static void receive_record(const struct record *record)
 {
 	int first = -1;
@@ -205,7 +217,7 @@ static void receive_record(const struct record *record)
 	for (int fd = 0; fd < SCANNED_FDS; fd++) {
 		struct sock *sock;
 
-		if (swap_cookie(fd) != record->cookie || fdtable_get(fd))
+		if (fdtable_get(fd) || swap_cookie(fd) != record->cookie)
 			continue;
 		if (first < 0) {
 			adopt(record, first = fd);
@@ -215,6 +227,8 @@ static void receive_record(const struct record *record)
 			sock_leave(sock);
 		}
 	}
+	if (first == STDIN_FILENO)
+		adopt_standard_input();
 }
 
 void inflight_receive(char **environment)

@@ -164,6 +164,9 @@ static bool call_anyway(long number, const long a[6], long *result)
 	case SYS_execve:
 		*result = execve((void *)a[0], (void *)a[1], (void *)a[2]);
 		return true;
+	case SYS_execveat:
+		*result = execveat((int)a[0], (void *)a[1], (void *)a[2], (void *)a[3], (int)a[4]);
+		return true;
 	default:
 		return false;
 	}

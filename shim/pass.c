@@ -49,17 +49,39 @@ static void settle_debt(struct sock *sock)
 		finish_by_server(sock);
 }
 
+static bool is_owed(const struct sock *sock)
+{
+	return sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended;
+}
+
+static bool is_unused_lease(const struct sock *sock)
+{
+	return sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && !atomic_load(&sock->is_shared) &&
+	       !is_in_use(sock);
+}
+
+/* If it can't be replaced it stays what it was: alive when last seen. */
+static void renew_unused(struct sock *sock)
+{
+	if (is_unused_lease(sock) && fresh_replace(sock, FRESH_FOR_UNFIT, -1))
+		log_event("not replaced", sock, NULL);
+}
+
 void pass_make_honest(struct sock *sock)
 {
-	bool is_ours_alone = !atomic_load(&sock->is_shared);
-
-	/* If it can't be replaced it stays what it was: alive when last seen. */
-	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && is_ours_alone && !is_in_use(sock) &&
-	    fresh_replace(sock, FRESH_FOR_UNFIT, -1))
-		log_event("not replaced", sock, NULL);
-	else if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
+	if (is_owed(sock))
 		settle_debt(sock);
+	else
+		renew_unused(sock);
 	sock_share(sock);
+}
+
+void pass_to_standard_input(struct sock *sock)
+{
+	if (!sock->has_sent)
+		pass_make_honest(sock);
+	else if (is_owed(sock) && !is_in_use(sock) && !ahead_finish(sock))
+		log_event("not read ahead", sock, NULL);
 }
 
 void pass_to_stranger(int fd)
@@ -86,7 +108,7 @@ static void share(int fd)
 	sock_leave(sock);
 }
 
-void pass_inheritable(void)
+static void visit_inheritable(void (*visit)(struct sock *sock))
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
@@ -95,11 +117,21 @@ void pass_inheritable(void)
 			continue;
 		for (unsigned i = 0; i < sock->n_fds; i++)
 			if (sock->fds[i] == fd && !sock_is_close_on_exec(sock, i)) {
-				pass_make_honest(sock);
+				visit(sock);
 				break;
 			}
 		sock_leave(sock);
 	}
+}
+
+void pass_inheritable(void)
+{
+	visit_inheritable(pass_make_honest);
+}
+
+void pass_unused_inheritable(void)
+{
+	visit_inheritable(renew_unused);
 }
 
 void pass_descriptors(const struct msghdr *message)

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -238,39 +237,6 @@ EXPORT int execle(const char *path, const char *first, ...)
 	environment = va_arg(list_, char *const *);
 	va_end(list_);
 	return execve(path, arguments, (char *const *)environment);
-}
-
-/* Both spawn inside the C library, with the environment as it is. */
-static void before_shell(void)
-{
-	int saved = errno;
-
-	if (guard_is_home() && atomic_load_explicit(&sock_n_tracked, memory_order_relaxed)) {
-		sock_share_all(true);
-		pass_inheritable();
-	}
-	errno = saved;
-}
-
-EXPORT int system(const char *command)
-{
-	before_shell();
-	if (command && guard_is_home())
-		fdlimit_hold_briefly();
-	return REAL(system)(command);
-}
-
-EXPORT FILE *popen(const char *command, const char *mode)
-{
-	bool is_held;
-	FILE *stream;
-
-	before_shell();
-	is_held = guard_is_home() && fdlimit_hold();
-	stream = REAL(popen)(command, mode);
-	if (is_held)
-		fdlimit_release();
-	return stream;
 }
 
 /* Under seccomp every system call that the program does not make itself may be its last: no more of ours. */

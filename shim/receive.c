@@ -1,6 +1,7 @@
 /* read, readv, recv, recvfrom, recvmsg, recvmmsg and their fortified names. Untracked descriptors go straight through. */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim/export.h"
@@ -92,13 +93,33 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	return exchange_receive(&transfer);
 }
 
-/* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. */
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+static struct timespec now(void)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now;
+}
+
+/* What is left of the limit, 0 once it has been reached. */
+static struct timespec time_left(const struct timespec *limit, const struct timespec *begin)
+{
+	struct timespec end = now();
+	int64_t left_ns = (limit->tv_sec - (end.tv_sec - begin->tv_sec)) * INT64_C(1000000000) + limit->tv_nsec -
+			  (end.tv_nsec - begin->tv_nsec);
+
+	if (left_ns < 0)
+		left_ns = 0;
+	return (struct timespec){left_ns / 1000000000, left_ns % 1000000000};
+}
+
+/* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. As in that, the limit of
+ * time is looked at after each message (recvmmsg(2), BUGS). */
+static int receive_messages(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+{
+	struct timespec limit = timeout ? *timeout : (struct timespec){0}, begin = timeout ? now() : limit;
 	unsigned done = 0;
 
-	if (!fdtable_get(fd) || !guard_readable(messages, n * sizeof(*messages)))
-		return REAL(recvmmsg)(fd, messages, n, flags, timeout);
 	while (done < n) {
 		ssize_t received = recvmsg(fd, &messages[done].msg_hdr, flags & ~MSG_WAITFORONE);
 
@@ -107,8 +128,25 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, str
 		messages[done++].msg_len = (unsigned)received;
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
+		if (!timeout)
+			continue;
+		*timeout = time_left(&limit, &begin);
+		if (!timeout->tv_sec && !timeout->tv_nsec)
+			break;
 	}
 	return (int)done;
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+{
+	if (!fdtable_get(fd) || !guard_readable(messages, n * sizeof(*messages)) ||
+	    (timeout && !guard_readable(timeout, sizeof(*timeout))))
+		return REAL(recvmmsg)(fd, messages, n, flags, timeout);
+	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return receive_messages(fd, messages, n, flags, timeout);
 }
 
 ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room);

@@ -1,20 +1,13 @@
-/* write, writev, send, sendto, sendmsg, sendmmsg, and the bodies that go by sendfile and splice. */
+/* write, writev, send, sendto, sendmsg, sendmmsg and the like. */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
-#include <fcntl.h>
 
-#include "shim/afterlife.h"
-#include "shim/exchange.h"
 #include "shim/export.h"
-#include "shim/finish.h"
-#include "shim/fresh.h"
+#include "shim/fdtable.h"
 #include "shim/guard.h"
 #include "shim/pass.h"
 #include "shim/real.h"
-#include "shim/sock.h"
 #include "shim/transfer.h"
 
 /* As in receive.c. */
@@ -126,84 +119,4 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 		messages[done++].msg_len = (unsigned)sent;
 	}
 	return (int)done;
-}
-
-/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. A stub
- * takes them like the connection that it stands for: see end_unseen(). */
-static struct sock *enter_unseen(int fd)
-{
-	struct sock *sock = sock_enter(fd);
-
-	if (!sock || sock->state == SOCK_STUB)
-		return sock;
-	if (sock->state != SOCK_OPEN) {
-		sock_leave(sock);
-		return NULL;
-	}
-	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
-		sock_leave(sock);
-		return NULL;
-	}
-	return sock;
-}
-
-static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ssize_t moved)
-{
-	int saved = errno;
-	struct sock *sock;
-
-	sock_come_out(token);
-	sock = exchange_return(token, fd);
-
-	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB) {
-		afterlife_send(sock, (size_t)moved);
-		sock_leave(sock);
-	} else if (sock && moved > 0 && sock->state == SOCK_OPEN) {
-		exchange_account_unseen(sock, is_request, (size_t)moved);
-	} else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN) {
-		finish_lost(sock);
-		sock_leave(sock);
-	} else if (sock) {
-		sock_leave(sock);
-	}
-	errno = saved;
-	return moved;
-}
-
-EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
-{
-	struct sock *sock = fdtable_get(out) ? enter_unseen(out) : NULL;
-	struct inside_token token;
-
-	if (!sock)
-		return fdtable_is_internal(out) ? errno = EBADF, -1 : REAL(sendfile)(out, in, offset, length);
-	token = sock_go_inside(sock);
-	sock_leave(sock);
-	return end_unseen(token, out, true, REAL(sendfile)(out, in, offset, length));
-}
-
-EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t length)
-{
-	return sendfile(out, in, offset, length);
-}
-
-EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
-{
-	int fd = fdtable_get(out) ? out : in;
-	struct inside_token token;
-	struct sock *sock;
-
-	if (fdtable_get(fd))
-		pthread_testcancel();
-	sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
-	if (!sock)
-		return fdtable_is_internal(fd)	    ? errno = EBADF,
-						 -1 : REAL(splice)(in, in_offset, out, out_offset, length, flags);
-	/* Not past the end of the message, where the kernel would wait for a server that stays. */
-	if (fd == in && sock->framing.edited && framing_skippable_response(&sock->framing) &&
-	    length > framing_skippable_response(&sock->framing))
-		length = framing_skippable_response(&sock->framing);
-	token = sock_go_inside(sock);
-	sock_leave(sock);
-	return end_unseen(token, fd, fd == out, REAL(splice)(in, in_offset, out, out_offset, length, flags));
 }

@@ -54,6 +54,12 @@ static int ask_fresh(struct sock *sock, int level, int name, const void *set, vo
 	return result;
 }
 
+/* A receive that waits for more than an answer's rest would not be ended by us. */
+static bool is_late_low_water(const struct sock *sock, int level, int name)
+{
+	return level == SOL_SOCKET && name == SO_RCVLOWAT && sock->state == SOCK_OPEN && sock->framing.edited;
+}
+
 static int set_locked(struct sock *sock, int fd, int level, int name, const void *value, socklen_t length)
 {
 	int result;
@@ -83,7 +89,8 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		limit_settle(sock);
 	if (is_beyond_us(level, name) && sock->state == SOCK_NEW) {
 		sock->cannot_keep = true;
-	} else if (is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) {
+	} else if ((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) ||
+		   is_late_low_water(sock, level, name)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.setsockopt(fd, level, name, value, length);
@@ -210,6 +217,9 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 		result = give_address(fd, &unbound, destination_key_local(&sock->key, &unbound), address, length);
 	else
 		result = real.getsockname(fd, address, length);
+	/* A port that was given by bind(), and may be told to others. */
+	if (result == 0 && sock->state == SOCK_NEW && sock->key.is_bound && *length >= sizeof(struct sockaddr_in))
+		sock->cannot_keep = true;
 	sock_leave(sock);
 	return result;
 }

@@ -2,12 +2,20 @@
 #include "shim/transfer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
 
 #include "shim/fdtable.h"
 #include "shim/guard.h"
 #include "shim/real.h"
+
+static ssize_t look_and_move(const struct transfer *t)
+{
+	ssize_t n = real.recv(t->fd, t->single.iov_base, t->single.iov_len, MSG_PEEK);
+
+	return n > 0 ? REAL(splice)(t->fd, NULL, t->pipe, NULL, (size_t)n, t->splice_flags) : n;
+}
 
 ssize_t transfer_native(const struct transfer *transfer)
 {
@@ -29,6 +37,8 @@ ssize_t transfer_native(const struct transfer *transfer)
 				     t->address_length_out);
 	case TRANSFER_RECVMSG:
 		return REAL(recvmsg)(t->fd, t->message, t->flags);
+	case TRANSFER_SPLICE:
+		return look_and_move(t);
 	case TRANSFER_WRITE:
 		return real.write(t->fd, t->single.iov_base, t->single.iov_len);
 	case TRANSFER_WRITEV:

@@ -15,6 +15,7 @@ enum transfer_kind {
 	TRANSFER_RECV,
 	TRANSFER_RECVFROM,
 	TRANSFER_RECVMSG,
+	TRANSFER_SPLICE, /* into a pipe; what is moved is looked at in `single` before */
 	TRANSFER_WRITE,
 	TRANSFER_WRITEV,
 	TRANSFER_SEND,
@@ -33,6 +34,8 @@ struct transfer {
 	struct sockaddr *address;
 	socklen_t address_length;
 	socklen_t *address_length_out;
+	int pipe;
+	unsigned splice_flags;
 };
 
 /* The call as the program made it. */

@@ -314,6 +314,33 @@ static void run_bound_port(void)
 	CALL(close(fd));
 }
 
+/* A port of the kernel's choice, which the program has asked for and may have told others. */
+static void run_bound_name(void)
+{
+	struct sockaddr_in local = {.sin_family = AF_INET};
+	int fd;
+	in_port_t port;
+
+	/* For the mode "hit": one to the same address, from one that is bound as this one is. */
+	for (int i = 0; i < 2; i++) {
+		fd = probe_socket();
+		CALL(bind(fd, (struct sockaddr *)&local, sizeof local));
+		CALL(connect(fd, server(), sizeof probe_server));
+		probe_ask(fd, "/bytes/10");
+		probe_drain(fd);
+		CALL(close(fd));
+	}
+	fd = probe_socket();
+	CALL(bind(fd, (struct sockaddr *)&local, sizeof local));
+	port = port_of(fd);
+	CALL(connect(fd, server(), sizeof probe_server));
+	say("bound port kept: %d", port_of(fd) == port);
+	probe_ask(fd, "/bytes/10");
+	say("bound port kept: %d", port_of(fd) == port);
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
 static void run_unconnected(void)
 {
 	int fd = probe_socket();
@@ -344,6 +371,7 @@ static const struct probe_case cases[] = {
 	{"disconnect", run_disconnect},
 	{"bound", run_bound},
 	{"bound-port", run_bound_port},
+	{"bound-name", run_bound_name},
 	{"unconnected", run_unconnected},
 };
 PROBE_MAIN(cases)

@@ -2,6 +2,7 @@
 #include "tests/lib/probe.h"
 
 #include <linux/close_range.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -289,6 +290,72 @@ static void run_system(void)
 	CALL(close(fd));
 }
 
+/* A download goes on while a command runs that has nothing to do with it. */
+static void run_system_amid(void)
+{
+	int fd = probe_dial();
+	FILE *stream;
+
+	probe_ask(fd, "/attended/300000");
+	probe_read(fd, 20);
+	CALL(system("exit 3"));
+	stream = popen("echo hello", "r");
+	CALL(fgetc(stream));
+	CALL(pclose(stream));
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+/* The shell's words name the socket. */
+static void run_system_cat(void)
+{
+	char command[64];
+	int fd = probe_dial();
+
+	probe_ask(fd, "/attended/300000");
+	probe_read(fd, 20);
+	snprintf(command, sizeof command, "cat <&%d | wc -c", fd);
+	CALL(system(command));
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static void *do_nothing(void *argument)
+{
+	return argument;
+}
+
+static void run_system_of_threads(void)
+{
+	pthread_t thread;
+	int fd = probe_dial();
+
+	pthread_create(&thread, NULL, do_nothing, NULL);
+	probe_ask(fd, "/attended/300000");
+	probe_read(fd, 20);
+	CALL(system("exit 3"));
+	pthread_join(thread, NULL);
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+/* A program that reads its standard input by the C library's streams. */
+static void run_exec_md5sum(void)
+{
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/slow-two-pieces/20");
+	pid = fork();
+	if (pid == 0) {
+		dup2(fd, 0);
+		execlp("timeout", "timeout", "10", "md5sum", NULL);
+		_exit(1);
+	}
+	CALL(close(fd));
+	reap("md5sum", pid);
+}
+
 static bool by_number;
 
 static void pass(int through, int fd)
@@ -397,6 +464,10 @@ static const struct probe_case cases[] = {
 	{"exec-self", run_exec_self},
 	{"exec-refused", run_exec_refused},
 	{"system", run_system},
+	{"system-amid", run_system_amid},
+	{"system-cat", run_system_cat},
+	{"system-of-threads", run_system_of_threads},
+	{"exec-md5sum", run_exec_md5sum},
 	{"passed-fresh", run_passed_fresh},
 	{"passed-asked", run_passed_asked},
 	{"passed-by-number", run_passed_by_number},

@@ -75,6 +75,67 @@ static void run_wait_all_exact(void)
 	CALL(close(fd));
 }
 
+/* Into several buffers, from a server that does not end an answer for those that seem to be gone. */
+static void run_wait_all_vector(void)
+{
+	static char rest[200000];
+	struct iovec pieces[3] = {{bytes, 50}, {bytes + 100, 1}, {rest, sizeof rest}};
+	struct sockaddr_storage name;
+	struct msghdr message = {.msg_name = &name, .msg_namelen = sizeof name, .msg_iov = pieces, .msg_iovlen = 3};
+	int fd = probe_dial();
+
+	probe_ask(fd, "/attended-chunk/300000");
+	probe_read(fd, 20);
+	CALL(recvmsg(fd, &message, MSG_WAITALL));
+	say("%.50s %.1s %.20s", bytes, bytes + 100, rest + sizeof rest - 20);
+	say("name %u flags %x control %zu", message.msg_namelen, message.msg_flags, message.msg_controllen);
+	CALL(recvmsg(fd, &message, MSG_WAITALL));
+	CALL(recvmsg(fd, &message, MSG_WAITALL));
+	CALL(close(fd));
+}
+
+static void run_peek_all(void)
+{
+	int fd = probe_dial();
+
+	probe_ask(fd, "/slow-two-pieces/20");
+	CALL(recv(fd, bytes, 8000, MSG_PEEK | MSG_WAITALL));
+	CALL(recv(fd, bytes, 8000, MSG_WAITALL));
+	CALL(close(fd));
+}
+
+static void run_low_water_asked(void)
+{
+	int fd = probe_dial(), wanted = 5000;
+
+	probe_ask(fd, "/slow-two-pieces/20");
+	CALL(setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted));
+	CALL(recv(fd, bytes, 8000, 0));
+	CALL(recv(fd, bytes, 8000, 0));
+	CALL(close(fd));
+}
+
+/* Its limit is looked at when a message has come, and what is left of it is told. */
+static void run_messages_time_limit(void)
+{
+	static char more[2][100];
+	struct iovec pieces[3] = {{bytes, 50}, {more[0], 100}, {more[1], 100}};
+	struct mmsghdr messages[3] = {{.msg_hdr = {.msg_iov = &pieces[0], .msg_iovlen = 1}},
+				      {.msg_hdr = {.msg_iov = &pieces[1], .msg_iovlen = 1}},
+				      {.msg_hdr = {.msg_iov = &pieces[2], .msg_iovlen = 1}}};
+	struct timespec limit = {0, 1};
+	int fd = answered("/bytes/500");
+
+	CALL(recvmmsg(fd, messages, 3, 0, &limit));
+	say("left %ld %ld", (long)limit.tv_sec, (long)limit.tv_nsec);
+	limit = (struct timespec){0, 2000000000};
+	CALL(recvmmsg(fd, messages, 3, 0, &limit));
+	limit = (struct timespec){100, 0};
+	CALL(recvmmsg(fd, messages, 2, 0, &limit));
+	say("left %ld", (long)limit.tv_sec);
+	CALL(close(fd));
+}
+
 static void run_wait_all_nonblocking(void)
 {
 	int fd = probe_dial();
@@ -111,6 +172,11 @@ static void run_truncate(void)
 	probe_read(fd, 20);
 	CALL(recv(fd, bytes, 8000, MSG_TRUNC));
 	CALL(recv(fd, bytes, 8000, MSG_TRUNC));
+	CALL(close(fd));
+	fd = answered("/bytes/5000");
+	CALL(recv(fd, NULL, 3000, MSG_TRUNC));
+	probe_read(fd, 20);
+	CALL(recv(fd, NULL, 8000, MSG_TRUNC | MSG_WAITALL));
 	CALL(close(fd));
 	probe_exchange("/bytes/10");
 }
@@ -267,6 +333,10 @@ static const struct probe_case cases[] = {
 	{"wait-all", run_wait_all},
 	{"wait-all-at-once", run_wait_all_at_once},
 	{"wait-all-exact", run_wait_all_exact},
+	{"wait-all-vector", run_wait_all_vector},
+	{"peek-all", run_peek_all},
+	{"low-water-asked", run_low_water_asked},
+	{"messages-time-limit", run_messages_time_limit},
 	{"wait-all-nonblocking", run_wait_all_nonblocking},
 	{"dont-wait", run_dont_wait},
 	{"truncate", run_truncate},

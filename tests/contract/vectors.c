@@ -250,16 +250,18 @@ static void run_splice_in(void)
 	probe_exchange("/bytes/10");
 }
 
-static void run_splice_out(void)
+static void splice_out(const char *path, size_t read_before)
 {
 	int fd = probe_dial(), pipes[2];
 	char bytes[4096];
 	long n, total = 0;
 
 	CALL(pipe(pipes));
-	probe_ask(fd, "/bytes/3000");
-	probe_settle();
-	probe_read(fd, 20);
+	probe_ask(fd, path);
+	if (read_before) {
+		probe_settle();
+		probe_read(fd, read_before);
+	}
 	while ((n = splice(fd, NULL, pipes[1], NULL, 1000, 0)) > 0) {
 		total += n;
 		while (n > 0)
@@ -271,6 +273,65 @@ static void run_splice_out(void)
 	CALL(close(pipes[0]));
 	CALL(close(pipes[1]));
 	probe_exchange("/bytes/10");
+}
+
+static void run_splice_out(void)
+{
+	splice_out("/bytes/3000", 20);
+}
+
+/* Where the answer ends is told by bytes that only the kernel moves. */
+static void run_splice_head(void)
+{
+	splice_out("/attended/3000", 0);
+}
+
+static void run_splice_chunk(void)
+{
+	splice_out("/attended-chunk/30000", 0);
+}
+
+static void run_splice_errors(void)
+{
+	int fd = probe_dial(), null = open("/dev/null", O_WRONLY), pipes[2];
+	off64_t offset = 0;
+
+	CALL(pipe(pipes));
+	probe_ask(fd, "/chunked/100");
+	CALL(splice(fd, NULL, null, NULL, 1000, 0));
+	CALL(splice(fd, &offset, pipes[1], NULL, 1000, 0));
+	CALL(splice(fd, NULL, pipes[1], &offset, 1000, 0));
+	CALL(splice(fd, NULL, pipes[1], NULL, 1000, 0x8000));
+	CALL(splice(fd, NULL, -1, NULL, 1000, 0));
+	CALL(splice(fd, NULL, pipes[1], NULL, 0, 0));
+	probe_drain(fd);
+	CALL(close(fd));
+	fd = probe_dial_nonblocking();
+	CALL(splice(fd, NULL, pipes[1], NULL, 1000, 0));
+	CALL(splice(fd, NULL, pipes[1], NULL, 1000, SPLICE_F_NONBLOCK));
+	CALL(close(fd));
+	CALL(close(null));
+	CALL(close(pipes[0]));
+	CALL(close(pipes[1]));
+}
+
+/* A control message that no socket knows. */
+static void run_control(void)
+{
+	static const char ask[] = "GET /bytes/10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec piece = {(char *)ask, sizeof ask - 1};
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	int fd = probe_dial();
+
+	*header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = 4242};
+	CALL(sendmsg(fd, &message, 0));
+	header->cmsg_level = IPPROTO_IPV6;
+	CALL(sendmsg(fd, &message, 0));
+	probe_drain(fd);
+	CALL(close(fd));
 }
 
 static void run_short_writes(void)
@@ -315,6 +376,10 @@ static const struct probe_case cases[] = {
 	{"sendfile-head", run_sendfile_head},
 	{"splice-in", run_splice_in},
 	{"splice-out", run_splice_out},
+	{"splice-head", run_splice_head},
+	{"splice-chunk", run_splice_chunk},
+	{"splice-errors", run_splice_errors},
+	{"control", run_control},
 	{"short-writes", run_short_writes},
 };
 PROBE_MAIN(cases)

@@ -4,6 +4,7 @@
 #include "server.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,46 @@ static void answer_cut(struct client *client, const char *argument)
 	server_end(client, kind && strncmp(kind, "/rst", 4) == 0);
 }
 
+/* As a proxy that takes a client's FIN for its end: the second half is for those that still seem to be there. */
+static void answer_attended(struct client *client, const char *fields, const char *body, size_t length)
+{
+	struct pollfd end = {.fd = client->fd, .events = POLLRDHUP};
+	char head[256];
+
+	server_send(client, head,
+		    (size_t)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\n%s%s\r\n", fields,
+				     server_connection_field(client)));
+	server_send(client, body, length / 2);
+	if (poll(&end, 1, 150) > 0)
+		server_end(client, false);
+	else
+		server_send(client, body + length / 2, length - length / 2);
+}
+
+static void answer_attended_bytes(struct client *client, const char *argument)
+{
+	size_t length = strtoul(argument, NULL, 10);
+	char *body = malloc(length + 1), field[64];
+
+	server_fill_body(body, length);
+	snprintf(field, sizeof field, "Content-Length: %zu\r\n", length);
+	answer_attended(client, field, body, length);
+	free(body);
+}
+
+static void answer_attended_chunk(struct client *client, const char *argument)
+{
+	size_t length = strtoul(argument, NULL, 10), n;
+	char *body = malloc(length + 64);
+
+	n = (size_t)sprintf(body, "%zx\r\n", length);
+	server_fill_body(body + n, length);
+	n += length;
+	n += (size_t)sprintf(body + n, "\r\n0\r\n\r\n");
+	answer_attended(client, "Transfer-Encoding: chunked\r\n", body, n);
+	free(body);
+}
+
 static const struct behaviour behaviours[] = {
 	{"/bytes/", answer_bytes},
 	{"/chunked/", answer_chunked},
@@ -351,6 +392,8 @@ static const struct behaviour behaviours[] = {
 	{"/body", answer_body},
 	{"/who", answer_who},
 	{"/cut/", answer_cut},
+	{"/attended/", answer_attended_bytes},
+	{"/attended-chunk/", answer_attended_chunk},
 };
 
 void server_answer(struct client *client)

@@ -83,9 +83,9 @@ REQUESTS = {
 
 # Sends each request over a new connection, and prints what comes until the end or, for those that don't end, for a while. Goes on when
 # the server has nothing more to send: before it connects again, or (WAITS_LATE) between that and the first byte. Where the server speaks
-# first (IS_GREETED) it reads when both that and the answer are there: an answer that comes later is the limit that the top README admits.
+# first (IS_GREETED) it asks when that is there.
 CLIENT = """
-import os, socket, sys, time
+import os, select, socket, sys
 def wait_for_server():
     with socket.socket(socket.AF_UNIX) as done:
         done.connect("\\0holdline-desync-" + sys.argv[1])
@@ -96,9 +96,9 @@ for request in sys.argv[2:]:
     connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
     connection.settimeout(0.4)
     wait_for_server()
-    connection.sendall(bytes(request, "latin1").replace(b"<NUL>", bytes(1)))
     if "IS_GREETED" in os.environ:
-        time.sleep(0.5)
+        select.select([connection], [], [], 2)
+    connection.sendall(bytes(request, "latin1").replace(b"<NUL>", bytes(1)))
     answer = b""
     try:
         while True:
@@ -127,7 +127,7 @@ OWN_REQUEST = "GET /own HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Server:
-    """Alive inside a with block. `log`: what came, in order: (number of the connection, path, is the connection's first). `greets`: it
+    """Alive inside a with block. `log`: what came, in order: (number of the connection, path). `greets`: it
     says something before it is asked."""
 
     def __init__(self, greets=False):
@@ -179,7 +179,6 @@ class Server:
         connection.settimeout(2)
         # What is sent later would else wait here for an acknowledgement, and come after the next request.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        n = 0
         with connection:
             try:
                 if self.greets:
@@ -189,9 +188,8 @@ class Server:
                     if not request:
                         return
                     path = request.split(b" ")[1].decode() if b" " in request else ""
-                    n += 1
                     with self.changes:
-                        self.log.append((number, path, n == 1))
+                        self.log.append((number, path))
                     self.change_busy(1)
                     try:
                         self.answer(connection, path)
@@ -203,6 +201,8 @@ class Server:
                 pass
 
     def answer(self, connection, path):
+        if self.greets:
+            time.sleep(0.015)
         if not path.startswith("/answer/"):
             connection.sendall(OWN)
             return

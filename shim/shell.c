@@ -1,0 +1,80 @@
+/* system and popen: the C library executes a shell by itself, with `environ` as it is. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/single_threaded.h>
+#include <unistd.h>
+
+#include "shim/export.h"
+#include "shim/fdlimit.h"
+#include "shim/inflight.h"
+#include "shim/outgoing.h"
+#include "shim/pass.h"
+#include "shim/real.h"
+#include "shim/sock.h"
+
+extern char **environ;
+
+/* What the program has as its environment while the shell is started. */
+struct environment {
+	char **own;
+	char **prepared;
+	struct outgoing memory;
+};
+
+/* The shell is told of exchanges in flight as a program that is executed is: see inflight.h. Not where other threads may
+ * be reading or changing the environment; there the parent is taken for the one that goes on reading. The memory is not
+ * on the stack, since a handler may leave system() by longjmp. */
+static void begin_shell(struct environment *environment)
+{
+	int saved = errno;
+	size_t size;
+
+	*environment = (struct environment){.own = environ};
+	if (!guard_is_home() || !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
+		return;
+	sock_share_all(true);
+	pass_unused_inheritable();
+	size = __libc_single_threaded ? inflight_size(environ, 0) : 0;
+	if (size && size <= OUTGOING_MAX && outgoing_reserve(&environment->memory, size))
+		environ = environment->prepared = inflight_prepare(environment->memory.bytes, environ, 0);
+	errno = saved;
+}
+
+static void end_shell(struct environment *environment)
+{
+	int saved = errno;
+
+	if (environment->prepared && environ == environment->prepared)
+		environ = environment->own;
+	outgoing_free(&environment->memory, false);
+	errno = saved;
+}
+
+EXPORT int system(const char *command)
+{
+	struct environment environment;
+	int result;
+
+	begin_shell(&environment);
+	if (command && guard_is_home())
+		fdlimit_hold_briefly();
+	result = REAL(system)(command);
+	end_shell(&environment);
+	return result;
+}
+
+EXPORT FILE *popen(const char *command, const char *mode)
+{
+	struct environment environment;
+	bool is_held;
+	FILE *stream;
+
+	begin_shell(&environment);
+	is_held = guard_is_home() && fdlimit_hold();
+	stream = REAL(popen)(command, mode);
+	if (is_held)
+		fdlimit_release();
+	end_shell(&environment);
+	return stream;
+}
