@@ -16,21 +16,43 @@ static int register_new(struct sock *sock, int epfd, int fd, const struct epoll_
 	return 0;
 }
 
+/* A set may be known by two numbers (tokio registers by one, and waits by the other): what the kernel has changed for one that we have
+ * not seen is ours under another. Which of several, it doesn't say. */
+static struct registration *find(struct sock *sock, int epfd, int operation, int fd)
+{
+	struct registration *candidate = NULL;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration *registration = &sock->registrations[i];
+
+		if (registration->fd != fd)
+			continue;
+		if (registration->epfd == epfd)
+			return registration;
+		candidate = registration;
+		n++;
+	}
+	if (operation == EPOLL_CTL_ADD)
+		return NULL;
+	if (n != 1) {
+		sock->cannot_swap = true;
+		return NULL;
+	}
+	candidate->epfd = epfd;
+	return candidate;
+}
+
 static void note_registration(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event)
 {
-	struct registration *found = NULL;
+	struct registration *found = find(sock, epfd, operation, fd);
 
-	for (unsigned i = 0; i < sock->n_registrations; i++)
-		if (sock->registrations[i].epfd == epfd && sock->registrations[i].fd == fd)
-			found = &sock->registrations[i];
-	if (operation == EPOLL_CTL_ADD && found)
+	if (operation == EPOLL_CTL_DEL && found)
+		*found = sock->registrations[--sock->n_registrations];
+	else if (operation != EPOLL_CTL_DEL && found)
 		found->event = *event, found->events_back = event->events;
 	else if (operation == EPOLL_CTL_ADD)
 		register_new(sock, epfd, fd, event);
-	else if (operation == EPOLL_CTL_MOD && found)
-		found->event = *event, found->events_back = event->events;
-	else if (operation == EPOLL_CTL_DEL && found)
-		*found = sock->registrations[--sock->n_registrations];
 }
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)

@@ -40,6 +40,37 @@ static void run_two_numbers(void)
 	CALL(close(other));
 }
 
+/* What was changed by either number counts, also at the end. */
+static void run_two_numbers_changed(void)
+{
+	int set = epoll_create1(0), other = dup(set), fd = probe_dial_nonblocking(), last;
+
+	add(set, fd, EPOLLIN, 0x11);
+	probe_ask(fd, "/bytes/10");
+	mod(other, fd, EPOLLIN | EPOLLOUT, 0x22);
+	probe_settle();
+	probe_print_epoll("answered", set, 500);
+	probe_drain(fd);
+	probe_print_epoll("ended", set, 500);
+	mod(set, fd, EPOLLIN, 0x33);
+	probe_print_epoll("ended", other, 500);
+	CALL(close(fd));
+	last = probe_dial_nonblocking();
+	add(set, last, EPOLLIN, 0x44);
+	CALL(epoll_ctl(other, EPOLL_CTL_DEL, last, NULL));
+	add(other, last, EPOLLIN | EPOLLOUT, 0x55);
+	probe_ask(last, "/bytes/10");
+	probe_settle();
+	probe_print_epoll("answered", set, 500);
+	probe_drain(last);
+	probe_print_epoll("ended", set, 500);
+	CALL(epoll_ctl(set, EPOLL_CTL_DEL, last, NULL));
+	probe_print_epoll("deleted", set, 20);
+	CALL(close(last));
+	CALL(close(set));
+	CALL(close(other));
+}
+
 /* The number by which it was registered is closed, the set lives on by another one. */
 static void number_gone(bool before_end, bool reads_end)
 {
@@ -319,6 +350,7 @@ static void run_same_twice(void)
 
 static const struct probe_case cases[] = {
 	{"two-numbers", run_two_numbers},
+	{"two-numbers-changed", run_two_numbers_changed},
 	{"number-gone", run_number_gone},
 	{"number-gone-later", run_number_gone_later},
 	{"number-gone-unread", run_number_gone_unread},
