@@ -21,7 +21,8 @@
 #include "shim/sock.h"
 #include "shim/transfer.h"
 
-/* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). */
+/* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). What is in a
+ * pipe can't be taken back. */
 static bool is_request_timeout(const struct transfer *transfer, size_t received)
 {
 	static const char status[] = "HTTP/1.x 408";
@@ -29,8 +30,9 @@ static bool is_request_timeout(const struct transfer *transfer, size_t received)
 	const struct iovec *iov = transfer_vector(transfer, &n);
 	const char *bytes = n ? iov[0].iov_base : NULL;
 
-	return bytes && received >= sizeof(status) - 1 && iov[0].iov_len >= sizeof(status) - 1 &&
-	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
+	return bytes && transfer->kind != TRANSFER_SPLICE && received >= sizeof(status) - 1 &&
+	       iov[0].iov_len >= sizeof(status) - 1 && memcmp(bytes, status, 7) == 0 &&
+	       memcmp(bytes + 8, status + 8, 4) == 0;
 }
 
 static void feed(struct framing *framing, char *bytes, size_t length)
@@ -348,11 +350,14 @@ static ssize_t receive_and_drop(struct transfer *transfer)
 }
 
 /* What would wait for the end in the kernel, or does what we can't. */
-static bool is_beyond_us(const struct transfer *transfer)
+static bool is_beyond_us(const struct sock *sock, const struct transfer *transfer)
 {
-	if (transfer->flags & MSG_WAITALL && (transfer->flags & MSG_PEEK || transfer->n_iov > VECTOR_MAX))
+	int flags = transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT);
+
+	if (flags == (MSG_WAITALL | MSG_PEEK) && sock->framing.edited)
 		return true;
-	return is_truncating(transfer) && transfer->kind == TRANSFER_RECVMSG;
+	return transfer->kind == TRANSFER_RECVMSG &&
+	       ((flags == MSG_WAITALL && transfer->n_iov > VECTOR_MAX) || is_truncating(transfer));
 }
 
 ssize_t exchange_receive(struct transfer *transfer)
@@ -385,7 +390,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 		sock_leave(sock);
 		return 0;
 	}
-	if (sock->state == SOCK_OPEN && is_beyond_us(transfer)) {
+	if (sock->state == SOCK_OPEN && is_beyond_us(sock, transfer)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return transfer_native(transfer);

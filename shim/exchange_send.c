@@ -102,6 +102,8 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 
 	if (fdtable_get(STDIN_FILENO) == sock)
 		pass_to_standard_input(sock);
+	if (sock->state != SOCK_OPEN)
+		return -EBADF;
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
@@ -265,6 +267,8 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 
 	if ((transfer->flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)) || sock->n_senders || has_control(transfer) ||
 	    !is_readable(transfer, OUTGOING_MAX)) {
+		if (!sock->has_sent)
+			pass_make_honest(sock);
 		sock_release(sock, sock->n_senders ? REFUSAL_SHARED : REFUSAL_SOCKOPT);
 		return transfer_native(transfer);
 	}

@@ -85,11 +85,16 @@ static bool is_into_pipe(const off64_t *in_offset, int out, const off64_t *out_o
 	return is_pipe;
 }
 
+static void let_go(struct outgoing *seen)
+{
+	outgoing_free(seen, false);
+}
+
 /* The bytes that tell where the answer ends are looked at before they are moved. False: nothing was done. */
 static bool splice_looked_at(int in, int out, size_t length, unsigned flags, ssize_t *moved)
 {
 	struct transfer transfer = {.kind = TRANSFER_SPLICE, .fd = in, .pipe = out, .splice_flags = flags};
-	struct outgoing seen = {0};
+	__attribute__((cleanup(let_go))) struct outgoing seen = {0};
 
 	if (length > OUTGOING_MAX)
 		length = OUTGOING_MAX;
@@ -97,7 +102,6 @@ static bool splice_looked_at(int in, int out, size_t length, unsigned flags, ssi
 		return false;
 	transfer.single = (struct iovec){seen.bytes, length};
 	*moved = exchange_receive(&transfer);
-	outgoing_free(&seen, false);
 	return true;
 }
 
