@@ -2,6 +2,7 @@
 #include "shim/pass.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -9,8 +10,15 @@
 #include "shim/deferred.h"
 #include "shim/finish.h"
 #include "shim/fresh.h"
+#include "shim/lease.h"
+#include "shim/limit.h"
 #include "shim/log.h"
+#include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/swap.h"
+
+/* The numbers that a vfork child's own duplicates are looked for among. */
+#define SCANNED_FDS 1024
 
 /* The request as it was written can still be put to a fresh connection, for which nothing is owed. */
 static bool can_be_asked_again(const struct sock *sock)
@@ -53,6 +61,8 @@ void pass_make_honest(struct sock *sock)
 {
 	bool is_ours_alone = !atomic_load(&sock->is_shared);
 
+	if (sock->state == SOCK_WAITING)
+		limit_let_through(sock);
 	/* If it can't be replaced it stays what it was: alive when last seen. */
 	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && is_ours_alone && !is_in_use(sock) &&
 	    fresh_replace(sock, FRESH_FOR_UNFIT, -1))
@@ -67,7 +77,7 @@ void pass_to_stranger(int fd)
 	int saved = errno;
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 
-	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_WAITING || sock->state == SOCK_OPEN)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_LEDGER);
 	} else if (sock) {
@@ -86,6 +96,14 @@ static void share(int fd)
 	sock_leave(sock);
 }
 
+static bool is_inherited(const struct sock *sock, int fd)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++)
+		if (sock->fds[i] == fd)
+			return !sock_is_close_on_exec(sock, i);
+	return false;
+}
+
 void pass_inheritable(void)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
@@ -93,13 +111,92 @@ void pass_inheritable(void)
 
 		if (!sock)
 			continue;
-		for (unsigned i = 0; i < sock->n_fds; i++)
-			if (sock->fds[i] == fd && !sock_is_close_on_exec(sock, i)) {
-				pass_make_honest(sock);
-				break;
-			}
+		if (is_inherited(sock, fd))
+			pass_make_honest(sock);
 		sock_leave(sock);
 	}
+}
+
+/* The child of a vfork() may neither leave its parent's queue nor take a ticket: both are changes of its parent's memory. What is
+ * its own are its descriptors. So the placeholder's numbers there get a connection of their own, by calls to the kernel alone. */
+static int dial_for_child(const struct sock *sock)
+{
+	int fd = REAL(socket)(sock->domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || lease_begin_dial(sock, fd))
+		return fd;
+	real.close(fd);
+	return -1;
+}
+
+/* *source: that connection, once there is one. */
+static void replace_in_child(const struct sock *sock, int fd, int *source)
+{
+	int flags = REAL(fcntl)(fd, F_GETFD);
+
+	if (flags < 0 || (flags & FD_CLOEXEC) || swap_cookie(fd) != sock->ticket.cookie)
+		return;
+	if (*source < 0)
+		*source = dial_for_child(sock);
+	if (*source >= 0)
+		real.dup3(*source, fd, 0);
+}
+
+/* Under its lock, which a vfork child shares with its parent. The child may have made duplicates of its own. */
+static void pass_in_child(int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+	int source = -1;
+
+	if (!guard_lock_try(&sock->lock))
+		return;
+	if (fdtable_get(fd) == sock && sock->fds[0] == fd && sock->state == SOCK_WAITING && sock->ticket.cookie) {
+		for (unsigned i = 0; i < sock->n_fds; i++)
+			replace_in_child(sock, sock->fds[i], &source);
+		for (int other = 0; other < SCANNED_FDS; other++)
+			replace_in_child(sock, other, &source);
+	}
+	if (source >= 0)
+		real.close(source);
+	guard_unlock(&sock->lock);
+}
+
+static void pass_at_home(int fd)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return;
+	if (sock->state == SOCK_WAITING && is_inherited(sock, fd))
+		limit_let_through(sock);
+	sock_leave(sock);
+}
+
+void pass_waiting(void)
+{
+	bool is_home = guard_is_home();
+
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		/* A first look without the lock. */
+		if (!sock || sock == &fdtable_internal || sock->state != SOCK_WAITING)
+			continue;
+		if (is_home)
+			pass_at_home(fd);
+		else
+			pass_in_child(fd);
+	}
+}
+
+void pass_waiting_one(int fd)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (sock && sock->state == SOCK_WAITING)
+		limit_let_through(sock);
+	if (sock)
+		sock_leave(sock);
 }
 
 void pass_descriptors(const struct msghdr *message)

@@ -12,8 +12,17 @@ void pass_descriptors(const struct msghdr *message);
 /* Does pass_make_honest() for every socket that a program without this library is about to inherit. */
 void pass_inheritable(void);
 
-/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be,
- * and a request whose end of file is ours to make is asked again as it was written. Marks it as shared. Locked. */
+/* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is dialled. In a
+ * vfork child, whose descriptors are its own but whose memory is not, the child's numbers get a connection of their own, which
+ * nobody counts, and the parent's go on waiting. */
+void pass_waiting(void);
+
+/* Does that for one at hand that is about to be asked for signals, which can't be moved to another file. Preserves errno. */
+void pass_waiting_one(int fd);
+
+/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be, one that
+ * waits for its turn is let through, and a request whose end of file is ours to make is asked again as it was written. Marks it
+ * as shared. Locked. */
 void pass_make_honest(struct sock *sock);
 
 /* The descriptor is about to be read and written where no wrapper sees it, in this process: its socket goes native. Nothing for

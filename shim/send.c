@@ -12,6 +12,7 @@
 #include "shim/finish.h"
 #include "shim/fresh.h"
 #include "shim/guard.h"
+#include "shim/limit.h"
 #include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -129,22 +130,34 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 }
 
 /* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. A stub
- * takes them like the connection that it stands for: see end_unseen(). */
-static struct sock *enter_unseen(int fd)
+ * takes them like the connection that it stands for: see end_unseen(). False: it is not its turn, as errno says. Else *entered
+ * is the socket, NULL if the call goes on natively. */
+static bool enter_unseen(int fd, int timeout_option, struct sock **entered)
 {
 	struct sock *sock = sock_enter(fd);
+	int error = 0;
 
-	if (!sock || sock->state == SOCK_STUB)
-		return sock;
-	if (sock->state != SOCK_OPEN) {
-		sock_leave(sock);
-		return NULL;
+	*entered = NULL;
+	/* Whether that blocks is the socket's own business, whatever the call's flags say of the pipe. */
+	if (sock && sock->state == SOCK_WAITING)
+		error = limit_await(&sock, fd, true, timeout_option);
+	if (error) {
+		errno = -error;
+		return false;
 	}
-	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
+	if (!sock)
+		return true;
+	if (sock->state != SOCK_OPEN && sock->state != SOCK_STUB) {
 		sock_leave(sock);
-		return NULL;
+		return true;
 	}
-	return sock;
+	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent &&
+	    fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
+		sock_leave(sock);
+		return true;
+	}
+	*entered = sock;
+	return true;
 }
 
 static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ssize_t moved)
@@ -172,9 +185,11 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 
 EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
 {
-	struct sock *sock = fdtable_get(out) ? enter_unseen(out) : NULL;
 	struct inside_token token;
+	struct sock *sock = NULL;
 
+	if (fdtable_get(out) && length && !enter_unseen(out, SOCKET_OPTION_SNDTIMEO, &sock))
+		return -1;
 	if (!sock)
 		return fdtable_is_internal(out) ? errno = EBADF, -1 : REAL(sendfile)(out, in, offset, length);
 	token = sock_go_inside(sock);
@@ -190,12 +205,14 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t length)
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
 	int fd = fdtable_get(out) ? out : in;
+	int timeout_option = fd == out ? SOCKET_OPTION_SNDTIMEO : SOCKET_OPTION_RCVTIMEO;
 	struct inside_token token;
-	struct sock *sock;
+	struct sock *sock = NULL;
 
 	if (fdtable_get(fd))
 		pthread_testcancel();
-	sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
+	if (fdtable_get(fd) && length && !enter_unseen(fd, timeout_option, &sock))
+		return -1;
 	if (!sock)
 		return fdtable_is_internal(fd)	    ? errno = EBADF,
 						 -1 : REAL(splice)(in, in_offset, out, out_offset, length, flags);
