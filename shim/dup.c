@@ -100,6 +100,13 @@ EXPORT int dup3(int from, int to, int flags)
 
 #define SETTABLE_FLAGS (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
 
+/* Signals for readiness can't be moved from one socket to another. */
+static bool is_about_signals(int command, int argument)
+{
+	return command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
+	       (command == F_SETFL && (argument & O_ASYNC));
+}
+
 static void note_command(int fd, int command, long argument)
 {
 	struct sock *sock = sock_enter(fd);
@@ -111,8 +118,7 @@ static void note_command(int fd, int command, long argument)
 			(sock->status_flags & ~SETTABLE_FLAGS) | ((int)argument & SETTABLE_FLAGS);
 	if (command == F_SETFD)
 		sock_note_close_on_exec(sock, fd, argument & FD_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
-	/* Signals for readiness can't be moved from one socket to another. */
-	if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG || (sock->status_flags & O_ASYNC)) {
+	if (is_about_signals(command, sock->status_flags)) {
 		spare_drop(sock);
 		sock->cannot_keep = true;
 	}
@@ -146,6 +152,8 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 		deferred_settle();
 	else if (fdtable_get(fd) && is_answered(fd, command, (int)(long)argument, &result))
 		return result;
+	if (fdtable_get(fd) && is_about_signals(command, (int)(long)argument))
+		pass_waiting_one(fd);
 	result = next(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
 		if (is_out_of_numbers(result))

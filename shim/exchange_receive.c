@@ -20,6 +20,7 @@
 #include "shim/sending.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
+#include "shim/whole.h"
 
 /* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). What is in a
  * pipe can't be taken back. */
@@ -236,7 +237,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	return again;
 }
 
-static ssize_t receive_once(struct transfer *transfer)
+ssize_t exchange_receive_once(struct transfer *transfer)
 {
 	ssize_t result;
 	struct sock *sock;
@@ -252,117 +253,8 @@ static ssize_t receive_once(struct transfer *transfer)
 	return result;
 }
 
-#define VECTOR_MAX 64
-
-/* Where the next part goes of what fills the buffers of `whole` from their beginning. `vector` is for those of a message. */
-static void aim_behind(struct transfer *part, const struct transfer *whole, size_t received, struct iovec *vector)
-{
-	if (whole->kind != TRANSFER_RECVMSG) {
-		part->single =
-			(struct iovec){(char *)whole->single.iov_base + received, whole->single.iov_len - received};
-		return;
-	}
-	part->n_iov = 0;
-	for (size_t i = 0; i < whole->n_iov; i++) {
-		const struct iovec *piece = &whole->iov[i];
-
-		if (piece->iov_len > received)
-			vector[part->n_iov++] =
-				(struct iovec){(char *)piece->iov_base + received, piece->iov_len - received};
-		received = received > piece->iov_len ? received - piece->iov_len : 0;
-	}
-	part->message->msg_iov = vector;
-	part->message->msg_iovlen = part->n_iov;
-	part->iov = vector;
-}
-
-static ssize_t receive_part(struct transfer *part, const struct transfer *whole, size_t received)
-{
-	struct iovec vector[VECTOR_MAX];
-	struct msghdr message;
-	ssize_t n;
-
-	if (whole->kind == TRANSFER_RECVMSG) {
-		message = *whole->message;
-		part->message = &message;
-	}
-	aim_behind(part, whole, received, vector);
-	n = receive_once(part);
-	if (n >= 0 && whole->kind == TRANSFER_RECVMSG) {
-		whole->message->msg_namelen = message.msg_namelen;
-		whole->message->msg_controllen = message.msg_controllen;
-		whole->message->msg_flags = message.msg_flags;
-	}
-	return n;
-}
-
-/* MSG_WAITALL would wait in the kernel past the end of the message, for bytes that a server that stays never sends. */
-static ssize_t receive_all(struct transfer *transfer, size_t length)
-{
-	struct transfer part = *transfer;
-	size_t received = 0;
-	int saved = errno;
-
-	part.flags &= ~MSG_WAITALL;
-	while (received < length) {
-		ssize_t n = receive_part(&part, transfer, received);
-
-		if (n <= 0 && received)
-			break;
-		if (n <= 0)
-			return n;
-		received += (size_t)n;
-	}
-	errno = saved;
-	return (ssize_t)received;
-}
-
-/* On a stream: bytes are taken and thrown away (tcp(7)). */
-static bool is_truncating(const struct transfer *transfer)
-{
-	return (transfer->flags & (MSG_TRUNC | MSG_PEEK)) == MSG_TRUNC;
-}
-
-static ssize_t receive_and_drop(struct transfer *transfer)
-{
-	char bytes[4096];
-	struct transfer part = {
-		.kind = TRANSFER_RECV, .fd = transfer->fd, .flags = transfer->flags & ~(MSG_TRUNC | MSG_WAITALL)};
-	size_t dropped = 0, length = transfer->single.iov_len;
-	int saved = errno;
-
-	while (dropped < length) {
-		ssize_t n;
-
-		part.single =
-			(struct iovec){bytes, length - dropped < sizeof(bytes) ? length - dropped : sizeof(bytes)};
-		n = receive_once(&part);
-		if (n <= 0 && !dropped)
-			return n;
-		if (n <= 0)
-			break;
-		dropped += (size_t)n;
-		if (!(transfer->flags & MSG_WAITALL))
-			part.flags |= MSG_DONTWAIT;
-	}
-	errno = saved;
-	return (ssize_t)dropped;
-}
-
-/* What would wait for the end in the kernel, or does what we can't. */
-static bool is_beyond_us(const struct sock *sock, const struct transfer *transfer)
-{
-	int flags = transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT);
-
-	if (flags == (MSG_WAITALL | MSG_PEEK) && sock->framing.edited)
-		return true;
-	return transfer->kind == TRANSFER_RECVMSG &&
-	       ((flags == MSG_WAITALL && transfer->n_iov > VECTOR_MAX) || is_truncating(transfer));
-}
-
 ssize_t exchange_receive(struct transfer *transfer)
 {
-	bool waits_for_all = (transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)) == MSG_WAITALL;
 	size_t length = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
 	struct sock *sock;
 
@@ -390,7 +282,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 		sock_leave(sock);
 		return 0;
 	}
-	if (sock->state == SOCK_OPEN && is_beyond_us(sock, transfer)) {
+	if (sock->state == SOCK_OPEN && whole_is_beyond_us(sock, transfer)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return transfer_native(transfer);
@@ -399,7 +291,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 	/* Neither takes anything from the stream. */
 	if (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE)))
 		return transfer_native(transfer);
-	if (is_truncating(transfer) && transfer->kind != TRANSFER_RECVMSG)
-		return receive_and_drop(transfer);
-	return waits_for_all ? receive_all(transfer, length) : receive_once(transfer);
+	if (whole_is_asked(transfer))
+		return whole_receive(transfer, length);
+	return exchange_receive_once(transfer);
 }

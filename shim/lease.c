@@ -158,6 +158,17 @@ bool lease_adopt_dial(struct sock *sock)
 	return true;
 }
 
+bool lease_begin_dial(const struct sock *sock, int fd)
+{
+	if (options_copy_to_fresh(sock, fd))
+		return false;
+	/* What it fails with the program finds on it. */
+	dial_begin(fd, &sock->key);
+	if (sock->status_flags != (O_RDWR | O_NONBLOCK))
+		real.fcntl(fd, F_SETFL, sock->status_flags);
+	return true;
+}
+
 static int dial_in_place(struct sock *sock)
 {
 	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
@@ -166,14 +177,7 @@ static int dial_in_place(struct sock *sock)
 	if (fd < 0)
 		return fd;
 	counting_begin_dial(&sock->tally);
-	error = options_copy_to_fresh(sock, fd) ? -ENOBUFS : 0;
-	/* What it fails with the program finds on it. */
-	if (!error)
-		dial_begin(fd, &sock->key);
-	if (!error && sock->status_flags != (O_RDWR | O_NONBLOCK))
-		real.fcntl(fd, F_SETFL, sock->status_flags);
-	if (!error)
-		error = swap_files(sock, fd);
+	error = lease_begin_dial(sock, fd) ? swap_files(sock, fd) : -ENOBUFS;
 	real.close(fd);
 	return error;
 }

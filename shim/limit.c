@@ -23,6 +23,8 @@
 #define PATIENCE_MS 500
 #define BLOCKING_PATIENCE_MS 3000
 
+_Atomic(bool) limit_has_placed;
+
 /* True if the calling thread has all that there may be: it would wait for itself, if it blocks. */
 static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 {
@@ -85,15 +87,20 @@ static int await_turn(struct ticket *ticket, uint64_t timeout_ns)
 	return answer;
 }
 
+static void give_back(const struct ticket *ticket)
+{
+	if (ticket->conn)
+		borrow_give_up(ticket->conn);
+	/* A child may have inherited it as the descriptor that it was: the broker is to see its end all the same. */
+	if (ticket->fd >= 0) {
+		real.shutdown(ticket->fd, SHUT_RDWR);
+		fdtable_close_internal(ticket->fd);
+	}
+}
+
 void limit_forget(struct sock *sock)
 {
-	if (sock->ticket.conn)
-		borrow_give_up(sock->ticket.conn);
-	/* A child may have inherited it as the descriptor that it was: the broker is to see its end all the same. */
-	if (sock->ticket.fd >= 0) {
-		real.shutdown(sock->ticket.fd, SHUT_RDWR);
-		fdtable_close_internal(sock->ticket.fd);
-	}
+	give_back(&sock->ticket);
 	sock->ticket = (struct ticket){.fd = -1};
 }
 
@@ -129,11 +136,13 @@ static void fill_buffer(int fd)
 static enum limit_result place(struct sock *sock)
 {
 	fill_buffer(sock->ticket.fd);
+	sock->ticket.cookie = swap_cookie(sock->ticket.fd);
 	if (swap_files(sock, sock->ticket.fd)) {
 		limit_forget(sock);
 		return LIMIT_DIAL;
 	}
 	sock->state = SOCK_WAITING;
+	limit_has_placed = true;
 	/* The broker's end is not to be taken for the server's. */
 	sock_enter_window(sock);
 	log_event("wait", sock, NULL);
@@ -263,6 +272,17 @@ void limit_force(struct sock *sock)
 	}
 }
 
+static void dial_now(struct sock *sock)
+{
+	sock_leave_window(sock);
+	if (lease_dial_in_place(sock))
+		return;
+	/* To the program, a connection that has broken at once. */
+	limit_forget(sock);
+	sock->state = SOCK_ENDED;
+	sock->cannot_keep = true;
+}
+
 void limit_settle(struct sock *sock)
 {
 	int saved = errno;
@@ -270,17 +290,26 @@ void limit_settle(struct sock *sock)
 
 	if (answer != -EAGAIN && answer != -EINPROGRESS) {
 		sock->reports_connected = true;
-		if (conclude(sock, answer) == LIMIT_LEASED) {
-			errno = saved;
-			return;
-		}
-		sock_leave_window(sock);
-		if (!lease_dial_in_place(sock)) {
-			/* To the program, a connection that has broken at once. */
-			limit_forget(sock);
-			sock->state = SOCK_ENDED;
-			sock->cannot_keep = true;
-		}
+		if (conclude(sock, answer) != LIMIT_LEASED)
+			dial_now(sock);
+	}
+	errno = saved;
+}
+
+void limit_let_through(struct sock *sock)
+{
+	struct ticket place;
+	int saved = errno;
+
+	limit_settle(sock);
+	if (sock->state == SOCK_WAITING) {
+		place = sock->ticket;
+		sock->ticket = (struct ticket){.fd = -1};
+		limit_force(sock);
+		sock->reports_connected = true;
+		dial_now(sock);
+		/* Not before: other threads may be polling it. */
+		give_back(&place);
 	}
 	errno = saved;
 }

@@ -4,11 +4,12 @@
  * Without a broker nothing is counted.
  *
  * A non-blocking program is not held: its descriptor becomes a placeholder (SOCK_WAITING), the ticket itself with a full
- * buffer, which polls like a handshake that takes its time. When its turn comes the broker empties that buffer, the
- * program's poll returns, and its next call finds the real connection there.
+ * buffer, which polls like a handshake that takes its time. When its turn comes the broker empties that buffer, which wakes the
+ * program, and its next call (poll and epoll: the same one) finds the real connection there.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct sock;
 struct ticket {
 	int fd; /* a connection to the broker, -1: none */
 	uint64_t number;
+	uint64_t cookie;   /* of a placeholder: SO_COOKIE, by which its numbers are known where nothing else is */
 	struct conn *conn; /* what an answer may fill, while waiting; ours */
 };
 
@@ -37,6 +39,9 @@ enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_
 /* A connection of the socket is replaced by another that is dialled: takes leave for that, whatever the limit. Locked. */
 void limit_force(struct sock *sock);
 
+/* There has been a placeholder in this process. */
+extern _Atomic(bool) limit_has_placed;
+
 /* Any call on a placeholder: if its turn has come the real connection takes its place. Locked, state SOCK_WAITING; the state
  * says what it is afterwards. */
 void limit_settle(struct sock *sock);
@@ -45,6 +50,11 @@ void limit_settle(struct sock *sock);
  * program's own timeout (SOCKET_OPTION_*TIMEO) says. 0 with *locked the socket, NULL if it has gone native meanwhile; or
  * -errno, and it is unlocked. */
 int limit_await(struct sock **locked, int fd, bool may_block, int option);
+
+/* A placeholder that is about to be used where no wrapper of ours is, or in a way that can't be moved to another file: waits
+ * no longer. It is dialled at once, beyond the limit if need be, but counted; if that fails it is at its end. Locked, state
+ * SOCK_WAITING. Preserves errno. */
+void limit_let_through(struct sock *sock);
 
 /* The socket ends: whatever it waits for. Locked. */
 void limit_forget(struct sock *sock);

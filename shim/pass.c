@@ -9,6 +9,7 @@
 #include "shim/deferred.h"
 #include "shim/finish.h"
 #include "shim/fresh.h"
+#include "shim/limit.h"
 #include "shim/log.h"
 #include "shim/sock.h"
 
@@ -67,8 +68,15 @@ static void renew_unused(struct sock *sock)
 		log_event("not replaced", sock, NULL);
 }
 
+static void let_through(struct sock *sock)
+{
+	if (sock->state == SOCK_WAITING)
+		limit_let_through(sock);
+}
+
 void pass_make_honest(struct sock *sock)
 {
+	let_through(sock);
 	if (is_owed(sock))
 		settle_debt(sock);
 	else
@@ -89,7 +97,7 @@ void pass_to_stranger(int fd)
 	int saved = errno;
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 
-	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_WAITING || sock->state == SOCK_OPEN)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_LEDGER);
 	} else if (sock) {
@@ -108,6 +116,14 @@ static void share(int fd)
 	sock_leave(sock);
 }
 
+static bool is_inherited(const struct sock *sock, int fd)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++)
+		if (sock->fds[i] == fd)
+			return !sock_is_close_on_exec(sock, i);
+	return false;
+}
+
 static void visit_inheritable(void (*visit)(struct sock *sock))
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
@@ -115,11 +131,8 @@ static void visit_inheritable(void (*visit)(struct sock *sock))
 
 		if (!sock)
 			continue;
-		for (unsigned i = 0; i < sock->n_fds; i++)
-			if (sock->fds[i] == fd && !sock_is_close_on_exec(sock, i)) {
-				visit(sock);
-				break;
-			}
+		if (is_inherited(sock, fd))
+			visit(sock);
 		sock_leave(sock);
 	}
 }
@@ -132,6 +145,24 @@ void pass_inheritable(void)
 void pass_unused_inheritable(void)
 {
 	visit_inheritable(renew_unused);
+}
+
+void pass_waiting(void)
+{
+	if (limit_has_placed && guard_is_home())
+		visit_inheritable(let_through);
+	else if (limit_has_placed)
+		pass_waiting_in_child();
+}
+
+void pass_waiting_one(int fd)
+{
+	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (!sock)
+		return;
+	let_through(sock);
+	sock_leave(sock);
 }
 
 void pass_descriptors(const struct msghdr *message)

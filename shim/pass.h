@@ -15,8 +15,19 @@ void pass_inheritable(void);
 /* Leased connections that a new program is about to inherit unused get to be fresh ones: it would not know that they may be stale. */
 void pass_unused_inheritable(void);
 
-/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be,
- * and a request whose end of file is ours to make is asked again as it was written. Marks it as shared. Locked. */
+/* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is dialled. */
+void pass_waiting(void);
+
+/* The same in a vfork child, whose descriptors are its own but whose memory is not: its numbers get a connection of their own, which
+ * nobody counts, and the parent's go on waiting. */
+void pass_waiting_in_child(void);
+
+/* The same for one that is about to be asked for signals, which can't be moved to another file. Preserves errno. */
+void pass_waiting_one(int fd);
+
+/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be, one that
+ * waits for its turn is let through, and a request whose end of file is ours to make is asked again as it was written. Marks it
+ * as shared. Locked. */
 void pass_make_honest(struct sock *sock);
 
 /* The socket is standard input, or is becoming it, whose stream reads inside the C library, where no wrapper sees it (getchar(),

@@ -142,13 +142,20 @@ EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...
 }
 
 /* The new program will have the same sockets. */
-static void before_exec(void)
+static void hand_over(bool only_inheritable)
 {
 	int saved = errno;
 
-	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
-		sock_share_all(true);
+	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed)) {
+		pass_waiting();
+		sock_share_all(only_inheritable);
+	}
 	errno = saved;
+}
+
+static void before_exec(void)
+{
+	hand_over(true);
 }
 
 /* The environment for a new program, in the caller's frame; `all` as in inflight.h. */
@@ -257,11 +264,7 @@ EXPORT int prctl(int operation, ...)
 /* File actions may duplicate any descriptor, close-on-exec or not, and can't be looked into. */
 static void before_spawn(const posix_spawn_file_actions_t *actions)
 {
-	int saved = errno;
-
-	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
-		sock_share_all(actions == NULL);
-	errno = saved;
+	hand_over(actions == NULL);
 }
 
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,

@@ -57,8 +57,7 @@ static void come_out(struct tokens *tokens)
 static bool recover(int fd, int left_ms)
 {
 	struct sock *sock;
-	int saved = errno;
-	bool recovered;
+	int saved = errno, error;
 
 	if (!fdtable_get(fd))
 		return false;
@@ -71,18 +70,27 @@ static bool recover(int fd, int left_ms)
 		errno = saved;
 		return true;
 	}
-	if (sock->state == SOCK_WAITING) {
-		/* The broker is gone: the program's turn has come. */
-		limit_settle(sock);
-		recovered = sock->state != SOCK_WAITING;
-	} else {
-		int error = exchange_recover(sock, left_ms);
-
-		recovered = error == 0 || error == -ETIMEDOUT;
-	}
+	error = exchange_recover(sock, left_ms);
 	sock_leave(sock);
 	errno = saved;
-	return recovered;
+	return error == 0 || error == -ETIMEDOUT;
+}
+
+/* True if the event was a placeholder's, whose turn has come or whose broker is gone: the program is to hear of the connection
+ * that stands there now, and of nothing that it could take for the server's. */
+static bool turn_has_come(int fd)
+{
+	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+	bool has_come = false;
+
+	if (!sock)
+		return false;
+	if (sock->state == SOCK_WAITING) {
+		limit_settle(sock);
+		has_come = sock->state != SOCK_WAITING;
+	}
+	sock_leave(sock);
+	return has_come;
 }
 
 static bool any_in_window(void)
@@ -136,11 +144,18 @@ static bool is_over(const struct timespec *left)
 	return left && !left->tv_sec && !left->tv_nsec;
 }
 
+static bool is_to_be_swallowed(const struct pollfd *entry, const struct timespec *left)
+{
+	if (entry->revents && turn_has_come(entry->fd))
+		return true;
+	return (entry->revents & HANG_UP_POLL) && (recover(entry->fd, in_ms(left)) || has_passed(entry));
+}
+
 /* Returns how many entries still have events. */
 static int swallow_poll(struct pollfd *fds, nfds_t n, int ready, const struct timespec *left)
 {
 	for (nfds_t i = 0; i < n; i++) {
-		if (!(fds[i].revents & HANG_UP_POLL) || (!recover(fds[i].fd, in_ms(left)) && !has_passed(&fds[i])))
+		if (!is_to_be_swallowed(&fds[i], left))
 			continue;
 		fds[i].revents = 0;
 		ready--;
@@ -295,9 +310,10 @@ static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_m
 	int kept = 0;
 
 	for (int i = 0; i < n; i++) {
-		int fd = events[i].events & HANG_UP_EPOLL ? find_in_window(epfd, &events[i]) : -1;
+		bool is_end = events[i].events & HANG_UP_EPOLL;
+		int fd = is_end || limit_has_placed ? find_in_window(epfd, &events[i]) : -1;
 
-		if (fd >= 0 && recover(fd, left_ms))
+		if (fd >= 0 && (turn_has_come(fd) || (is_end && recover(fd, left_ms))))
 			arm_again(epfd, fd, &events[i]);
 		else
 			events[kept++] = events[i];

@@ -33,6 +33,7 @@ static void begin_shell(struct environment *environment)
 	*environment = (struct environment){.own = environ};
 	if (!guard_is_home() || !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
 		return;
+	pass_waiting();
 	sock_share_all(true);
 	pass_unused_inheritable();
 	size = __libc_single_threaded ? inflight_size(environ, 0) : 0;

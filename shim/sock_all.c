@@ -57,7 +57,8 @@ void sock_share_all(bool only_inheritable)
 /* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not connected. */
 static void leave_waiting_room(struct sock *sock)
 {
-	int fd = REAL(socket)(sock->domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int type = SOCK_STREAM | SOCK_CLOEXEC | (sock->status_flags & O_NONBLOCK);
+	int fd = REAL(socket)(sock->domain, type, 0);
 
 	for (unsigned i = 0; fd >= 0 && i < sock->n_fds; i++)
 		real.dup3(fd, sock->fds[i], sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0);

@@ -89,8 +89,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		limit_settle(sock);
 	if (is_beyond_us(level, name) && sock->state == SOCK_NEW) {
 		sock->cannot_keep = true;
-	} else if ((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) ||
-		   is_late_low_water(sock, level, name)) {
+	} else if ((is_beyond_us(level, name) && sock->state != SOCK_STUB) || is_late_low_water(sock, level, name)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.setsockopt(fd, level, name, value, length);
@@ -144,14 +143,14 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockopt)(fd, level, name, value, length);
+	if (sock->state == SOCK_WAITING)
+		limit_settle(sock);
 	/* That is a receive in disguise. */
 	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.getsockopt(fd, level, name, value, length);
 	}
-	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
 	if (sock->state == SOCK_STUB)
 		result = get_of_stub(sock, fd, level, name, value, length);
 	else if (sock->state == SOCK_WAITING && !(level == SOL_SOCKET && name == SO_ERROR))
@@ -255,6 +254,9 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
+	/* Signals for readiness can't be moved from one file to another. */
+	if (sock->state == SOCK_WAITING && (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP))
+		limit_let_through(sock);
 	if ((sock->state != SOCK_STUB && sock->state != SOCK_WAITING) || request == FIONBIO || request == FIOASYNC ||
 	    request == FIOCLEX || request == FIONCLEX || request == FIOSETOWN || request == SIOCSPGRP ||
 	    request == FIOGETOWN || request == SIOCGPGRP || (request == FIONREAD && atomic_load(&sock->is_shared)))

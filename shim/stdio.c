@@ -8,6 +8,7 @@
 
 #include "shim/closing.h"
 #include "shim/export.h"
+#include "shim/limit.h"
 #include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -31,10 +32,27 @@ EXPORT int fclose(FILE *stream)
 	return REAL(fclose)(stream);
 }
 
+/* For a call that sends something, and comes back: where it is not the socket's turn yet, it waits or fails as a send() does. */
+static bool pass_in_turn(int fd)
+{
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	int error = 0;
+
+	if (sock && sock->state == SOCK_WAITING)
+		error = limit_await(&sock, fd, true, SOCKET_OPTION_SNDTIMEO);
+	if (error) {
+		errno = -error;
+		return false;
+	}
+	if (sock)
+		sock_leave(sock);
+	pass_to_stranger(fd);
+	return true;
+}
+
 EXPORT int vdprintf(int fd, const char *format, va_list arguments)
 {
-	pass_to_stranger(fd);
-	return REAL(vdprintf)(fd, format, arguments);
+	return pass_in_turn(fd) ? REAL(vdprintf)(fd, format, arguments) : -1;
 }
 
 EXPORT int dprintf(int fd, const char *format, ...)
@@ -51,8 +69,7 @@ EXPORT int dprintf(int fd, const char *format, ...)
 int __vdprintf_chk(int fd, int flag, const char *format, va_list arguments);
 EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list arguments)
 {
-	pass_to_stranger(fd);
-	return REAL(__vdprintf_chk)(fd, flag, format, arguments);
+	return pass_in_turn(fd) ? REAL(__vdprintf_chk)(fd, flag, format, arguments) : -1;
 }
 
 int __dprintf_chk(int fd, int flag, const char *format, ...);

@@ -54,3 +54,6 @@ size_t transfer_length(const struct transfer *transfer);
  * the calls that they stand for are, before they have done anything. */
 ssize_t exchange_send(struct transfer *transfer);
 ssize_t exchange_receive(struct transfer *transfer);
+
+/* One receive of what has come, by exchange_receive(). */
+ssize_t exchange_receive_once(struct transfer *transfer);

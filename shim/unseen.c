@@ -9,6 +9,7 @@
 #include "shim/export.h"
 #include "shim/finish.h"
 #include "shim/fresh.h"
+#include "shim/limit.h"
 #include "shim/outgoing.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -17,22 +18,34 @@
 #define SPLICE_FLAGS (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
 
 /* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. A stub
- * takes them like the connection that it stands for: see end_unseen(). */
-static struct sock *enter_unseen(int fd)
+ * takes them like the connection that it stands for: see end_unseen(). False: it is not its turn, as errno says. Else *entered
+ * is the socket, NULL if the call goes on natively. */
+static bool enter_unseen(int fd, int timeout_option, struct sock **entered)
 {
 	struct sock *sock = sock_enter(fd);
+	int error = 0;
 
-	if (!sock || sock->state == SOCK_STUB)
-		return sock;
-	if (sock->state != SOCK_OPEN) {
-		sock_leave(sock);
-		return NULL;
+	*entered = NULL;
+	/* Whether that blocks is the socket's own business, whatever the call's flags say of the pipe. */
+	if (sock && sock->state == SOCK_WAITING)
+		error = limit_await(&sock, fd, true, timeout_option);
+	if (error) {
+		errno = -error;
+		return false;
 	}
-	if (sock->is_leased && !sock->has_sent && fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
+	if (!sock)
+		return true;
+	if (sock->state != SOCK_OPEN && sock->state != SOCK_STUB) {
 		sock_leave(sock);
-		return NULL;
+		return true;
 	}
-	return sock;
+	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent &&
+	    fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
+		sock_leave(sock);
+		return true;
+	}
+	*entered = sock;
+	return true;
 }
 
 static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ssize_t moved)
@@ -60,9 +73,11 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 
 EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
 {
-	struct sock *sock = fdtable_get(out) ? enter_unseen(out) : NULL;
 	struct inside_token token;
+	struct sock *sock = NULL;
 
+	if (fdtable_get(out) && length && !enter_unseen(out, SOCKET_OPTION_SNDTIMEO, &sock))
+		return -1;
 	if (!sock)
 		return fdtable_is_internal(out) ? errno = EBADF, -1 : REAL(sendfile)(out, in, offset, length);
 	token = sock_go_inside(sock);
@@ -90,48 +105,59 @@ static void let_go(struct outgoing *seen)
 	outgoing_free(seen, false);
 }
 
-/* The bytes that tell where the answer ends are looked at before they are moved. False: nothing was done. */
-static bool splice_looked_at(int in, int out, size_t length, unsigned flags, ssize_t *moved)
+/* The bytes that tell where the answer ends are looked at before they are moved. Consumes the lock. */
+static ssize_t splice_looked_at(struct sock *sock, int in, int out, size_t length, unsigned flags,
+				struct outgoing *seen)
 {
-	struct transfer transfer = {.kind = TRANSFER_SPLICE, .fd = in, .pipe = out, .splice_flags = flags};
-	__attribute__((cleanup(let_go))) struct outgoing seen = {0};
+	struct transfer transfer = {
+		.kind = TRANSFER_SPLICE, .fd = in, .pipe = out, .splice_flags = flags, .single = {seen->bytes, length}};
 
-	if (length > OUTGOING_MAX)
-		length = OUTGOING_MAX;
-	if (!length || !outgoing_reserve(&seen, length))
-		return false;
-	transfer.single = (struct iovec){seen.bytes, length};
-	*moved = exchange_receive(&transfer);
-	return true;
+	sock_leave(sock);
+	return exchange_receive(&transfer);
+}
+
+/* Consumes the lock. */
+static ssize_t splice_unseen(struct sock *sock, int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length,
+			     unsigned flags)
+{
+	bool is_request = fdtable_get(out) == sock;
+	uint64_t skippable = framing_skippable_response(&sock->framing);
+	struct inside_token token = sock_go_inside(sock);
+
+	/* Not past the end of the message, where the kernel would wait for a server that stays. */
+	if (!is_request && sock->framing.edited && skippable && length > skippable)
+		length = skippable;
+	sock_leave(sock);
+	return end_unseen(token, is_request ? out : in, is_request,
+			  REAL(splice)(in, in_offset, out, out_offset, length, flags));
+}
+
+static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
+{
+	__attribute__((cleanup(let_go))) struct outgoing seen = {0};
+	bool is_request = fdtable_get(out);
+	int option = is_request ? SOCKET_OPTION_SNDTIMEO : SOCKET_OPTION_RCVTIMEO;
+	size_t looked = length < OUTGOING_MAX ? length : OUTGOING_MAX;
+	struct sock *sock = NULL;
+
+	pthread_testcancel();
+	if (length && !enter_unseen(is_request ? out : in, option, &sock))
+		return -1;
+	if (!sock)
+		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
+	if (!is_request && sock->state == SOCK_OPEN && !framing_skippable_response(&sock->framing) &&
+	    is_into_pipe(in_offset, out, out_offset, flags) && outgoing_reserve(&seen, looked))
+		return splice_looked_at(sock, in, out, looked, flags, &seen);
+	return splice_unseen(sock, in, in_offset, out, out_offset, length, flags);
 }
 
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
-	int fd = fdtable_get(out) ? out : in;
-	struct inside_token token;
-	struct sock *sock;
-	uint64_t skippable;
-	ssize_t moved;
-
-	if (fdtable_get(fd))
-		pthread_testcancel();
-	sock = fdtable_get(fd) ? enter_unseen(fd) : NULL;
-	if (!sock)
-		return fdtable_is_internal(fd)	    ? errno = EBADF,
-						 -1 : REAL(splice)(in, in_offset, out, out_offset, length, flags);
-	skippable = framing_skippable_response(&sock->framing);
-	if (fd == in && sock->state == SOCK_OPEN && !skippable && is_into_pipe(in_offset, out, out_offset, flags)) {
-		sock_leave(sock);
-		if (splice_looked_at(in, out, length, flags, &moved))
-			return moved;
-		sock = enter_unseen(fd);
-		if (!sock)
-			return REAL(splice)(in, in_offset, out, out_offset, length, flags);
+	if (fdtable_is_internal(in) || fdtable_is_internal(out)) {
+		errno = EBADF;
+		return -1;
 	}
-	/* Not past the end of the message, where the kernel would wait for a server that stays. */
-	if (fd == in && sock->framing.edited && skippable && length > skippable)
-		length = skippable;
-	token = sock_go_inside(sock);
-	sock_leave(sock);
-	return end_unseen(token, fd, fd == out, REAL(splice)(in, in_offset, out, out_offset, length, flags));
+	if (!fdtable_get(in) && !fdtable_get(out))
+		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
+	return splice_tracked(in, in_offset, out, out_offset, length, flags);
 }
