@@ -135,7 +135,8 @@ class Tally:
         self.withheld = None
 
     def timed(self, test):
-        """Decorator of a test whose verdicts hang on how soon something is done: on a loaded machine it may pass at a later attempt."""
+        """Decorator of a test some of whose verdicts hang on how soon something is done (expect_in_time): on a loaded machine those may
+        pass at a later attempt. Any other one that fails is final."""
         @functools.wraps(test)
         def attempts():
             for attempt in range(ATTEMPTS):
@@ -145,18 +146,18 @@ class Tally:
                 except Exception:
                     self.fail(test.__name__, traceback.format_exc())
                 withheld, self.withheld = self.withheld, None
-                if not any(report == self.fail for report, _, _ in withheld):
+                failed = [name for report, name, _, _ in withheld if report == self.fail]
+                if not failed or attempt == ATTEMPTS - 1 or any(report == self.fail and not in_time for report, _, _, in_time in withheld):
                     break
-                if attempt < ATTEMPTS - 1:
-                    print("again: %s" % [name for report, name, _ in withheld if report == self.fail], flush=True)
-            for report, name, text in withheld:
+                print("again: %s" % failed, flush=True)
+            for report, name, text, _ in withheld:
                 report(name, text)
         return attempts
 
-    def withholds(self, report, name, text):
+    def withholds(self, report, name, text, in_time=False):
         with self.lock:
             if self.withheld is not None:
-                self.withheld.append((report, name, text))
+                self.withheld.append((report, name, text, in_time))
             return self.withheld is not None
 
     def pass_(self, name, note=""):
@@ -167,8 +168,8 @@ class Tally:
             if self.verbose or note:
                 print("ok   %s%s" % (name, note and ": " + note), flush=True)
 
-    def fail(self, name, why):
-        if self.withholds(self.fail, name, why):
+    def fail(self, name, why, in_time=False):
+        if self.withholds(self.fail, name, why, in_time):
             return
         with self.lock:
             self.failed += 1
@@ -181,12 +182,16 @@ class Tally:
             self.skipped += 1
             print("skip %s: %s" % (name, why), flush=True)
 
-    def expect(self, name, condition, why, note=""):
+    def expect(self, name, condition, why, note="", in_time=False):
         if condition:
             self.pass_(name, note)
         else:
-            self.fail(name, why)
+            self.fail(name, why, in_time)
         return condition
+
+    def expect_in_time(self, name, condition, why, note=""):
+        """A verdict that hangs on how soon something is done, in a test that is timed."""
+        return self.expect(name, condition, why, note, in_time=True)
 
     def finish(self):
         print("%d passed, %d failed, %d skipped" % (self.passed, self.failed, self.skipped))
