@@ -3,6 +3,8 @@
  *
  * client PORT mixed N [FIRST_ID]: GETs and POSTs, each must be answered whole. client PORT posts N. client PORT gets N [PATH].
  * client PORT closes-first N: GETs whose answers are read by their length, and closed by the client first.
+ * client PORT goes-on N FIRST_ID: asks for close, and for more on the same socket when the answer doesn't say it; where that fails,
+ * on a new one, as libraries do.
  * client PORT pieces N PATH: requests in three writes; prints the median time in microseconds. client PORT get-post: one of each.
  * client PORT hold N: N connections at once.
  * The last line says `ok N failed N eaddrnotavail N`.
@@ -59,20 +61,23 @@ static void tally(bool ok, const char *what, long i)
 		say("request %ld (%s) failed: %s", i, what, strerrorname_np(errno));
 }
 
-static void request(const char *method, const char *path, long id, bool by_length)
+static bool ask(int fd, const char *method, const char *path, long id, bool by_length)
 {
 	char text[512], body[64] = "";
-	int fd = dial(), length;
-	bool ok = false;
+	int length;
 
-	if (fd >= 0) {
-		if (strcmp(method, "POST") == 0)
-			snprintf(body, sizeof body, "id=%06ld", id);
-		length = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n%s",
-				  method, path, connection, strlen(body), body);
-		ok = send(fd, text, (size_t)length, MSG_NOSIGNAL) == length && read_answer(fd, by_length);
-	}
-	tally(ok, method, id);
+	if (strcmp(method, "POST") == 0)
+		snprintf(body, sizeof body, "id=%06ld", id);
+	length = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n%s", method,
+			  path, connection, strlen(body), body);
+	return send(fd, text, (size_t)length, MSG_NOSIGNAL) == length && read_answer(fd, by_length);
+}
+
+static void request(const char *method, const char *path, long id, bool by_length)
+{
+	int fd = dial();
+
+	tally(fd >= 0 && ask(fd, method, path, id, by_length), method, id);
 	if (fd >= 0)
 		close(fd);
 }
@@ -85,6 +90,24 @@ static void run_mixed(long n, long first_id)
 
 		request(post ? "POST" : "GET", post ? "/body" : "/bytes/100", first_id + i, false);
 	}
+}
+
+static void run_goes_on(long n, long first_id)
+{
+	int fd = -1;
+
+	for (long i = 0; i < n; i++) {
+		const char *path = i % 3 ? "/bytes/100" : "/bytes/3000";
+		bool ok = fd >= 0 && ask(fd, "GET", path, first_id + i, true);
+
+		if (!ok) {
+			close(fd);
+			fd = dial();
+			ok = fd >= 0 && ask(fd, "GET", path, first_id + i, true);
+		}
+		tally(ok, "goes on", i);
+	}
+	close(fd);
 }
 
 static void run_requests(const char *method, const char *path, long n, bool by_length)
@@ -157,6 +180,8 @@ int main(int argc, char **argv)
 	probe_server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (strcmp(what, "mixed") == 0) {
 		run_mixed(n, argc > 4 ? atol(path) : 0);
+	} else if (strcmp(what, "goes-on") == 0) {
+		run_goes_on(n, argc > 4 ? atol(path) : 0);
 	} else if (strcmp(what, "posts") == 0) {
 		run_requests("POST", "/body", n, false);
 	} else if (strcmp(what, "gets") == 0) {
