@@ -35,15 +35,10 @@ EXPORT int fclose(FILE *stream)
 /* For a call that sends something, and comes back: where it is not the socket's turn yet, it waits or fails as a send() does. */
 static bool pass_in_turn(int fd)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
-	int error = 0;
+	struct sock *sock = NULL;
 
-	if (sock && sock->state == SOCK_WAITING)
-		error = limit_await(&sock, fd, true, SOCKET_OPTION_SNDTIMEO);
-	if (error) {
-		errno = -error;
+	if (fdtable_get(fd) && !limit_enter_in_turn(fd, SOCKET_OPTION_SNDTIMEO, &sock))
 		return false;
-	}
 	if (sock)
 		sock_leave(sock);
 	pass_to_stranger(fd);

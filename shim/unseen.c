@@ -22,25 +22,20 @@
  * is the socket, NULL if the call goes on natively. */
 static bool enter_unseen(int fd, int timeout_option, struct sock **entered)
 {
-	struct sock *sock = sock_enter(fd);
-	int error = 0;
+	struct sock *sock;
 
 	*entered = NULL;
 	/* Whether that blocks is the socket's own business, whatever the call's flags say of the pipe. */
-	if (sock && sock->state == SOCK_WAITING)
-		error = limit_await(&sock, fd, true, timeout_option);
-	if (error) {
-		errno = -error;
+	if (!limit_enter_in_turn(fd, timeout_option, &sock))
 		return false;
-	}
 	if (!sock)
 		return true;
-	if (sock->state != SOCK_OPEN && sock->state != SOCK_STUB) {
+	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent &&
+	    fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
 		sock_leave(sock);
 		return true;
 	}
-	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent &&
-	    fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
+	if (sock->state != SOCK_OPEN && sock->state != SOCK_STUB) {
 		sock_leave(sock);
 		return true;
 	}
