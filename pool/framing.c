@@ -110,10 +110,13 @@ static size_t begin_request(struct framing_feed *feed, const char *bytes)
 {
 	struct framing *framing = feed->framing;
 
-	/* After a request that wanted close a bare server would read no more (RFC 9112 9.6): it must not answer what it
-	 * would never have seen. */
+	/* After a request that wanted close a bare server would read no more (RFC 9112 9.6): whatever this is, the exchange
+	 * ends with the answer to that. */
 	if (framing->close_wanted) {
-		note_surplus(framing, feed->side);
+		framing_raise(framing, FRAMING_DOUBT_NOT_CANONICAL);
+		framing->unrepeatable = true;
+		framing->sent_behind = true;
+		framing_enter(feed->side, FRAMING_PHASE_OPAQUE);
 		return 0;
 	}
 	if (skip_empty_line(framing, *bytes))
@@ -290,6 +293,11 @@ bool framing_can_keep(const struct framing *framing)
 {
 	return framing_at_boundary(framing) && framing->doubt == FRAMING_CANONICAL && !framing->server_closes &&
 	       (!framing->close_wanted || framing->edited);
+}
+
+bool framing_has_more_to_send(const struct framing *framing)
+{
+	return framing->request.in_message && !framing->sent_behind;
 }
 
 bool framing_has_surplus(const struct framing *framing)

@@ -129,6 +129,7 @@ struct framing {
 
 	/* Private. */
 	bool surplus;	     /* bytes that belong to no message have passed */
+	bool sent_behind;    /* the program has sent something behind its last request */
 	bool unrepeatable;   /* something that may not be sent twice was sent */
 	bool edit_forbidden; /* the newest request is signed over `connection` */
 	bool inserted;	     /* `Connection: keep-alive` was inserted into it */
@@ -193,6 +194,9 @@ bool framing_at_boundary(const struct framing *framing);
 /* True if the whole connection may be kept now: at a boundary, canonical, and the server stays: it neither said that it
  * closes nor was it asked to. */
 bool framing_can_keep(const struct framing *framing);
+
+/* True in the midst of a request that the server is to read. */
+bool framing_has_more_to_send(const struct framing *framing);
 
 /* True if bytes have come that belong to no answer. */
 bool framing_has_surplus(const struct framing *framing);

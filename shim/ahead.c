@@ -12,12 +12,14 @@
 #include "shim/stub.h"
 #include "shim/swap.h"
 
-#define WAIT_MS 2000
+#define WAIT_NS UINT64_C(2000000000)
 
 /* Looks until the answer lies whole in the kernel's queue. Its length from here, 0 if it does not get there. */
 static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 {
-	for (int waited_ms = 0; waited_ms < WAIT_MS; waited_ms++) {
+	uint64_t begin_ns = guard_now_ns();
+
+	while (guard_now_ns() - begin_ns < WAIT_NS) {
 		ssize_t n = real.recv(sock->fds[0], bytes, room, MSG_PEEK | MSG_DONTWAIT);
 		struct framing framing = sock->framing;
 		struct framing_plan plan = {0};
@@ -47,35 +49,16 @@ static bool make_pair(struct stub *stub, const char *bytes, size_t length)
 	return false;
 }
 
-static bool swap_to_pair(struct sock *sock, struct stub *stub, const char *bytes, size_t length)
+static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 {
-	if (!swap_note_names(sock) || !make_pair(stub, bytes, length))
-		return false;
-	if (real.fcntl(stub->end, F_SETFL, sock->status_flags) >= 0 && swap_files(sock, stub->end) == 0)
-		return true;
-	stub_close_pair(stub);
-	return false;
-}
-
-/* Who else has the connection finds the rest of the answer once: there it has been read, and is at its end. */
-static void take_off(int fd, char *bytes, size_t length)
-{
-	real.recv(fd, bytes, length, MSG_DONTWAIT);
-	real.shutdown(fd, SHUT_RD);
-}
-
-static bool put_ahead(struct sock *sock, char *bytes, size_t length)
-{
-	int old = fdtable_dup_high(sock->fds[0]);
 	struct stub stub = {-1, -1, 0};
-	bool done = old >= 0 && swap_to_pair(sock, &stub, bytes, length);
 
-	if (done)
-		take_off(old, bytes, length);
-	if (old >= 0)
-		fdtable_close_internal(old);
-	if (!done)
+	if (!swap_note_names(sock) || !make_pair(&stub, bytes, length))
 		return false;
+	if (real.fcntl(stub.end, F_SETFL, sock->status_flags) < 0 || swap_files(sock, stub.end)) {
+		stub_close_pair(&stub);
+		return false;
+	}
 	sock->stub = stub;
 	sock->state = SOCK_STUB;
 	sock->stub_asks_fresh = true;

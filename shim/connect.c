@@ -13,6 +13,7 @@
 #include "shim/limit.h"
 #include "shim/log.h"
 #include "shim/identity.h"
+#include "shim/options.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/spare.h"
@@ -123,15 +124,6 @@ static bool complete_key(struct sock *sock, int fd, const struct sockaddr *addre
 	return sock->key.port != 0 && sock->policy->mode != CONFIG_MODE_OFF;
 }
 
-static uint64_t send_timeout_of(const struct sock *sock)
-{
-	struct timeval timeout = {0};
-
-	if (sock->wanted.set & 1u << SOCKET_OPTION_SNDTIMEO)
-		memcpy(&timeout, sock->wanted.value[SOCKET_OPTION_SNDTIMEO], sizeof(timeout));
-	return (uint64_t)timeout.tv_sec * 1000000000u + (uint64_t)timeout.tv_usec * 1000u;
-}
-
 /* A kept connection has taken the dial's place. */
 static int report_lease(struct sock *sock)
 {
@@ -169,7 +161,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 			    .policy = sock->policy,
 			    .is_blocking = !(sock->status_flags & O_NONBLOCK),
 			    .stats = sock->tally.destination,
-			    .send_timeout_ns = send_timeout_of(sock)};
+			    .send_timeout_ns = options_timeout_ns(sock, SOCKET_OPTION_SNDTIMEO)};
 	struct tally tally = sock->tally;
 	struct sock *locked = NULL;
 	int result, saved = errno;

@@ -29,12 +29,9 @@ static int note_alias(int from, int to, bool close_on_exec)
 	sock = sock_enter(from);
 	if (sock) {
 		sock_add_fd(sock, to, close_on_exec);
-		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3), and read there. A
-		 * child's are about to be another program's: see inflight.h. */
+		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3). */
 		if (to <= STDERR_FILENO && !sock->has_sent)
 			pass_make_honest(sock);
-		else if (to == STDIN_FILENO && !atomic_load(&sock->is_shared))
-			pass_to_standard_input(sock);
 		sock_leave(sock);
 	}
 	errno = saved;

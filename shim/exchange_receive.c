@@ -173,15 +173,21 @@ static void wait_for_senders(struct inside_token token)
 		sched_yield();
 }
 
+static bool is_pipes(const struct transfer *transfer)
+{
+	return transfer->kind == TRANSFER_SPLICE && *transfer->pipe_refused;
+}
+
 /* What the call brought, with the lock, which this consumes. True: a fresh connection is in place, try again. */
 static bool conclude(struct sock *sock, const struct transfer *transfer, ssize_t result, int error)
 {
 	bool is_peek = transfer->flags & MSG_PEEK;
+	bool is_hang_up = !is_pipes(transfer) && exchange_is_hang_up(result, error);
 	bool again = false;
 
 	if (sock->state == SOCK_OPEN && result > 0 && is_peek)
 		show_peeked(sock, transfer, (size_t)result);
-	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !exchange_is_hang_up(result, error)))
+	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !is_hang_up))
 		sock_leave(sock);
 	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, (size_t)result) &&
 				 (again = exchange_recover_from_timeout(sock))))
@@ -229,7 +235,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	end_visit(&visit);
 	wait_for_senders(visit.token);
 	sock = exchange_return(visit.token, transfer->fd);
-	if (sock && was_replaced(sock, n_swaps, result, &saved))
+	if (sock && !is_pipes(transfer) && was_replaced(sock, n_swaps, result, &saved))
 		again = *result == 0;
 	else if (sock)
 		again = conclude(sock, transfer, *result, saved);
@@ -287,11 +293,13 @@ ssize_t exchange_receive(struct transfer *transfer)
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return transfer_native(transfer);
 	}
-	sock_leave(sock);
 	/* Neither takes anything from the stream. */
-	if (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE)))
+	if (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
+		sock_leave(sock);
 		return transfer_native(transfer);
-	if (whole_is_asked(transfer))
-		return whole_receive(transfer, length);
+	}
+	if (sock->state == SOCK_OPEN && whole_is_asked(transfer))
+		return whole_receive(sock, transfer, length);
+	sock_leave(sock);
 	return exchange_receive_once(transfer);
 }

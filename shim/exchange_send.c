@@ -16,7 +16,6 @@
 #include "shim/lease.h"
 #include "shim/log.h"
 #include "shim/options.h"
-#include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sending.h"
 #include "shim/sock.h"
@@ -100,10 +99,6 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		      (first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE);
 	int error = 0;
 
-	if (fdtable_get(STDIN_FILENO) == sock)
-		pass_to_standard_input(sock);
-	if (sock->state != SOCK_OPEN)
-		return -EBADF;
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
@@ -252,10 +247,17 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	return again;
 }
 
-static bool has_control(const struct transfer *transfer)
+/* Where nobody can tell what goes out: who comes next knows that what we know is not the truth any more. Consumes the lock. */
+static ssize_t send_unseen(struct sock *sock, const struct transfer *transfer)
 {
-	return transfer->kind == TRANSFER_SENDMSG && transfer->message->msg_control &&
-	       transfer->message->msg_controllen;
+	struct inside_token token = sock_go_inside(sock);
+	ssize_t result;
+
+	sock_leave(sock);
+	result = transfer_native(transfer);
+	if (sock_come_out(token) && result > 0)
+		atomic_store(&token.sock->wants_release, true);
+	return result;
 }
 
 static ssize_t send_open(struct sock *sock, struct transfer *transfer)
@@ -265,13 +267,8 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	ssize_t result = 0;
 	int error;
 
-	if ((transfer->flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)) || sock->n_senders || has_control(transfer) ||
-	    !is_readable(transfer, OUTGOING_MAX)) {
-		if (!sock->has_sent)
-			pass_make_honest(sock);
-		sock_release(sock, sock->n_senders ? REFUSAL_SHARED : REFUSAL_SOCKOPT);
-		return transfer_native(transfer);
-	}
+	if (sock->n_senders || !is_readable(transfer, OUTGOING_MAX))
+		return send_unseen(sock, transfer);
 	total = transfer_length(transfer);
 	if (!total || total > SSIZE_MAX) {
 		sock_leave(sock);

@@ -250,8 +250,7 @@ void finish_by_server(struct sock *sock)
 {
 	int saved = errno;
 
-	/* Not in the midst of a request: the program has more to say. */
-	if (!sock->is_lost && swap_note_names(sock) && !sock->framing.request.in_message)
+	if (!sock->is_lost && swap_note_names(sock) && !framing_has_more_to_send(&sock->framing))
 		real.shutdown(sock->fds[0], SHUT_WR);
 	sock->is_lost = true;
 	sock->cannot_keep = true;

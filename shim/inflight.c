@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
-#include <unistd.h>
 
 #include "pool/framing_move.h"
 #include "shim/log.h"
@@ -16,7 +14,7 @@
 #include "shim/sock.h"
 #include "shim/swap.h"
 
-#define MAX_EXCHANGES 4
+#define MAX_EXCHANGES 16
 #define SCANNED_FDS 1024
 
 /* What is said about one exchange, in hexadecimal. */
@@ -200,16 +198,6 @@ static void adopt(const struct record *record, int fd)
 	sock_leave(sock);
 }
 
-static void adopt_standard_input(void)
-{
-	struct sock *sock = sock_enter(STDIN_FILENO);
-
-	if (!sock)
-		return;
-	pass_to_standard_input(sock);
-	sock_leave(sock);
-}
-
 static void receive_record(const struct record *record)
 {
 	int first = -1;
@@ -227,24 +215,37 @@ static void receive_record(const struct record *record)
 			sock_leave(sock);
 		}
 	}
-	if (first == STDIN_FILENO)
-		adopt_standard_input();
+}
+
+/* NULL: it has none. */
+static char **find_variable(char **environment)
+{
+	size_t length = sizeof(INFLIGHT_VARIABLE) - 1;
+
+	for (char **at = environment; at && *at; at++)
+		if (strncmp(*at, INFLIGHT_VARIABLE, length) == 0 && (*at)[length] == '=')
+			return at;
+	return NULL;
+}
+
+void inflight_forget(char **environment)
+{
+	char **at = find_variable(environment);
+
+	for (; at && *at; at++)
+		at[0] = at[1];
 }
 
 void inflight_receive(char **environment)
 {
-	size_t length = sizeof(INFLIGHT_VARIABLE) - 1;
-	char **at = environment;
+	char **at = find_variable(environment);
 	struct record record;
-	const char *text;
 
-	while (*at && (strncmp(*at, INFLIGHT_VARIABLE, length) != 0 || (*at)[length] != '='))
-		at++;
-	if (!*at)
+	if (!at)
 		return;
-	for (text = *at + length + 1; parse_hex(text, &record, sizeof(record)); text += RECORD_TEXT)
+	for (const char *text = *at + sizeof(INFLIGHT_VARIABLE); parse_hex(text, &record, sizeof(record));
+	     text += RECORD_TEXT)
 		if (record.stamp == framing_stamp() && record.cookie)
 			receive_record(&record);
-	for (; *at; at++)
-		at[0] = at[1];
+	inflight_forget(environment);
 }

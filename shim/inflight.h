@@ -19,5 +19,8 @@ size_t inflight_size(char *const environment[], int all);
  * will not have this library, the servers are asked to make the end of file, and the environment stays what it is. */
 char **inflight_prepare(void *buffer, char *const environment[], int all);
 
+/* Takes the variable out of an environment. */
+void inflight_forget(char **environment);
+
 /* In the constructor: takes over what the variable names, and takes the variable away. */
 void inflight_receive(char **environment);

@@ -316,13 +316,9 @@ void limit_let_through(struct sock *sock)
 
 static int timeout_of(const struct sock *sock, int option)
 {
-	struct timeval timeout = {0};
-	uint64_t ms;
+	uint64_t ns = options_timeout_ns(sock, option), ms = ns / MILLISECOND_NS;
 
-	if (sock->wanted.set & 1u << option)
-		memcpy(&timeout, sock->wanted.value[option], sizeof(timeout));
-	ms = (uint64_t)timeout.tv_sec * 1000 + (uint64_t)timeout.tv_usec / 1000;
-	if (!timeout.tv_sec && !timeout.tv_usec)
+	if (!ns)
 		return -1;
 	return ms < INT_MAX ? (int)ms : INT_MAX;
 }

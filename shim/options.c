@@ -209,6 +209,15 @@ static bool is_transient(int level, int name)
 	return level == IPPROTO_TCP && name == TCP_QUICKACK;
 }
 
+uint64_t options_timeout_ns(const struct sock *sock, int option)
+{
+	struct timeval timeout = {0};
+
+	if (sock->wanted.set & 1u << option)
+		memcpy(&timeout, sock->wanted.value[option], sizeof(timeout));
+	return (uint64_t)timeout.tv_sec * 1000000000u + (uint64_t)timeout.tv_usec * 1000u;
+}
+
 void options_note_set(struct sock *sock, int level, int name, const void *value, unsigned length)
 {
 	int index = socket_options_index(level, name);

@@ -42,6 +42,9 @@ int options_copy_to_fresh(const struct sock *sock, int fd) __attribute__((warn_u
 /* The program's value where ours differs on the socket itself. True if `value` (room for `*length`) was set. */
 bool options_view(const struct sock *sock, int level, int name, void *value, unsigned *length);
 
+/* SO_RCVTIMEO or SO_SNDTIMEO (SOCKET_OPTION_*TIMEO) as the program set it; 0: none. */
+uint64_t options_timeout_ns(const struct sock *sock, int option);
+
 /* The program has set an option on a new or open socket, successfully. */
 void options_note_set(struct sock *sock, int level, int name, const void *value, unsigned length);
 

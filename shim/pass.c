@@ -84,14 +84,6 @@ void pass_make_honest(struct sock *sock)
 	sock_share(sock);
 }
 
-void pass_to_standard_input(struct sock *sock)
-{
-	if (!sock->has_sent)
-		pass_make_honest(sock);
-	else if (is_owed(sock) && !is_in_use(sock) && !ahead_finish(sock))
-		log_event("not read ahead", sock, NULL);
-}
-
 void pass_to_stranger(int fd)
 {
 	int saved = errno;

@@ -30,10 +30,6 @@ void pass_waiting_one(int fd);
  * as shared. Locked. */
 void pass_make_honest(struct sock *sock);
 
-/* The socket is standard input, or is becoming it, whose stream reads inside the C library, where no wrapper sees it (getchar(),
- * md5sum): an unused one is made honest, an answer that comes whole within two seconds is read ahead. Locked. */
-void pass_to_standard_input(struct sock *sock);
-
 /* The descriptor is about to be read and written where no wrapper sees it, in this process: its socket goes native. Nothing for
  * others. Preserves errno. */
 void pass_to_stranger(int fd);

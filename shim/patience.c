@@ -4,9 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <string.h>
-#include <sys/time.h>
 
+#include "shim/options.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
@@ -24,15 +23,6 @@ static uint64_t limit_of(const struct sock *sock)
 	return framing->request.in_message ? 0 : sock->policy->response_header_timeout_ns;
 }
 
-static uint64_t own_limit_of(const struct sock *sock)
-{
-	struct timeval timeout = {0};
-
-	if (sock->wanted.set & 1u << SOCKET_OPTION_RCVTIMEO)
-		memcpy(&timeout, sock->wanted.value[SOCKET_OPTION_RCVTIMEO], sizeof(timeout));
-	return (uint64_t)timeout.tv_sec * 1000000000u + (uint64_t)timeout.tv_usec * 1000u;
-}
-
 uint64_t patience_left(const struct sock *sock, const struct transfer *transfer)
 {
 	uint64_t limit_ns = limit_of(sock), own_ns, spent_ns;
@@ -42,7 +32,7 @@ uint64_t patience_left(const struct sock *sock, const struct transfer *transfer)
 		return PATIENCE_ENDLESS;
 	spent_ns = guard_now_ns() - sock->asked_ns;
 	limit_ns = spent_ns < limit_ns ? limit_ns - spent_ns : 0;
-	own_ns = own_limit_of(sock);
+	own_ns = options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO);
 	return own_ns && own_ns <= limit_ns ? PATIENCE_ENDLESS : limit_ns;
 }
 

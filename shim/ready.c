@@ -322,12 +322,14 @@ static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_m
 }
 
 /* Events that were all swallowed are no reason to return early: waits for what is left of the time. */
-static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeout_ms, const struct timespec *start,
+static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeout_ms, struct timespec *start,
 			const sigset_t *mask, int ready)
 {
 	struct timespec limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l}, left;
 	const struct timespec *timeout = timeout_ms < 0 ? NULL : &limit;
 
+	if (ready > 0 && any_in_window() && !start->tv_sec)
+		clock_gettime(CLOCK_MONOTONIC, start);
 	while (ready > 0 && any_in_window()) {
 		ready = swallow_epoll(epfd, events, ready, in_ms(remaining(timeout, start, &left)));
 		timeout_ms = in_ms(remaining(timeout, start, &left));
@@ -338,16 +340,24 @@ static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeo
 	return ready;
 }
 
+/* For who has a socket of ours. One that another thread opens while the call waits may be told of by it, too. */
+static struct timespec begin_waiting(void)
+{
+	struct timespec start = {0};
+
+	if (sock_n_tracked)
+		clock_gettime(CLOCK_MONOTONIC, &start);
+	return start;
+}
+
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
 {
-	struct timespec start;
 	int told = deferred_any() ? deferred_report(epfd, events, max) : 0;
+	struct timespec start;
 
 	if (told)
 		return told;
-	if (!any_in_window())
-		return REAL(epoll_wait)(epfd, events, max, timeout_ms);
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	start = begin_waiting();
 	return finish_epoll(epfd, events, max, timeout_ms, &start, NULL,
 			    REAL(epoll_wait)(epfd, events, max, timeout_ms));
 }
@@ -359,9 +369,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 	if (!mask)
 		return epoll_wait(epfd, events, max, timeout_ms);
 	deferred_settle();
-	if (!any_in_window())
-		return REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	start = begin_waiting();
 	return finish_epoll(epfd, events, max, timeout_ms, &start, mask,
 			    REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask));
 }

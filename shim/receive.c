@@ -7,7 +7,9 @@
 #include "shim/export.h"
 #include "shim/fdtable.h"
 #include "shim/guard.h"
+#include "shim/parts.h"
 #include "shim/real.h"
+#include "shim/sock.h"
 #include "shim/transfer.h"
 
 /* What an untracked descriptor costs is a look into the table and a jump, so all else is kept out of these functions. */
@@ -104,49 +106,77 @@ static struct timespec now(void)
 /* What is left of the limit, 0 once it has been reached. */
 static struct timespec time_left(const struct timespec *limit, const struct timespec *begin)
 {
-	struct timespec end = now();
-	int64_t left_ns = (limit->tv_sec - (end.tv_sec - begin->tv_sec)) * INT64_C(1000000000) + limit->tv_nsec -
-			  (end.tv_nsec - begin->tv_nsec);
+	struct timespec end = now(), left = {0};
+	time_t seconds = end.tv_sec - begin->tv_sec;
+	long nanoseconds = end.tv_nsec - begin->tv_nsec;
 
-	if (left_ns < 0)
-		left_ns = 0;
-	return (struct timespec){left_ns / 1000000000, left_ns % 1000000000};
+	if (nanoseconds < 0) {
+		nanoseconds += 1000000000;
+		seconds--;
+	}
+	if (limit->tv_sec < seconds || (limit->tv_sec == seconds && limit->tv_nsec <= nanoseconds))
+		return left;
+	left.tv_sec = limit->tv_sec - seconds;
+	left.tv_nsec = limit->tv_nsec - nanoseconds;
+	if (left.tv_nsec < 0) {
+		left.tv_nsec += 1000000000;
+		left.tv_sec--;
+	}
+	return left;
 }
 
-/* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. As in that, the limit of
- * time is looked at after each message (recvmmsg(2), BUGS). */
-static int receive_messages(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+/* One message after the other, in the program's own way of waiting. Returns how many; -1: not even one. */
+static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages, unsigned n, int flags,
+			    struct timespec *timeout)
 {
 	struct timespec limit = timeout ? *timeout : (struct timespec){0}, begin = timeout ? now() : limit;
+	struct parts parts;
 	unsigned done = 0;
 
-	while (done < n) {
+	parts_begin(&parts, sock, fd, flags | (flags & MSG_WAITFORONE ? MSG_DONTWAIT : 0));
+	sock_leave(sock);
+	while (done < n && guard_readable(&messages[done], sizeof(*messages)) && (!done || parts_go_on(&parts))) {
 		ssize_t received = recvmsg(fd, &messages[done].msg_hdr, flags & ~MSG_WAITFORONE);
 
 		if (received < 0)
 			return done ? (int)done : -1;
 		messages[done++].msg_len = (unsigned)received;
-		if (flags & MSG_WAITFORONE)
-			flags |= MSG_DONTWAIT;
-		if (!timeout)
-			continue;
-		*timeout = time_left(&limit, &begin);
-		if (!timeout->tv_sec && !timeout->tv_nsec)
+		if (timeout)
+			*timeout = time_left(&limit, &begin);
+		if (timeout && !timeout->tv_sec && !timeout->tv_nsec)
 			break;
+		parts.begin_ns = guard_now_ns();
 	}
 	return (int)done;
 }
 
+static bool is_limit_of_time(struct timespec *timeout)
+{
+	struct timespec limit;
+
+	if (!guard_readable(timeout, sizeof(*timeout)))
+		return false;
+	limit = *timeout;
+	if (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= 1000000000 ||
+	    !guard_take_for_writing(timeout, sizeof(*timeout)))
+		return false;
+	*timeout = limit;
+	return true;
+}
+
+/* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. As in that, the limit of
+ * time is looked at after each message (recvmmsg(2), BUGS). */
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
 {
-	if (!fdtable_get(fd) || !guard_readable(messages, n * sizeof(*messages)) ||
-	    (timeout && !guard_readable(timeout, sizeof(*timeout))))
+	struct sock *sock;
+
+	if (!fdtable_get(fd) || !n || !guard_readable(messages, sizeof(*messages)) ||
+	    (timeout && !is_limit_of_time(timeout)))
 		return REAL(recvmmsg)(fd, messages, n, flags, timeout);
-	if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)) {
-		errno = EINVAL;
-		return -1;
-	}
-	return receive_messages(fd, messages, n, flags, timeout);
+	sock = sock_enter_as_it_is(fd);
+	if (!sock)
+		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(recvmmsg)(fd, messages, n, flags, timeout);
+	return receive_messages(sock, fd, messages, n, flags, timeout);
 }
 
 ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room);

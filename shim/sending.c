@@ -55,6 +55,14 @@ static void apply_plan(struct sock *sock, struct sending *sending)
 	sending->inserted_at = plan->insert_offset;
 }
 
+/* What comes with it is the kernel's business, and nothing of it is for a copy. */
+static bool goes_as_it_is(const struct transfer *transfer)
+{
+	return (transfer->flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)) ||
+	       (transfer->kind == TRANSFER_SENDMSG && transfer->message->msg_control &&
+		transfer->message->msg_controllen);
+}
+
 void sending_plan(struct sock *sock, const struct transfer *transfer, struct sending *sending)
 {
 	bool wants_copy = sock->outgoing.is_complete || may_hold_head(&sock->framing);
@@ -76,7 +84,7 @@ void sending_plan(struct sock *sock, const struct transfer *transfer, struct sen
 	room = room > sending->base ? room - sending->base : 0;
 	sending->copied = sending->total < room ? sending->total : room;
 	sending->is_rest_appended = sending->copied < sending->total;
-	if (!wants_copy || (sending->is_rest_appended && n_iov + 2 > SENDING_VECTOR_MAX) ||
+	if (!wants_copy || goes_as_it_is(transfer) || (sending->is_rest_appended && n_iov + 2 > SENDING_VECTOR_MAX) ||
 	    !outgoing_reserve(&sock->outgoing, sending->copied + INSERTION_LENGTH)) {
 		if (wants_copy)
 			sending->before.rewrite = sock->framing.rewrite = false;

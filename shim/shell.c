@@ -35,6 +35,9 @@ static void begin_shell(struct environment *environment)
 		return;
 	pass_waiting();
 	sock_share_all(true);
+	/* A handler may have left an earlier call by longjmp. */
+	if (__libc_single_threaded)
+		inflight_forget(environ);
 	pass_unused_inheritable();
 	size = __libc_single_threaded ? inflight_size(environ, 0) : 0;
 	if (size && size <= OUTGOING_MAX && outgoing_reserve(&environment->memory, size))
@@ -46,8 +49,11 @@ static void end_shell(struct environment *environment)
 {
 	int saved = errno;
 
+	/* A handler may have set a variable: then it is a copy of ours that the program has. */
 	if (environment->prepared && environ == environment->prepared)
 		environ = environment->own;
+	else if (environment->prepared)
+		inflight_forget(environ);
 	outgoing_free(&environment->memory, false);
 	errno = saved;
 }

@@ -55,9 +55,10 @@ static int ask_fresh(struct sock *sock, int level, int name, const void *set, vo
 }
 
 /* A receive that waits for more than an answer's rest would not be ended by us. */
-static bool is_late_low_water(const struct sock *sock, int level, int name)
+static bool is_late_low_water(const struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
-	return level == SOL_SOCKET && name == SO_RCVLOWAT && sock->state == SOCK_OPEN && sock->framing.edited;
+	return level == SOL_SOCKET && name == SO_RCVLOWAT && sock->state == SOCK_OPEN && sock->framing.edited &&
+	       length >= sizeof(int) && guard_readable(value, sizeof(int)) && *(const int *)value > 1;
 }
 
 static int set_locked(struct sock *sock, int fd, int level, int name, const void *value, socklen_t length)
@@ -89,7 +90,8 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		limit_settle(sock);
 	if (is_beyond_us(level, name) && sock->state == SOCK_NEW) {
 		sock->cannot_keep = true;
-	} else if ((is_beyond_us(level, name) && sock->state != SOCK_STUB) || is_late_low_water(sock, level, name)) {
+	} else if ((is_beyond_us(level, name) && sock->state != SOCK_STUB) ||
+		   is_late_low_water(sock, level, name, value, length)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.setsockopt(fd, level, name, value, length);

@@ -4,17 +4,44 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdint.h>
 
 #include "shim/fdtable.h"
 #include "shim/guard.h"
 #include "shim/real.h"
 
+/* As the kernel does, which looks at the pipe before it waits for the socket. */
+static bool is_refused(const struct transfer *t, ssize_t *result)
+{
+	struct pollfd pipe = {.fd = t->pipe, .events = POLLOUT};
+	int n = REAL(poll)(&pipe, 1, 0);
+
+	/* Nobody reads it: nothing is taken. */
+	if (n > 0 && (pipe.revents & POLLERR)) {
+		*result = REAL(splice)(t->fd, NULL, t->pipe, NULL, t->single.iov_len, t->splice_flags);
+		return true;
+	}
+	if (n || !(t->splice_flags & SPLICE_F_NONBLOCK))
+		return false;
+	errno = EAGAIN;
+	*result = -1;
+	return true;
+}
+
 static ssize_t look_and_move(const struct transfer *t)
 {
-	ssize_t n = real.recv(t->fd, t->single.iov_base, t->single.iov_len, MSG_PEEK);
+	ssize_t n = -1;
 
-	return n > 0 ? REAL(splice)(t->fd, NULL, t->pipe, NULL, (size_t)n, t->splice_flags) : n;
+	*t->pipe_refused = is_refused(t, &n);
+	if (*t->pipe_refused)
+		return n;
+	n = real.recv(t->fd, t->single.iov_base, t->single.iov_len, MSG_PEEK);
+	if (n <= 0)
+		return n;
+	n = REAL(splice)(t->fd, NULL, t->pipe, NULL, (size_t)n, t->splice_flags);
+	*t->pipe_refused = n < 0;
+	return n;
 }
 
 ssize_t transfer_native(const struct transfer *transfer)

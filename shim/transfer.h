@@ -36,6 +36,7 @@ struct transfer {
 	socklen_t *address_length_out;
 	int pipe;
 	unsigned splice_flags;
+	bool *pipe_refused; /* the error is the pipe's, not the connection's */
 };
 
 /* The call as the program made it. */

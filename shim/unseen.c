@@ -89,7 +89,8 @@ EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t length)
 static bool is_into_pipe(const off64_t *in_offset, int out, const off64_t *out_offset, unsigned flags)
 {
 	int saved = errno;
-	bool is_pipe = !in_offset && !out_offset && !(flags & ~SPLICE_FLAGS) && REAL(fcntl)(out, F_GETPIPE_SZ) >= 0;
+	bool is_pipe = !in_offset && !out_offset && !(flags & ~SPLICE_FLAGS) && REAL(fcntl)(out, F_GETPIPE_SZ) >= 0 &&
+		       (REAL(fcntl)(out, F_GETFL) & O_ACCMODE) != O_RDONLY;
 
 	errno = saved;
 	return is_pipe;
@@ -104,8 +105,13 @@ static void let_go(struct outgoing *seen)
 static ssize_t splice_looked_at(struct sock *sock, int in, int out, size_t length, unsigned flags,
 				struct outgoing *seen)
 {
-	struct transfer transfer = {
-		.kind = TRANSFER_SPLICE, .fd = in, .pipe = out, .splice_flags = flags, .single = {seen->bytes, length}};
+	bool pipe_refused = false;
+	struct transfer transfer = {.kind = TRANSFER_SPLICE,
+				    .fd = in,
+				    .pipe = out,
+				    .splice_flags = flags,
+				    .pipe_refused = &pipe_refused,
+				    .single = {seen->bytes, length}};
 
 	sock_leave(sock);
 	return exchange_receive(&transfer);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "shim/parts.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
 
@@ -41,7 +42,7 @@ static void aim_behind(struct transfer *part, const struct transfer *whole, size
 	part->n_iov = 0;
 	if (whole->kind != TRANSFER_RECVMSG)
 		part->single = rest_of(&whole->single, received);
-	for (size_t i = 0; i < whole->n_iov; i++) {
+	for (size_t i = 0; i < whole->n_iov && part->n_iov < VECTOR_MAX; i++) {
 		size_t length = whole->iov[i].iov_len;
 
 		if (length > received)
@@ -50,7 +51,7 @@ static void aim_behind(struct transfer *part, const struct transfer *whole, size
 	}
 }
 
-static ssize_t receive_message(struct transfer *part, const struct transfer *whole, struct iovec *vector)
+static ssize_t receive_message(struct transfer *part, const struct transfer *whole, struct iovec *vector, bool is_first)
 {
 	struct msghdr message = *whole->message;
 	struct transfer transfer = *part;
@@ -61,7 +62,7 @@ static ssize_t receive_message(struct transfer *part, const struct transfer *who
 	transfer.iov = vector;
 	transfer.message = &message;
 	n = exchange_receive_once(&transfer);
-	if (n >= 0) {
+	if (n > 0 || (n == 0 && is_first)) {
 		whole->message->msg_namelen = message.msg_namelen;
 		whole->message->msg_controllen = message.msg_controllen;
 		whole->message->msg_flags = message.msg_flags;
@@ -74,44 +75,46 @@ static ssize_t receive_part(struct transfer *part, const struct transfer *whole,
 	struct iovec vector[VECTOR_MAX];
 
 	aim_behind(part, whole, received, vector);
-	return whole->kind == TRANSFER_RECVMSG ? receive_message(part, whole, vector) : exchange_receive_once(part);
+	return whole->kind == TRANSFER_RECVMSG ? receive_message(part, whole, vector, !received)
+					       : exchange_receive_once(part);
 }
 
-/* What is thrown away needs no buffers of the program's. Without MSG_WAITALL it is what has come. */
+/* What is thrown away needs no buffers of the program's. */
 static ssize_t drop_part(struct transfer *part, const struct transfer *whole, size_t dropped)
 {
 	char bytes[4096];
-	ssize_t n;
 
-	part->kind = TRANSFER_RECV;
 	part->flags &= ~MSG_TRUNC;
 	part->single.iov_base = bytes;
 	part->single.iov_len = whole->single.iov_len - dropped;
 	if (part->single.iov_len > sizeof(bytes))
 		part->single.iov_len = sizeof(bytes);
-	n = exchange_receive_once(part);
-	if (!(whole->flags & MSG_WAITALL))
-		part->flags |= MSG_DONTWAIT;
-	return n;
+	return exchange_receive_once(part);
 }
 
-ssize_t whole_receive(struct transfer *transfer, size_t length)
+ssize_t whole_receive(struct sock *sock, struct transfer *transfer, size_t length)
 {
 	struct transfer part = *transfer;
+	struct parts parts;
 	size_t received = 0;
-	int saved = errno;
 
+	/* Who does not wait for all takes what is there. */
+	parts_begin(&parts, sock, transfer->fd, transfer->flags | (transfer->flags & MSG_WAITALL ? 0 : MSG_DONTWAIT));
+	sock_leave(sock);
 	part.flags &= ~MSG_WAITALL;
-	while (received < length) {
+	while (received < length && (!received || parts_go_on(&parts))) {
+		int saved = errno;
 		ssize_t n = is_truncating(transfer) ? drop_part(&part, transfer, received)
 						    : receive_part(&part, transfer, received);
 
-		if (n <= 0 && received)
-			break;
-		if (n <= 0)
+		if (n <= 0 && !received)
 			return n;
+		if (n < 0)
+			errno = saved;
+		if (n <= 0)
+			break;
 		received += (size_t)n;
+		part.flags |= MSG_DONTWAIT;
 	}
-	errno = saved;
 	return (ssize_t)received;
 }

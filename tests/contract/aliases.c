@@ -158,44 +158,6 @@ static void run_onto_standard_input(void)
 	CALL(close(saved));
 }
 
-static void count_standard_input(void)
-{
-	long n = 0;
-
-	alarm(10);
-	while (getchar() != EOF)
-		n++;
-	alarm(0);
-	say("read %ld by the stream, then %s", n, feof(stdin) ? "the end" : "an error");
-	clearerr(stdin);
-}
-
-/* Asked before it is standard input, whose stream reads where no wrapper sees it. */
-static void run_asked_onto_standard_input(void)
-{
-	int saved = dup(0), fd = probe_dial();
-
-	probe_ask(fd, "/slow-two-pieces/20");
-	CALL(dup2(fd, 0));
-	count_standard_input();
-	CALL(close(fd));
-	CALL(dup2(saved, 0));
-	CALL(close(saved));
-}
-
-static void run_is_standard_input(void)
-{
-	int saved = dup(0), fd;
-
-	CALL(close(0));
-	fd = probe_dial();
-	say("fd %d", fd);
-	probe_ask(fd, "/slow-two-pieces/20");
-	count_standard_input();
-	CALL(dup2(saved, 0));
-	CALL(close(saved));
-}
-
 static void run_same(void)
 {
 	int fd = probe_dial();
@@ -250,8 +212,6 @@ static const struct probe_case cases[] = {
 	{"onto-ended", run_onto_ended},
 	{"file-onto-socket", run_file_onto_socket},
 	{"onto-standard-input", run_onto_standard_input},
-	{"asked-onto-standard-input", run_asked_onto_standard_input},
-	{"is-standard-input", run_is_standard_input},
 	{"same", run_same},
 	{"shared-flags", run_shared_flags},
 };

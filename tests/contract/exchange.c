@@ -364,7 +364,33 @@ static void run_two_open(void)
 	close_delimited("/bytes/7");
 }
 
+/* What is sent behind the last request is never read by a server that was asked to close: it ends by FIN or RST, as it happens.
+ * (Another request is answered by one that was not, before it ends.) */
+static void run_sent_behind(void)
+{
+	static const char *const behind[] = {"\r\n", "\n", "\r\n\r\n", "x",
+					     "GET /bytes/20 HTTP/1.1\r\nHost: x\r\n\r\n"};
+
+	for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+		int fd = probe_dial();
+		char bytes[4096];
+		long n, total = 0;
+
+		probe_ask(fd, "/slow-two-pieces/50");
+		usleep(10000);
+		CALL(send(fd, behind[i], strlen(behind[i]), MSG_NOSIGNAL) > 0);
+		alarm(10);
+		while ((n = read(fd, bytes, sizeof bytes)) > 0)
+			total += n;
+		alarm(0);
+		say("%ld bytes", total < 164 ? total : 164);
+		CALL(close(fd));
+		probe_exchange("/bytes/10");
+	}
+}
+
 static const struct probe_case cases[] = {
+	{"sent-behind", run_sent_behind},
 	{"plain", run_plain},
 	{"empty", run_empty},
 	{"large", run_large},

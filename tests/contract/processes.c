@@ -339,21 +339,78 @@ static void run_system_of_threads(void)
 	CALL(close(fd));
 }
 
-/* A program that reads its standard input by the C library's streams. */
-static void run_exec_md5sum(void)
+/* Whoever only has the socket as its standard input takes nothing of the answer. */
+static void run_child_of_input(void)
 {
+	char command[96];
 	int fd = probe_dial();
 	pid_t pid;
 
-	probe_ask(fd, "/slow-two-pieces/20");
+	probe_ask(fd, "/bytes/100");
+	probe_settle();
 	pid = fork();
 	if (pid == 0) {
 		dup2(fd, 0);
-		execlp("timeout", "timeout", "10", "md5sum", NULL);
+		execlp("true", "true", NULL);
 		_exit(1);
 	}
+	reap("true", pid);
+	snprintf(command, sizeof command, "head -c 17 <&%d; cat <&%d | wc -c", fd, fd);
+	CALL(system(command));
 	CALL(close(fd));
-	reap("md5sum", pid);
+}
+
+/* One of many that are asked at once. */
+static void run_system_of_six(void)
+{
+	char command[64];
+	int fds[6];
+
+	for (int i = 0; i < 6; i++) {
+		fds[i] = probe_dial();
+		probe_ask(fds[i], "/bytes/100");
+	}
+	snprintf(command, sizeof command, "cat <&%d | wc -c", fds[5]);
+	CALL(system(command));
+	for (int i = 0; i < 6; i++)
+		CALL(close(fds[i]));
+}
+
+static void set_variable(int signal_number)
+{
+	setenv("FROM_HANDLER", "1", 1);
+	(void)signal_number;
+}
+
+static void print_variables(const char *when)
+{
+	unsigned n = 0;
+
+	for (char **at = environ; *at; at++)
+		n += strncmp(*at, "HOLDLINE_", 9) == 0;
+	say("%s: %u of ours, %s", when, n, getenv("FROM_HANDLER") ? getenv("FROM_HANDLER") : "none");
+}
+
+static void run_system_environment(void)
+{
+	int fd = probe_dial();
+	char **before = environ;
+
+	probe_ask(fd, "/bytes/100");
+	CALL(system("exit 0"));
+	say("the same: %d", before == environ);
+	print_variables("after");
+	signal(SIGALRM, set_variable);
+	ualarm(100000, 0);
+	CALL(system("sleep 0.3"));
+	print_variables("set meanwhile");
+	probe_exchange("/bytes/10");
+	CALL(system("exit 0"));
+	print_variables("again");
+	unsetenv("FROM_HANDLER");
+	signal(SIGALRM, SIG_DFL);
+	probe_drain(fd);
+	CALL(close(fd));
 }
 
 static bool by_number;
@@ -467,7 +524,9 @@ static const struct probe_case cases[] = {
 	{"system-amid", run_system_amid},
 	{"system-cat", run_system_cat},
 	{"system-of-threads", run_system_of_threads},
-	{"exec-md5sum", run_exec_md5sum},
+	{"child-of-input", run_child_of_input},
+	{"system-of-six", run_system_of_six},
+	{"system-environment", run_system_environment},
 	{"passed-fresh", run_passed_fresh},
 	{"passed-asked", run_passed_asked},
 	{"passed-by-number", run_passed_by_number},

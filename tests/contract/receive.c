@@ -1,7 +1,9 @@
 /* Flags and options of receiving: peeking, waiting for all, truncating, time limits, and how many bytes are said to wait. */
 #include "tests/lib/probe.h"
 
+#include <limits.h>
 #include <linux/sockios.h>
+#include <pthread.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -94,6 +96,98 @@ static void run_wait_all_vector(void)
 	CALL(close(fd));
 }
 
+/* More buffers than fit anywhere, of a socket that is at its end or was never connected. */
+static void run_wait_all_ended(void)
+{
+	struct iovec pieces[300];
+	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 300};
+	int fd = probe_socket();
+
+	for (size_t i = 0; i < 300; i++)
+		pieces[i] = (struct iovec){bytes + i * 8, 8};
+	CALL(recvmsg(fd, &message, MSG_WAITALL));
+	CALL(close(fd));
+	fd = answered("/bytes/100");
+	CALL(recv(fd, bytes, 8000, MSG_WAITALL));
+	CALL(recvmsg(fd, &message, MSG_WAITALL));
+	CALL(close(fd));
+	fd = answered("/bytes/100");
+	CALL(recvmsg(fd, &message, MSG_WAITALL));
+	CALL(recvmsg(fd, &message, MSG_WAITALL));
+	CALL(close(fd));
+}
+
+/* The error that comes behind bytes is for the next call. */
+static void run_wait_all_reset(void)
+{
+	int flags[] = {MSG_WAITALL, MSG_TRUNC, MSG_TRUNC | MSG_WAITALL};
+
+	for (size_t i = 0; i < 3; i++) {
+		int fd = answered("/cut/40/rst");
+
+		CALL(recv(fd, bytes, 100, flags[i]));
+		CALL(recv(fd, bytes, 100, 0));
+		CALL(recv(fd, bytes, 100, 0));
+		CALL(close(fd));
+	}
+}
+
+static void do_nothing(int signal_number)
+{
+	(void)signal_number;
+}
+
+/* Neither a handler nor the limit of time begins anew with each piece. */
+static void run_wait_all_interrupted(void)
+{
+	struct timeval limit = {0, 400000};
+	int fd = probe_dial();
+
+	signal(SIGALRM, do_nothing); /* SA_RESTART */
+	probe_ask(fd, "/slow-two-pieces/2000");
+	ualarm(300000, 0);
+	CALL(recv(fd, bytes, 8000, MSG_WAITALL));
+	CALL(recv(fd, bytes, 8000, MSG_WAITALL));
+	CALL(close(fd));
+	signal(SIGALRM, SIG_DFL);
+	fd = probe_dial();
+	CALL(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+	probe_ask(fd, "/drip/1500");
+	CALL(recv(fd, bytes, 1400, MSG_WAITALL) < 1400);
+	CALL(close(fd));
+}
+
+static int taken;
+
+static void *take_number(void *argument)
+{
+	int ends[2];
+
+	usleep(100000);
+	close(taken);
+	socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+	say("the same number: %d, written %zd", ends[0] == taken, write(ends[1], "of another", 10));
+	return argument;
+}
+
+/* What another thread has opened under the number is none of ours. */
+static void run_wait_all_taken(void)
+{
+	pthread_t thread;
+	long n;
+
+	taken = probe_dial();
+	memset(bytes, 0, sizeof bytes);
+	probe_ask(taken, "/drip/500");
+	pthread_create(&thread, NULL, take_number, NULL);
+	n = recv(taken, bytes, 8000, MSG_WAITALL);
+	pthread_join(thread, NULL);
+	say("something: %d, of another: %d", n > 0, memmem(bytes, sizeof bytes, "of another", 10) != NULL);
+	CALL(recv(taken, bytes, 100, MSG_DONTWAIT));
+	CALL(close(taken));
+	CALL(close(taken + 1));
+}
+
 static void run_peek_all(void)
 {
 	int fd = probe_dial();
@@ -123,6 +217,7 @@ static void run_messages_time_limit(void)
 	struct mmsghdr messages[3] = {{.msg_hdr = {.msg_iov = &pieces[0], .msg_iovlen = 1}},
 				      {.msg_hdr = {.msg_iov = &pieces[1], .msg_iovlen = 1}},
 				      {.msg_hdr = {.msg_iov = &pieces[2], .msg_iovlen = 1}}};
+	static const struct timespec for_ever = {LONG_MAX, 0};
 	struct timespec limit = {0, 1};
 	int fd = answered("/bytes/500");
 
@@ -133,6 +228,12 @@ static void run_messages_time_limit(void)
 	limit = (struct timespec){100, 0};
 	CALL(recvmmsg(fd, messages, 2, 0, &limit));
 	say("left %ld", (long)limit.tv_sec);
+	CALL(close(fd));
+	fd = answered("/bytes/500");
+	CALL(recvmmsg(fd, messages, 1, 0, (struct timespec *)&for_ever));
+	limit = for_ever;
+	CALL(recvmmsg(fd, messages, 2, 0, &limit));
+	say("left %d", limit.tv_sec > 1000000000);
 	CALL(close(fd));
 }
 
@@ -334,6 +435,10 @@ static const struct probe_case cases[] = {
 	{"wait-all-at-once", run_wait_all_at_once},
 	{"wait-all-exact", run_wait_all_exact},
 	{"wait-all-vector", run_wait_all_vector},
+	{"wait-all-ended", run_wait_all_ended},
+	{"wait-all-reset", run_wait_all_reset},
+	{"wait-all-interrupted", run_wait_all_interrupted},
+	{"wait-all-taken", run_wait_all_taken},
 	{"peek-all", run_peek_all},
 	{"low-water-asked", run_low_water_asked},
 	{"messages-time-limit", run_messages_time_limit},

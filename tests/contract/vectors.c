@@ -315,6 +315,51 @@ static void run_splice_errors(void)
 	CALL(close(pipes[1]));
 }
 
+/* The kernel looks at the pipe before it waits for the socket, and what the pipe refuses is not the connection's end. */
+static void run_splice_refused(void)
+{
+	char bytes[4096] = {0};
+	int fd = probe_dial(), pipes[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	CALL(pipe(pipes));
+	probe_ask(fd, "/slow-two-pieces/300");
+	CALL(splice(fd, NULL, pipes[0], NULL, 1000, 0));
+	fcntl(pipes[1], F_SETFL, O_NONBLOCK);
+	while (write(pipes[1], bytes, sizeof bytes) > 0)
+		;
+	CALL(splice(fd, NULL, pipes[1], NULL, 1000, SPLICE_F_NONBLOCK));
+	CALL(close(pipes[0]));
+	CALL(splice(fd, NULL, pipes[1], NULL, 1000, 0));
+	probe_settle();
+	CALL(splice(fd, NULL, pipes[1], NULL, 1000, 0));
+	probe_drain(fd);
+	CALL(close(fd));
+	CALL(close(pipes[1]));
+	signal(SIGPIPE, SIG_DFL);
+}
+
+/* Behind bytes that were edited. */
+static void run_control_later(void)
+{
+	static const char head[] = "GET /sleep/100 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec piece = {(char *)"X: y\r\n\r\n", 8};
+	struct msghdr message = {
+		.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	int fd = probe_dial();
+
+	*header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = IPPROTO_IPV6, .cmsg_type = 1};
+	CALL(write(fd, head, sizeof head - 1));
+	CALL(sendmsg(fd, &message, 0));
+	CALL(write(fd, (void *)8, 10));
+	piece.iov_len = 0;
+	CALL(sendmsg(fd, &message, 0));
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
 /* A control message that no socket knows. */
 static void run_control(void)
 {
@@ -379,7 +424,9 @@ static const struct probe_case cases[] = {
 	{"splice-head", run_splice_head},
 	{"splice-chunk", run_splice_chunk},
 	{"splice-errors", run_splice_errors},
+	{"splice-refused", run_splice_refused},
 	{"control", run_control},
+	{"control-later", run_control_later},
 	{"short-writes", run_short_writes},
 };
 PROBE_MAIN(cases)
