@@ -95,8 +95,9 @@ static void note_first(struct sock *sock, bool is_fit_for_lease)
 static int prepare_first(struct sock *sock, const struct transfer *transfer, size_t total)
 {
 	enum framing_first first = classify(transfer, total);
-	bool is_fit = first == FRAMING_FIRST_SAFE ||
-		      (first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE);
+	bool is_fit = (first == FRAMING_FIRST_SAFE ||
+		       (first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE)) &&
+		      sending_is_repeatable(transfer, total);
 	int error = 0;
 
 	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));

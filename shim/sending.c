@@ -63,6 +63,11 @@ static bool goes_as_it_is(const struct transfer *transfer)
 		transfer->message->msg_controllen);
 }
 
+bool sending_is_repeatable(const struct transfer *transfer, size_t total)
+{
+	return !goes_as_it_is(transfer) && total <= OUTGOING_MAX - INSERTION_LENGTH;
+}
+
 void sending_plan(struct sock *sock, const struct transfer *transfer, struct sending *sending)
 {
 	bool wants_copy = sock->outgoing.is_complete || may_hold_head(&sock->framing);

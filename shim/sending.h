@@ -33,6 +33,10 @@ struct sending {
 /* The program's bytes behind `skip`. */
 void sending_copy_out(const struct transfer *transfer, size_t skip, char *to, size_t length);
 
+/* False for a first send that can't be kept to be sent again: it is too long, or nobody knows what the kernel makes of what comes with
+ * it (control messages, flags). */
+bool sending_is_repeatable(const struct transfer *transfer, size_t total);
+
 /* Copies, frames and edits what is to be sent (`sending->total` bytes). Locked. */
 void sending_plan(struct sock *sock, const struct transfer *transfer, struct sending *sending);
 

@@ -3,6 +3,7 @@
  *
  * client PORT mixed N [FIRST_ID]: GETs and POSTs, each must be answered whole. client PORT posts N. client PORT gets N [PATH].
  * client PORT closes-first N: GETs whose answers are read by their length, and closed by the client first.
+ * client PORT controls N: GETs, every other one with a control message beside it.
  * client PORT goes-on N FIRST_ID: asks for close, and for more on the same socket when the answer doesn't say it; where that fails,
  * on a new one, as libraries do.
  * client PORT pieces N PATH: requests in three writes; prints the median time in microseconds. client PORT get-post: one of each.
@@ -15,6 +16,7 @@
 
 static long n_ok, n_failed, n_no_address;
 static const char *connection = "Connection: close\r\n";
+static bool with_control;
 
 static int dial(void)
 {
@@ -61,6 +63,21 @@ static void tally(bool ok, const char *what, long i)
 		say("request %ld (%s) failed: %s", i, what, strerrorname_np(errno));
 }
 
+/* Beside a control message of a level that no TCP socket looks at, if so wanted. */
+static long send_text(int fd, char *text, size_t length)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec piece = {text, length};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+
+	if (!with_control)
+		return send(fd, text, length, MSG_NOSIGNAL);
+	message.msg_control = control;
+	message.msg_controllen = sizeof control;
+	*CMSG_FIRSTHDR(&message) = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = IPPROTO_IPV6};
+	return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 static bool ask(int fd, const char *method, const char *path, long id, bool by_length)
 {
 	char text[512], body[64] = "";
@@ -70,7 +87,7 @@ static bool ask(int fd, const char *method, const char *path, long id, bool by_l
 		snprintf(body, sizeof body, "id=%06ld", id);
 	length = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n%s", method,
 			  path, connection, strlen(body), body);
-	return send(fd, text, (size_t)length, MSG_NOSIGNAL) == length && read_answer(fd, by_length);
+	return send_text(fd, text, (size_t)length) == length && read_answer(fd, by_length);
 }
 
 static void request(const char *method, const char *path, long id, bool by_length)
@@ -180,6 +197,11 @@ int main(int argc, char **argv)
 	probe_server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (strcmp(what, "mixed") == 0) {
 		run_mixed(n, argc > 4 ? atol(path) : 0);
+	} else if (strcmp(what, "controls") == 0) {
+		for (long i = 0; i < n; i++) {
+			with_control = i % 2;
+			run_requests("GET", path, 1, false);
+		}
 	} else if (strcmp(what, "goes-on") == 0) {
 		run_goes_on(n, argc > 4 ? atol(path) : 0);
 	} else if (strcmp(what, "posts") == 0) {
