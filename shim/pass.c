@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 
 #include "shim/ahead.h"
@@ -136,7 +137,9 @@ void pass_inheritable(void)
 
 void pass_unused_inheritable(void)
 {
-	visit_inheritable(renew_unused);
+	/* Another thread may be about to use its own. */
+	if (__libc_single_threaded)
+		visit_inheritable(renew_unused);
 }
 
 void pass_waiting(void)

@@ -12,7 +12,8 @@ void pass_descriptors(const struct msghdr *message);
 /* Does pass_make_honest() for every socket that a program without this library is about to inherit. */
 void pass_inheritable(void);
 
-/* Leased connections that a new program is about to inherit unused get to be fresh ones: it would not know that they may be stale. */
+/* Leased connections that a new program is about to inherit unused get to be fresh ones: it would not know that they may be stale.
+ * (In a program without threads.) Before they are shared. */
 void pass_unused_inheritable(void);
 
 /* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is dialled. */

@@ -34,11 +34,11 @@ static void begin_shell(struct environment *environment)
 	if (!guard_is_home() || !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
 		return;
 	pass_waiting();
+	pass_unused_inheritable();
 	sock_share_all(true);
 	/* A handler may have left an earlier call by longjmp. */
 	if (__libc_single_threaded)
 		inflight_forget(environ);
-	pass_unused_inheritable();
 	size = __libc_single_threaded ? inflight_size(environ, 0) : 0;
 	if (size && size <= OUTGOING_MAX && outgoing_reserve(&environment->memory, size))
 		environ = environment->prepared = inflight_prepare(environment->memory.bytes, environ, 0);

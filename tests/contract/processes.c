@@ -413,6 +413,43 @@ static void run_system_environment(void)
 	CALL(close(fd));
 }
 
+/* Another program asks on a connection that this one has opened, and would not know that it was used before. */
+static char *ask_in_shell(int fd)
+{
+	static char command[160];
+
+	snprintf(command, sizeof command,
+		 "printf 'GET /who HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >&%d; tail -c 12 <&%d", fd,
+		 fd);
+	return command;
+}
+
+static void run_spawn_unused(void)
+{
+	int fd = probe_dial();
+	char *arguments[] = {"sh", "-c", ask_in_shell(fd), NULL};
+	pid_t pid;
+
+	CALL(posix_spawnp(&pid, "sh", NULL, NULL, arguments, environ));
+	reap("sh", pid);
+	CALL(close(fd));
+}
+
+static void run_system_unused(void)
+{
+	int fd = probe_dial();
+
+	CALL(system(ask_in_shell(fd)));
+	CALL(close(fd));
+}
+
+static void run_exec_unused(void)
+{
+	int fd = probe_dial();
+
+	execlp("sh", "sh", "-c", ask_in_shell(fd), NULL);
+}
+
 static bool by_number;
 
 static void pass(int through, int fd)
@@ -524,6 +561,9 @@ static const struct probe_case cases[] = {
 	{"system-amid", run_system_amid},
 	{"system-cat", run_system_cat},
 	{"system-of-threads", run_system_of_threads},
+	{"spawn-unused", run_spawn_unused},
+	{"system-unused", run_system_unused},
+	{"exec-unused", run_exec_unused},
 	{"child-of-input", run_child_of_input},
 	{"system-of-six", run_system_of_six},
 	{"system-environment", run_system_environment},
