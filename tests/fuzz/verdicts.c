@@ -59,7 +59,7 @@ static bool has_ended(const struct test *test, const struct framing *framing)
 	if (framing->lost)
 		return false;
 	if (is_request(test))
-		return framing->n_requests > 1 || (framing->n_requests == 1 && !framing->request.in_message);
+		return framing->n_requests > 1 || (framing->n_requests == 1 && !framing_has_more_to_send(framing));
 	return framing->response_ended;
 }
 

@@ -256,7 +256,7 @@ START_TEST(server_and_framing_agree_however_cut)
 		framing_init(&framing, true);
 		send_some(&framing, &wire, request, cut, cut);
 		send_some(&framing, &wire, request + cut, length - cut, length - cut);
-		if (!framing.surplus)
+		if (!framing.sent_behind)
 			check_wire(&framing, &wire);
 	}
 	struct framing framing;
@@ -289,7 +289,7 @@ START_TEST(server_and_framing_agree_after_short_writes)
 				at += n;
 			}
 			check_tokens(request, &wire);
-			if (!framing.surplus)
+			if (!framing.sent_behind)
 				check_wire(&framing, &wire);
 		}
 	}

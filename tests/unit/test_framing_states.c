@@ -293,6 +293,19 @@ START_TEST(restart_keeps_the_doubt_only)
 }
 END_TEST
 
+START_TEST(what_is_sent_behind_the_last_request_ends_nothing)
+{
+	framing_init(&framing, true);
+	ask("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+	ask("\r\n");
+	ck_assert(framing.edited && !framing.lost && !framing_has_more_to_send(&framing));
+	ck_assert_int_eq(framing.doubt, FRAMING_DOUBT_NOT_CANONICAL);
+	answer(OK);
+	ck_assert(framing.response_ended && !framing_has_surplus(&framing));
+	ck_assert(!framing_at_boundary(&framing) && !framing_can_replay(&framing));
+}
+END_TEST
+
 START_TEST(close_that_went_out_is_believed)
 {
 	framing_init(&framing, false);
@@ -422,6 +435,7 @@ Suite *framing_states_suite(void)
 	tcase_add_test(tcase, bodies_of_known_length_may_pass_unseen);
 	tcase_add_test(tcase, keep_alive_field_is_read);
 	tcase_add_test(tcase, restart_keeps_the_doubt_only);
+	tcase_add_test(tcase, what_is_sent_behind_the_last_request_ends_nothing);
 	tcase_add_test(tcase, close_that_went_out_is_believed);
 	tcase_add_loop_test(tcase, server_may_wait_where_only_its_end_ends_the_answer, 0, 8);
 	tcase_add_test(tcase, long_names_and_values_do_no_harm);
