@@ -295,6 +295,12 @@ bool framing_can_keep(const struct framing *framing)
 	       (!framing->close_wanted || framing->edited);
 }
 
+bool framing_is_behind_last(const struct framing *framing)
+{
+	return framing->edited && framing->close_wanted && !framing->response_ended &&
+	       !framing_has_more_to_send(framing);
+}
+
 bool framing_has_more_to_send(const struct framing *framing)
 {
 	return framing->request.in_message && !framing->sent_behind;

@@ -195,6 +195,10 @@ bool framing_at_boundary(const struct framing *framing);
  * closes nor was it asked to. */
 bool framing_can_keep(const struct framing *framing);
 
+/* True while the answer to a request is awaited that asked for close, which was withheld: a bare server would read nothing that comes
+ * behind that (RFC 9112 9.6). */
+bool framing_is_behind_last(const struct framing *framing);
+
 /* True in the midst of a request that the server is to read. */
 bool framing_has_more_to_send(const struct framing *framing);
 

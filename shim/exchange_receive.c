@@ -298,7 +298,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 		sock_leave(sock);
 		return transfer_native(transfer);
 	}
-	if (sock->state == SOCK_OPEN && whole_is_asked(transfer))
+	if ((sock->state == SOCK_OPEN || sock->state == SOCK_STUB) && whole_is_asked(transfer))
 		return whole_receive(sock, transfer, length);
 	sock_leave(sock);
 	return exchange_receive_once(transfer);

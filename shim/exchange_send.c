@@ -285,6 +285,11 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 			return fail(transfer, -error);
 		}
 	}
+	/* (What was shut down says so.) */
+	if (framing_is_behind_last(&sock->framing) && !sock->cannot_keep) {
+		sock_leave(sock);
+		return (ssize_t)total;
+	}
 	while (attempt(sock, transfer, total, &result))
 		;
 	if (result < 0)

@@ -59,20 +59,38 @@ static size_t count_environment(char *const environment[])
 	return n;
 }
 
+/* NULL: it has none. */
+static char **find_variable(char **environment)
+{
+	size_t length = sizeof(INFLIGHT_VARIABLE) - 1;
+
+	for (char **at = environment; at && *at; at++)
+		if (strncmp(*at, INFLIGHT_VARIABLE, length) == 0 && (*at)[length] == '=')
+			return at;
+	return NULL;
+}
+
+void inflight_forget(char **environment)
+{
+	char **at = find_variable(environment);
+
+	for (; at && *at; at++)
+		at[0] = at[1];
+}
+
 /* A first look without locks; inflight_prepare() may find other ones, so the size is for the most that it can take. */
 size_t inflight_size(char *const environment[], int all)
 {
-	bool any = false;
+	size_t n = 0;
 
-	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end && !any; fd++) {
+	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end && n < MAX_EXCHANGES; fd++) {
 		struct sock *sock = fdtable_get(fd);
 
-		any = sock && sock != &fdtable_internal && is_owed(sock, all);
+		n += sock && sock != &fdtable_internal && sock->fds[0] == fd && is_owed(sock, all);
 	}
-	if (!any)
+	if (!n)
 		return 0;
-	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(INFLIGHT_VARIABLE) + 1 +
-	       MAX_EXCHANGES * RECORD_TEXT;
+	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(INFLIGHT_VARIABLE) + 1 + n * RECORD_TEXT;
 }
 
 /* The file name under which the loader has us. */
@@ -126,11 +144,12 @@ static bool describe(int fd, int all, struct record *record)
 	return owed;
 }
 
-char **inflight_prepare(void *buffer, char *const environment[], int all)
+char **inflight_prepare(void *buffer, size_t size, char *const environment[], int all)
 {
 	size_t n_environment = count_environment(environment);
 	char **result = buffer;
 	char *text = (char *)(result + n_environment + 2);
+	size_t most = (size - (n_environment + 2) * sizeof(char *) - sizeof(INFLIGHT_VARIABLE) - 1) / RECORD_TEXT;
 	unsigned n = 0;
 
 	if (!is_preloaded(environment)) {
@@ -140,10 +159,14 @@ char **inflight_prepare(void *buffer, char *const environment[], int all)
 		return (char **)environment;
 	}
 	memcpy(result, environment, n_environment * sizeof(char *));
+	result[n_environment] = NULL;
+	/* What a system() had that was left by longjmp. */
+	inflight_forget(result);
+	n_environment = count_environment(result);
 	result[n_environment] = text;
 	result[n_environment + 1] = NULL;
 	text = stpcpy(text, INFLIGHT_VARIABLE "=");
-	for (int fd = 0, end = fdtable_end(); fd < end && n < MAX_EXCHANGES; fd++) {
+	for (int fd = 0, end = fdtable_end(); fd < end && n < most; fd++) {
 		struct record record = {0};
 
 		if (!describe(fd, all, &record))
@@ -215,25 +238,6 @@ static void receive_record(const struct record *record)
 			sock_leave(sock);
 		}
 	}
-}
-
-/* NULL: it has none. */
-static char **find_variable(char **environment)
-{
-	size_t length = sizeof(INFLIGHT_VARIABLE) - 1;
-
-	for (char **at = environment; at && *at; at++)
-		if (strncmp(*at, INFLIGHT_VARIABLE, length) == 0 && (*at)[length] == '=')
-			return at;
-	return NULL;
-}
-
-void inflight_forget(char **environment)
-{
-	char **at = find_variable(environment);
-
-	for (; at && *at; at++)
-		at[0] = at[1];
 }
 
 void inflight_receive(char **environment)

@@ -12,12 +12,12 @@
 #define INFLIGHT_VARIABLE "HOLDLINE_INFLIGHT"
 
 /* How large a buffer inflight_prepare() needs for the exchanges that now are to be inherited (0: there are none), and for an
- * environment with one more variable. `all`: also those on close-on-exec descriptors, which file actions may duplicate. */
+ * environment with one more variable. No more: the caller's stack may be a small one. `all`: also those on close-on-exec descriptors, which file actions may duplicate. */
 size_t inflight_size(char *const environment[], int all);
 
-/* Fills the buffer (aligned for pointers) with a new environment that carries them, and returns that. Where the new program
+/* Fills the buffer (aligned for pointers, of that size) with a new environment that carries them, and returns that. Where the new program
  * will not have this library, the servers are asked to make the end of file, and the environment stays what it is. */
-char **inflight_prepare(void *buffer, char *const environment[], int all);
+char **inflight_prepare(void *buffer, size_t size, char *const environment[], int all);
 
 /* Takes the variable out of an environment. */
 void inflight_forget(char **environment);

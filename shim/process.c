@@ -161,10 +161,10 @@ static void before_exec(void)
 }
 
 /* The environment for a new program, in the caller's frame; `all` as in inflight.h. */
-#define WITH_INFLIGHT(environment, all)                                                                       \
-	({                                                                                                    \
-		size_t size_ = inflight_size(environment, all);                                               \
-		size_ ? inflight_prepare(__builtin_alloca(size_), environment, all) : (char **)(environment); \
+#define WITH_INFLIGHT(environment, all)                                                                              \
+	({                                                                                                           \
+		size_t size_ = inflight_size(environment, all);                                                      \
+		size_ ? inflight_prepare(__builtin_alloca(size_), size_, environment, all) : (char **)(environment); \
 	})
 
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[])

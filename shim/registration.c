@@ -53,9 +53,6 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 		found->event = *event, found->events_back = event->events;
 	else if (operation == EPOLL_CTL_ADD)
 		register_new(sock, epfd, fd, event);
-	/* The set that had this number watches it still, under another one. */
-	if (operation == EPOLL_CTL_ADD && found && !sock->registrations_are_out)
-		sock->cannot_swap = true;
 }
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)

@@ -41,19 +41,31 @@ static void begin_shell(struct environment *environment)
 		inflight_forget(environ);
 	size = __libc_single_threaded ? inflight_size(environ, 0) : 0;
 	if (size && size <= OUTGOING_MAX && outgoing_reserve(&environment->memory, size))
-		environ = environment->prepared = inflight_prepare(environment->memory.bytes, environ, 0);
+		environ = environment->prepared = inflight_prepare(environment->memory.bytes, size, environ, 0);
 	errno = saved;
+}
+
+/* In the program's own array, where it fits: it has as many entries at most. */
+static void give_back(struct environment *environment)
+{
+	char **from = environment->prepared, **to = environment->own;
+
+	environ = to;
+	while (from != to && (*to = *from)) {
+		from++;
+		to++;
+	}
 }
 
 static void end_shell(struct environment *environment)
 {
 	int saved = errno;
 
-	/* A handler may have set a variable: then it is a copy of ours that the program has. */
-	if (environment->prepared && environ == environment->prepared)
-		environ = environment->own;
-	else if (environment->prepared)
+	/* A handler may have changed a variable, in our array or in a copy of that, which the program has then. */
+	if (environment->prepared && environment->prepared != environment->own)
 		inflight_forget(environ);
+	if (environment->prepared && environ == environment->prepared)
+		give_back(environment);
 	outgoing_free(&environment->memory, false);
 	errno = saved;
 }

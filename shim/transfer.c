@@ -11,22 +11,21 @@
 #include "shim/guard.h"
 #include "shim/real.h"
 
-/* As the kernel does, which looks at the pipe before it waits for the socket. */
+/* As the kernel does, which looks at the pipe before it waits for the socket, and waits for room in it first. */
 static bool is_refused(const struct transfer *t, ssize_t *result)
 {
 	struct pollfd pipe = {.fd = t->pipe, .events = POLLOUT};
-	int n = REAL(poll)(&pipe, 1, 0);
+	bool may_wait = !(t->splice_flags & SPLICE_F_NONBLOCK) && !(REAL(fcntl)(t->pipe, F_GETFL) & O_NONBLOCK);
+	int n = REAL(poll)(&pipe, 1, may_wait ? -1 : 0);
 
 	/* Nobody reads it: nothing is taken. */
 	if (n > 0 && (pipe.revents & POLLERR)) {
 		*result = REAL(splice)(t->fd, NULL, t->pipe, NULL, t->single.iov_len, t->splice_flags);
 		return true;
 	}
-	if (n || !(t->splice_flags & SPLICE_F_NONBLOCK))
-		return false;
-	errno = EAGAIN;
-	*result = -1;
-	return true;
+	if (n == 0)
+		errno = EAGAIN;
+	return n <= 0;
 }
 
 static ssize_t look_and_move(const struct transfer *t)

@@ -2,6 +2,7 @@
 #include "shim/whole.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "shim/parts.h"
@@ -25,7 +26,7 @@ bool whole_is_beyond_us(const struct sock *sock, const struct transfer *transfer
 {
 	int flags = transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT);
 
-	if (flags == (MSG_WAITALL | MSG_PEEK) && sock->framing.edited)
+	if (flags == (MSG_WAITALL | MSG_PEEK) && sock->framing.edited && !(sock->status_flags & O_NONBLOCK))
 		return true;
 	return transfer->kind == TRANSFER_RECVMSG &&
 	       ((flags == MSG_WAITALL && transfer->n_iov > VECTOR_MAX) || is_truncating(transfer));

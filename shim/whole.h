@@ -17,5 +17,5 @@ bool whole_is_asked(const struct transfer *transfer);
 /* True if it is none that can be done in parts. Locked. */
 bool whole_is_beyond_us(const struct sock *sock, const struct transfer *transfer);
 
-/* `length`: of all its buffers. Consumes the lock of an open socket. */
+/* `length`: of all its buffers. Consumes the lock. */
 ssize_t whole_receive(struct sock *sock, struct transfer *transfer, size_t length);

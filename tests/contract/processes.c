@@ -3,6 +3,8 @@
 
 #include <linux/close_range.h>
 #include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -378,7 +380,11 @@ static void run_system_of_six(void)
 
 static void set_variable(int signal_number)
 {
-	setenv("FROM_HANDLER", "1", 1);
+	/* First in the array that there is, then in a longer one. */
+	if (strcmp(getenv("OF_OLD"), "old") == 0)
+		setenv("OF_OLD", "new", 1);
+	else
+		setenv("FROM_HANDLER", "1", 1);
 	(void)signal_number;
 }
 
@@ -388,19 +394,25 @@ static void print_variables(const char *when)
 
 	for (char **at = environ; *at; at++)
 		n += strncmp(*at, "HOLDLINE_", 9) == 0;
-	say("%s: %u of ours, %s", when, n, getenv("FROM_HANDLER") ? getenv("FROM_HANDLER") : "none");
+	say("%s: %u of ours, %s, %s", when, n, getenv("FROM_HANDLER") ? getenv("FROM_HANDLER") : "none",
+	    getenv("OF_OLD"));
 }
 
 static void run_system_environment(void)
 {
 	int fd = probe_dial();
-	char **before = environ;
+	char **before;
 
+	setenv("OF_OLD", "old", 1);
+	before = environ;
 	probe_ask(fd, "/bytes/100");
 	CALL(system("exit 0"));
 	say("the same: %d", before == environ);
 	print_variables("after");
 	signal(SIGALRM, set_variable);
+	ualarm(100000, 0);
+	CALL(system("sleep 0.3"));
+	print_variables("changed meanwhile");
 	ualarm(100000, 0);
 	CALL(system("sleep 0.3"));
 	print_variables("set meanwhile");
@@ -448,6 +460,56 @@ static void run_exec_unused(void)
 	int fd = probe_dial();
 
 	execlp("sh", "sh", "-c", ask_in_shell(fd), NULL);
+}
+
+static int exec_true(void *argument)
+{
+	char *arguments[] = {"true", NULL};
+
+	execv("/bin/true", arguments);
+	(void)argument;
+	return 1;
+}
+
+/* As runtimes make that know how little a child needs. */
+static void run_small_stack(void)
+{
+	static _Alignas(16) char stack[8192];
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/bytes/100");
+	pid = clone(exec_true, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+	reap("true", pid);
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static sigjmp_buf left;
+
+static void leave(int signal_number)
+{
+	siglongjmp(left, signal_number);
+}
+
+/* What system() had is not what the next program is to know. */
+static void run_system_left(void)
+{
+	char command[64];
+	int fd = probe_dial();
+
+	probe_ask(fd, "/bytes/3000");
+	probe_settle();
+	probe_read(fd, 50);
+	signal(SIGALRM, leave);
+	if (!sigsetjmp(left, 1)) {
+		ualarm(200000, 0);
+		system("sleep 1");
+	}
+	signal(SIGALRM, SIG_DFL);
+	probe_read(fd, 1000);
+	snprintf(command, sizeof command, "timeout 5 tail -c 10 <&%d; echo $?", fd);
+	execlp("sh", "sh", "-c", command, NULL);
 }
 
 static bool by_number;
@@ -564,6 +626,8 @@ static const struct probe_case cases[] = {
 	{"spawn-unused", run_spawn_unused},
 	{"system-unused", run_system_unused},
 	{"exec-unused", run_exec_unused},
+	{"small-stack", run_small_stack},
+	{"system-left", run_system_left},
 	{"child-of-input", run_child_of_input},
 	{"system-of-six", run_system_of_six},
 	{"system-environment", run_system_environment},

@@ -71,28 +71,6 @@ static void run_two_numbers_changed(void)
 	CALL(close(other));
 }
 
-/* The number of a set that lives on by another one is given to a new set. */
-static void run_number_of_two(void)
-{
-	int set = epoll_create1(0), other = dup(set), fd = probe_dial_nonblocking(), last;
-
-	add(set, fd, EPOLLIN, 0x11);
-	CALL(close(set));
-	last = epoll_create1(0);
-	say("the same number: %d", last == set);
-	add(last, fd, EPOLLIN, 0x22);
-	probe_ask(fd, "/bytes/10");
-	probe_settle();
-	probe_print_epoll("answered", other, 500);
-	probe_print_epoll("answered", last, 500);
-	probe_drain(fd);
-	probe_print_epoll("ended", other, 500);
-	probe_print_epoll("ended", last, 500);
-	CALL(close(fd));
-	CALL(close(last));
-	CALL(close(other));
-}
-
 /* The number by which it was registered is closed, the set lives on by another one. */
 static void number_gone(bool before_end, bool reads_end)
 {
@@ -373,7 +351,6 @@ static void run_same_twice(void)
 static const struct probe_case cases[] = {
 	{"two-numbers", run_two_numbers},
 	{"two-numbers-changed", run_two_numbers_changed},
-	{"number-of-two", run_number_of_two},
 	{"number-gone", run_number_gone},
 	{"number-gone-later", run_number_gone_later},
 	{"number-gone-unread", run_number_gone_unread},
