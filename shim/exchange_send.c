@@ -69,7 +69,7 @@ static bool is_still_quiet(int fd)
 }
 
 /* The server of a fresh connection has. Unlike a receive this leaves an error of the dial for the program to find. */
-static bool has_spoken(int fd)
+__attribute__((noinline)) static bool has_spoken(int fd)
 {
 	int n;
 

@@ -28,7 +28,8 @@ static bool is_refused(const struct transfer *t, ssize_t *result)
 	return n <= 0;
 }
 
-static ssize_t look_and_move(const struct transfer *t)
+/* Not for the stack of every other call. */
+__attribute__((noinline)) static ssize_t look_and_move(const struct transfer *t)
 {
 	ssize_t n = -1;
 

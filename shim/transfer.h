@@ -31,12 +31,18 @@ struct transfer {
 	const struct iovec *iov; /* the vector forms' */
 	size_t n_iov;
 	struct msghdr *message; /* the message forms' (not written to when sending) */
-	struct sockaddr *address;
-	socklen_t address_length;
-	socklen_t *address_length_out;
-	int pipe;
-	unsigned splice_flags;
-	bool *pipe_refused; /* the error is the pipe's, not the connection's */
+	union {
+		struct {
+			struct sockaddr *address;
+			socklen_t address_length;
+			socklen_t *address_length_out;
+		};
+		struct { /* TRANSFER_SPLICE */
+			int pipe;
+			unsigned splice_flags;
+			bool *pipe_refused; /* the error is the pipe's, not the connection's */
+		};
+	};
 };
 
 /* The call as the program made it. */

@@ -83,7 +83,7 @@ static ssize_t receive_part(struct transfer *part, const struct transfer *whole,
 /* What is thrown away needs no buffers of the program's. */
 static ssize_t drop_part(struct transfer *part, const struct transfer *whole, size_t dropped)
 {
-	char bytes[4096];
+	char bytes[1024];
 
 	part->flags &= ~MSG_TRUNC;
 	part->single.iov_base = bytes;
@@ -93,7 +93,8 @@ static ssize_t drop_part(struct transfer *part, const struct transfer *whole, si
 	return exchange_receive_once(part);
 }
 
-ssize_t whole_receive(struct sock *sock, struct transfer *transfer, size_t length)
+/* On a stack of its own size: small ones have no room for what only this needs. */
+__attribute__((noinline)) ssize_t whole_receive(struct sock *sock, struct transfer *transfer, size_t length)
 {
 	struct transfer part = *transfer;
 	struct parts parts;
