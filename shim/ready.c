@@ -17,6 +17,7 @@
 #include "shim/export.h"
 #include "shim/limit.h"
 #include "shim/real.h"
+#include "shim/remaining.h"
 #include "shim/sock.h"
 
 #define TOKENS_MAX 32
@@ -99,21 +100,12 @@ static bool any_in_window(void)
 }
 
 /* What remains of a timeout that began at `start`; NULL stays NULL. */
-static const struct timespec *remaining(const struct timespec *timeout, const struct timespec *start,
-					struct timespec *left)
+static const struct timespec *remaining_of(const struct timespec *timeout, const struct timespec *start,
+					   struct timespec *left)
 {
-	struct timespec present;
-	long long ns;
-
 	if (!timeout)
 		return NULL;
-	clock_gettime(CLOCK_MONOTONIC, &present);
-	ns = (timeout->tv_sec - (long long)(present.tv_sec - start->tv_sec)) * 1000000000ll + timeout->tv_nsec -
-	     (present.tv_nsec - start->tv_nsec);
-	if (ns < 0)
-		ns = 0;
-	left->tv_sec = ns / 1000000000ll;
-	left->tv_nsec = ns % 1000000000ll;
+	*left = remaining(timeout, start);
 	return left;
 }
 
@@ -181,8 +173,8 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 		come_out(&tokens);
 		if (ready <= 0 || (!any_in_window() && n_replaced == sock_n_replaced))
 			return ready;
-		ready = swallow_poll(fds, n, ready, remaining(timeout, &start, &left));
-		wait = remaining(timeout, &start, &left);
+		ready = swallow_poll(fds, n, ready, remaining_of(timeout, &start, &left));
+		wait = remaining_of(timeout, &start, &left);
 	} while (ready == 0 && !is_over(wait));
 	return ready;
 }
@@ -331,8 +323,8 @@ static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeo
 	if (ready > 0 && any_in_window() && !start->tv_sec)
 		clock_gettime(CLOCK_MONOTONIC, start);
 	while (ready > 0 && any_in_window()) {
-		ready = swallow_epoll(epfd, events, ready, in_ms(remaining(timeout, start, &left)));
-		timeout_ms = in_ms(remaining(timeout, start, &left));
+		ready = swallow_epoll(epfd, events, ready, in_ms(remaining_of(timeout, start, &left)));
+		timeout_ms = in_ms(remaining_of(timeout, start, &left));
 		if (ready || !timeout_ms)
 			break;
 		ready = REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);

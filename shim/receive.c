@@ -9,6 +9,7 @@
 #include "shim/guard.h"
 #include "shim/parts.h"
 #include "shim/real.h"
+#include "shim/remaining.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
 
@@ -95,44 +96,16 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	return exchange_receive(&transfer);
 }
 
-static struct timespec now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now;
-}
-
-/* What is left of the limit, 0 once it has been reached. */
-static struct timespec time_left(const struct timespec *limit, const struct timespec *begin)
-{
-	struct timespec end = now(), left = {0};
-	time_t seconds = end.tv_sec - begin->tv_sec;
-	long nanoseconds = end.tv_nsec - begin->tv_nsec;
-
-	if (nanoseconds < 0) {
-		nanoseconds += 1000000000;
-		seconds--;
-	}
-	if (limit->tv_sec < seconds || (limit->tv_sec == seconds && limit->tv_nsec <= nanoseconds))
-		return left;
-	left.tv_sec = limit->tv_sec - seconds;
-	left.tv_nsec = limit->tv_nsec - nanoseconds;
-	if (left.tv_nsec < 0) {
-		left.tv_nsec += 1000000000;
-		left.tv_sec--;
-	}
-	return left;
-}
-
 /* One message after the other, in the program's own way of waiting. Returns how many; -1: not even one. */
 static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages, unsigned n, int flags,
 			    struct timespec *timeout)
 {
-	struct timespec limit = timeout ? *timeout : (struct timespec){0}, begin = timeout ? now() : limit;
+	struct timespec limit = timeout ? *timeout : (struct timespec){0}, begin = limit;
 	struct parts parts;
 	unsigned done = 0;
 
+	if (timeout)
+		clock_gettime(CLOCK_MONOTONIC, &begin);
 	parts_begin(&parts, sock, fd, flags | (flags & MSG_WAITFORONE ? MSG_DONTWAIT : 0));
 	sock_leave(sock);
 	while (done < n && guard_readable(&messages[done], sizeof(*messages)) && (!done || parts_go_on(&parts))) {
@@ -141,8 +114,10 @@ static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages,
 		if (received < 0)
 			return done ? (int)done : -1;
 		messages[done++].msg_len = (unsigned)received;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
 		if (timeout)
-			*timeout = time_left(&limit, &begin);
+			*timeout = remaining(&limit, &begin);
 		if (timeout && !timeout->tv_sec && !timeout->tv_nsec)
 			break;
 		parts.begin_ns = guard_now_ns();

@@ -278,12 +278,11 @@ static void run_exec_refused(void)
 	exchange_sized(20);
 }
 
-static void run_system(void)
+/* Commands that have nothing to do with a socket that they inherit. */
+static void run_commands(int fd)
 {
-	int fd = probe_dial();
 	FILE *stream;
 
-	probe_ask(fd, "/bytes/40");
 	CALL(system("exit 3"));
 	stream = popen("echo hello", "r");
 	CALL(fgetc(stream));
@@ -292,30 +291,34 @@ static void run_system(void)
 	CALL(close(fd));
 }
 
-/* A download goes on while a command runs that has nothing to do with it. */
-static void run_system_amid(void)
+static void run_system(void)
 {
 	int fd = probe_dial();
-	FILE *stream;
+
+	probe_ask(fd, "/bytes/40");
+	run_commands(fd);
+}
+
+static int begin_download(void)
+{
+	int fd = probe_dial();
 
 	probe_ask(fd, "/attended/300000");
 	probe_read(fd, 20);
-	CALL(system("exit 3"));
-	stream = popen("echo hello", "r");
-	CALL(fgetc(stream));
-	CALL(pclose(stream));
-	probe_drain(fd);
-	CALL(close(fd));
+	return fd;
+}
+
+static void run_system_amid(void)
+{
+	run_commands(begin_download());
 }
 
 /* The shell's words name the socket. */
 static void run_system_cat(void)
 {
 	char command[64];
-	int fd = probe_dial();
+	int fd = begin_download();
 
-	probe_ask(fd, "/attended/300000");
-	probe_read(fd, 20);
 	snprintf(command, sizeof command, "cat <&%d | wc -c", fd);
 	CALL(system(command));
 	probe_drain(fd);
@@ -330,11 +333,10 @@ static void *do_nothing(void *argument)
 static void run_system_of_threads(void)
 {
 	pthread_t thread;
-	int fd = probe_dial();
+	int fd;
 
 	pthread_create(&thread, NULL, do_nothing, NULL);
-	probe_ask(fd, "/attended/300000");
-	probe_read(fd, 20);
+	fd = begin_download();
 	CALL(system("exit 3"));
 	pthread_join(thread, NULL);
 	probe_drain(fd);
