@@ -18,7 +18,7 @@ LTO ?= $(if $(findstring gcc version,$(shell $(CC) -v 2>&1)),-flto=auto -ffat-lt
 # _chk functions that it interposes.
 HARDEN = -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
-HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fexceptions -I. -isystem /usr/share/include \
+HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem /usr/share/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
@@ -124,7 +124,7 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(
 $(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
 # A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
-$(BUILD)/shim/fdlimit.o $(BUILD)/shim/real.o: HL_CFLAGS += -fno-sanitize=all
+$(BUILD)/shim/fdlimit.o $(BUILD)/shim/real.o $(BUILD)/shim/symbols.o: HL_CFLAGS += -fno-sanitize=all
 # A function in assembly is not seen by the link-time optimizer, which would drop its name.
 $(BUILD)/shim/vfork.o: LTO =
 # One rule for both would be taken as one that makes both at once.

@@ -32,7 +32,7 @@ static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 			exchange_put_back_close(bytes, &plan);
 			return (size_t)n;
 		}
-		nanosleep(&(struct timespec){0, 1000000}, NULL);
+		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
 	}
 	return 0;
 }

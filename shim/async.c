@@ -4,11 +4,13 @@
  * what the ring is for, and it may close descriptors.
  */
 #include <aio.h>
+#include <errno.h>
 
 #include "shim/export.h"
 #include "shim/pass.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/symbols.h"
 
 EXPORT int aio_read(struct aiocb *control)
 {
@@ -57,15 +59,22 @@ static int went_native(int result)
 	return result;
 }
 
-/* liburing's, whose system calls are instructions of its own. */
+/* liburing's, whose system calls are instructions of its own. That library may have been loaded by dlopen(), and be behind
+ * nobody: then the loader has found ours by the name, and only a look at all objects finds its. */
 int io_uring_queue_init(unsigned n, void *ring, unsigned flags);
 EXPORT int io_uring_queue_init(unsigned n, void *ring, unsigned flags)
 {
-	return went_native(REAL(io_uring_queue_init)(n, ring, flags));
+	int (*next)(unsigned, void *, unsigned) =
+		(int (*)(unsigned, void *, unsigned))symbols_find_anywhere("io_uring_queue_init");
+
+	return next ? went_native(next(n, ring, flags)) : -ENOSYS;
 }
 
 int io_uring_queue_init_params(unsigned n, void *ring, void *parameters);
 EXPORT int io_uring_queue_init_params(unsigned n, void *ring, void *parameters)
 {
-	return went_native(REAL(io_uring_queue_init_params)(n, ring, parameters));
+	int (*next)(unsigned, void *, void *) =
+		(int (*)(unsigned, void *, void *))symbols_find_anywhere("io_uring_queue_init_params");
+
+	return next ? went_native(next(n, ring, parameters)) : -ENOSYS;
 }

@@ -1,7 +1,6 @@
 /* See callsite.h. */
 #include "shim/callsite.h"
 
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <link.h>
 #include <string.h>
@@ -10,6 +9,8 @@
 
 #include "pool/config.h"
 #include "shim/page.h"
+#include "shim/real.h"
+#include "shim/symbols.h"
 
 /* Of backtrace()'s frames the first few are our own. */
 #define OWN_FRAMES_MAX 8
@@ -34,8 +35,8 @@ void callsite_init(const struct config *config)
 	wanted_kind = config->callsites;
 	if (wanted_kind == CONFIG_CALLSITES_OFF)
 		return;
-	find_object = (int (*)(void *, struct dl_find_object *))dlsym(RTLD_DEFAULT, "_dl_find_object");
-	length = readlink("/proc/self/exe", program_path, sizeof(program_path) - 1);
+	find_object = (int (*)(void *, struct dl_find_object *))symbols_find_anywhere("_dl_find_object");
+	length = libc.readlink("/proc/self/exe", program_path, sizeof(program_path) - 1);
 	if (length > 0)
 		program_path[length] = '\0';
 	/* Its first call loads a library, which allocates. */

@@ -8,7 +8,7 @@ struct config;
 struct stats_callsite;
 struct stats_destination;
 
-/* In the constructor. */
+/* When the library begins (shim/init.h). */
 void callsite_init(const struct config *config);
 
 /* The entry for a caller (return address); NULL: not recorded, or no room. Async-signal-safe. */

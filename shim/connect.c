@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "pool/rules.h"
+#include "shim/connect.h"
+
 #include "shim/afterlife.h"
 #include "shim/dial.h"
 #include "shim/export.h"
+#include "shim/init.h"
 #include "shim/lease.h"
 #include "shim/limit.h"
 #include "shim/log.h"
@@ -22,7 +25,7 @@ EXPORT int socket(int domain, int type, int protocol)
 {
 	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
 	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
-		      (protocol == 0 || protocol == IPPROTO_TCP) && sock_config && !sock_is_retired && guard_is_home();
+		      (protocol == 0 || protocol == IPPROTO_TCP) && !sock_is_retired && init_is_done() && guard_is_home();
 	uintptr_t outer = guard_begin_handling();
 	struct spare spare = {-1, 0};
 	int saved = errno, fd;
@@ -87,6 +90,39 @@ static void note_own_port(int fd)
 	errno = saved;
 }
 
+/* Listeners of a program that has made no connection yet, and may never make one: their ports are asked for when it does. One
+ * that was closed meanwhile is no listener any more. */
+#define LISTENERS_MAX 64
+static _Atomic(int) listeners[LISTENERS_MAX]; /* 1 + the descriptor */
+static _Atomic(unsigned) n_listeners;
+
+static void note_listener(int fd)
+{
+	unsigned index = n_listeners;
+
+	if (init_is_off())
+		return;
+	if (guard_is_home() || index >= LISTENERS_MAX)
+		note_own_port(fd);
+	else
+		listeners[n_listeners++ % LISTENERS_MAX] = fd + 1;
+}
+
+static bool is_listening(int fd)
+{
+	int value = 0;
+	socklen_t length = sizeof(value);
+
+	return real.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value;
+}
+
+void connect_note_listeners(void)
+{
+	for (unsigned i = 0; i < n_listeners && i < LISTENERS_MAX; i++)
+		if (is_listening(listeners[i] - 1))
+			note_own_port(listeners[i] - 1);
+}
+
 static bool is_own_port(in_port_t port)
 {
 	return own_ports[ntohs(port) / 64] >> ntohs(port) % 64 & 1;
@@ -107,7 +143,7 @@ EXPORT int listen(int fd, int backlog)
 		return errno = EBADF, -1;
 	result = REAL(listen)(fd, backlog);
 	if (result == 0)
-		note_own_port(fd);
+		note_listener(fd);
 	return result;
 }
 

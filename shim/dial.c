@@ -144,7 +144,7 @@ bool dial_waits_for_port(struct dial *dial)
 	if (wait_ns > LONGEST_WAIT_NS)
 		wait_ns = LONGEST_WAIT_NS;
 	if (dial->is_blocking)
-		nanosleep(&(struct timespec){0, (long)wait_ns}, NULL);
+		libc.nanosleep(&(struct timespec){0, (long)wait_ns}, NULL);
 	errno = saved;
 	return true;
 }

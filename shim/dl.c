@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 
 #include "shim/export.h"
+#include "shim/init.h"
 #include "shim/real.h"
 
 /*
@@ -11,5 +12,5 @@
  */
 EXPORT void *dlopen(const char *path, int flags)
 {
-	return REAL(dlopen)(path, flags & ~RTLD_DEEPBIND);
+	return REAL(dlopen)(path, init_is_off() ? flags : flags & ~RTLD_DEEPBIND);
 }

@@ -6,9 +6,9 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 
 #include "pool/learn.h"
@@ -150,27 +150,45 @@ static void native_end(struct sock *sock, ssize_t result)
 	sock_release(sock, result == 0 ? finish_refusal_at_end(&sock->framing) : REFUSAL_ERROR);
 }
 
-/* A thread on its way through a call that may block. Compiled with -fexceptions, so that its end runs as well when the
- * thread is cancelled inside. */
-struct visit {
-	struct inside_token token;
-	bool is_counted;
-};
-
-static void end_visit(struct visit *visit)
+static void end_visit(void *argument)
 {
-	if (!visit->is_counted)
-		return;
-	visit->is_counted = false;
-	if (sock_come_out(visit->token))
-		atomic_fetch_sub(&visit->token.sock->n_receivers, 1);
+	struct inside_token *token = argument;
+
+	if (sock_come_out(*token))
+		atomic_fetch_sub(&token->sock->n_receivers, 1);
+}
+
+static ssize_t receive_in_time(struct transfer *transfer, uint64_t left_ns)
+{
+	return left_ns == PATIENCE_ENDLESS || patience_wait(transfer->fd, left_ns) ? transfer_native(transfer) : -1;
+}
+
+/* Through a call that may block, in which the thread may be cancelled. Whoever is alone can only cancel itself, which ends the
+ * process. */
+static ssize_t visit_kernel(struct transfer *transfer, struct inside_token *token, uint64_t left_ns)
+{
+	ssize_t result;
+	int saved;
+
+	if (__libc_single_threaded) {
+		result = receive_in_time(transfer, left_ns);
+		saved = errno;
+		end_visit(token);
+	} else {
+		pthread_cleanup_push(end_visit, token);
+		result = receive_in_time(transfer, left_ns);
+		saved = errno;
+		pthread_cleanup_pop(true);
+	}
+	errno = saved;
+	return result;
 }
 
 /* An answer may be here before the thread that sent the request has accounted for it; it is about to. */
 static void wait_for_senders(struct inside_token token)
 {
 	for (int i = 0; i < 100 && atomic_load(&token.sock->n_senders); i++)
-		sched_yield();
+		libc.sched_yield();
 }
 
 static bool is_pipes(const struct transfer *transfer)
@@ -214,14 +232,14 @@ static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, i
 	}
 	sock_leave(sock);
 	if (!*result)
-		nanosleep(&(struct timespec){0, 1000000}, NULL);
+		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
 	return true;
 }
 
 /* One receive as the program asked for it. True: to be tried again. Consumes the lock. */
 static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
 {
-	__attribute__((cleanup(end_visit))) struct visit visit = {sock_go_inside(sock), true};
+	struct inside_token token = sock_go_inside(sock);
 	uint64_t left_ns = patience_left(sock, transfer);
 	unsigned n_swaps = sock->n_swaps;
 	bool again = false;
@@ -230,11 +248,10 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	if (sock->n_receivers++ && !(transfer->flags & MSG_PEEK))
 		atomic_store(&sock->wants_release, true);
 	sock_leave(sock);
-	*result = left_ns == PATIENCE_ENDLESS || patience_wait(transfer->fd, left_ns) ? transfer_native(transfer) : -1;
+	*result = visit_kernel(transfer, &token, left_ns);
 	saved = errno;
-	end_visit(&visit);
-	wait_for_senders(visit.token);
-	sock = exchange_return(visit.token, transfer->fd);
+	wait_for_senders(token);
+	sock = exchange_return(token, transfer->fd);
 	if (sock && !is_pipes(transfer) && was_replaced(sock, n_swaps, result, &saved))
 		again = *result == 0;
 	else if (sock)

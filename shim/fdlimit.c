@@ -31,7 +31,7 @@ static bool try_to_lock(void)
 			return false;
 		if (guard_lock_try_now(&limit_lock))
 			return true;
-		sched_yield();
+		libc.sched_yield();
 	}
 	return false;
 }
@@ -170,7 +170,7 @@ EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 
 EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
 {
-	bool is_held = resource == RLIMIT_NOFILE && (pid == 0 || pid == guard_pid()) && guard_is_home() &&
+	bool is_held = resource == RLIMIT_NOFILE && guard_is_home() && (pid == 0 || pid == guard_pid()) &&
 		       guard_lock_try(&limit_lock);
 	int result = REAL(prlimit)(pid, resource, set, get);
 

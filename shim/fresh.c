@@ -104,8 +104,10 @@ static bool return_to_lock(struct replacement *replacement)
 }
 
 /* Also where the thread is cancelled inside: the program's socket is what it was, the old connection's. */
-static void end_replacement(struct replacement *replacement)
+static void end_replacement(void *argument)
 {
+	struct replacement *replacement = argument;
+
 	if (replacement->is_unlocked) {
 		if (return_to_lock(replacement))
 			swap_bring_registrations_back(replacement->sock);
@@ -211,24 +213,20 @@ static int replace_with(struct replacement *replacement, enum fresh_reason reaso
 	return error;
 }
 
-int fresh_replace(struct sock *sock, enum fresh_reason reason, int longest_ms)
+static int replace(struct replacement *replacement, enum fresh_reason reason)
 {
-	__attribute__((cleanup(end_replacement))) struct replacement replacement = {
-		.sock = sock, .fd = -1, .status_flags = O_RDWR, .longest_ms = longest_ms};
+	struct sock *sock = replacement->sock;
 	int error;
-
-	if ((sock->status_flags & O_NONBLOCK) || longest_ms >= 0)
-		replacement.status_flags |= O_NONBLOCK;
 
 	if (!sock->conn || sock->replacer || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
 		return -EBADF;
-	replacement.fd = fdtable_open_socket(sock->domain, SOCK_STREAM | (replacement.status_flags & O_NONBLOCK));
-	if (replacement.fd < 0)
-		return replacement.fd;
-	error = replace_with(&replacement, reason);
+	replacement->fd = fdtable_open_socket(sock->domain, SOCK_STREAM | (replacement->status_flags & O_NONBLOCK));
+	if (replacement->fd < 0)
+		return replacement->fd;
+	error = replace_with(replacement, reason);
 	if (error)
 		return error;
-	adopt(sock, replacement.fd);
+	adopt(sock, replacement->fd);
 	log_event(sock->outgoing.length ? "replay" : "redial", sock, NULL);
 	sock->n_swaps++;
 	atomic_fetch_add(&sock_n_replaced, 1);
@@ -236,4 +234,17 @@ int fresh_replace(struct sock *sock, enum fresh_reason reason, int longest_ms)
 	sock->has_forced_timeout = false;
 	sock_leave_window(sock);
 	return 0;
+}
+
+int fresh_replace(struct sock *sock, enum fresh_reason reason, int longest_ms)
+{
+	struct replacement replacement = {.sock = sock, .fd = -1, .status_flags = O_RDWR, .longest_ms = longest_ms};
+	int error;
+
+	if ((sock->status_flags & O_NONBLOCK) || longest_ms >= 0)
+		replacement.status_flags |= O_NONBLOCK;
+	pthread_cleanup_push(end_replacement, &replacement);
+	error = replace(&replacement, reason);
+	pthread_cleanup_pop(true);
+	return error;
 }

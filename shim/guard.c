@@ -1,11 +1,10 @@
-/* See guard.h. Raw system calls, since the wrappers' names are ours and libc's may be cancellation points. */
+/* See guard.h. Raw system calls, since the wrappers' names are ours and libc's may be cancellation points. What is about
+ * the program's memory is in usermem.c. */
 #include "shim/guard.h"
 
 #include <errno.h>
-#include <link.h>
-#include <malloc.h>
 #include <pthread.h>
-#include <sched.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
@@ -18,11 +17,11 @@
 
 #define SPINS_BUSY 200
 #define SPINS_YIELDING 20000
-#define KERNEL_SIGSET_SIZE 8
 
 /* Changed in the constructor and in a fork's child only, while there is one thread. */
-static pid_t home_pid;
+static pid_t home_pid; /* 0: this process has none yet */
 static _Atomic(bool) *home_page;
+static pid_t expected_pid; /* whose home it may become, 0: whoever is first */
 
 static _Atomic(bool) is_memory_trusted;
 
@@ -90,7 +89,7 @@ __attribute__((noinline)) static bool wait_for(struct guard_lock *lock, unsigned
 		if (i < SPINS_BUSY)
 			pause_briefly();
 		else
-			sched_yield();
+			libc.sched_yield();
 	}
 	atomic_store(&lock->is_lost, true);
 	return false;
@@ -173,85 +172,51 @@ bool guard_lock_is_abandoned(struct guard_lock *lock)
 /* The page reads as zeroes in the child of any fork, whatever made it (madvise(2), MADV_WIPEONFORK). */
 static void *map_home_page(void)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t page = (size_t)getauxval(AT_PAGESZ);
+	void *memory = libc.mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
-	if (madvise(memory, page, MADV_WIPEONFORK) == 0)
+	if (libc.madvise(memory, page, MADV_WIPEONFORK) == 0)
 		return memory;
-	munmap(memory, page);
+	libc.munmap(memory, page);
 	return NULL;
 }
 
 pid_t guard_pid(void)
 {
-	return (pid_t)REAL(syscall)(SYS_getpid);
+	if (!libc.syscall)
+		real_bind();
+	return (pid_t)libc.syscall(SYS_getpid);
 }
 
 bool guard_is_home(void)
 {
 	if (__builtin_expect(is_memory_trusted, 1))
 		return atomic_load_explicit(home_page, memory_order_relaxed) && !vfork_is_child;
-	return guard_pid() == home_pid;
+	return home_pid && guard_pid() == home_pid;
 }
 
-/* Main's stack, as far as it is in use, up to where the process began. Nothing else is mapped so near to it. */
-#define STACK_REACH (16u << 20)
-extern void *__libc_stack_end;
-
-/* Where a program's small allocations begin: the C library's own heap, which grows by brk(2). */
-#define HEAP_AT_START_MAX (4u << 20)
-static uintptr_t heap_begin; /* immutable after init */
-
-static void find_heap(void)
+bool guard_may_settle(void)
 {
-	size_t size = mallinfo2().arena;
-
-	/* A large one may have grown elsewhere, too, before we came. */
-	if (size < HEAP_AT_START_MAX)
-		heap_begin = (uintptr_t)sbrk(0) - size;
+	return !vfork_is_child && (!expected_pid || guard_pid() == expected_pid);
 }
 
-/* The main program's variables, which nobody unmaps. */
-static uintptr_t data_begin, data_end; /* immutable after init */
-
-static int note_data(struct dl_phdr_info *program, size_t size, void *unused)
+void guard_expect_pid(void)
 {
-	(void)size;
-	(void)unused;
-	for (int i = 0; i < program->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &program->dlpi_phdr[i];
-
-		if (segment->p_type == PT_LOAD && (segment->p_flags & PF_R) && (segment->p_flags & PF_W)) {
-			data_begin = program->dlpi_addr + segment->p_vaddr;
-			data_end = data_begin + segment->p_memsz;
-		}
-	}
-	/* The first one is the program itself (dl_iterate_phdr(3)). */
-	return 1;
+	if (!home_pid && !expected_pid && !vfork_is_child)
+		expected_pid = guard_pid();
 }
 
-/* Memory that is there without a doubt, which most of what a program passes is: spares a system call. A program that has
- * taken pages out of the midst of its heap or stack is not reckoned with. */
-static bool is_surely_readable(uintptr_t first, uintptr_t last)
+void guard_expect_nobody(void)
 {
-	uintptr_t frame = (uintptr_t)__builtin_frame_address(0), stack_end = (uintptr_t)__libc_stack_end;
-
-	if (first >= frame && last < stack_end)
-		return stack_end - frame < STACK_REACH;
-	if (first >= data_begin && last < data_end)
-		return true;
-	return heap_begin && first >= heap_begin && last < (uintptr_t)sbrk(0);
+	expected_pid = 0;
 }
 
 void guard_set_home(void)
 {
-	if (!heap_begin) {
-		find_heap();
-		dl_iterate_phdr(note_data, NULL);
-	}
 	home_pid = guard_pid();
+	expected_pid = 0;
 	if (!home_page)
 		home_page = map_home_page();
 	is_memory_trusted = VFORK_IS_SEEN && home_page;
@@ -264,56 +229,6 @@ void guard_distrust_memory(void)
 	is_memory_trusted = false;
 }
 
-/* rt_sigprocmask copies the new mask in before it looks at `how`: EFAULT tells of the memory, EINVAL of the how. */
-static bool is_word_readable(uintptr_t address)
-{
-	return REAL(syscall)(SYS_rt_sigprocmask, -1, address & ~(uintptr_t)7, NULL, KERNEL_SIGSET_SIZE) == -1 &&
-	       errno != EFAULT;
-}
-
-bool guard_readable(const void *memory, size_t length)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t first = (uintptr_t)memory;
-	uintptr_t last = first + length - 1;
-	int error = errno;
-	bool readable = true;
-
-	if (!length)
-		return true;
-	if (last < first)
-		return false;
-	if (is_surely_readable(first, last))
-		return true;
-	for (uintptr_t at = first; readable && at <= last; at = (at | (page - 1)) + 1) {
-		readable = is_word_readable(at);
-		if (at > UINTPTR_MAX - page)
-			break;
-	}
-	errno = error;
-	return readable;
-}
-
-/* Without a new mask the present one is told, there. */
-static bool is_word_writable(uintptr_t address)
-{
-	return REAL(syscall)(SYS_rt_sigprocmask, SIG_BLOCK, NULL, address, KERNEL_SIGSET_SIZE) == 0;
-}
-
-bool guard_take_for_writing(void *memory, size_t length)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t first = (uintptr_t)memory, last = first + length - KERNEL_SIGSET_SIZE;
-	int error = errno;
-	bool is_writable = length >= KERNEL_SIGSET_SIZE && last >= first;
-
-	for (uintptr_t at = first; is_writable && at < last; at = (at | (page - 1)) + 1)
-		is_writable = is_word_writable(at);
-	is_writable = is_writable && is_word_writable(last);
-	errno = error;
-	return is_writable;
-}
-
 /* A process may say of itself what a kernel's signal says (rt_tgsigqueueinfo(2)). */
 void guard_raise_sigpipe(void)
 {
@@ -321,17 +236,14 @@ void guard_raise_sigpipe(void)
 	int error = errno;
 
 	info.si_pid = guard_pid();
-	info.si_uid = getuid();
-	REAL(syscall)(SYS_rt_tgsigqueueinfo, info.si_pid, REAL(syscall)(SYS_gettid), SIGPIPE, &info);
+	info.si_uid = libc.getuid();
+	libc.syscall(SYS_rt_tgsigqueueinfo, info.si_pid, libc.syscall(SYS_gettid), SIGPIPE, &info);
 	errno = error;
 }
 
 void guard_get_time(clockid_t clock, struct timespec *now)
 {
-	if (real.clock_gettime)
-		real.clock_gettime(clock, now);
-	else
-		clock_gettime(clock, now);
+	libc.clock_gettime(clock, now);
 }
 
 static uint64_t read_clock(clockid_t clock)

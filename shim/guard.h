@@ -32,8 +32,14 @@ bool guard_lock_try_now(struct guard_lock *lock) __attribute__((warn_unused_resu
  * ones that our state speaks of, so it must not be changed. */
 bool guard_is_home(void);
 
-/* Makes the calling process the home (constructor, child of fork). */
+/* Makes the calling process the home: the one whose sockets are followed, from its first one on; a fork's child. */
 void guard_set_home(void);
+
+/* False where the calling process must not become the home: the child of a vfork(), or of a clone() that guard_expect_pid() was called
+ * before, runs in another one's memory. */
+bool guard_may_settle(void);
+void guard_expect_pid(void);
+void guard_expect_nobody(void); /* in a fork's child */
 
 /* Somebody makes processes that share our memory by other means than vfork(): from now on every look is a getpid(). */
 void guard_distrust_memory(void);
@@ -51,8 +57,14 @@ bool guard_is_interrupted(void);
 uintptr_t guard_begin_handling(void); /* what the other is to be given */
 void guard_end_handling(uintptr_t outer);
 
-/* Can these bytes be read without a fault? One cheap system call a page. The program's pointers are looked at with this
- * before the kernel has; a bad one must give EFAULT, not a crash. */
+/* In the constructor: what the next three want to know of the program. */
+void guard_learn_memory(void);
+
+/* True for memory that can be read and written without a doubt, which most of what a program passes is. Hardly ever a system call. */
+bool guard_is_surely_there(const void *memory, size_t length);
+
+/* Can these bytes be read without a fault? Where there is a doubt, one cheap system call a page. The program's pointers are looked
+ * at with this before the kernel has; a bad one must give EFAULT, not a crash. */
 bool guard_readable(const void *memory, size_t length);
 
 /* Can at least 8 bytes be written? They are overwritten with anything: for what is about to be filled. */

@@ -37,7 +37,7 @@ void identity_fill_key(struct destination_key *key, int fd)
 {
 	if (!is_known || never_known) {
 		known_cookie = ask_cookie(fd);
-		known_euid = geteuid();
+		known_euid = libc.geteuid();
 		is_known = true;
 	}
 	key->netns_cookie = known_cookie;

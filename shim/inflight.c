@@ -1,7 +1,6 @@
 /* See inflight.h. Works on the caller's stack only: a vfork child may be the caller. */
 #include "shim/inflight.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,6 +12,7 @@
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/swap.h"
+#include "shim/symbols.h"
 
 #define MAX_EXCHANGES 16
 #define SCANNED_FDS 1024
@@ -96,13 +96,9 @@ size_t inflight_size(char *const environment[], int all)
 /* The file name under which the loader has us. */
 static const char *own_name(void)
 {
-	Dl_info info;
-	const char *slash;
+	const char *path = symbols_own_path(), *slash = strrchr(path, '/');
 
-	if (!dladdr((void *)&own_name, &info) || !info.dli_fname)
-		return "libholdline";
-	slash = strrchr(info.dli_fname, '/');
-	return slash ? slash + 1 : info.dli_fname;
+	return slash ? slash + 1 : path;
 }
 
 static bool is_preloaded(char *const environment[])
@@ -238,6 +234,11 @@ static void receive_record(const struct record *record)
 			sock_leave(sock);
 		}
 	}
+}
+
+bool inflight_is_told(char **environment)
+{
+	return find_variable(environment) != NULL;
 }
 
 void inflight_receive(char **environment)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define INFLIGHT_VARIABLE "HOLDLINE_INFLIGHT"
@@ -22,5 +23,8 @@ char **inflight_prepare(void *buffer, size_t size, char *const environment[], in
 /* Takes the variable out of an environment. */
 void inflight_forget(char **environment);
 
-/* In the constructor: takes over what the variable names, and takes the variable away. */
+/* In the constructor: true if the variable is there. */
+bool inflight_is_told(char **environment);
+
+/* In the constructor, when the library has begun: takes over what the variable names, and takes the variable away. */
 void inflight_receive(char **environment);

@@ -1,19 +1,32 @@
-/* The constructor: everything that may allocate, open or look at the environment happens here, once. */
+/* See init.h. */
+#include "shim/init.h"
+
+#include <errno.h>
+#include <stdatomic.h>
 #include <sys/auxv.h>
-#include <unistd.h>
 
 #include "pool/config.h"
 #include "shim/callsite.h"
-#include "shim/link.h"
+#include "shim/connect.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"
+#include "shim/link.h"
 #include "shim/local_pool.h"
 #include "shim/log.h"
 #include "shim/page.h"
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sock.h"
+#include "shim/symbols.h"
 
+enum phase {
+	PHASE_OFF,   /* before the constructor, and where nothing is wanted */
+	PHASE_READY, /* the settings are known */
+	PHASE_BEGINNING,
+	PHASE_DONE,
+};
+
+static _Atomic(enum phase) phase;
 static struct config config; /* immutable after init */
 
 /* Off, unless some rule says otherwise. */
@@ -37,12 +50,43 @@ static bool is_another_users_tool(void)
 static void fini(void *unused)
 {
 	(void)unused;
-	if (!guard_is_home())
+	if (phase != PHASE_DONE || !guard_is_home())
 		return;
 	if (link_is_met())
 		sock_finish_all();
 	pool_log_stats();
 	page_end();
+}
+
+static void begin(void)
+{
+	guard_set_home();
+	log_open(config.log_path);
+	page_init(&config);
+	callsite_init(&config);
+	pool_init(&config);
+	connect_note_listeners();
+}
+
+bool init_is_done(void)
+{
+	enum phase ready = PHASE_READY;
+	int saved = errno;
+
+	if (__builtin_expect(phase == PHASE_DONE, 1))
+		return true;
+	if (phase != PHASE_READY || !guard_may_settle() ||
+	    !atomic_compare_exchange_strong(&phase, &ready, PHASE_BEGINNING))
+		return false;
+	begin();
+	phase = PHASE_DONE;
+	errno = saved;
+	return true;
+}
+
+bool init_is_off(void)
+{
+	return phase == PHASE_OFF;
 }
 
 int __cxa_atexit(void (*function)(void *), void *argument, void *library);
@@ -53,19 +97,17 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	(void)n_arguments;
 	(void)arguments;
 	real_bind();
-	real_bind_clock();
+	symbols_end_startup();
 	config_init(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
 	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
 		return;
-	guard_set_home();
-	log_open(config.log_path);
+	guard_learn_memory();
+	page_choose_place(environment);
 	process_init();
-	page_init(&config, environment);
-	callsite_init(&config);
-	pool_init(&config);
-	inflight_receive(environment);
-	link_greet();
+	phase = PHASE_READY;
+	if (inflight_is_told(environment) && init_is_done())
+		inflight_receive(environment);
 	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
 	__cxa_atexit(fini, NULL, NULL);
 }

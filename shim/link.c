@@ -40,15 +40,15 @@ static void *mapped_last; /* stays when it is unmapped */
 
 static void *map_shared(int fd, uint64_t length)
 {
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *memory = libc.mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
 	mapped_last = memory; /* before a fork can leave it out */
 	/* A fork's child has no business there, whatever made it. */
-	if (madvise(memory, length, MADV_DONTFORK) == 0)
+	if (libc.madvise(memory, length, MADV_DONTFORK) == 0)
 		return memory;
-	munmap(memory, length);
+	libc.munmap(memory, length);
 	return NULL;
 }
 
@@ -58,7 +58,7 @@ static void *left_memory;
 static void unmap(void *memory, uint64_t length)
 {
 	if (left_memory)
-		munmap(left_memory, length);
+		libc.munmap(left_memory, length);
 	left_memory = memory;
 }
 
@@ -109,7 +109,7 @@ static const struct pool_sys client_sys = {
 static uint64_t number_of_program(void)
 {
 	char path[256];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+	ssize_t length = libc.readlink("/proc/self/exe", path, sizeof(path));
 	uint64_t number = 14695981039346656037ull;
 
 	for (ssize_t i = 0; i < length; i++)
@@ -141,7 +141,7 @@ static bool is_trusted(int fd)
 	socklen_t length = sizeof(peer);
 
 	return REAL(getsockopt)(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-	       (peer.uid == geteuid() || peer.uid == 0);
+	       (peer.uid == libc.geteuid() || peer.uid == 0);
 }
 
 /* Connected, high and ours; or -errno. */
@@ -239,7 +239,7 @@ static void meet(uint64_t now_ns, int patience_ms)
 	if (!program_number)
 		program_number = number_of_program();
 	client_cookie = swap_cookie(fd);
-	client_euid = geteuid();
+	client_euid = libc.geteuid();
 	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number,
 				    patience_ms);
 	pool = error ? NULL : pool_enter(now_ns);
@@ -285,7 +285,7 @@ void link_wait_to_meet(int patience_ms)
 		else if (is_left_alone(now_ns, patience_ms) && !question_lock.owner)
 			return;
 		else
-			nanosleep(&(struct timespec){0, MEETING_WAIT_NS}, NULL);
+			libc.nanosleep(&(struct timespec){0, MEETING_WAIT_NS}, NULL);
 	}
 }
 
@@ -342,11 +342,11 @@ static void map_empty(void *place)
 
 	if (!place)
 		return;
-	memory = mmap(place, sizeof(struct slots_region), PROT_READ | PROT_WRITE,
+	memory = libc.mmap(place, sizeof(struct slots_region), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	/* An old kernel takes the place for a wish (mmap(2)). */
 	if (memory != MAP_FAILED && memory != place)
-		munmap(memory, sizeof(struct slots_region));
+		libc.munmap(memory, sizeof(struct slots_region));
 }
 
 void link_after_fork_amid(void)

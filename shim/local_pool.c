@@ -22,7 +22,7 @@ static struct arena sock_arena;
 static void *map_memory(uint64_t length)
 {
 	int error = errno;
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory = libc.mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	errno = error;
 	return memory == MAP_FAILED ? NULL : memory;
@@ -30,7 +30,7 @@ static void *map_memory(uint64_t length)
 
 static void unmap_memory(void *memory, uint64_t length)
 {
-	munmap(memory, length);
+	libc.munmap(memory, length);
 }
 
 static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *length)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +15,7 @@
 #include "pool/stats_file.h"
 #include "shim/guard.h"
 #include "shim/real.h"
+#include "shim/symbols.h"
 
 #define MILLISECOND_NS 1000000u
 #define SECOND_MS 1000u
@@ -43,7 +43,7 @@ static struct stats_sys sys;
 
 #define BIND(name)                                                   \
 	do {                                                         \
-		void *own_##name = real_of_libc(#name);              \
+		void *own_##name = symbols_find_in_libc(#name);      \
 		if (own_##name)                                      \
 			sys.name = (__typeof__(sys.name))own_##name; \
 	} while (0)
@@ -66,7 +66,14 @@ static void bind_libc(void)
 	BIND(kill);
 }
 
-void page_init(const struct config *config, char *const environment[])
+void page_choose_place(char *const environment[])
+{
+	for (; *environment; environment++)
+		if (strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 && strlen(*environment + 16) < sizeof(runtime))
+			strcpy(runtime, *environment + 16);
+}
+
+void page_init(const struct config *config)
 {
 	uintptr_t end = ((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE;
 
@@ -75,9 +82,6 @@ void page_init(const struct config *config, char *const environment[])
 	stats_init(page, room);
 	stats_path = config->stats_path;
 	is_observing = config->policy.mode == CONFIG_MODE_OBSERVE;
-	for (; *environment; environment++)
-		if (strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 && strlen(*environment + 16) < sizeof(runtime))
-			strcpy(runtime, *environment + 16);
 	if (strcmp(stats_path, "off") != 0)
 		state = PAGE_PRIVATE;
 }
@@ -88,10 +92,10 @@ static int open_folder(void)
 	int folder = -ENOENT;
 
 	if (strcmp(stats_path, "auto") != 0)
-		return stats_file_open_folder(&sys, stats_path, geteuid());
+		return stats_file_open_folder(&sys, stats_path, libc.geteuid());
 	for (unsigned choice = 0; folder < 0 && choice < 2; choice++)
-		if (stats_file_place(choice, runtime, geteuid(), path) == 0)
-			folder = stats_file_open_default(&sys, path, geteuid());
+		if (stats_file_place(choice, runtime, libc.geteuid(), path) == 0)
+			folder = stats_file_open_default(&sys, path, libc.geteuid());
 	return folder;
 }
 
@@ -108,8 +112,8 @@ static void describe(void)
 	struct stat status;
 
 	page->pid = (uint32_t)guard_pid();
-	page->euid = geteuid();
-	page->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+	page->euid = libc.geteuid();
+	page->pid_namespace = libc.stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 	page->began_unix_ms = read_clock(CLOCK_REALTIME, MILLISECOND_NS);
 	page->began_ns = read_clock(CLOCK_MONOTONIC, 1);
 	page->is_observing = is_observing;
@@ -145,7 +149,7 @@ static void begin(void)
 	}
 	/* What is counted now might be in neither of the two. */
 	for (int i = 0; i < PATIENCE && state == PAGE_BEGINNING; i++)
-		sched_yield();
+		libc.sched_yield();
 	/* It was left by longjmp, or we interrupt it. */
 	expected = PAGE_BEGINNING;
 	atomic_compare_exchange_strong(&state, &expected, PAGE_STAYS_PRIVATE);
@@ -184,11 +188,11 @@ void page_after_fork(bool keeps_gauges)
 	void *own;
 
 	if (state == PAGE_SHARED) {
-		own = mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		own = libc.mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (own == MAP_FAILED)
 			return; /* goes on in the parent's: only whose the numbers are is lost */
 		memcpy(own, page, STATS_PAGE_SIZE);
-		if (mremap(own, STATS_PAGE_SIZE, STATS_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, page) == MAP_FAILED)
+		if (libc.mremap(own, STATS_PAGE_SIZE, STATS_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, page) == MAP_FAILED)
 			return;
 	}
 	if (state == PAGE_SHARED || state == PAGE_BEGINNING)

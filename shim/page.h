@@ -13,8 +13,11 @@ struct config;
 /* Counted in from the constructor on. Never NULL after page_init(). */
 extern struct stats_page *page;
 
-/* In the constructor. */
-void page_init(const struct config *config, char *const environment[]);
+/* In the constructor, with what the process was started with: where the user's files are (XDG_RUNTIME_DIR). */
+void page_choose_place(char *const environment[]);
+
+/* When the library begins (shim/init.h). */
+void page_init(const struct config *config);
 
 /* Before anything is counted: gives the page its file the first time. Where that can't be, the page stays private. Holds
  * no lock that a handler may want; errno is preserved. */

@@ -160,12 +160,16 @@ void pass_waiting_one(int fd)
 	sock_leave(sock);
 }
 
+bool pass_is_possible(void)
+{
+	return atomic_load_explicit(&sock_n_tracked, memory_order_relaxed);
+}
+
 void pass_descriptors(const struct msghdr *message)
 {
 	struct msghdr copy;
 
-	if (!atomic_load_explicit(&sock_n_tracked, memory_order_relaxed) ||
-	    !guard_readable(message, sizeof(*message)) || !message->msg_control ||
+	if (!guard_readable(message, sizeof(*message)) || !message->msg_control ||
 	    !guard_readable(message->msg_control, message->msg_controllen))
 		return;
 	/* A set that is handed on is watched by others. */

@@ -9,6 +9,9 @@ struct sock;
 /* Marks every tracked socket among a message's SCM_RIGHTS as shared. Tolerates bad pointers. */
 void pass_descriptors(const struct msghdr *message);
 
+/* True if there is anything that it could be about. */
+bool pass_is_possible(void);
+
 /* Does pass_make_honest() for every socket that a program without this library is about to inherit. */
 void pass_inheritable(void);
 

@@ -17,6 +17,7 @@
 #include "shim/export.h"
 #include "shim/fdlimit.h"
 #include "shim/inflight.h"
+#include "shim/init.h"
 #include "shim/link.h"
 #include "shim/pass.h"
 #include "shim/process.h"
@@ -76,6 +77,7 @@ static void after_fork_in_child(void)
 
 	fdlimit_after_fork_in_child(bits & FORK_HAS_LIMIT);
 	if (!(bits & FORK_IS_FIT)) {
+		guard_expect_nobody();
 		link_after_fork_amid();
 		return;
 	}
@@ -92,6 +94,9 @@ void process_before_clone(unsigned long flags)
 {
 	bool is_thread = flags & CLONE_THREAD, is_home = guard_is_home();
 
+	/* Its child must not be taken for us. */
+	if ((flags & CLONE_VM) && !is_thread && !init_is_off())
+		guard_expect_pid();
 	/* What the child closes is closed here, and nobody says so. */
 	if ((flags & CLONE_FILES) && !is_thread && is_home)
 		sock_retire_all();

@@ -67,7 +67,7 @@ static bool recover(int fd, int left_ms)
 		return false;
 	if (sock_is_being_replaced(sock)) {
 		sock_leave(sock);
-		nanosleep(&(struct timespec){0, 1000000}, NULL);
+		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
 		errno = saved;
 		return true;
 	}
@@ -166,7 +166,7 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 
 	if (n > SIZE_MAX / sizeof(*fds) || !guard_readable(fds, n * sizeof(*fds)))
 		return REAL(ppoll)(fds, n, timeout, mask);
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	guard_get_time(CLOCK_MONOTONIC, &start);
 	do {
 		inside_of_poll(&tokens, fds, n);
 		ready = REAL(ppoll)(fds, n, wait, mask);
@@ -321,7 +321,7 @@ static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeo
 	const struct timespec *timeout = timeout_ms < 0 ? NULL : &limit;
 
 	if (ready > 0 && any_in_window() && !start->tv_sec)
-		clock_gettime(CLOCK_MONOTONIC, start);
+		guard_get_time(CLOCK_MONOTONIC, start);
 	while (ready > 0 && any_in_window()) {
 		ready = swallow_epoll(epfd, events, ready, in_ms(remaining_of(timeout, start, &left)));
 		timeout_ms = in_ms(remaining_of(timeout, start, &left));
@@ -338,7 +338,7 @@ static struct timespec begin_waiting(void)
 	struct timespec start = {0};
 
 	if (sock_n_tracked)
-		clock_gettime(CLOCK_MONOTONIC, &start);
+		guard_get_time(CLOCK_MONOTONIC, &start);
 	return start;
 }
 

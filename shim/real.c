@@ -1,83 +1,51 @@
-/* dlsym(RTLD_NEXT) for all of them, and system calls for the hot ones until then. See real.h. */
+/* See real.h. */
 #include "shim/real.h"
 
-#include <dlfcn.h>
-#include <gnu/lib-names.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <errno.h>
 
-/* syscall(2) is ours as well by the time that these run; it goes on to the C library's, which sets errno. */
-static long boot_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
-	static long (*next)(long, ...);
+#include "shim/symbols.h"
 
-	if (!next)
-		next = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
-	return next(number, a, b, c, d, e, f);
-}
+/* What stands in the table until it is bound: the first call binds it. Other libraries' constructors run before ours, and an
+ * allocator's initialisation even before those. */
+#define FIRST(result, name, parameters, arguments)                   \
+	static result first_##name parameters                        \
+	{                                                            \
+		real_bind();                                         \
+		if (real.name != first_##name)                       \
+			return real.name arguments;                  \
+		errno = ENOSYS;                                      \
+		return -1;                                           \
+	}
 
-static ssize_t boot_read(int fd, void *buffer, size_t length)
-{
-	return boot_syscall(SYS_read, fd, (long)buffer, (long)length, 0, 0, 0);
-}
-
-static ssize_t boot_write(int fd, const void *buffer, size_t length)
-{
-	return boot_syscall(SYS_write, fd, (long)buffer, (long)length, 0, 0, 0);
-}
-
-static int boot_close(int fd)
-{
-	return (int)boot_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
-}
-
-static ssize_t boot_readv(int fd, const struct iovec *iov, int n)
-{
-	return boot_syscall(SYS_readv, fd, (long)iov, n, 0, 0, 0);
-}
-
-static ssize_t boot_writev(int fd, const struct iovec *iov, int n)
-{
-	return boot_syscall(SYS_writev, fd, (long)iov, n, 0, 0, 0);
-}
-
-static ssize_t boot_recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,
-			     socklen_t *address_length)
-{
-	return boot_syscall(SYS_recvfrom, fd, (long)buffer, (long)length, flags, (long)address, (long)address_length);
-}
-
-static ssize_t boot_recv(int fd, void *buffer, size_t length, int flags)
-{
-	return boot_recvfrom(fd, buffer, length, flags, NULL, NULL);
-}
-
-static ssize_t boot_sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
-			   socklen_t address_length)
-{
-	return boot_syscall(SYS_sendto, fd, (long)buffer, (long)length, flags, (long)address, address_length);
-}
-
-static ssize_t boot_send(int fd, const void *buffer, size_t length, int flags)
-{
-	return boot_sendto(fd, buffer, length, flags, NULL, 0);
-}
+FIRST(ssize_t, read, (int fd, void *buffer, size_t length), (fd, buffer, length))
+FIRST(ssize_t, write, (int fd, const void *buffer, size_t length), (fd, buffer, length))
+FIRST(int, close, (int fd), (fd))
+FIRST(ssize_t, readv, (int fd, const struct iovec *iov, int n), (fd, iov, n))
+FIRST(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n))
+FIRST(ssize_t, recv, (int fd, void *buffer, size_t length, int flags), (fd, buffer, length, flags))
+FIRST(ssize_t, recvfrom,
+      (int fd, void *buffer, size_t length, int flags, struct sockaddr *address, socklen_t *address_length),
+      (fd, buffer, length, flags, address, address_length))
+FIRST(ssize_t, send, (int fd, const void *buffer, size_t length, int flags), (fd, buffer, length, flags))
+FIRST(ssize_t, sendto,
+      (int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address, socklen_t address_length),
+      (fd, buffer, length, flags, address, address_length))
 
 struct real real = {
-	.read = boot_read,
-	.write = boot_write,
-	.close = boot_close,
-	.readv = boot_readv,
-	.writev = boot_writev,
-	.recv = boot_recv,
-	.recvfrom = boot_recvfrom,
-	.send = boot_send,
-	.sendto = boot_sendto,
+	.read = first_read,
+	.write = first_write,
+	.close = first_close,
+	.readv = first_readv,
+	.writev = first_writev,
+	.recv = first_recv,
+	.recvfrom = first_recvfrom,
+	.send = first_send,
+	.sendto = first_sendto,
 };
 
 #define BIND(name)                                                      \
 	do {                                                            \
-		void *next_##name = dlsym(RTLD_NEXT, #name);            \
+		void *next_##name = symbols_find_next(#name);           \
 		if (next_##name)                                        \
 			real.name = (__typeof__(real.name))next_##name; \
 	} while (0)
@@ -175,8 +143,6 @@ static void bind_libraries(void)
 	BIND(aio_write64);
 	BIND(lio_listio);
 	BIND(lio_listio64);
-	BIND(io_uring_queue_init);
-	BIND(io_uring_queue_init_params);
 	BIND(fdopen);
 	BIND(fclose);
 	BIND(vdprintf);
@@ -185,13 +151,27 @@ static void bind_libraries(void)
 	BIND(syscall);
 }
 
-void *real_of_libc(const char *name)
-{
-	static void *libc;
+#define BIND_OWN(name) libc.name = (__typeof__(libc.name))symbols_find_in_libc(#name)
 
-	if (!libc && real.dlopen)
-		libc = real.dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
-	return libc ? dlsym(libc, name) : NULL;
+struct libc libc;
+
+static void bind_own(void)
+{
+	BIND_OWN(clock_gettime);
+	BIND_OWN(geteuid);
+	BIND_OWN(getuid);
+	BIND_OWN(fstat);
+	BIND_OWN(madvise);
+	BIND_OWN(mmap);
+	BIND_OWN(mremap);
+	BIND_OWN(munmap);
+	BIND_OWN(nanosleep);
+	BIND_OWN(open);
+	BIND_OWN(readlink);
+	BIND_OWN(sched_yield);
+	BIND_OWN(socketpair);
+	BIND_OWN(stat);
+	BIND_OWN(syscall);
 }
 
 void real_bind(void)
@@ -201,11 +181,5 @@ void real_bind(void)
 	bind_readiness();
 	bind_processes();
 	bind_libraries();
-}
-
-/* Our times are other processes' times too, and count from the same beginning for all: not those of a library that makes its
- * program believe in another day (libfaketime), and that must not be called before its own constructor. */
-void real_bind_clock(void)
-{
-	real.clock_gettime = (__typeof__(real.clock_gettime))real_of_libc("clock_gettime");
+	bind_own();
 }

@@ -1,9 +1,10 @@
 /*
- * The next definition of every function that we interpose: the C library's, or that of another preload behind us.
+ * The next definition of every function that we interpose: the C library's, or that of another preload behind us; and what we
+ * call of the C library's for ourselves, whoever is behind us.
  *
- * Bound once, in the constructor, before any thread of the program exists; immutable afterwards. Until then (other
- * libraries' constructors run first) the hot ones are plain system calls, and the others are bound by whoever needs them
- * first, through REAL().
+ * Bound once (shim/symbols.h: no lock, no memory), before any thread of the program exists, by the constructor or by the first call that
+ * comes before it: other libraries' constructors run first, and an allocator's initialisation. Immutable afterwards. The hot
+ * ones bind themselves; the others are called through REAL(), but where a socket is followed all are known to be bound.
  */
 #pragma once
 
@@ -18,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -104,11 +106,7 @@ struct real {
 	int (*aio_write64)(struct aiocb64 *);
 	int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);
 	int (*lio_listio64)(int, struct aiocb64 *const[], int, struct sigevent *);
-	int (*io_uring_queue_init)(unsigned, void *, unsigned);
-	int (*io_uring_queue_init_params)(unsigned, void *, void *);
 	void *(*dlopen)(const char *, int);
-	int (*clock_gettime)(clockid_t,
-			     struct timespec *); /* the C library's own, whoever is behind us; NULL until bound */
 	long (*syscall)(long, ...);
 
 	ssize_t (*__read_chk)(int, void *, size_t, size_t);
@@ -120,15 +118,30 @@ struct real {
 
 extern struct real real;
 
-/* Binds everything. Idempotent; may allocate inside dlsym, so never from a wrapper that the constructor has preceded. */
+/* What this library needs for itself is the kernel's answer, not what another preload makes of it (libfaketime's clock, fakeroot's
+ * user, an allocator's mmap() hooks), and never the host's code. Bound with the others. */
+struct libc {
+	int (*clock_gettime)(clockid_t, struct timespec *);
+	uid_t (*geteuid)(void);
+	uid_t (*getuid)(void);
+	int (*fstat)(int, struct stat *);
+	int (*madvise)(void *, size_t, int);
+	void *(*mmap)(void *, size_t, int, int, int, off_t);
+	void *(*mremap)(void *, size_t, size_t, int, ...);
+	int (*munmap)(void *, size_t);
+	int (*nanosleep)(const struct timespec *, struct timespec *);
+	int (*open)(const char *, int, ...);
+	ssize_t (*readlink)(const char *, char *, size_t);
+	int (*sched_yield)(void);
+	int (*socketpair)(int, int, int, int[2]);
+	int (*stat)(const char *, struct stat *);
+	long (*syscall)(long, ...);
+};
+
+extern struct libc libc;
+
+/* Binds everything. Idempotent, async-signal-safe. */
 void real_bind(void);
 
-/* The C library's own function of a name, whoever is behind us; NULL if there is none. In the constructor and not before: it opens
- * the C library, which would run that's own constructor, with no environment, which the program would then have for good. */
-void *real_of_libc(const char *name);
-
-/* Binds clock_gettime by it. */
-void real_bind_clock(void);
-
-/* For functions that have no system call to stand in before the constructor. */
+/* For those that may be called before the constructor. */
 #define REAL(name) (__builtin_expect(real.name != NULL, 1) ? real.name : (real_bind(), real.name))

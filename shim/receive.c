@@ -105,7 +105,7 @@ static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages,
 	unsigned done = 0;
 
 	if (timeout)
-		clock_gettime(CLOCK_MONOTONIC, &begin);
+		guard_get_time(CLOCK_MONOTONIC, &begin);
 	parts_begin(&parts, sock, fd, flags | (flags & MSG_WAITFORONE ? MSG_DONTWAIT : 0));
 	sock_leave(sock);
 	while (done < n && guard_readable(&messages[done], sizeof(*messages)) && (!done || parts_go_on(&parts))) {

@@ -1,6 +1,8 @@
 /* See remaining.h. */
 #include "shim/remaining.h"
 
+#include "shim/guard.h"
+
 #define SECOND_NS 1000000000
 
 struct timespec remaining(const struct timespec *limit, const struct timespec *begin)
@@ -9,7 +11,7 @@ struct timespec remaining(const struct timespec *limit, const struct timespec *b
 	time_t seconds;
 	long nanoseconds;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	guard_get_time(CLOCK_MONOTONIC, &now);
 	seconds = now.tv_sec - begin->tv_sec;
 	nanoseconds = now.tv_nsec - begin->tv_nsec;
 	if (nanoseconds < 0) {

@@ -90,7 +90,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 		.kind = TRANSFER_SENDMSG, .fd = fd, .flags = flags, .message = (struct msghdr *)message};
 
 	if (__builtin_expect(!fdtable_get(fd), 1)) {
-		pass_descriptors(message);
+		if (pass_is_possible())
+			pass_descriptors(message);
 		return REAL(sendmsg)(fd, message, flags);
 	}
 	if (!guard_readable(message, sizeof(*message)))
@@ -104,13 +105,13 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 {
 	unsigned done = 0;
 
-	if (!guard_readable(messages, n * sizeof(*messages)))
-		return REAL(sendmmsg)(fd, messages, n, flags);
-	if (!fdtable_get(fd)) {
-		for (unsigned i = 0; i < n; i++)
+	if (__builtin_expect(!fdtable_get(fd), 1)) {
+		for (unsigned i = 0; i < n && pass_is_possible(); i++)
 			pass_descriptors(&messages[i].msg_hdr);
 		return REAL(sendmmsg)(fd, messages, n, flags);
 	}
+	if (!guard_readable(messages, n * sizeof(*messages)))
+		return REAL(sendmmsg)(fd, messages, n, flags);
 	while (done < n) {
 		ssize_t sent = sendmsg(fd, &messages[done].msg_hdr, flags);
 

@@ -281,7 +281,7 @@ struct inside_token sock_go_inside(struct sock *sock)
 
 	/* A swap takes microseconds; a handler that interrupted it must not wait for it. */
 	for (int i = 0; (inside & GATE) && i < 1000 && !guard_lock_is_own(&sock->lock); i++) {
-		sched_yield();
+		libc.sched_yield();
 		inside = atomic_load(&sock->inside);
 	}
 	inside = atomic_fetch_add(&sock->inside, 1);

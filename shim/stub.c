@@ -23,7 +23,7 @@ bool stub_open_pair(struct stub *stub)
 {
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (libc.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return false;
 	stub->end = fdtable_move_high(pair[0]);
 	stub->peer = fdtable_move_high(pair[1]);

@@ -106,7 +106,7 @@ static int is_armed(const struct registration *registration)
 	int info;
 
 	*append_number(path + strlen(path), (unsigned)registration->epfd) = '\0';
-	info = open(path, O_RDONLY | O_CLOEXEC);
+	info = libc.open(path, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
 		return -1;
 	while (found < 0 && total < INFO_MAX && (n = real.read(info, buffer + used, sizeof(buffer) - 1 - used)) > 0) {

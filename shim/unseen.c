@@ -96,7 +96,7 @@ static bool is_into_pipe(const off64_t *in_offset, int out, const off64_t *out_o
 	return is_pipe;
 }
 
-static void let_go(struct outgoing *seen)
+static void let_go(void *seen)
 {
 	outgoing_free(seen, false);
 }
@@ -135,11 +135,12 @@ static ssize_t splice_unseen(struct sock *sock, int in, off64_t *in_offset, int 
 
 static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
-	__attribute__((cleanup(let_go))) struct outgoing seen = {0};
 	bool is_request = fdtable_get(out);
 	int option = is_request ? SOCKET_OPTION_SNDTIMEO : SOCKET_OPTION_RCVTIMEO;
 	size_t looked = length < OUTGOING_MAX ? length : OUTGOING_MAX;
+	struct outgoing seen = {0};
 	struct sock *sock = NULL;
+	ssize_t result;
 
 	pthread_testcancel();
 	if (length && !enter_unseen(is_request ? out : in, option, &sock))
@@ -147,8 +148,12 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 	if (!sock)
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
 	if (!is_request && sock->state == SOCK_OPEN && !framing_skippable_response(&sock->framing) &&
-	    is_into_pipe(in_offset, out, out_offset, flags) && outgoing_reserve(&seen, looked))
-		return splice_looked_at(sock, in, out, looked, flags, &seen);
+	    is_into_pipe(in_offset, out, out_offset, flags) && outgoing_reserve(&seen, looked)) {
+		pthread_cleanup_push(let_go, &seen);
+		result = splice_looked_at(sock, in, out, looked, flags, &seen);
+		pthread_cleanup_pop(true);
+		return result;
+	}
 	return splice_unseen(sock, in, in_offset, out, out_offset, length, flags);
 }
 

@@ -1,0 +1,14 @@
+/*
+ * How the library comes to life: its constructor reads the settings, and no more. Everything that costs a system call is made when the
+ * program makes its first TCP socket, so that one that never does pays nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* True if this process's sockets are to be followed: sees to it that they can be. Before a socket is made. Async-signal-safe; false
+ * also where another thread, or the one that a handler has interrupted, is in the midst of it. Preserves errno. */
+bool init_is_done(void);
+
+/* True if nothing of ours is wanted (HOLDLINE_MODE=off), or the settings are wrong. */
+bool init_is_off(void);

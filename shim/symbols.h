@@ -1,0 +1,25 @@
+/*
+ * Names of functions in the objects that the loader has mapped, looked up without it: dlsym() takes its lock and allocates (a name
+ * that is missing makes it format an error), which deadlocks where an allocator's own initialisation has called us with its lock held.
+ *
+ * Reads the objects' symbol tables (elf(5), DT_GNU_HASH) along the loader's list (struct r_debug, <link.h>). Takes no lock, allocates
+ * nothing, makes no system call, and is async-signal-safe; it works from the moment that our own references are bound. Of several
+ * versions of a name the default one is taken, as dlsym() does. In a search only objects count that were there when the program
+ * started, which nobody unloads.
+ */
+#pragma once
+
+/* The definition that the loader would use behind ours, as dlsym(RTLD_NEXT); NULL: there is none. */
+void *symbols_find_next(const char *name);
+
+/* The C library's own, whoever is behind us; NULL: it has none. */
+void *symbols_find_in_libc(const char *name);
+
+/* The first one anywhere, also in what was loaded since; NULL: there is none. */
+void *symbols_find_anywhere(const char *name);
+
+/* No object that is loaded from now on counts. In the constructor. */
+void symbols_end_startup(void);
+
+/* The path by which the loader has this library. */
+const char *symbols_own_path(void);
