@@ -21,7 +21,7 @@ HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem /usr/share/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
-SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
+SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
 TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
@@ -140,7 +140,7 @@ $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
 	$(compile)
 $(BUILD)/hardened/llhttp/%.o: /usr/share/llhttp/%.c Makefile
 	$(compile)
-$(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -I/usr/share/include/llhttp
+$(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -DNDEBUG -I/usr/share/include/llhttp
 
 install: all
 	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline

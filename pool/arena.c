@@ -1,4 +1,5 @@
-/* Chunks from the system, a free list through the objects' first bytes. See arena.h. */
+/* Chunks from the system, handed out one object after the other; what comes back is a list through the objects' first bytes. See
+ * arena.h. */
 #include "pool/arena.h"
 
 #include <string.h>
@@ -13,34 +14,38 @@ void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_s
 	arena->object_size = (object_size + align - 1) / align * align;
 	arena->chunk_size = arena->object_size > CHUNK_MIN ? arena->object_size : CHUNK_MIN;
 	arena->free_list = NULL;
+	arena->untouched = NULL;
+	arena->n_untouched = 0;
 	arena->n_used = 0;
 }
 
 static int grow(struct arena *arena)
 {
-	char *chunk = arena->sys->map(arena->chunk_size);
-	size_t n = arena->chunk_size / arena->object_size;
+	arena->untouched = arena->sys->map(arena->chunk_size);
+	arena->n_untouched = arena->untouched ? arena->chunk_size / arena->object_size : 0;
+	return arena->untouched ? 0 : -1;
+}
 
-	if (!chunk)
-		return -1;
-	/* Backwards, so that objects are handed out in the order of their addresses. */
-	while (n--) {
-		void *object = chunk + n * arena->object_size;
+/* The next one of a chunk, whose memory the system gives when it is first written to. */
+static void *take_untouched(struct arena *arena)
+{
+	void *object = arena->untouched;
 
-		memcpy(object, &arena->free_list, sizeof(void *));
-		arena->free_list = object;
-	}
-	return 0;
+	arena->untouched += arena->object_size;
+	arena->n_untouched--;
+	return object;
 }
 
 void *arena_take(struct arena *arena)
 {
-	void *object;
+	void *object = arena->free_list;
 
-	if (!arena->free_list && grow(arena) < 0)
+	if (object)
+		memcpy(&arena->free_list, object, sizeof(void *));
+	else if (arena->n_untouched || grow(arena) == 0)
+		object = take_untouched(arena);
+	else
 		return NULL;
-	object = arena->free_list;
-	memcpy(&arena->free_list, object, sizeof(void *));
 	arena->n_used++;
 	return object;
 }

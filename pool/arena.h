@@ -15,6 +15,8 @@ struct arena {
 	size_t object_size;
 	size_t chunk_size;
 	void *free_list;
+	char *untouched; /* the rest of the newest chunk, never written to */
+	size_t n_untouched;
 	uint32_t n_used;
 };
 

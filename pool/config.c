@@ -240,6 +240,11 @@ static int parse_text(const char *text, char *field, size_t room)
 void config_init(struct config *config)
 {
 	memset(config, 0, sizeof(*config));
+	config_set_defaults(config);
+}
+
+void config_set_defaults(struct config *config)
+{
 	for (size_t i = 0; i < config_n_options; i++)
 		(void)!config_set(config, &config_options[i], config_options[i].default_value);
 }
@@ -277,12 +282,20 @@ _Static_assert(sizeof(enum config_mode) == sizeof(unsigned), "config_set() store
 _Static_assert(sizeof(enum config_unsafe_methods) == sizeof(unsigned), "config_set() stores choices as unsigned");
 
 /* The value of `name` in the environment, as getenv() finds it, or NULL. */
+static const char prefix[] = "HOLDLINE_";
+#define PREFIX_LENGTH (sizeof(prefix) - 1)
+
+static bool is_ours(const char *entry)
+{
+	return entry[0] == prefix[0] && strncmp(entry, prefix, PREFIX_LENGTH) == 0;
+}
+
 static const char *find_variable(char *const environment[], const char *name)
 {
 	size_t length = strlen(name);
 
 	for (; environment && *environment; environment++)
-		if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
+		if (is_ours(*environment) && strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
 			return *environment + length + 1;
 	return NULL;
 }

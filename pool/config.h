@@ -86,6 +86,9 @@ extern const size_t config_n_options;
 /* Fills in the defaults. */
 void config_init(struct config *config);
 
+/* The same for a struct that is all zero. */
+void config_set_defaults(struct config *config);
+
 /* The option of a variable; NULL: there is none. */
 const struct config_option *config_find(const char *variable);
 

@@ -65,12 +65,13 @@ int socket_options_apply(const struct pool_sys *sys, int fd, struct socket_optio
 	return 0;
 }
 
-int socket_options_read(const struct pool_sys *sys, int fd, struct socket_options *defaults)
+int socket_options_read(const struct pool_sys *sys, int fd, uint32_t asked, struct socket_options *defaults)
 {
-	defaults->set = 0;
 	for (int i = 0; i < SOCKET_OPTION_COUNT; i++) {
 		socklen_t length = table[i].length;
 
+		if (!(asked & 1u << i))
+			continue;
 		if (sys->getsockopt(fd, table[i].level, table[i].name, defaults->value[i], &length) < 0)
 			return -errno;
 		defaults->set |= 1u << i;

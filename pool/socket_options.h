@@ -46,8 +46,8 @@ int socket_options_record(struct socket_options *options, int index, const void 
 int socket_options_apply(const struct pool_sys *sys, int fd, struct socket_options *applied, int index,
 			 const void *value) __attribute__((warn_unused_result));
 
-/* Reads what a fresh socket has, for later undoing: fd is one. 0 or -errno. */
-int socket_options_read(const struct pool_sys *sys, int fd, struct socket_options *defaults)
+/* Reads some of what a fresh socket has (bits by index), for later undoing: fd is one. 0 or -errno; the others stay as they are. */
+int socket_options_read(const struct pool_sys *sys, int fd, uint32_t asked, struct socket_options *defaults)
 	__attribute__((warn_unused_result));
 
 /* Turns a connection that has `applied` into one that has `wanted`, the rest as in `defaults`. System calls are made

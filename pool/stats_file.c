@@ -20,22 +20,6 @@
 
 static const uint32_t total_room[STATS_N_ARRAYS] = STATS_TOTAL_ROOM;
 
-const struct stats_sys stats_sys_libc = {
-	.openat = openat,
-	.mkdir = mkdir,
-	.close = close,
-	.fstat = fstat,
-	.fstatfs = fstatfs,
-	.pread = pread,
-	.pwrite = pwrite,
-	.fallocate = fallocate,
-	.flock = flock,
-	.unlinkat = unlinkat,
-	.mmap = mmap,
-	.munmap = munmap,
-	.kill = kill,
-};
-
 void stats_file_name_slot(unsigned slot, char name[STATS_SLOT_NAME_MAX])
 {
 	/* No stdio: a wrapper's caller may be in the midst of it. */

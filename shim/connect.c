@@ -25,7 +25,8 @@ EXPORT int socket(int domain, int type, int protocol)
 {
 	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
 	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
-		      (protocol == 0 || protocol == IPPROTO_TCP) && !sock_is_retired && init_is_done() && guard_is_home();
+		      (protocol == 0 || protocol == IPPROTO_TCP) && !sock_is_retired && init_is_done() &&
+		      guard_is_home();
 	uintptr_t outer = guard_begin_handling();
 	struct spare spare = {-1, 0};
 	int saved = errno, fd;

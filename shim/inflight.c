@@ -65,7 +65,7 @@ static char **find_variable(char **environment)
 	size_t length = sizeof(INFLIGHT_VARIABLE) - 1;
 
 	for (char **at = environment; at && *at; at++)
-		if (strncmp(*at, INFLIGHT_VARIABLE, length) == 0 && (*at)[length] == '=')
+		if (**at == *INFLIGHT_VARIABLE && strncmp(*at, INFLIGHT_VARIABLE, length) == 0 && (*at)[length] == '=')
 			return at;
 	return NULL;
 }

@@ -98,7 +98,7 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	(void)arguments;
 	real_bind();
 	symbols_end_startup();
-	config_init(&config);
+	config_set_defaults(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
 	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
 		return;

@@ -19,18 +19,38 @@ static struct guard_lock pool_lock; /* covers the two below and the stubs' store
 static struct idle_pool pool;
 static struct arena sock_arena;
 
+/* The first memory is this library's own: it costs no system call, and no page until it is written to. */
+#define FIRST_MEMORY (384u * 1024)
+static _Alignas(64) char first_memory[FIRST_MEMORY];
+static _Atomic(uint64_t) first_used;
+
+static void *take_first_memory(uint64_t length)
+{
+	uint64_t rounded = (length + 63) & ~UINT64_C(63), at = first_used;
+
+	do {
+		if (rounded > FIRST_MEMORY - at)
+			return NULL;
+	} while (!atomic_compare_exchange_weak(&first_used, &at, at + rounded));
+	return first_memory + at;
+}
+
 static void *map_memory(uint64_t length)
 {
+	void *memory = take_first_memory(length);
 	int error = errno;
-	void *memory = libc.mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	if (memory)
+		return memory;
+	memory = libc.mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	errno = error;
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
 static void unmap_memory(void *memory, uint64_t length)
 {
-	libc.munmap(memory, length);
+	if ((char *)memory < first_memory || (char *)memory >= first_memory + FIRST_MEMORY)
+		libc.munmap(memory, length);
 }
 
 static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *length)

@@ -1,6 +1,7 @@
 /* See options.h. All under the socket's lock. */
 #include "shim/options.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -14,8 +15,9 @@
 #define COLD_TIMEOUT_MIN_MS 1000u
 
 static struct guard_lock learning;
-static struct socket_options defaults[2]; /* IPv4, IPv6: written once, by whoever has the lock, before the flag */
-static _Atomic(bool) have_defaults[2];
+static struct socket_options
+	defaults[2]; /* IPv4, IPv6: a value is written once, by whoever has the lock, before its bit */
+static _Atomic(uint32_t) known_defaults[2];
 static const int on = 1;
 static const int no_time_wait = -1;
 
@@ -25,32 +27,40 @@ static int domain_index(int domain)
 }
 
 /* Not inlined: whoever has a lock notes where its frame is, and the compiler would find a local there dangling. */
-__attribute__((noinline)) static void learn_defaults(int fd, int index)
+__attribute__((noinline)) static void learn_defaults(int domain, uint32_t missing)
 {
-	struct socket_options read;
+	struct socket_options *of_domain = &defaults[domain_index(domain)];
+	int fd = fdtable_open_socket(domain, SOCK_STREAM);
 
-	if (have_defaults[index] || socket_options_read(&sock_pool_sys, fd, &read))
+	if (fd < 0)
 		return;
-	defaults[index] = read;
-	atomic_store_explicit(&have_defaults[index], true, memory_order_release);
+	missing &= ~known_defaults[domain_index(domain)];
+	if (socket_options_read(&sock_pool_sys, fd, missing, of_domain) == 0)
+		atomic_fetch_or_explicit(&known_defaults[domain_index(domain)], missing, memory_order_release);
+	real.close(fd);
 }
 
-void options_learn_defaults(int fd, int domain)
+/* What a fresh socket has is asked for when it is to be set again, which few sockets come to. NULL: it can't be told. */
+static const struct socket_options *defaults_for(int domain, uint32_t needed)
 {
-	int index = domain_index(domain);
+	_Atomic(uint32_t) *known = &known_defaults[domain_index(domain)];
+	int saved = errno;
 
-	if (atomic_load_explicit(&have_defaults[index], memory_order_acquire))
-		return;
-	/* Another thread may be at it, or have been. */
-	if (!guard_lock_try(&learning))
-		return;
-	learn_defaults(fd, index);
-	guard_unlock(&learning);
+	/* Another thread may be at it. */
+	if ((needed & ~atomic_load_explicit(known, memory_order_acquire)) && guard_lock_try(&learning)) {
+		learn_defaults(domain, needed);
+		guard_unlock(&learning);
+	}
+	errno = saved;
+	return needed & ~atomic_load_explicit(known, memory_order_acquire) ? NULL : &defaults[domain_index(domain)];
 }
 
-static const struct socket_options *defaults_of(const struct sock *sock)
+/* As socket_options_switch(). */
+static int switch_options(int domain, int fd, struct socket_options *applied, const struct socket_options *wanted)
 {
-	return &defaults[domain_index(sock->domain)];
+	const struct socket_options *from = defaults_for(domain, applied->set & ~wanted->set);
+
+	return from ? socket_options_switch(&sock_pool_sys, fd, applied, wanted, from) : -EAGAIN;
 }
 
 #define KEEP_ALIVE_OPTIONS \
@@ -77,8 +87,7 @@ void options_begin(struct sock *sock)
 	sock->conn->options = sock->wanted;
 	add_keep_alive(sock, &wanted);
 	/* A probe less is no harm. */
-	if (wanted.set != sock->wanted.set &&
-	    socket_options_switch(&sock_pool_sys, sock->fds[0], &sock->conn->options, &wanted, defaults_of(sock)))
+	if (wanted.set != sock->wanted.set && switch_options(sock->domain, sock->fds[0], &sock->conn->options, &wanted))
 		return;
 }
 
@@ -86,8 +95,6 @@ int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
 {
 	struct socket_options wanted = sock->wanted;
 
-	if (!atomic_load(&have_defaults[domain_index(sock->domain)]))
-		return -1;
 	memcpy(wanted.value[SOCKET_OPTION_NODELAY], &on, sizeof(on));
 	memcpy(wanted.value[SOCKET_OPTION_LINGER2], &no_time_wait, sizeof(no_time_wait));
 	wanted.set |= 1u << SOCKET_OPTION_NODELAY | 1u << SOCKET_OPTION_LINGER2;
@@ -104,7 +111,7 @@ int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
 		wanted.set |= 1u << SOCKET_OPTION_USER_TIMEOUT;
 		sock->has_forced_timeout = true;
 	}
-	return socket_options_switch(&sock_pool_sys, conn->fd, &conn->options, &wanted, defaults_of(sock));
+	return switch_options(sock->domain, conn->fd, &conn->options, &wanted);
 }
 
 void options_end_forced_timeout(struct sock *sock)
@@ -121,7 +128,7 @@ void options_end_forced_timeout(struct sock *sock)
 		       SOCKET_OPTION_SIZE);
 		wanted.set |= 1u << SOCKET_OPTION_USER_TIMEOUT;
 	}
-	if (socket_options_switch(&sock_pool_sys, sock->fds[0], &sock->conn->options, &wanted, defaults_of(sock)))
+	if (switch_options(sock->domain, sock->fds[0], &sock->conn->options, &wanted))
 		sock->cannot_keep = true;
 }
 
@@ -142,8 +149,7 @@ int options_forgo_linger(struct conn *conn, int fd)
 void options_restore(struct sock *sock, int fd)
 {
 	/* On failure the connection keeps an option of ours: all that is left to do is to go on. */
-	if (sock->conn &&
-	    socket_options_switch(&sock_pool_sys, fd, &sock->conn->options, &sock->wanted, defaults_of(sock)))
+	if (sock->conn && switch_options(sock->domain, fd, &sock->conn->options, &sock->wanted))
 		sock->cannot_keep = true;
 }
 
@@ -158,7 +164,7 @@ int options_copy_to_fresh(const struct sock *sock, int fd)
 
 	if (destination_key_each_option(&sock->key, set_on_fresh, &fd))
 		return -1;
-	return socket_options_switch(&sock_pool_sys, fd, &applied, &sock->wanted, defaults_of(sock));
+	return switch_options(sock->domain, fd, &applied, &sock->wanted);
 }
 
 bool options_is_forced(const struct sock *sock, int level, int name)
@@ -184,8 +190,8 @@ bool options_view(const struct sock *sock, int level, int name, void *value, uns
 	if (index < 0)
 		return false;
 	if (!(from->set & 1u << index))
-		from = defaults_of(sock);
-	if (!(from->set & 1u << index))
+		from = defaults_for(sock->domain, 1u << index);
+	if (!from)
 		return false;
 	if (*length > socket_options_length(index))
 		*length = socket_options_length(index);

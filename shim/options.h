@@ -11,9 +11,6 @@
 struct conn;
 struct sock;
 
-/* Reads the defaults of a domain from its first fresh socket. */
-void options_learn_defaults(int fd, int domain);
-
 /* Gives a connection, still on its own descriptor, the options that this socket is to have, plus ours: no Nagle (a
  * request written in pieces would wait 40 ms for the server's delayed ACK, which a fresh connection sends at once), no TIME_WAIT, and,
  * on one that has been silent for long, a short TCP_USER_TIMEOUT. 0 or -errno. */

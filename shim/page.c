@@ -41,35 +41,28 @@ static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 /* It also ends after the destructors of libraries that were preloaded with us, whose names for these calls would still come first. */
 static struct stats_sys sys;
 
-#define BIND(name)                                                   \
-	do {                                                         \
-		void *own_##name = symbols_find_in_libc(#name);      \
-		if (own_##name)                                      \
-			sys.name = (__typeof__(sys.name))own_##name; \
-	} while (0)
+/* clang-format off */
+#define CALLS(F) \
+	F(openat) F(mkdir) F(close) F(fstat) F(fstatfs) F(pread) F(pwrite) F(fallocate) F(flock) F(unlinkat) F(mmap) F(munmap) F(kill)
+/* clang-format on */
+#define AS_TEXT(name) #name "\0"
+#define AS_OFFSET(name) offsetof(struct stats_sys, name),
 
 static void bind_libc(void)
 {
-	sys = stats_sys_libc;
-	BIND(openat);
-	BIND(mkdir);
-	BIND(close);
-	BIND(fstat);
-	BIND(fstatfs);
-	BIND(pread);
-	BIND(pwrite);
-	BIND(fallocate);
-	BIND(flock);
-	BIND(unlinkat);
-	BIND(mmap);
-	BIND(munmap);
-	BIND(kill);
+	static const char names[] = CALLS(AS_TEXT);
+	static const uint16_t offsets[] = {CALLS(AS_OFFSET)};
+	const struct symbols_list list = {names, offsets, sizeof(offsets) / sizeof(offsets[0])};
+
+	_Static_assert(sizeof(sys) == sizeof(offsets) / sizeof(offsets[0]) * sizeof(void *), "each call is bound");
+	symbols_bind_libc(&list, &sys);
 }
 
 void page_choose_place(char *const environment[])
 {
 	for (; *environment; environment++)
-		if (strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 && strlen(*environment + 16) < sizeof(runtime))
+		if (**environment == 'X' && strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 &&
+		    strlen(*environment + 16) < sizeof(runtime))
 			strcpy(runtime, *environment + 16);
 }
 
@@ -192,7 +185,8 @@ void page_after_fork(bool keeps_gauges)
 		if (own == MAP_FAILED)
 			return; /* goes on in the parent's: only whose the numbers are is lost */
 		memcpy(own, page, STATS_PAGE_SIZE);
-		if (libc.mremap(own, STATS_PAGE_SIZE, STATS_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, page) == MAP_FAILED)
+		if (libc.mremap(own, STATS_PAGE_SIZE, STATS_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, page) ==
+		    MAP_FAILED)
 			return;
 	}
 	if (state == PAGE_SHARED || state == PAGE_BEGINNING)

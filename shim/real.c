@@ -2,19 +2,20 @@
 #include "shim/real.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "shim/symbols.h"
 
 /* What stands in the table until it is bound: the first call binds it. Other libraries' constructors run before ours, and an
  * allocator's initialisation even before those. */
-#define FIRST(result, name, parameters, arguments)                   \
-	static result first_##name parameters                        \
-	{                                                            \
-		real_bind();                                         \
-		if (real.name != first_##name)                       \
-			return real.name arguments;                  \
-		errno = ENOSYS;                                      \
-		return -1;                                           \
+#define FIRST(result, name, parameters, arguments)  \
+	static result first_##name parameters       \
+	{                                           \
+		real_bind();                        \
+		if (real.name != first_##name)      \
+			return real.name arguments; \
+		errno = ENOSYS;                     \
+		return -1;                          \
 	}
 
 FIRST(ssize_t, read, (int fd, void *buffer, size_t length), (fd, buffer, length))
@@ -43,143 +44,44 @@ struct real real = {
 	.sendto = first_sendto,
 };
 
-#define BIND(name)                                                      \
-	do {                                                            \
-		void *next_##name = symbols_find_next(#name);           \
-		if (next_##name)                                        \
-			real.name = (__typeof__(real.name))next_##name; \
-	} while (0)
+#define AS_TEXT(name) #name "\0"
+#define AS_OFFSET_IN_REAL(name) offsetof(struct real, name),
+#define AS_OFFSET_IN_LIBC(name) offsetof(struct libc, name),
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-static void bind_transfers(void)
-{
-	BIND(read);
-	BIND(write);
-	BIND(close);
-	BIND(readv);
-	BIND(writev);
-	BIND(recv);
-	BIND(recvfrom);
-	BIND(recvmsg);
-	BIND(recvmmsg);
-	BIND(send);
-	BIND(sendto);
-	BIND(sendmsg);
-	BIND(sendmmsg);
-	BIND(preadv2);
-	BIND(pwritev2);
-	BIND(sendfile);
-	BIND(sendfile64);
-	BIND(splice);
-	BIND(__read_chk);
-	BIND(__recv_chk);
-	BIND(__recvfrom_chk);
-}
+/* clang-format off */
+#define NEXT(F) \
+	F(read) F(write) F(close) F(readv) F(writev) F(recv) F(recvfrom) F(recvmsg) F(recvmmsg) F(send) \
+	F(sendto) F(sendmsg) F(sendmmsg) F(preadv2) F(pwritev2) F(sendfile) F(sendfile64) F(splice) \
+	F(__read_chk) F(__recv_chk) F(__recvfrom_chk) F(socket) F(connect) F(bind) F(listen) F(shutdown) \
+	F(getsockopt) F(setsockopt) F(getpeername) F(getsockname) F(ioctl) F(dup) F(dup2) F(dup3) F(fcntl) \
+	F(fcntl64) F(close_range) F(closefrom) F(epoll_ctl) F(epoll_wait) F(epoll_pwait) F(epoll_pwait2) \
+	F(poll) F(ppoll) F(select) F(pselect) F(__poll_chk) F(__ppoll_chk) F(getrlimit) F(setrlimit) \
+	F(prlimit) F(sysconf) F(_Fork) F(clone) F(setuid) F(seteuid) F(setreuid) F(setresuid) F(setns) \
+	F(unshare) F(system) F(popen) F(prctl) F(execve) F(execvpe) F(fexecve) F(execveat) F(posix_spawn) \
+	F(posix_spawnp) F(aio_read) F(aio_write) F(aio_read64) F(aio_write64) F(lio_listio) F(lio_listio64) \
+	F(fdopen) F(fclose) F(vdprintf) F(__vdprintf_chk) F(dlopen) F(syscall)
 
-static void bind_sockets(void)
-{
-	BIND(socket);
-	BIND(connect);
-	BIND(bind);
-	BIND(listen);
-	BIND(shutdown);
-	BIND(getsockopt);
-	BIND(setsockopt);
-	BIND(getpeername);
-	BIND(getsockname);
-	BIND(ioctl);
-	BIND(dup);
-	BIND(dup2);
-	BIND(dup3);
-	BIND(fcntl);
-	BIND(fcntl64);
-	BIND(close_range);
-	BIND(closefrom);
-}
+#define OWN(F) \
+	F(clock_gettime) F(geteuid) F(getuid) F(fstat) F(madvise) F(mmap) F(mremap) F(munmap) F(nanosleep) \
+	F(open) F(readlink) F(sched_yield) F(socketpair) F(stat) F(syscall)
+/* clang-format on */
 
-static void bind_readiness(void)
-{
-	BIND(epoll_ctl);
-	BIND(epoll_wait);
-	BIND(epoll_pwait);
-	BIND(epoll_pwait2);
-	BIND(poll);
-	BIND(ppoll);
-	BIND(select);
-	BIND(pselect);
-	BIND(__poll_chk);
-	BIND(__ppoll_chk);
-}
+static const char next_names[] = NEXT(AS_TEXT);
+static const uint16_t next_offsets[] = {NEXT(AS_OFFSET_IN_REAL)};
+static const char own_names[] = OWN(AS_TEXT);
+static const uint16_t own_offsets[] = {OWN(AS_OFFSET_IN_LIBC)};
 
-static void bind_processes(void)
-{
-	BIND(getrlimit);
-	BIND(setrlimit);
-	BIND(prlimit);
-	BIND(sysconf);
-	BIND(_Fork);
-	BIND(clone);
-	BIND(setuid);
-	BIND(seteuid);
-	BIND(setreuid);
-	BIND(setresuid);
-	BIND(setns);
-	BIND(unshare);
-	BIND(system);
-	BIND(popen);
-	BIND(prctl);
-	BIND(execve);
-	BIND(execvpe);
-	BIND(fexecve);
-	BIND(execveat);
-	BIND(posix_spawn);
-	BIND(posix_spawnp);
-}
-
-static void bind_libraries(void)
-{
-	BIND(aio_read);
-	BIND(aio_write);
-	BIND(aio_read64);
-	BIND(aio_write64);
-	BIND(lio_listio);
-	BIND(lio_listio64);
-	BIND(fdopen);
-	BIND(fclose);
-	BIND(vdprintf);
-	BIND(__vdprintf_chk);
-	BIND(dlopen);
-	BIND(syscall);
-}
-
-#define BIND_OWN(name) libc.name = (__typeof__(libc.name))symbols_find_in_libc(#name)
+_Static_assert(LENGTH(next_offsets) == sizeof(struct real) / sizeof(void *), "each function is bound");
+_Static_assert(LENGTH(own_offsets) == sizeof(struct libc) / sizeof(void *), "each function is bound");
 
 struct libc libc;
 
-static void bind_own(void)
-{
-	BIND_OWN(clock_gettime);
-	BIND_OWN(geteuid);
-	BIND_OWN(getuid);
-	BIND_OWN(fstat);
-	BIND_OWN(madvise);
-	BIND_OWN(mmap);
-	BIND_OWN(mremap);
-	BIND_OWN(munmap);
-	BIND_OWN(nanosleep);
-	BIND_OWN(open);
-	BIND_OWN(readlink);
-	BIND_OWN(sched_yield);
-	BIND_OWN(socketpair);
-	BIND_OWN(stat);
-	BIND_OWN(syscall);
-}
-
 void real_bind(void)
 {
-	bind_transfers();
-	bind_sockets();
-	bind_readiness();
-	bind_processes();
-	bind_libraries();
-	bind_own();
+	const struct symbols_list next = {next_names, next_offsets, LENGTH(next_offsets)};
+	const struct symbols_list own = {own_names, own_offsets, LENGTH(own_offsets)};
+
+	symbols_bind_next(&next, &real);
+	symbols_bind_libc(&own, &libc);
 }

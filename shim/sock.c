@@ -56,7 +56,6 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 	sock->status_flags = status_flags;
 	sock->file_flags = spare ? spare->status_flags : status_flags;
 	sock->spare = spare ? spare->fd : -1;
-	options_learn_defaults(fd, domain);
 	atomic_fetch_add(&sock_n_tracked, 1);
 	ANNOTATE_PUBLISHED(sock);
 	fdtable_set(fd, sock);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,18 +76,32 @@ static char *append_number(char *to, unsigned number)
 	return to;
 }
 
+/* The number behind a label and spaces; no label: 0. */
+static unsigned parse_number(const char *line, const char *label, unsigned base)
+{
+	const char *at = strstr(line, label);
+	unsigned number = 0, digit;
+
+	for (at = at ? at + strlen(label) : ""; *at == ' '; at++)
+		;
+	for (;; at++) {
+		if (*at >= '0' && *at <= '9')
+			digit = (unsigned)(*at - '0');
+		else if (base == 16 && *at >= 'a' && *at <= 'f')
+			digit = (unsigned)(*at - 'a' + 10);
+		else
+			return number;
+		number = number * base + digit;
+	}
+}
+
 /* One line of fdinfo: "tfd: %8d events: %8x data: ..." (fs/eventpoll.c). True if it is about fd. */
 static bool parse_registration(const char *line, int fd, unsigned *events)
 {
-	const char *at = line;
-
-	if (strncmp(at, "tfd:", 4) != 0 || strtol(at + 4, NULL, 10) != fd)
+	if (strncmp(line, "tfd:", 4) != 0 || parse_number(line, "tfd:", 10) != (unsigned)fd)
 		return false;
-	at = strstr(at, "events:");
-	if (!at)
-		return false;
-	*events = (unsigned)strtoul(at + 7, NULL, 16);
-	return true;
+	*events = parse_number(line, "events:", 16);
+	return *events != 0;
 }
 
 /* Beyond this much of it, looking through a set costs more than a connection: it is not swapped then. */

@@ -17,14 +17,15 @@
 /* This library's own, by which the loader's list names it. */
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
-static const struct link_map *startup_end; /* the last of the startup's objects, NULL: not known yet. Immutable after init */
+static const struct link_map
+	*startup_end; /* the last of the startup's objects, NULL: not known yet. Immutable after init */
 
 /* What a search needs of one object. */
 struct object {
 	ElfW(Addr) base;
-	const ElfW(Sym) *symbols;
+	const ElfW(Sym) * symbols;
 	const char *strings;
-	const ElfW(Half) *versions;  /* NULL: its names have none */
+	const ElfW(Half) * versions; /* NULL: its names have none */
 	const uint32_t *gnu_hash;    /* NULL: it has the other one, or nothing */
 	const uint32_t *sysv_hash;
 	const char *soname;
@@ -69,25 +70,31 @@ static void read_object(const struct link_map *map, struct object *object)
 		object->soname = object->strings + soname;
 }
 
-/* A name, and its hashes. */
 struct wanted {
 	const char *name;
-	uint32_t gnu_hash, sysv_hash;
+	uint32_t gnu_hash;
 };
 
 static struct wanted want(const char *name)
 {
-	struct wanted wanted = {name, 5381, 0};
+	struct wanted wanted = {name, 5381};
+
+	for (const unsigned char *at = (const unsigned char *)name; *at; at++)
+		wanted.gnu_hash = wanted.gnu_hash * 33 + *at;
+	return wanted;
+}
+
+/* Of the table that only a few objects still have. */
+static uint32_t sysv_hash_of(const char *name)
+{
+	uint32_t hash = 0, high;
 
 	for (const unsigned char *at = (const unsigned char *)name; *at; at++) {
-		uint32_t high;
-
-		wanted.gnu_hash = wanted.gnu_hash * 33 + *at;
-		wanted.sysv_hash = (wanted.sysv_hash << 4) + *at;
-		high = wanted.sysv_hash & 0xf0000000;
-		wanted.sysv_hash = (wanted.sysv_hash ^ high >> 24) & ~high;
+		hash = (hash << 4) + *at;
+		high = hash & 0xf0000000;
+		hash = (hash ^ high >> 24) & ~high;
 	}
-	return wanted;
+	return hash;
 }
 
 static bool is_it(const struct object *object, uint32_t index, const char *name)
@@ -136,7 +143,8 @@ static uint32_t find_by_sysv_hash(const struct object *object, const struct want
 	uint32_t n_buckets = object->sysv_hash[0], index;
 	const uint32_t *buckets = object->sysv_hash + 2, *chains = buckets + n_buckets;
 
-	for (index = n_buckets ? buckets[wanted->sysv_hash % n_buckets] : STN_UNDEF; index; index = chains[index])
+	for (index = n_buckets ? buckets[sysv_hash_of(wanted->name) % n_buckets] : STN_UNDEF; index;
+	     index = chains[index])
 		if (is_it(object, index, wanted->name))
 			break;
 	return index;
@@ -175,57 +183,82 @@ static bool is_this_library(const struct link_map *map)
 /* The kernel's own, which the loader lists but never searches, has no file. */
 static bool is_vdso(const struct link_map *map)
 {
-	static const ElfW(Ehdr) *vdso;
+	ElfW(Addr) vdso = getauxval(AT_SYSINFO_EHDR);
 
-	if (!vdso)
-		vdso = (const ElfW(Ehdr) *)getauxval(AT_SYSINFO_EHDR);
-	return vdso && (ElfW(Addr))vdso == map->l_addr;
+	return vdso && vdso == map->l_addr;
 }
 
-static void *search(const struct link_map *from, const struct link_map *last, const char *name)
+/* So many names are looked up at once, object by object. */
+#define WISHES_MAX 128
+
+static bool is_searched(const struct link_map *map)
 {
-	struct wanted wanted = want(name);
-	struct object object;
-	void *found;
-
-	for (const struct link_map *map = from; map; map = map == last ? NULL : map->l_next) {
-		if (is_vdso(map) || is_this_library(map))
-			continue;
-		read_object(map, &object);
-		found = find_in(&object, &wanted);
-		if (found)
-			return found;
-	}
-	return NULL;
+	return !is_vdso(map) && !is_this_library(map);
 }
 
-void *symbols_find_next(const char *name)
+static void fulfil(const struct link_map *map, const struct wanted *wanted, void **found, unsigned n)
+{
+	struct object object;
+
+	read_object(map, &object);
+	for (unsigned i = 0; i < n; i++)
+		if (!found[i])
+			found[i] = find_in(&object, &wanted[i]);
+}
+
+static void bind_along(const struct link_map *map, const struct link_map *last, const struct symbols_list *list,
+		       char *base)
+{
+	struct wanted wanted[WISHES_MAX];
+	void *found[WISHES_MAX] = {NULL};
+	unsigned n = list->n < WISHES_MAX ? list->n : WISHES_MAX;
+	const char *name = list->names;
+
+	for (unsigned i = 0; i < n; i++, name += strlen(name) + 1)
+		wanted[i] = want(name);
+	for (; map; map = map == last ? NULL : map->l_next)
+		if (is_searched(map))
+			fulfil(map, wanted, found, n);
+	for (unsigned i = 0; i < n; i++)
+		if (found[i])
+			memcpy(base + list->offsets[i], &found[i], sizeof(found[i]));
+}
+
+void symbols_bind_next(const struct symbols_list *list, void *base)
 {
 	const struct link_map *map = _r_debug.r_map;
 
 	while (map && !is_this_library(map))
 		map = map->l_next;
-	return map ? search(map, startup_end, name) : NULL;
+	bind_along(map, startup_end, list, base);
 }
 
-void *symbols_find_in_libc(const char *name)
+static bool is_libc(const struct link_map *map)
 {
-	static struct object libc;
-	struct wanted wanted = want(name);
+	struct object object;
 
-	for (const struct link_map *map = _r_debug.r_map; !libc.symbols && map; map = map->l_next) {
-		struct object object;
+	read_object(map, &object);
+	return object.soname && strcmp(object.soname, LIBC_SO) == 0;
+}
 
-		read_object(map, &object);
-		if (object.soname && strcmp(object.soname, LIBC_SO) == 0)
-			libc = object;
-	}
-	return find_in(&libc, &wanted);
+void symbols_bind_libc(const struct symbols_list *list, void *base)
+{
+	const struct link_map *map = _r_debug.r_map;
+
+	while (map && !is_libc(map))
+		map = map->l_next;
+	bind_along(map, map, list, base);
 }
 
 void *symbols_find_anywhere(const char *name)
 {
-	return search(_r_debug.r_map, NULL, name);
+	struct wanted wanted = want(name);
+	void *found = NULL;
+
+	for (const struct link_map *map = _r_debug.r_map; map && !found; map = map->l_next)
+		if (is_searched(map))
+			fulfil(map, &wanted, &found, 1);
+	return found;
 }
 
 void symbols_end_startup(void)

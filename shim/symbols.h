@@ -9,11 +9,22 @@
  */
 #pragma once
 
-/* The definition that the loader would use behind ours, as dlsym(RTLD_NEXT); NULL: there is none. */
-void *symbols_find_next(const char *name);
+#include <stdint.h>
 
-/* The C library's own, whoever is behind us; NULL: it has none. */
-void *symbols_find_in_libc(const char *name);
+/* Names, and where the pointers to what they mean are, as offsets from a base. No address is among it, which the loader would have
+ * to relocate in each process. */
+struct symbols_list {
+	const char *names; /* one behind the other, each with its end */
+	const uint16_t *offsets;
+	unsigned n;
+};
+
+/* Fills the pointers with the definitions that the loader would use behind ours, as dlsym(RTLD_NEXT). One that has none stays as it
+ * is. */
+void symbols_bind_next(const struct symbols_list *list, void *base);
+
+/* The same with the C library's own, whoever is behind us. */
+void symbols_bind_libc(const struct symbols_list *list, void *base);
 
 /* The first one anywhere, also in what was loaded since; NULL: there is none. */
 void *symbols_find_anywhere(const char *name);

@@ -28,19 +28,23 @@ extern void *__libc_stack_end;
 #define HEAP_MAX (16u << 20)
 #define PAGES_AT_ONCE 128u
 
-static pthread_t main_thread;				    /* immutable after init, as the next three are */
-static uintptr_t page_size;				    /* of the kernel's pages */
-static uintptr_t data_begin, data_end;			    /* the main program's variables, but those that are read-only */
-static void *const *heap_end;				    /* where the C library keeps the break (brk(2)); NULL: not known */
-static _Atomic(uintptr_t) heap_begin;			    /* everything from here to the break is there; 0: nothing is known */
-static _Atomic(bool) is_heap_odd;			    /* it has holes, or is too large to look through */
+static pthread_t main_thread;	       /* immutable after init, as the next three are */
+static uintptr_t page_size;	       /* of the kernel's pages */
+static uintptr_t data_begin, data_end; /* the main program's variables, but those that are read-only */
+#define IMAGE_PARTS_MAX 6
+static uintptr_t image_begin[IMAGE_PARTS_MAX],
+	image_end[IMAGE_PARTS_MAX];   /* all that can be read of the main program's file */
+static void *const *heap_end;	      /* where the C library keeps the break (brk(2)); NULL: not known */
+static _Atomic(uintptr_t) heap_begin; /* everything from here to the break is there; 0: nothing is known */
+static _Atomic(bool) is_heap_odd;     /* it has holes, or is too large to look through */
 
 /* The program itself, by what the kernel has told it (getauxval(3)). */
-static void find_data(void)
+static void find_image(void)
 {
 	const ElfW(Phdr) *header = (const ElfW(Phdr) *)getauxval(AT_PHDR);
 	unsigned long n = getauxval(AT_PHNUM);
 	uintptr_t bias = 0, relro_end = 0;
+	unsigned n_parts = 0;
 
 	for (unsigned long i = 0; header && i < n; i++) {
 		if (header[i].p_type == PT_PHDR)
@@ -49,7 +53,13 @@ static void find_data(void)
 			relro_end = header[i].p_vaddr + header[i].p_memsz;
 	}
 	for (unsigned long i = 0; header && i < n; i++) {
-		if (header[i].p_type != PT_LOAD || (header[i].p_flags & (PF_R | PF_W)) != (PF_R | PF_W))
+		if (header[i].p_type != PT_LOAD || !(header[i].p_flags & PF_R))
+			continue;
+		if (n_parts < IMAGE_PARTS_MAX) {
+			image_begin[n_parts] = header[i].p_vaddr + bias;
+			image_end[n_parts++] = header[i].p_vaddr + bias + header[i].p_memsz;
+		}
+		if (!(header[i].p_flags & PF_W))
 			continue;
 		data_begin = header[i].p_vaddr;
 		data_end = data_begin + header[i].p_memsz + bias;
@@ -61,10 +71,13 @@ static void find_data(void)
 
 void guard_learn_memory(void)
 {
+	static const uint16_t offset;
+	const struct symbols_list list = {"__curbrk", &offset, 1};
+
 	main_thread = pthread_self();
 	page_size = (uintptr_t)getauxval(AT_PAGESZ);
-	heap_end = symbols_find_in_libc("__curbrk");
-	find_data();
+	symbols_bind_libc(&list, &heap_end);
+	find_image();
 }
 
 static bool is_mapped(uintptr_t first, uintptr_t end)
@@ -133,6 +146,14 @@ bool guard_is_surely_there(const void *memory, size_t length)
 	return is_on_stack(first, last) || (first >= data_begin && last < data_end) || is_on_heap(first, last);
 }
 
+static bool is_in_image(uintptr_t first, uintptr_t last)
+{
+	for (unsigned i = 0; i < IMAGE_PARTS_MAX; i++)
+		if (first >= image_begin[i] && last < image_end[i])
+			return true;
+	return false;
+}
+
 /* Nobody is woken or moved by it, and nothing waits: the kernel reads the word, to compare it (futex(2)). */
 static bool is_word_readable(uintptr_t address)
 {
@@ -151,6 +172,8 @@ bool guard_readable(const void *memory, size_t length)
 		return true;
 	if (last < first || !page_size)
 		return false;
+	if (is_in_image(first, last))
+		return true;
 	for (uintptr_t at = first; readable && at <= last; at = (at | (page_size - 1)) + 1) {
 		readable = is_word_readable(at);
 		if (at > UINTPTR_MAX - page_size)

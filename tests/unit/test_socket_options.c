@@ -117,9 +117,9 @@ START_TEST(read_fails_at_any_call)
 
 	for (unsigned at = 1; at <= SOCKET_OPTION_COUNT; at++) {
 		fake_sys_fail(FAKE_CALL_GETSOCKOPT, at, 1, ENOBUFS);
-		ck_assert_int_eq(socket_options_read(&fake_sys, fd, &defaults), -ENOBUFS);
+		ck_assert_int_eq(socket_options_read(&fake_sys, fd, ~0u, &defaults), -ENOBUFS);
 	}
-	ck_assert_int_eq(socket_options_read(&fake_sys, fd, &defaults), 0);
+	ck_assert_int_eq(socket_options_read(&fake_sys, fd, ~0u, &defaults), 0);
 	ck_assert_uint_eq(defaults.set, (1u << SOCKET_OPTION_COUNT) - 1);
 }
 END_TEST
@@ -151,7 +151,7 @@ START_TEST(switch_arrives_with_the_fewest_calls)
 	int fd = fake_socket_new();
 
 	srandom(2);
-	ck_assert_int_eq(socket_options_read(&fake_sys, fd, &defaults), 0);
+	ck_assert_int_eq(socket_options_read(&fake_sys, fd, ~0u, &defaults), 0);
 	for (int round = 0; round < 2000; round++) {
 		unsigned n = n_sets();
 
@@ -175,7 +175,7 @@ START_TEST(switch_cut_short_tells_how_far_it_got)
 	int fd = fake_socket_new();
 
 	srandom(3);
-	ck_assert_int_eq(socket_options_read(&fake_sys, fd, &defaults), 0);
+	ck_assert_int_eq(socket_options_read(&fake_sys, fd, ~0u, &defaults), 0);
 	applied = (struct socket_options){0};
 	for (int round = 0; round < 2000; round++) {
 		int result;
@@ -203,7 +203,7 @@ START_TEST(real_kernel_undoes_all)
 
 	if (sizeof(long) != 8)
 		timeout[0] |= timeout[1] << 32;
-	ck_assert_int_eq(socket_options_read(&real_sys, fd, &defaults), 0);
+	ck_assert_int_eq(socket_options_read(&real_sys, fd, ~0u, &defaults), 0);
 	for (int i = 0; i < SOCKET_OPTION_COUNT; i++) {
 		socklen_t length = socket_options_length(i);
 		bool is_switch = i == SOCKET_OPTION_KEEPALIVE || i == SOCKET_OPTION_OOBINLINE ||
@@ -216,14 +216,14 @@ START_TEST(real_kernel_undoes_all)
 		ck_assert_int_eq(socket_options_record(&wanted, i, value, length), 0);
 	}
 	ck_assert_int_eq(socket_options_switch(&real_sys, fd, &applied, &wanted, &defaults), 0);
-	ck_assert_int_eq(socket_options_read(&real_sys, fd, &now), 0);
+	ck_assert_int_eq(socket_options_read(&real_sys, fd, ~0u, &now), 0);
 	for (int i = 0; i < SOCKET_OPTION_COUNT; i++) {
 		ck_assert_msg(memcmp(now.value[i], wanted.value[i], socket_options_length(i)) == 0, "option %d", i);
 		ck_assert_msg(memcmp(now.value[i], defaults.value[i], socket_options_length(i)) != 0, "option %d", i);
 	}
 	ck_assert_int_eq(socket_options_switch(&real_sys, fd, &applied, &none, &defaults), 0);
 	ck_assert_uint_eq(applied.set, 0);
-	ck_assert_int_eq(socket_options_read(&real_sys, fd, &now), 0);
+	ck_assert_int_eq(socket_options_read(&real_sys, fd, ~0u, &now), 0);
 	for (int i = 0; i < SOCKET_OPTION_COUNT; i++) {
 		socklen_t length = i == SOCKET_OPTION_LINGER ? sizeof(int) : socket_options_length(i);
 
