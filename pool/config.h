@@ -45,16 +45,17 @@ struct rule {
 
 struct config {
 	struct policy policy;
-	enum config_profile profile;		/* HOLDLINE_PROFILE=none|go, default none */
-	enum config_pool pool;			/* HOLDLINE_POOL=local|shared, default shared */
-	enum config_port_scan port_scan;	/* HOLDLINE_PORT_SCAN=range|kernel, default range */
-	uint32_t max_idle_conns;		/* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
+	enum config_profile profile;	 /* HOLDLINE_PROFILE=none|go, default none */
+	enum config_pool pool;		 /* HOLDLINE_POOL=local|shared, default shared */
+	enum config_port_scan port_scan; /* HOLDLINE_PORT_SCAN=range|kernel, default range */
+	uint32_t max_idle_conns;	 /* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
+	enum config_callsites callsites; /* HOLDLINE_CALLSITES=off|address|stack, default address */
+	unsigned n_rules;		 /* first match wins */
+	/* Behind what each process reads, so that these cost it no page. */
+	char stats_path[PATH_MAX];		/* HOLDLINE_STATS=auto|off|FOLDER, default auto: see stats_file.h */
 	char broker_path[PATH_MAX];		/* HOLDLINE_BROKER, default "": none; `holdline run` starts one */
 	char log_path[PATH_MAX];		/* HOLDLINE_LOG, default "": no log */
-	char stats_path[PATH_MAX];		/* HOLDLINE_STATS=auto|off|FOLDER, default auto: see stats_file.h */
-	enum config_callsites callsites;	/* HOLDLINE_CALLSITES=off|address|stack, default address */
 	char rules_text[CONFIG_RULES_TEXT_MAX]; /* HOLDLINE_RULES, default "" */
-	unsigned n_rules;			/* first match wins */
 	struct rule rules[CONFIG_RULES_MAX];
 };
 

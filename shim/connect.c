@@ -16,6 +16,7 @@
 #include "shim/limit.h"
 #include "shim/log.h"
 #include "shim/identity.h"
+#include "shim/large.h"
 #include "shim/options.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -76,7 +77,7 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 
 /* Ports that this process listens on. A thread of it may wait for the end of a connection that we would keep, and a server
  * under test is to see what its client does. A bit a port; set and never cleared. */
-static _Atomic(uint64_t) own_ports[65536 / 64];
+static LARGE _Atomic(uint64_t) own_ports[65536 / 64];
 
 static void note_own_port(int fd)
 {

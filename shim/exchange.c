@@ -7,11 +7,12 @@
 
 #include "shim/finish.h"
 #include "shim/fresh.h"
+#include "shim/large.h"
 #include "shim/log.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
-struct framing_memo exchange_memo;
+LARGE struct framing_memo exchange_memo;
 
 struct sock *exchange_return(struct inside_token token, int fd)
 {

@@ -6,11 +6,12 @@
 #include <sys/socket.h>
 
 #include "shim/fdlimit.h"
+#include "shim/large.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
-_Atomic(struct sock *) fdtable[FDTABLE_SIZE];
-struct sock fdtable_internal;
+LARGE _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
+LARGE struct sock fdtable_internal;
 
 static _Atomic(int) end; /* only grows */
 static _Atomic(int) n_internal;

@@ -10,6 +10,7 @@
 #include "shim/connect.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"
+#include "shim/large.h"
 #include "shim/link.h"
 #include "shim/local_pool.h"
 #include "shim/log.h"
@@ -27,7 +28,7 @@ enum phase {
 };
 
 static _Atomic(enum phase) phase;
-static struct config config; /* immutable after init */
+static LARGE struct config config; /* immutable after init */
 
 /* Off, unless some rule says otherwise. */
 static bool is_wanted(const struct config *wanted)

@@ -12,6 +12,7 @@
 
 #include "shim/fdtable.h"
 #include "shim/guard.h"
+#include "shim/large.h"
 #include "shim/local_pool.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -25,8 +26,8 @@
 
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
-struct broker_client link_client;
-static struct broker_client newcomer;	      /* a broker that is being met: nobody else looks at it */
+LARGE struct broker_client link_client;
+static LARGE struct broker_client newcomer;   /* a broker that is being met: nobody else looks at it */
 static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
 static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
 static _Atomic(int) left_alone_by; /* nor does who has no more patience than this, in milliseconds, ask before */
@@ -343,7 +344,7 @@ static void map_empty(void *place)
 	if (!place)
 		return;
 	memory = libc.mmap(place, sizeof(struct slots_region), PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	/* An old kernel takes the place for a wish (mmap(2)). */
 	if (memory != MAP_FAILED && memory != place)
 		libc.munmap(memory, sizeof(struct slots_region));

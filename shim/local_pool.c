@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "shim/large.h"
 #include "shim/link.h"
 #include "shim/log.h"
 #include "shim/outgoing.h"
@@ -16,12 +17,12 @@
 const struct config *sock_config;
 
 static struct guard_lock pool_lock; /* covers the two below and the stubs' store */
-static struct idle_pool pool;
+static LARGE struct idle_pool pool;
 static struct arena sock_arena;
 
 /* The first memory is this library's own: it costs no system call, and no page until it is written to. */
 #define FIRST_MEMORY (384u * 1024)
-static _Alignas(64) char first_memory[FIRST_MEMORY];
+static LARGE _Alignas(64) char first_memory[FIRST_MEMORY];
 static _Atomic(uint64_t) first_used;
 
 static void *take_first_memory(uint64_t length)

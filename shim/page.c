@@ -14,6 +14,7 @@
 #include "pool/config.h"
 #include "pool/stats_file.h"
 #include "shim/guard.h"
+#include "shim/large.h"
 #include "shim/real.h"
 #include "shim/symbols.h"
 
@@ -25,13 +26,13 @@
 enum page_state { PAGE_PRIVATE, PAGE_BEGINNING, PAGE_SHARED, PAGE_STAYS_PRIVATE };
 
 /* Its place can be mapped over as a whole, whatever the size of the kernel's pages. Costs nothing until it is used. */
-static char memory[2 * STATS_PAGE_SIZE];
+static LARGE char memory[2 * STATS_PAGE_SIZE];
 struct stats_page *page = (struct stats_page *)memory;
 static _Atomic(enum page_state) state = PAGE_STAYS_PRIVATE;
 
 /* Immutable after init. */
 static const char *stats_path;
-static char runtime[PATH_MAX];
+static LARGE char runtime[PATH_MAX];
 static bool is_observing;
 
 static unsigned slot; /* while PAGE_SHARED */

@@ -6,12 +6,13 @@
 #include <sys/socket.h>
 
 #include "shim/fdtable.h"
+#include "shim/large.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 
 #define STORE_SIZE 64
 
-static struct stub store[STORE_SIZE];
+static LARGE struct stub store[STORE_SIZE];
 static unsigned n_stored;
 
 /* Peers of stubs that others may still hold: a ring, the oldest gives way. 0: none, a number that a peer never has. */
