@@ -268,6 +268,37 @@ uint64_t framing_skippable_response(const struct framing *framing)
 	return get_skippable(&framing->response);
 }
 
+uint64_t framing_known_response(const struct framing *framing)
+{
+	const struct framing_side *side = &framing->response;
+
+	switch (side->phase) {
+	case FRAMING_PHASE_BETWEEN:
+	case FRAMING_PHASE_HEAD:
+		break;
+	case FRAMING_PHASE_LENGTH:
+		return side->body_remaining;
+	case FRAMING_PHASE_CHUNKED:
+		return chunked_known(side);
+	case FRAMING_PHASE_UNTIL_CLOSE:
+	case FRAMING_PHASE_OPAQUE:
+		return UINT64_MAX;
+	}
+	return 0;
+}
+
+void framing_pass_response(struct framing *framing, uint64_t length)
+{
+	struct framing_side *side = &framing->response;
+
+	if (length > framing_known_response(framing))
+		framing_lose(framing, side, FRAMING_DOUBT_ERROR);
+	else if (side->phase == FRAMING_PHASE_LENGTH)
+		skip_body(framing, side, length);
+	else if (side->phase == FRAMING_PHASE_CHUNKED)
+		chunked_pass(side, length);
+}
+
 void framing_skip_request(struct framing *framing, uint64_t length)
 {
 	skip(framing, &framing->request, length);

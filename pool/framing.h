@@ -184,6 +184,13 @@ void framing_feed_response_end(struct framing *framing);
 uint64_t framing_skippable_request(const struct framing *framing);
 uint64_t framing_skippable_response(const struct framing *framing);
 
+/* How many bytes of the answer need not be looked at, whose length is known or that only the end of the connection ends: the next
+ * thing that must be read comes behind them. UINT64_MAX: nothing does. 0: the next byte must be. */
+uint64_t framing_known_response(const struct framing *framing);
+
+/* Accounts for so many of those that have come. */
+void framing_pass_response(struct framing *framing, uint64_t length);
+
 /* Accounts for `length` <= framing_skippable_...() unseen bytes of body. */
 void framing_skip_request(struct framing *framing, uint64_t length);
 void framing_skip_response(struct framing *framing, uint64_t length);

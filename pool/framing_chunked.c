@@ -135,6 +135,18 @@ static enum chunk_state step(struct framing_feed *feed, enum chunk_state state, 
 	return state;
 }
 
+uint64_t chunked_known(const struct framing_side *side)
+{
+	return side->chunk == CHUNK_DATA ? side->body_remaining : 0;
+}
+
+void chunked_pass(struct framing_side *side, uint64_t length)
+{
+	side->body_remaining -= length;
+	if (side->body_remaining == 0)
+		side->chunk = CHUNK_DATA_CR;
+}
+
 size_t chunked_advance(struct framing_feed *feed, const char *bytes, size_t length)
 {
 	struct framing_side *side = feed->side;
@@ -148,10 +160,8 @@ size_t chunked_advance(struct framing_feed *feed, const char *bytes, size_t leng
 		size_t take = length - at;
 		if (take > side->body_remaining)
 			take = (size_t)side->body_remaining;
-		side->body_remaining -= take;
+		chunked_pass(side, take);
 		at += take;
-		if (side->body_remaining == 0)
-			side->chunk = CHUNK_DATA_CR;
 	}
 	return at;
 }

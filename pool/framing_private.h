@@ -55,6 +55,10 @@ void http1_begin_head(struct framing_side *side, llhttp_type_t type);
 size_t http1_advance_head(struct framing_feed *feed, const char *bytes, size_t length);
 size_t chunked_advance(struct framing_feed *feed, const char *bytes, size_t length);
 
+/* framing_chunked.c: what remains of a chunk's data, 0 outside of it; so many of those have come. */
+uint64_t chunked_known(const struct framing_side *side);
+void chunked_pass(struct framing_side *side, uint64_t length);
+
 /* framing_fields.c: a field's name is complete; bytes of its value; its value is complete. */
 void fields_begin_value(struct framing_feed *feed);
 void fields_add_value(struct framing_feed *feed, const char *bytes, size_t length);

@@ -14,79 +14,46 @@
 #include "pool/learn.h"
 #include "shim/exchange.h"
 #include "shim/finish.h"
+#include "shim/incoming.h"
+#include "shim/options.h"
 #include "shim/pass.h"
 #include "shim/patience.h"
 #include "shim/real.h"
-#include "shim/sending.h"
 #include "shim/sock.h"
 #include "shim/transfer.h"
 #include "shim/whole.h"
 
 /* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). What is in a
  * pipe can't be taken back. */
-static bool is_request_timeout(const struct transfer *transfer, size_t received)
+static bool is_request_timeout(const struct transfer *transfer, const struct incoming *incoming, size_t received)
 {
 	static const char status[] = "HTTP/1.x 408";
-	size_t n;
-	const struct iovec *iov = transfer_vector(transfer, &n);
-	const char *bytes = n ? iov[0].iov_base : NULL;
+	const char *bytes = incoming->bytes;
 
 	return bytes && transfer->kind != TRANSFER_SPLICE && received >= sizeof(status) - 1 &&
-	       iov[0].iov_len >= sizeof(status) - 1 && memcmp(bytes, status, 7) == 0 &&
-	       memcmp(bytes + 8, status + 8, 4) == 0;
+	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
 }
 
-static void feed(struct framing *framing, char *bytes, size_t length)
+/* What came is framed, and goes on to the program with what is put back into it. */
+static void feed_received(struct framing *framing, const struct incoming *incoming, size_t received)
 {
 	struct framing_plan plan = {0};
 
-	framing_memo_feed_response(&exchange_memo, framing, bytes, length, &plan);
-	exchange_put_back_close(bytes, &plan);
-}
-
-/* Where the program spreads an answer over several buffers, what is put back may lie across two of them. */
-static bool feed_as_one(struct framing *framing, const struct transfer *transfer, size_t received)
-{
-	struct outgoing whole = {0};
-	size_t n, at = 0;
-	const struct iovec *iov = transfer_vector(transfer, &n);
-
-	if (!outgoing_reserve(&whole, received))
-		return false;
-	sending_copy_out(transfer, 0, whole.bytes, received);
-	feed(framing, whole.bytes, received);
-	for (size_t i = 0; i < n && at < received; i++) {
-		size_t part = iov[i].iov_len < received - at ? iov[i].iov_len : received - at;
-
-		memcpy(iov[i].iov_base, whole.bytes + at, part);
-		at += part;
+	if (incoming->bytes) {
+		framing_memo_feed_response(&exchange_memo, framing, incoming->bytes, received, &plan);
+		exchange_put_back_close(incoming->bytes, &plan);
+	} else {
+		framing_pass_response(framing, received);
 	}
-	outgoing_free(&whole, false);
-	return true;
-}
-
-static void feed_received(struct framing *framing, const struct transfer *transfer, size_t received)
-{
-	size_t n;
-	const struct iovec *iov = transfer_vector(transfer, &n);
-
-	if (n > 1 && received > iov[0].iov_len && framing->edited && feed_as_one(framing, transfer, received))
-		return;
-	for (size_t i = 0; i < n && received; i++) {
-		size_t part = iov[i].iov_len < received ? iov[i].iov_len : received;
-
-		feed(framing, iov[i].iov_base, part);
-		received -= part;
-	}
+	incoming_deliver(incoming, received, &plan);
 }
 
 /* What is only looked at is shown as it will be read. */
-static void show_peeked(const struct sock *sock, const struct transfer *transfer, size_t received)
+static void show_peeked(const struct sock *sock, const struct incoming *incoming, size_t received)
 {
 	struct framing framing = sock->framing;
 
-	if (framing.edited && !framing.response_ended)
-		feed_received(&framing, transfer, received);
+	feed_received(&framing, incoming, received);
 }
 
 /* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes in
@@ -117,13 +84,14 @@ static void first_byte_came(struct sock *sock)
 }
 
 /* The bytes have left the kernel: what they mean for the exchange. Consumes the lock. */
-static void account(struct sock *sock, const struct transfer *transfer, size_t received)
+static void account(struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
+		    size_t received)
 {
 	if (sock->conn)
 		sock->conn->ledger.received += received;
 	first_byte_came(sock);
 	sock->n_fed++;
-	feed_received(&sock->framing, transfer, received);
+	feed_received(&sock->framing, incoming, received);
 	acknowledge_piece(sock, transfer->fd);
 	exchange_settle(sock);
 }
@@ -150,36 +118,52 @@ static void native_end(struct sock *sock, ssize_t result)
 	sock_release(sock, result == 0 ? finish_refusal_at_end(&sock->framing) : REFUSAL_ERROR);
 }
 
+/* A thread on its way through a call that may block. */
+struct visit {
+	struct inside_token token;
+	const struct transfer *transfer;
+	struct incoming incoming;
+	uint64_t left_ns; /* to wait */
+};
+
 static void end_visit(void *argument)
 {
-	struct inside_token *token = argument;
+	struct visit *visit = argument;
 
-	if (sock_come_out(*token))
-		atomic_fetch_sub(&token->sock->n_receivers, 1);
+	if (sock_come_out(visit->token))
+		atomic_fetch_sub(&visit->token.sock->n_receivers, 1);
 }
 
-static ssize_t receive_in_time(struct transfer *transfer, uint64_t left_ns)
+static void abandon_visit(void *argument)
 {
-	return left_ns == PATIENCE_ENDLESS || patience_wait(transfer->fd, left_ns) ? transfer_native(transfer) : -1;
+	struct visit *visit = argument;
+
+	end_visit(visit);
+	incoming_end(&visit->incoming);
 }
 
-/* Through a call that may block, in which the thread may be cancelled. Whoever is alone can only cancel itself, which ends the
- * process. */
-static ssize_t visit_kernel(struct transfer *transfer, struct inside_token *token, uint64_t left_ns)
+static ssize_t receive_in_time(struct visit *visit)
+{
+	if (visit->left_ns != PATIENCE_ENDLESS && !patience_wait(visit->transfer->fd, visit->left_ns))
+		return -1;
+	return incoming_receive(&visit->incoming, visit->transfer);
+}
+
+/* The thread may be cancelled in it. Whoever is alone can only cancel itself, which ends the process. */
+static ssize_t visit_kernel(struct visit *visit)
 {
 	ssize_t result;
 	int saved;
 
 	if (__libc_single_threaded) {
-		result = receive_in_time(transfer, left_ns);
-		saved = errno;
-		end_visit(token);
+		result = receive_in_time(visit);
 	} else {
-		pthread_cleanup_push(end_visit, token);
-		result = receive_in_time(transfer, left_ns);
-		saved = errno;
-		pthread_cleanup_pop(true);
+		pthread_cleanup_push(abandon_visit, visit);
+		result = receive_in_time(visit);
+		pthread_cleanup_pop(false);
 	}
+	saved = errno;
+	end_visit(visit);
 	errno = saved;
 	return result;
 }
@@ -197,19 +181,20 @@ static bool is_pipes(const struct transfer *transfer)
 }
 
 /* What the call brought, with the lock, which this consumes. True: a fresh connection is in place, try again. */
-static bool conclude(struct sock *sock, const struct transfer *transfer, ssize_t result, int error)
+static bool conclude(struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
+		     ssize_t result, int error)
 {
 	bool is_peek = transfer->flags & MSG_PEEK;
 	bool is_hang_up = !is_pipes(transfer) && exchange_is_hang_up(result, error);
 	bool again = false;
 
 	if (sock->state == SOCK_OPEN && result > 0 && is_peek)
-		show_peeked(sock, transfer, (size_t)result);
+		show_peeked(sock, incoming, (size_t)result);
 	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !is_hang_up))
 		sock_leave(sock);
-	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, (size_t)result) &&
+	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, incoming, (size_t)result) &&
 				 (again = exchange_recover_from_timeout(sock))))
-		account(sock, transfer, (size_t)result);
+		account(sock, transfer, incoming, (size_t)result);
 	else if (again || exchange_recover(sock, -1) == 0)
 		again = (sock_leave(sock), true);
 	else if (is_peek)
@@ -236,28 +221,65 @@ static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, i
 	return true;
 }
 
-/* One receive as the program asked for it. True: to be tried again. Consumes the lock. */
-static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
+/* What was looked at in our memory another thread has taken before the program had it: it waits on, if it does. */
+static bool was_taken(const struct sock *sock, const struct visit *visit, ssize_t result, int error)
 {
-	struct inside_token token = sock_go_inside(sock);
-	uint64_t left_ns = patience_left(sock, transfer);
-	unsigned n_swaps = sock->n_swaps;
+	return visit->incoming.way == INCOMING_LOOKED && result < 0 && error == EAGAIN && sock->state == SOCK_OPEN &&
+	       !(sock->status_flags & O_NONBLOCK) && !(visit->transfer->flags & MSG_DONTWAIT) &&
+	       !options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO);
+}
+
+static bool make_visit(struct visit *visit, unsigned n_swaps, ssize_t *result)
+{
+	const struct transfer *transfer = visit->transfer;
+	struct sock *sock;
 	bool again = false;
 	int saved;
 
-	if (sock->n_receivers++ && !(transfer->flags & MSG_PEEK))
-		atomic_store(&sock->wants_release, true);
-	sock_leave(sock);
-	*result = visit_kernel(transfer, &token, left_ns);
+	*result = visit_kernel(visit);
 	saved = errno;
-	wait_for_senders(token);
-	sock = exchange_return(token, transfer->fd);
-	if (sock && !is_pipes(transfer) && was_replaced(sock, n_swaps, result, &saved))
+	wait_for_senders(visit->token);
+	sock = exchange_return(visit->token, transfer->fd);
+	if (sock && !is_pipes(transfer) && was_replaced(sock, n_swaps, result, &saved)) {
 		again = *result == 0;
-	else if (sock)
-		again = conclude(sock, transfer, *result, saved);
+	} else if (sock && was_taken(sock, visit, *result, saved)) {
+		sock_leave(sock);
+		again = true;
+	} else if (sock && sock->state == SOCK_OPEN) {
+		again = conclude(sock, transfer, &visit->incoming, *result, saved);
+	} else {
+		if (*result > 0)
+			incoming_deliver(&visit->incoming, (size_t)*result, NULL);
+		if (sock)
+			sock_leave(sock);
+	}
+	incoming_end(&visit->incoming);
 	errno = saved;
 	return again;
+}
+
+/* Not on the stack of every receive: small ones have no room for it. */
+__attribute__((noinline)) static bool make_visit_with_room(struct visit *visit, unsigned n_swaps, ssize_t *result)
+{
+	char room[INCOMING_STACK];
+
+	visit->incoming.bytes = room;
+	return make_visit(visit, n_swaps, result);
+}
+
+/* One receive as the program asked for it. True: to be tried again. Consumes the lock. */
+static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
+{
+	struct visit visit = {
+		.token = sock_go_inside(sock), .transfer = transfer, .left_ns = patience_left(sock, transfer)};
+	unsigned n_swaps = sock->n_swaps;
+
+	if (sock->n_receivers++ && !(transfer->flags & MSG_PEEK))
+		atomic_store(&sock->wants_release, true);
+	incoming_plan(&visit.incoming, sock, transfer);
+	sock_leave(sock);
+	return visit.incoming.wants_stack ? make_visit_with_room(&visit, n_swaps, result)
+					  : make_visit(&visit, n_swaps, result);
 }
 
 ssize_t exchange_receive_once(struct transfer *transfer)
