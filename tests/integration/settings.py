@@ -34,6 +34,7 @@ ROWS = [
     ("credentials that bind", "field=Authorization:\\x20NTLM\\x20abc get field= get", "1 2", {}),
     ("ordinary credentials", "field=Authorization:\\x20Bearer\\x20abc get field= get", "1 1", {}),
     ("an upgrade", "get raw=GET\\x20/upgrade\\x20HTTP/1.1\\r\\nConnection:\\x20Upgrade\\r\\nUpgrade:\\x20echo\\r\\n\\r\\n get get", "1 . 2/3 2/3", {}),
+    ("an offer to upgrade that is passed over", "field=Upgrade:\\x20h2c keep keep field= get", "1 1 1", {}),
     ("no HTTP", "get raw=EHLO\\r\\n get", "1 . 1/2/3", {}),
     ("surplus bytes", "path=/surplus get path=/who get", ". 2", {}),
     ("contradictory lengths", "path=/both-lengths get path=/who get", ". 2", {}),
