@@ -50,6 +50,10 @@ ROWS = [
     ("connected in vain", "get nobody get", "1 1/2", {}),
     ("HEAD", "head head get", ". . 1", {}),
 ]
+# A call that the kernel refuses changes nothing. Each is one of clients/who.py's REFUSED.
+ROWS += [("refused: " + call, "refused=%s get get keep get" % call, "1 1 1 1", {}) for call in """fastopen fastopen-late zerocopy filter peek-offset ulp
+    zerocopy-receive shutdown-how listen connect-other connect-short connect-family bind signal owner sendfile splice stream seccomp
+    unshare""".split()]
 
 
 def check(expected, answers):
