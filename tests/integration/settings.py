@@ -48,6 +48,8 @@ ROWS = [
     ("a bound address", "get bind=127.0.0.3 get get", "1 2 2", {}),
     ("another address of the same host", "get to=127.0.0.2 get", "1 refused", {}),
     ("connected in vain", "get nobody get", "1 1/2", {}),
+    ("commands in between", "system get system get system get", "1 1 1", {}),
+    ("a command beside", "system-beside=0.3 get get get sleep=0.5 get system-beside=0.1 get", "1 1 1 1 1", {}),
     ("HEAD", "head head get", ". . 1", {}),
 ]
 # A call that the kernel refuses changes nothing. Each is one of clients/who.py's REFUSED.

@@ -3,12 +3,15 @@
 who.py PORT WORD...  where WORD is get, keep, post, head, slow (pauses 300 ms first), sleep=SECONDS, path=/PATH, option=LEVEL:NAME:VALUE (for
 the sockets made from now on), late=LEVEL:NAME:VALUE (set after connecting), bind=ADDRESS, three (three at once), field=TEXT (sent with
 every request from now on), to=ADDRESS, nobody (connects and closes), raw=TEXT (sends that, reads what comes in 200 ms), refused=CALL (tried on
-each socket from now on, before and after it is connected; the kernel must refuse it each time).
+each socket from now on, before and after it is connected; the kernel must refuse it each time), system (runs a command),
+system-beside=SECONDS (another thread runs one that takes so long).
 """
 import ctypes
+import os
 import re
 import socket
 import sys
+import threading
 import time
 
 
@@ -124,6 +127,11 @@ def do(word):
         except socket.timeout:
             print("silence", flush=True)
         connection.close()
+    elif name == "system":
+        os.system("true")
+    elif name == "system-beside":
+        threading.Thread(target=os.system, args=("sleep " + value,), daemon=True).start()
+        time.sleep(0.02)
     elif name == "sleep":
         time.sleep(float(value))
     elif name == "path":
