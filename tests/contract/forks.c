@@ -372,7 +372,7 @@ static void *run_long_commands(void *unused)
 /* Commands at once, short and long, while other threads ask. */
 static void run_limit_of_commands(void)
 {
-	volatile int n_bad = 0, n = probe_is_heavy() ? 200 : 30;
+	volatile int n_bad = 0, n = probe_is_heavy() ? 60 : 12;
 	struct rlimit limit;
 	pthread_t other;
 
