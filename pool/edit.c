@@ -119,7 +119,8 @@ void edit_begin_request(struct framing_feed *feed, const char *bytes)
 	const char *lf;
 	size_t offset;
 
-	framing->close_left = framing->token_blanked = framing->inserted = framing->edit_forbidden = false;
+	framing->close_left = framing->token_blanked = framing->inserted = false;
+	framing->edit_forbidden = framing->upgrade_offered;
 	framing->close_wanted = framing->edited = framing->close_shown = false;
 
 	lf = memchr(bytes, '\n', (size_t)(feed->end - bytes));

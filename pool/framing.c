@@ -82,6 +82,8 @@ static void pop_request(struct framing *framing)
 	framing->unsafe_outstanding = framing->unsafe_methods != 0;
 	framing->response_started = false;
 	framing->response_ended = framing->n_outstanding == 0;
+	if (framing->response_ended)
+		framing->upgrade_offered = false;
 }
 
 void framing_end_message(struct framing *framing, struct framing_side *side)
@@ -328,7 +330,7 @@ bool framing_can_keep(const struct framing *framing)
 
 bool framing_is_behind_last(const struct framing *framing)
 {
-	return framing->edited && framing->close_wanted && !framing->response_ended &&
+	return framing->edited && framing->close_wanted && !framing->response_ended && !framing->upgrade_offered &&
 	       !framing_has_more_to_send(framing);
 }
 

@@ -30,7 +30,7 @@ enum framing_first {
 enum framing_doubt {
 	FRAMING_CANONICAL = 0,
 	FRAMING_DOUBT_NOT_CANONICAL, /* readable, but two parsers might disagree: TE and CL, bare LF, surplus bytes... */
-	FRAMING_DOUBT_UPGRADE,	     /* CONNECT, 101, a request with Upgrade */
+	FRAMING_DOUBT_UPGRADE,	     /* CONNECT, 101 */
 	FRAMING_DOUBT_AUTH_BOUND,    /* NTLM, Negotiate, Kerberos... in either direction */
 	FRAMING_DOUBT_UNKNOWN_PROTOCOL, /* the request is not HTTP/1.x */
 	FRAMING_DOUBT_ERROR,		/* the parser is lost: ends of messages are not known any more */
@@ -128,14 +128,15 @@ struct framing {
 	uint32_t keep_alive_max;	  /* from `max=`; UINT32_MAX: not said */
 
 	/* Private. */
-	bool surplus;	     /* bytes that belong to no message have passed */
-	bool sent_behind;    /* the program has sent something behind its last request */
-	bool unrepeatable;   /* something that may not be sent twice was sent */
-	bool edit_forbidden; /* the newest request is signed over `connection` */
-	bool inserted;	     /* `Connection: keep-alive` was inserted into it */
-	bool close_left;     /* a close token of it went to the server */
-	bool token_blanked;  /* the list element in progress is a close token that was blanked */
-	uint8_t blank_owed;  /* so many bytes more of it are to be blanked */
+	bool surplus;	      /* bytes that belong to no message have passed */
+	bool sent_behind;     /* the program has sent something behind its last request */
+	bool unrepeatable;    /* something that may not be sent twice was sent */
+	bool edit_forbidden;  /* the newest request is signed over `connection`, or comes behind an offer to upgrade */
+	bool upgrade_offered; /* one of the outstanding requests has Upgrade: what comes behind it may be no HTTP */
+	bool inserted;	      /* `Connection: keep-alive` was inserted into it */
+	bool close_left;      /* a close token of it went to the server */
+	bool token_blanked;   /* the list element in progress is a close token that was blanked */
+	uint8_t blank_owed;   /* so many bytes more of it are to be blanked */
 	/* Outstanding requests, oldest at bit 0: which are HEAD, CONNECT, unsafe. */
 	uint64_t head_methods;
 	uint64_t connect_methods;

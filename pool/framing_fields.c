@@ -234,7 +234,8 @@ void fields_begin_value(struct framing_feed *feed)
 	feed->token = NULL;
 
 	if (side->field == FIELD_UPGRADE)
-		framing_raise(feed->framing, FRAMING_DOUBT_UPGRADE);
+		/* An offer, which most servers pass over; what goes out until they have is not ours to change. */
+		feed->framing->upgrade_offered = feed->framing->edit_forbidden = true;
 	else if (side->field == FIELD_SIGNATURE_INPUT)
 		feed->framing->edit_forbidden = true;
 	else if (side->field == FIELD_PERSISTENT_AUTH)

@@ -192,6 +192,8 @@ static void end_interim_response(struct framing_feed *feed)
 	if (side->parser.status_code == 101) {
 		framing_raise(feed->framing, FRAMING_DOUBT_UPGRADE);
 		framing_enter(side, FRAMING_PHASE_OPAQUE);
+		/* The wish is void: no answer comes whose end would be the connection's. */
+		feed->framing->close_wanted = feed->framing->edited = false;
 		return;
 	}
 	if (side->has_content_length || side->has_transfer_encoding || side->length_invalid)

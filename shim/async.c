@@ -5,6 +5,7 @@
  */
 #include <aio.h>
 #include <errno.h>
+#include <limits.h>
 
 #include "shim/export.h"
 #include "shim/pass.h"
@@ -12,43 +13,55 @@
 #include "shim/sock.h"
 #include "shim/symbols.h"
 
+/* What the C library refuses at once is not passed on. */
+static void pass(int fd, int priority)
+{
+	if (priority >= 0 && priority <= AIO_PRIO_DELTA_MAX)
+		pass_to_stranger(fd);
+}
+
 EXPORT int aio_read(struct aiocb *control)
 {
-	pass_to_stranger(control->aio_fildes);
+	pass(control->aio_fildes, control->aio_reqprio);
 	return REAL(aio_read)(control);
 }
 
 EXPORT int aio_write(struct aiocb *control)
 {
-	pass_to_stranger(control->aio_fildes);
+	pass(control->aio_fildes, control->aio_reqprio);
 	return REAL(aio_write)(control);
 }
 
 EXPORT int aio_read64(struct aiocb64 *control)
 {
-	pass_to_stranger(control->aio_fildes);
+	pass(control->aio_fildes, control->aio_reqprio);
 	return REAL(aio_read64)(control);
 }
 
 EXPORT int aio_write64(struct aiocb64 *control)
 {
-	pass_to_stranger(control->aio_fildes);
+	pass(control->aio_fildes, control->aio_reqprio);
 	return REAL(aio_write64)(control);
+}
+
+static bool is_mode(int mode)
+{
+	return mode == LIO_WAIT || mode == LIO_NOWAIT;
 }
 
 EXPORT int lio_listio(int mode, struct aiocb *const list[restrict], int n, struct sigevent *event)
 {
-	for (int i = 0; i < n; i++)
-		if (list[i])
-			pass_to_stranger(list[i]->aio_fildes);
+	for (int i = 0; i < n && is_mode(mode); i++)
+		if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
+			pass(list[i]->aio_fildes, list[i]->aio_reqprio);
 	return REAL(lio_listio)(mode, list, n, event);
 }
 
 EXPORT int lio_listio64(int mode, struct aiocb64 *const list[restrict], int n, struct sigevent *event)
 {
-	for (int i = 0; i < n; i++)
-		if (list[i])
-			pass_to_stranger(list[i]->aio_fildes);
+	for (int i = 0; i < n && is_mode(mode); i++)
+		if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
+			pass(list[i]->aio_fildes, list[i]->aio_reqprio);
 	return REAL(lio_listio64)(mode, list, n, event);
 }
 

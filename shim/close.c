@@ -53,6 +53,10 @@ EXPORT int shutdown(int fd, int how)
 
 	if (!sock)
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(shutdown)(fd, how);
+	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) {
+		sock_leave(sock);
+		return errno = EINVAL, -1;
+	}
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_WAITING) {
@@ -66,9 +70,10 @@ EXPORT int shutdown(int fd, int how)
 		return result < 0 ? errno = -result, -1 : 0;
 	}
 	spare_drop(sock);
+	/* From here on an end of file is the program's own doing. (A socket without a connection is shut down too, though the
+	 * kernel says ENOTCONN.) */
+	sock->cannot_keep = true;
 	if (sock->state == SOCK_OPEN) {
-		/* From here on an end of file is the program's own doing. */
-		sock->cannot_keep = true;
 		sock->has_sent = true;
 		sock_leave_window(sock);
 	}

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "pool/rules.h"
@@ -134,16 +136,15 @@ static bool is_own_port(in_port_t port)
 EXPORT int listen(int fd, int backlog)
 {
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
-
 	int result;
 
-	if (sock && sock->state == SOCK_NEW)
+	if (!sock && fdtable_is_internal(fd))
+		return errno = EBADF, -1;
+	result = REAL(listen)(fd, backlog);
+	if (sock && result == 0 && sock->state == SOCK_NEW)
 		sock_release(sock, REFUSAL_POLICY);
 	else if (sock)
 		sock_leave(sock);
-	else if (fdtable_is_internal(fd))
-		return errno = EBADF, -1;
-	result = REAL(listen)(fd, backlog);
 	if (result == 0)
 		note_listener(fd);
 	return result;
@@ -152,10 +153,7 @@ EXPORT int listen(int fd, int backlog)
 /* Everything that must be equal for another connection to serve instead. */
 static bool complete_key(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
-	if (length < (socklen_t)sizeof(address->sa_family) || length > (socklen_t)sizeof(struct sockaddr_storage) ||
-	    !guard_readable(address, length))
-		return false;
-	if (address->sa_family != sock->domain || destination_key_set_peer(&sock->key, address, length))
+	if (destination_key_set_peer(&sock->key, address, length))
 		return false;
 	identity_fill_key(&sock->key, fd);
 	sock->policy = rules_find(sock_config, &sock->key);
@@ -263,11 +261,37 @@ static int connect_native(struct sock *sock, int fd, const struct sockaddr *addr
 	return result;
 }
 
+/* An address that no connection can come of: the kernel says no at once. */
+static bool is_malformed(const struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	/* IPv6 without a scope is taken too (RFC 2133). */
+	socklen_t shortest = sock->domain == AF_INET6 ? (socklen_t)offsetof(struct sockaddr_in6, sin6_scope_id)
+						      : (socklen_t)sizeof(struct sockaddr_in);
+
+	return length < shortest || length > (socklen_t)sizeof(struct sockaddr_storage) ||
+	       !guard_readable(address, length) || address->sa_family != sock->domain;
+}
+
+static int connect_malformed(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
+{
+	int result = real.connect(fd, address, length);
+
+	/* It says yes to AF_UNSPEC. */
+	if (result == 0)
+		sock_release(sock, REFUSAL_SOCKOPT);
+	else
+		sock_leave(sock);
+	return result;
+}
+
 static int connect_new(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length, void *caller)
 {
 	int saved = errno;
-	bool is_known = complete_key(sock, fd, address, length);
+	bool is_known;
 
+	if (is_malformed(sock, address, length))
+		return connect_malformed(sock, fd, address, length);
+	is_known = complete_key(sock, fd, address, length);
 	if (is_known)
 		counting_connect(sock, caller);
 	if (!is_known || sock->cannot_keep || is_own_port(sock->key.port)) {
@@ -297,6 +321,14 @@ static enum purpose purpose_of(const struct sock *sock, const struct sockaddr *a
 	if (address->sa_family != sock->domain || destination_key_set_peer(&key, address, length))
 		return PURPOSE_ERROR;
 	return memcmp(&key, &sock->key, destination_key_length(&key)) == 0 ? PURPOSE_SAME_PEER : PURPOSE_OTHER_PEER;
+}
+
+static bool has_failed(int fd)
+{
+	uint8_t state = 0; /* tcp_info's first field */
+	socklen_t length = sizeof(state);
+
+	return real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &length) < 0 || state == TCP_CLOSE;
 }
 
 static int disconnect_stub(struct sock *sock)
@@ -361,8 +393,9 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);
 	case PURPOSE_OTHER_PEER:
-		/* After a failed attempt a program may try another server on the same socket. */
-		if (sock->state != SOCK_OPEN)
+		/* After a failed attempt a program may try another server on the same socket; before that it is told that it
+		 * has a connection. */
+		if (sock->state != SOCK_OPEN || sock->is_leased || !has_failed(fd))
 			break;
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.connect(fd, address, length);

@@ -149,9 +149,10 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 		deferred_settle();
 	else if (fdtable_get(fd) && is_answered(fd, command, (int)(long)argument, &result))
 		return result;
-	if (fdtable_get(fd) && is_about_signals(command, (int)(long)argument))
-		pass_waiting_one(fd);
 	result = next(fd, command, argument);
+	/* What a placeholder refuses any file would; what it takes is for the socket. */
+	if (result >= 0 && fdtable_get(fd) && is_about_signals(command, (int)(long)argument) && pass_waiting_one(fd))
+		result = next(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
 		if (is_out_of_numbers(result))
 			result = next(fd, command, argument);

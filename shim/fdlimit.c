@@ -14,12 +14,15 @@
 #define HIGH_ROOM 16384
 /* From the entry of system() to its child's beginning, on a loaded machine. */
 #define BRIEFLY_NS 100000000u
+/* So many threads at once. One more takes somebody's place, whose hold then ends with its own. */
+#define N_BRIEF 16
 
-static struct guard_lock limit_lock;	/* covers the two below */
-static struct rlimit own_limit;		/* the program's, while it is raised */
-static _Atomic(unsigned) n_changes;	/* odd: it is raised */
-static _Atomic(unsigned) n_making;	/* threads that are making a process: nobody is to wait for them */
-static _Atomic(uint64_t) held_until_ns; /* the same for an unknown time */
+static struct guard_lock limit_lock; /* covers the two below */
+static struct rlimit own_limit;	     /* the program's, while it is raised */
+static _Atomic(unsigned) n_changes;  /* odd: it is raised */
+static _Atomic(unsigned) n_making;   /* threads that are making a process: nobody is to wait for them */
+/* The same for those that are inside system(): until when, 0: nobody. */
+static _Atomic(uint64_t) held_until_ns[N_BRIEF];
 
 #define SPINS 1000
 
@@ -41,13 +44,69 @@ static bool is_raised(void)
 	return n_changes & 1;
 }
 
+/* What `ask` does, at a moment when the limit was not raised by us. False: it is, and `*own` is the program's. */
+static bool ask_between(void (*ask)(void *), void *question, struct rlimit *own)
+{
+	for (int i = 0; i < SPINS && guard_is_home(); i++) {
+		unsigned before = n_changes;
+
+		if (before & 1)
+			*own = own_limit;
+		else
+			ask(question);
+		if (before == n_changes)
+			return !(before & 1);
+	}
+	ask(question);
+	return true;
+}
+
+struct question {
+	__rlimit_resource_t resource;
+	struct rlimit *limit;
+	int name;
+	long result;
+};
+
+static void ask_limit(void *argument)
+{
+	struct question *question = argument;
+
+	question->result = REAL(getrlimit)(question->resource, question->limit);
+}
+
+static bool is_held_briefly(void)
+{
+	uint64_t latest_ns = 0;
+
+	for (int i = 0; i < N_BRIEF; i++) {
+		uint64_t until_ns = atomic_load_explicit(&held_until_ns[i], memory_order_relaxed);
+
+		latest_ns = until_ns > latest_ns ? until_ns : latest_ns;
+	}
+	return latest_ns && guard_now_ns() < latest_ns;
+}
+
+/* What the program has, whoever has raised it. */
+static void look_at_own(struct rlimit *own)
+{
+	struct question question = {.resource = RLIMIT_NOFILE, .limit = own};
+
+	if (!ask_between(ask_limit, &question, own) || question.result == 0)
+		return;
+	*own = (struct rlimit){0, 0};
+}
+
 enum fdlimit_result fdlimit_raise(struct rlimit *own)
 {
 	struct rlimit raised;
 	int saved = errno;
 
-	if (guard_now_ns() < held_until_ns || !try_to_lock())
+	if (is_held_briefly() || !try_to_lock()) {
+		look_at_own(own);
+		errno = saved;
 		return FDLIMIT_BUSY;
+	}
 	if (REAL(getrlimit)(RLIMIT_NOFILE, own) == 0 && own->rlim_cur < own->rlim_max && own->rlim_cur < FDTABLE_SIZE) {
 		raised = own_limit = *own;
 		raised.rlim_cur = own->rlim_max - own->rlim_cur > HIGH_ROOM ? own->rlim_cur + HIGH_ROOM : own->rlim_max;
@@ -86,12 +145,34 @@ void fdlimit_release(void)
 	atomic_fetch_sub(&n_making, 1);
 }
 
-void fdlimit_hold_briefly(void)
+uint64_t fdlimit_hold_briefly(void)
 {
-	held_until_ns = guard_now_ns() + BRIEFLY_NS;
+	uint64_t now_ns = guard_now_ns(), hold = now_ns + BRIEFLY_NS;
+	int i = 0;
+
+	for (; i < N_BRIEF; i++) {
+		uint64_t until_ns = held_until_ns[i];
+
+		if (until_ns <= now_ns && atomic_compare_exchange_strong(&held_until_ns[i], &until_ns, hold))
+			break;
+	}
+	if (i == N_BRIEF)
+		atomic_store(&held_until_ns[0], hold);
 	/* Whoever is at it has done when we can have the lock. */
 	if (guard_lock_try(&limit_lock))
 		guard_unlock(&limit_lock);
+	return hold;
+}
+
+void fdlimit_end_hold(uint64_t hold)
+{
+	/* If another has the same, one of the two is left for that. */
+	for (int i = 0; i < N_BRIEF; i++) {
+		uint64_t expected = hold;
+
+		if (atomic_compare_exchange_strong(&held_until_ns[i], &expected, 0))
+			return;
+	}
 }
 
 void fdlimit_after_fork_in_child(bool was_held)
@@ -108,37 +189,6 @@ void fdlimit_after_fork_in_child(bool was_held)
 		return;
 	n_changes = 0;
 	limit_lock.owner = 0;
-}
-
-/* What `ask` does, at a moment when the limit was not raised by us. False: it is, and `*own` is the program's. */
-static bool ask_between(void (*ask)(void *), void *question, struct rlimit *own)
-{
-	for (int i = 0; i < SPINS && guard_is_home(); i++) {
-		unsigned before = n_changes;
-
-		if (before & 1)
-			*own = own_limit;
-		else
-			ask(question);
-		if (before == n_changes)
-			return !(before & 1);
-	}
-	ask(question);
-	return true;
-}
-
-struct question {
-	__rlimit_resource_t resource;
-	struct rlimit *limit;
-	int name;
-	long result;
-};
-
-static void ask_limit(void *argument)
-{
-	struct question *question = argument;
-
-	question->result = REAL(getrlimit)(question->resource, question->limit);
 }
 
 EXPORT int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)

@@ -7,15 +7,16 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 
 enum fdlimit_result {
 	FDLIMIT_RAISED,
 	FDLIMIT_NO_ROOM, /* the hard limit is as low */
-	FDLIMIT_BUSY,	 /* a process is being made: do without */
+	FDLIMIT_BUSY,	 /* a process is being made: do without, this time */
 };
 
-/* *own is the program's limit, but for FDLIMIT_BUSY. Once raised, fdlimit_restore() has to follow, with one system call between. */
+/* *own is the program's limit. Once raised, fdlimit_restore() has to follow, with one system call between. */
 enum fdlimit_result fdlimit_raise(struct rlimit *own) __attribute__((warn_unused_result));
 void fdlimit_restore(void);
 
@@ -24,8 +25,10 @@ void fdlimit_restore(void);
 bool fdlimit_hold(void) __attribute__((warn_unused_result));
 void fdlimit_release(void);
 
-/* For a call that makes a process at its beginning and then waits for it, system(3): nobody raises the limit for a while. */
-void fdlimit_hold_briefly(void);
+/* Around a call that makes a process at its beginning and then waits for it, system(3): nobody raises the limit until that has begun
+ * for sure. Where a handler leaves the call by longjmp, time ends it. */
+uint64_t fdlimit_hold_briefly(void) __attribute__((warn_unused_result));
+void fdlimit_end_hold(uint64_t hold);
 
 /* In a fork's child; `was_held`: fdlimit_hold() before. */
 void fdlimit_after_fork_in_child(bool was_held);

@@ -15,6 +15,8 @@ LARGE struct sock fdtable_internal;
 
 static _Atomic(int) end; /* only grows */
 static _Atomic(int) n_internal;
+/* Above those that we took among the program's, since its limit could not be raised just then. */
+static _Atomic(int) passing_end;
 
 bool fdtable_set(int fd, struct sock *sock)
 {
@@ -33,27 +35,42 @@ int fdtable_end(void)
 	return atomic_load_explicit(&end, memory_order_relaxed);
 }
 
+static int count_internal(int from, int to)
+{
+	int n = 0;
+
+	for (int fd = from; fd < to; fd++)
+		n += fdtable_is_internal(fd);
+	return n;
+}
+
+/* Where to begin among the program's own numbers: a sixteenth of them is ours at the most. -EMFILE if it is. */
+static int find_floor(const struct rlimit *own, bool is_for_good)
+{
+	int room = own->rlim_cur > FDTABLE_SIZE ? FDTABLE_SIZE : (int)own->rlim_cur;
+	int floor = room - room / 4, last = fdtable_end() < room ? fdtable_end() : room;
+	/* Those above are not in the way of the program's. */
+	int n = is_for_good ? atomic_load(&n_internal) : count_internal(floor, last);
+
+	return (rlim_t)n < own->rlim_cur / 16 ? floor : -EMFILE;
+}
+
 int fdtable_dup_high(int fd)
 {
 	struct rlimit own = {0};
 	enum fdlimit_result limit = fdlimit_raise(&own);
-	rlim_t floor = own.rlim_cur;
-	int high;
+	int floor = limit == FDLIMIT_RAISED ? (int)own.rlim_cur : find_floor(&own, limit == FDLIMIT_NO_ROOM);
+	int high, seen = atomic_load(&passing_end);
 
-	if (limit == FDLIMIT_BUSY)
-		return -EMFILE;
-	if (limit == FDLIMIT_NO_ROOM) {
-		/* Among the program's own: a sixteenth of them at the most. */
-		if (atomic_load(&n_internal) >= (int)(floor / 16))
-			return -EMFILE;
-		floor = floor > FDTABLE_SIZE ? FDTABLE_SIZE : floor;
-		floor -= floor / 4;
-	}
-	high = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, (int)floor);
+	if (floor < 0)
+		return floor;
+	high = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, floor);
 	if (high < 0)
 		high = -errno;
 	if (limit == FDLIMIT_RAISED)
 		fdlimit_restore();
+	while (limit == FDLIMIT_BUSY && seen <= high && !atomic_compare_exchange_weak(&passing_end, &seen, high + 1))
+		;
 	if (high >= 0 && !fdtable_set(high, &fdtable_internal)) {
 		real.close(high);
 		return -EMFILE;
@@ -67,6 +84,19 @@ int fdtable_move_high(int fd)
 	int high = fdtable_dup_high(fd);
 
 	real.close(fd);
+	return high;
+}
+
+int fdtable_renew_high(int fd)
+{
+	int high;
+
+	if (fd >= atomic_load_explicit(&passing_end, memory_order_relaxed))
+		return fd;
+	high = fdtable_dup_high(fd);
+	if (high < 0)
+		return fd;
+	fdtable_close_internal(fd);
 	return high;
 }
 

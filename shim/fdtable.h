@@ -38,11 +38,16 @@ bool fdtable_set(int fd, struct sock *sock);
 int fdtable_end(void);
 
 /* Duplicates or moves a descriptor of ours out of the program's way: above its soft limit where the hard limit allows,
- * so that it costs the program no number. Close-on-exec, marked internal. The new one, or -errno. */
+ * so that it costs the program no number; else, and while a process is being made that would inherit what we raise it to, among its
+ * last, for want of better. Close-on-exec, marked internal. The new one, or -errno. */
 int fdtable_dup_high(int fd) __attribute__((warn_unused_result));
 
 /* The same, and closes the low one (also on failure). */
 int fdtable_move_high(int fd) __attribute__((warn_unused_result));
+
+/* For one that is to stay: moves it above the limit where fdtable_dup_high() had to take it below, since a process was being
+ * made just then. The new one, or `fd`. */
+int fdtable_renew_high(int fd) __attribute__((warn_unused_result));
 
 /* Closes an internal descriptor. errno is preserved. */
 int fdtable_close_internal(int fd);

@@ -109,11 +109,9 @@ static enum refusal prepare_park(struct sock *sock)
 	struct conn *conn = sock->conn;
 
 	conn->status_flags = sock->status_flags;
-	if (conn->fd < 0) {
-		conn->fd = fdtable_dup_high(sock->fds[0]);
-		if (conn->fd < 0)
-			return REFUSAL_ERROR;
-	}
+	conn->fd = conn->fd < 0 ? fdtable_dup_high(sock->fds[0]) : fdtable_renew_high(conn->fd);
+	if (conn->fd < 0)
+		return conn->fd == -EMFILE ? REFUSAL_POOL_FULL : REFUSAL_ERROR;
 	if (options_forgo_time_wait(conn, conn->fd) || options_forgo_linger(conn, conn->fd))
 		return REFUSAL_SOCKOPT;
 	return REFUSAL_NONE;

@@ -78,16 +78,25 @@ EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
 
 EXPORT int setns(int fd, int type)
 {
-	never_known = true;
-	return changed(REAL(setns)(fd, type));
+	int result = REAL(setns)(fd, type);
+
+	if (result == 0)
+		never_known = true;
+	return changed(result);
 }
 
 EXPORT int unshare(int flags)
 {
-	if (flags & CLONE_NEWNET)
+	bool is_files = (flags & CLONE_FILES) && guard_is_home();
+	/* All that may be refused comes first. */
+	int result = is_files && flags == CLONE_FILES ? 0 : REAL(unshare)(is_files ? flags & ~CLONE_FILES : flags);
+
+	if (result == 0 && (flags & CLONE_NEWNET))
 		never_known = true;
 	/* This thread's descriptors are not the other ones' any more, and our table is one. */
-	if ((flags & CLONE_FILES) && guard_is_home())
+	if (result == 0 && is_files) {
 		sock_retire_all();
-	return changed(REAL(unshare)(flags));
+		result = REAL(unshare)(CLONE_FILES);
+	}
+	return changed(result);
 }

@@ -202,12 +202,10 @@ static void note_number(long number, const long a[6])
 {
 	switch (number) {
 	case SYS_prctl:
-		if (a[0] != PR_SET_SECCOMP)
-			break;
-		/* fallthrough */
-	case SYS_seccomp:
-		if (guard_is_home())
-			sock_retire_all();
+		process_before_seccomp(a[0] == PR_SET_SECCOMP ? (long)a[1] : 0, (const void *)a[2]);
+		break;
+	case SYS_seccomp: /* its first two operations are the modes, the others only ask */
+		process_before_seccomp((unsigned long)a[0] <= 1 ? (long)a[0] + 1 : 0, (const void *)a[2]);
 		break;
 #ifdef SYS_pidfd_getfd
 	case SYS_pidfd_getfd: /* perhaps of this process, which can't be told */

@@ -150,14 +150,17 @@ void pass_waiting(void)
 		pass_waiting_in_child();
 }
 
-void pass_waiting_one(int fd)
+bool pass_waiting_one(int fd)
 {
 	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+	bool waited;
 
 	if (!sock)
-		return;
+		return false;
+	waited = sock->state == SOCK_WAITING;
 	let_through(sock);
 	sock_leave(sock);
+	return waited;
 }
 
 bool pass_is_possible(void)

@@ -26,8 +26,9 @@ void pass_waiting(void);
  * nobody counts, and the parent's go on waiting. */
 void pass_waiting_in_child(void);
 
-/* The same for one that is about to be asked for signals, which can't be moved to another file. Preserves errno. */
-void pass_waiting_one(int fd);
+/* The same for one that was asked for signals, which can't be moved to another file. True if it waited: they are to be asked of
+ * what it is now. Preserves errno. */
+bool pass_waiting_one(int fd);
 
 /* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be, one that
  * waits for its turn is let through, and a request whose end of file is ours to make is asked again as it was written. Marks it

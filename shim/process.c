@@ -5,6 +5,8 @@
  * changes nothing of ours, and only marks what it hands to an exec.
  */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
@@ -253,7 +255,16 @@ EXPORT int execle(const char *path, const char *first, ...)
 	return execve(path, arguments, (char *const *)environment);
 }
 
-/* Under seccomp every system call that the program does not make itself may be its last: no more of ours. */
+/* Programs look whether there are filters by setting one that can't be read. */
+void process_before_seccomp(long mode, const void *filter)
+{
+	bool is_tried = mode == SECCOMP_MODE_FILTER ? guard_readable(filter, sizeof(struct sock_fprog))
+						    : mode == SECCOMP_MODE_STRICT;
+
+	if (is_tried && guard_is_home())
+		sock_retire_all();
+}
+
 EXPORT int prctl(int operation, ...)
 {
 	unsigned long argument[4];
@@ -263,8 +274,8 @@ EXPORT int prctl(int operation, ...)
 	for (int i = 0; i < 4; i++)
 		argument[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
-	if (operation == PR_SET_SECCOMP && guard_is_home())
-		sock_retire_all();
+	if (operation == PR_SET_SECCOMP)
+		process_before_seccomp((long)argument[0], (const void *)argument[1]);
 	return REAL(prctl)(operation, argument[0], argument[1], argument[2], argument[3]);
 }
 

@@ -10,3 +10,7 @@ void process_init(void);
  * it, and in a child that returns from the same call. Async-signal-safe, both. */
 void process_before_clone(unsigned long flags);
 void process_after_clone(unsigned long flags, bool is_child);
+
+/* Before a call that sets this mode of seccomp (SECCOMP_MODE_*, 0: none), under which every system call that the program does not
+ * make itself may be its last: no more of ours. */
+void process_before_seccomp(long mode, const void *filter);

@@ -73,12 +73,15 @@ static void end_shell(struct environment *environment)
 EXPORT int system(const char *command)
 {
 	struct environment environment;
+	uint64_t hold = 0;
 	int result;
 
 	begin_shell(&environment);
 	if (command && guard_is_home())
-		fdlimit_hold_briefly();
+		hold = fdlimit_hold_briefly();
 	result = REAL(system)(command);
+	if (hold)
+		fdlimit_end_hold(hold);
 	end_shell(&environment);
 	return result;
 }

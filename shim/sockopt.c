@@ -31,6 +31,12 @@ static bool is_beyond_us(int level, int name)
 	return level == IPPROTO_TCP && (name == TCP_FASTOPEN_CONNECT || name == TCP_ULP || name == TCP_REPAIR);
 }
 
+/* The kernel says no once there is a connection, or one is being dialled. */
+static bool is_for_unconnected(int level, int name)
+{
+	return level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT;
+}
+
 /* A stub has no TCP behind it. A fresh socket of the same kind with the program's options answers for it, which also
  * finds bad names, lengths and pointers as the kernel does. */
 static int ask_fresh(struct sock *sock, int level, int name, const void *set, void *get, socklen_t set_length,
@@ -61,12 +67,26 @@ static bool is_late_low_water(const struct sock *sock, int level, int name, cons
 	       length >= sizeof(int) && guard_readable(value, sizeof(int)) && *(const int *)value > 1;
 }
 
+/* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of ours, which
+ * says no to whatever this one would refuse. (ENOTCONN: it is not connected, this one is.) */
+static bool is_refused(struct sock *sock, int level, int name, const void *value, socklen_t length)
+{
+	int saved = errno;
+	bool is_refused = ask_fresh(sock, level, name, value ? value : (const void *)-1, NULL, length, NULL) < 0 &&
+			  errno != ENOTCONN && errno != ENOBUFS;
+
+	errno = saved;
+	return is_refused;
+}
+
 static int set_locked(struct sock *sock, int fd, int level, int name, const void *value, socklen_t length)
 {
 	int result;
 
 	if (sock->state == SOCK_STUB || sock->state == SOCK_WAITING) {
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
+		if (result == 0 && is_for_unconnected(level, name))
+			result = (errno = EINVAL, -1);
 		sock->stub_asks_fresh |= result == 0 && socket_options_index(level, name) < 0;
 	} else {
 		result = real.setsockopt(fd, level, name, value, length);
@@ -88,15 +108,17 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(setsockopt)(fd, level, name, value, length);
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
-	if (is_beyond_us(level, name) && sock->state == SOCK_NEW) {
-		sock->cannot_keep = true;
-	} else if ((is_beyond_us(level, name) && sock->state != SOCK_STUB) ||
-		   is_late_low_water(sock, level, name, value, length)) {
+	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW &&
+	      !is_for_unconnected(level, name)) ||
+	     is_late_low_water(sock, level, name, value, length)) &&
+	    !is_refused(sock, level, name, value, length)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.setsockopt(fd, level, name, value, length);
 	}
 	result = set_locked(sock, fd, level, name, value, length);
+	if (result == 0 && sock->state == SOCK_NEW && is_beyond_us(level, name))
+		sock->cannot_keep = true;
 	sock_leave(sock);
 	return result;
 }
@@ -138,6 +160,24 @@ static int get_of_stub(struct sock *sock, int fd, int level, int name, void *val
 	return result;
 }
 
+/* Tried as in is_refused(), on a copy of what it describes. */
+static bool takes_zero_copy(struct sock *sock, const void *value, const socklen_t *length)
+{
+	struct tcp_zerocopy_receive copy = {0};
+	socklen_t room = guard_readable(length, sizeof(*length)) ? *length : 0;
+	int saved = errno;
+	bool takes;
+
+	if (room > sizeof(copy))
+		room = sizeof(copy);
+	if (!room || !guard_readable(value, room))
+		return false;
+	memcpy(&copy, value, room);
+	takes = ask_fresh(sock, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, NULL, &copy, 0, &room) == 0 || errno == ENOBUFS;
+	errno = saved;
+	return takes;
+}
+
 EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
@@ -148,7 +188,8 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	/* That is a receive in disguise. */
-	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN) {
+	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN &&
+	    takes_zero_copy(sock, value, length)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.getsockopt(fd, level, name, value, length);
@@ -256,8 +297,9 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
-	/* Signals for readiness can't be moved from one file to another. */
-	if (sock->state == SOCK_WAITING && (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP))
+	/* Signals for readiness can't be moved from one file to another. What the placeholder refuses any file would. */
+	if (sock->state == SOCK_WAITING && (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP) &&
+	    real.ioctl(fd, request, argument) == 0)
 		limit_let_through(sock);
 	if ((sock->state != SOCK_STUB && sock->state != SOCK_WAITING) || request == FIONBIO || request == FIOASYNC ||
 	    request == FIOCLEX || request == FIONCLEX || request == FIOSETOWN || request == SIOCSPGRP ||

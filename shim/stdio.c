@@ -15,12 +15,16 @@
 
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
+	FILE *stream;
+
 	if (fdtable_is_internal(fd)) {
 		errno = EBADF;
 		return NULL;
 	}
-	pass_to_stranger(fd);
-	return REAL(fdopen)(fd, mode);
+	stream = REAL(fdopen)(fd, mode);
+	if (stream)
+		pass_to_stranger(fd);
+	return stream;
 }
 
 EXPORT int fclose(FILE *stream)

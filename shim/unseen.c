@@ -17,10 +17,32 @@
 
 #define SPLICE_FLAGS (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
 
+/* The other end of a call that moves bytes unseen. */
+struct other_end {
+	int fd;
+	const void *offset; /* NULL: none was given */
+	const void *own_offset;
+	bool is_pipe;
+	unsigned flags;
+};
+
+/* The kernel would refuse the call whatever the socket is. (What it would take is not told before.) */
+static bool is_refused(const struct other_end *other)
+{
+	int saved = errno, flags = REAL(fcntl)(other->fd, F_GETFL);
+	bool is_refused = flags < 0 || (flags & O_ACCMODE) == O_WRONLY || (other->flags & ~SPLICE_FLAGS) ||
+			  other->own_offset || (other->offset && !guard_readable(other->offset, sizeof(off64_t)));
+
+	if (other->is_pipe)
+		is_refused |= other->offset || REAL(fcntl)(other->fd, F_GETPIPE_SZ) < 0;
+	errno = saved;
+	return is_refused;
+}
+
 /* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. A stub
  * takes them like the connection that it stands for: see end_unseen(). False: it is not its turn, as errno says. Else *entered
  * is the socket, NULL if the call goes on natively. */
-static bool enter_unseen(int fd, int timeout_option, struct sock **entered)
+static bool enter_unseen(int fd, int timeout_option, const struct other_end *other, struct sock **entered)
 {
 	struct sock *sock;
 
@@ -30,7 +52,7 @@ static bool enter_unseen(int fd, int timeout_option, struct sock **entered)
 		return false;
 	if (!sock)
 		return true;
-	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent &&
+	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && !is_refused(other) &&
 	    fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
 		sock_leave(sock);
 		return true;
@@ -68,10 +90,11 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 
 EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
 {
+	const struct other_end from = {.fd = in, .offset = offset};
 	struct inside_token token;
 	struct sock *sock = NULL;
 
-	if (fdtable_get(out) && length && !enter_unseen(out, SOCKET_OPTION_SNDTIMEO, &sock))
+	if (fdtable_get(out) && length && !enter_unseen(out, SOCKET_OPTION_SNDTIMEO, &from, &sock))
 		return -1;
 	if (!sock)
 		return fdtable_is_internal(out) ? errno = EBADF, -1 : REAL(sendfile)(out, in, offset, length);
@@ -139,11 +162,13 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 	int option = is_request ? SOCKET_OPTION_SNDTIMEO : SOCKET_OPTION_RCVTIMEO;
 	size_t looked = length < OUTGOING_MAX ? length : OUTGOING_MAX;
 	struct outgoing seen = {0};
+	const struct other_end from = {in, in_offset, out_offset, true, flags},
+			       into = {out, out_offset, in_offset, true, flags};
 	struct sock *sock = NULL;
 	ssize_t result;
 
 	pthread_testcancel();
-	if (length && !enter_unseen(is_request ? out : in, option, &sock))
+	if (length && !enter_unseen(is_request ? out : in, option, is_request ? &from : &into, &sock))
 		return -1;
 	if (!sock)
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);

@@ -270,6 +270,49 @@ static void run_upgrade(void)
 	finish(fd);
 }
 
+static void run_upgrade_ignored(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd = probe_dial();
+
+		send_text(fd, "GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+		probe_poll("answered", fd, POLLIN, 2000);
+		probe_read(fd, 1000);
+		CALL(close(fd));
+	}
+}
+
+/* A tunnel that began with bytes which look like requests, on a connection that others had: none is changed or kept. */
+static void run_upgrade_again(void)
+{
+	for (int i = 0; i < 3; i++)
+		run_upgrade();
+}
+
+/* The wish to close goes out before the offer does. */
+static void run_upgrade_in_pieces(void)
+{
+	static const char *const paths[] = {"bytes/10", "upgrade", "bytes/20"};
+
+	for (int i = 0; i < 3; i++) {
+		int fd = probe_dial();
+		char head[64];
+
+		snprintf(head, sizeof head, "GET /%s HTTP/1.1\r\nConnection: close, Upgrade\r\n", paths[i]);
+		send_text(fd, head);
+		send_text(fd, "Upgrade: echo\r\n\r\n");
+		probe_poll("answered", fd, POLLIN, 2000);
+		if (i == 1) {
+			probe_read(fd, 1000);
+			send_text(fd, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+			probe_poll("echoed", fd, POLLIN, 2000);
+			probe_read(fd, 1000);
+			CALL(shutdown(fd, SHUT_WR));
+		}
+		finish(fd);
+	}
+}
+
 static void run_in_three_pieces(void)
 {
 	int fd = probe_dial();
@@ -434,6 +477,9 @@ static const struct probe_case cases[] = {
 	{"expect", run_expect},
 	{"expect-refused", run_expect_refused},
 	{"upgrade", run_upgrade},
+	{"upgrade-ignored", run_upgrade_ignored},
+	{"upgrade-again", run_upgrade_again},
+	{"upgrade-in-pieces", run_upgrade_in_pieces},
 	{"in-three-pieces", run_in_three_pieces},
 	{"byte-by-byte", run_byte_by_byte},
 	{"not-http", run_not_http},

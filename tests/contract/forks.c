@@ -360,6 +360,35 @@ static void run_limit(void)
 	say("at the end %lu", (unsigned long)limit.rlim_cur);
 }
 
+static void *run_long_commands(void *unused)
+{
+	(void)unused;
+	while (!stop)
+		if (system("test `ulimit -n` = 512 && sleep 0.15"))
+			say("another limit");
+	return NULL;
+}
+
+/* Commands at once, short and long, while other threads ask. */
+static void run_limit_of_commands(void)
+{
+	volatile int n_bad = 0, n = probe_is_heavy() ? 60 : 12;
+	struct rlimit limit;
+	pthread_t other;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = 512;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	begin_threads();
+	pthread_create(&other, NULL, run_long_commands, NULL);
+	for (volatile int i = 0; i < n; i++)
+		n_bad += system("test `ulimit -n` = 512") != 0;
+	end_threads();
+	pthread_join(other, NULL);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	say("%d commands with another limit, at the end %lu", n_bad, (unsigned long)limit.rlim_cur);
+}
+
 static const struct probe_case cases[] = {
 	{"keeper", run_keeper},
 	{"child-goes-on", run_child_goes_on},
@@ -368,5 +397,6 @@ static const struct probe_case cases[] = {
 	{"in-handler", run_in_handler},
 	{"handler-returns-twice", run_handler_returns_twice},
 	{"limit", run_limit},
+	{"limit-of-commands", run_limit_of_commands},
 };
 PROBE_MAIN(cases)

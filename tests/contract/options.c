@@ -1,7 +1,12 @@
 /* Socket options: what a program reads at every stage, what it sets, and that nothing of it shows on the next connection. */
 #include "tests/lib/probe.h"
 
+#include <linux/seccomp.h>
 #include <netinet/ip.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
 
 /* Values that a kernel measures or hands out anew are compared by their length alone. */
 enum shown { BY_VALUE, BY_LENGTH };
@@ -233,8 +238,107 @@ static void run_arguments(void)
 	CALL(close(fd));
 }
 
+/* What the kernel refuses on any socket. */
+static void refuse_anywhere(int fd)
+{
+	struct sockaddr_in6 wrong_family = {.sin6_family = AF_INET6};
+	struct msghdr none = {0};
+	int pipes[2];
+
+	CALL(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, "", 0));
+	CALL(setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, "", 0));
+	CALL(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, "", 0));
+	CALL(setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, "", 0));
+	CALL(setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, "", 1));
+	CALL(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "no such", 7));
+	CALL(setsockopt(fd, IPPROTO_TCP, TCP_ULP, NULL, 7));
+	CALL(setsockopt(fd, IPPROTO_TCP, 999, "abcd", 4));
+	CALL(shutdown(fd, 7));
+	CALL(shutdown(fd, -1));
+	CALL(fcntl(fd, F_SETSIG, 1000));
+	CALL(fcntl(fd, F_SETOWN, 0x3ffffff0));
+	CALL(ioctl(fd, FIOASYNC, NULL));
+	CALL(ioctl(fd, FIOSETOWN, NULL));
+	CALL(ioctl(fd, SIOCSPGRP, NULL));
+	CALL(connect(fd, (struct sockaddr *)&probe_server, 1));
+	CALL(connect(fd, (struct sockaddr *)&probe_server, 1000));
+	CALL(connect(fd, NULL, sizeof probe_server));
+	CALL(bind(fd, (struct sockaddr *)&wrong_family, sizeof wrong_family));
+	CALL(bind(fd, NULL, sizeof probe_server));
+	CALL(sendmsg(fd, &none, -1));
+	CALL(sendfile(fd, -1, NULL, 10));
+	CALL(sendfile(fd, open("/dev/null", O_WRONLY), NULL, 10));
+	CALL(pipe(pipes));
+	CALL(splice(pipes[1], NULL, fd, NULL, 10, 0));
+	CALL(splice(pipes[0], NULL, fd, NULL, 10, 0x1000));
+	CALL(splice(fd, NULL, pipes[0], NULL, 10, 0));
+	CALL(splice(fd, NULL, fd, NULL, 10, 0));
+	CALL(fdopen(fd, "nonsense") == NULL);
+}
+
+static void refuse_connected(int fd)
+{
+	struct sockaddr_in other = probe_server;
+	unsigned char zero_copy[64] = {1, 2, 3};
+	socklen_t length = sizeof zero_copy;
+
+	other.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 7);
+	CALL(connect(fd, (struct sockaddr *)&other, sizeof other));
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	CALL(listen(fd, 5));
+	CALL(bind(fd, (struct sockaddr *)&other, sizeof other));
+	CALL(getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, zero_copy, &length));
+	refuse_anywhere(fd);
+}
+
+static void run_refused(void)
+{
+	int fd = probe_socket();
+
+	CALL(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL));
+	CALL(syscall(SYS_seccomp, 0, 1, NULL));
+	CALL(syscall(SYS_seccomp, 2, 0, NULL));
+	CALL(unshare(CLONE_FILES | 1));
+	refuse_anywhere(fd);
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	refuse_connected(fd);
+	probe_ask(fd, "/bytes/100");
+	probe_drain(fd);
+	refuse_connected(fd);
+	CALL(close(fd));
+}
+
+/* It says no, and does it all the same. */
+static void run_shutdown_first(void)
+{
+	static const int hows[] = {SHUT_WR, SHUT_RDWR, SHUT_RD};
+
+	for (size_t i = 0; i < sizeof hows / sizeof *hows; i++) {
+		int fd = probe_socket();
+
+		CALL(shutdown(fd, hows[i]));
+		CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+		CALL(send(fd, "GET /bytes/5 HTTP/1.1\r\nConnection: close\r\n\r\n", 45, MSG_NOSIGNAL));
+		CALL(close(fd));
+	}
+}
+
+/* While an end of file is owed. */
+static void run_refused_owed(void)
+{
+	int fd = probe_dial();
+
+	probe_ask(fd, "/sleep/100");
+	refuse_connected(fd);
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
 static const struct probe_case cases[] = {
 	{"stages", run_stages},
+	{"refused", run_refused},
+	{"refused-owed", run_refused_owed},
+	{"shutdown-first", run_shutdown_first},
 	{"state", run_state},
 	{"set-before", run_set_before},
 	{"set-connected", run_set_connected},

@@ -34,6 +34,7 @@ ROWS = [
     ("credentials that bind", "field=Authorization:\\x20NTLM\\x20abc get field= get", "1 2", {}),
     ("ordinary credentials", "field=Authorization:\\x20Bearer\\x20abc get field= get", "1 1", {}),
     ("an upgrade", "get raw=GET\\x20/upgrade\\x20HTTP/1.1\\r\\nConnection:\\x20Upgrade\\r\\nUpgrade:\\x20echo\\r\\n\\r\\n get get", "1 . 2/3 2/3", {}),
+    ("an offer to upgrade that is passed over", "field=Upgrade:\\x20h2c keep keep field= get", "1 1 1", {}),
     ("no HTTP", "get raw=EHLO\\r\\n get", "1 . 1/2/3", {}),
     ("surplus bytes", "path=/surplus get path=/who get", ". 2", {}),
     ("contradictory lengths", "path=/both-lengths get path=/who get", ". 2", {}),
@@ -47,8 +48,14 @@ ROWS = [
     ("a bound address", "get bind=127.0.0.3 get get", "1 2 2", {}),
     ("another address of the same host", "get to=127.0.0.2 get", "1 refused", {}),
     ("connected in vain", "get nobody get", "1 1/2", {}),
+    ("commands in between", "system get system get system get", "1 1 1", {}),
+    ("a command beside", "system-beside=0.3 get get get sleep=0.5 get system-beside=0.1 get", "1 1 1 1 1", {}),
     ("HEAD", "head head get", ". . 1", {}),
 ]
+# A call that the kernel refuses changes nothing. Each is one of clients/who.py's REFUSED.
+ROWS += [("refused: " + call, "refused=%s get get keep get" % call, "1 1 1 1", {}) for call in """fastopen fastopen-late zerocopy filter peek-offset ulp
+    zerocopy-receive shutdown-how listen connect-other connect-short connect-family bind signal owner sendfile splice stream seccomp
+    unshare""".split()]
 
 
 def check(expected, answers):

@@ -75,6 +75,7 @@ static const struct edited_request REQUESTS[] = {
 	{GET("X-Connection: close\r\nConnections: close\r\n"), NULL, false},
 	{GET("Connection: close\r\nUpgrade: websocket\r\n"), NULL, false},
 	{GET("Upgrade: websocket\r\nConnection: close\r\n"), NULL, false},
+	{GET("Upgrade: h2c\r\n") GET("Connection: close\r\n"), NULL, false},
 	{GET("Connection: close\r\n" SIGV4_CONNECTION), NULL, false},
 	{GET(SIGV4_CONNECTION "Connection: close\r\n"), NULL, false},
 	{GET("Authorization: Signature headers=\"conneconnection\"\r\nConnection: close\r\n"), NULL, false},

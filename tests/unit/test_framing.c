@@ -31,6 +31,8 @@ struct exchange {
 #define NOT_CANONICAL FRAMING_DOUBT_NOT_CANONICAL
 #define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 #define GET_CLOSE "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+#define UPGRADE \
+	"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
 #define HEAD "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
 #define POST(fields, body) "POST /p HTTP/1.1\r\n" fields "\r\n" body
 #define OK(fields, body) "HTTP/1.1 200 OK\r\n" fields "\r\n" body
@@ -196,8 +198,14 @@ static const struct exchange EXCHANGES[] = {
 	/* Tunnels and authentication. */
 	{GET, "HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\n\x81\x05hello", .doubt = FRAMING_DOUBT_UPGRADE, .is = REPLAY,
 	 .n_requests = 1, .n_outstanding = 1},
-	{"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", OK(LENGTH_0, ""),
-	 .doubt = FRAMING_DOUBT_UPGRADE, .is = DONE},
+	{UPGRADE, OK(LENGTH_0, ""), .is = KEPT},
+	{UPGRADE, OK(LENGTH_0 "Upgrade: h2c\r\nConnection: Upgrade\r\n", ""), .is = KEPT},
+	{UPGRADE, "HTTP/1.1 426 U\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n" LENGTH_0 "\r\n", .is = KEPT},
+	{UPGRADE, "HTTP/1.1 101 S\r\nUpgrade: h2c\r\n\r\n" OK(LENGTH_0, ""), .doubt = FRAMING_DOUBT_UPGRADE,
+	 .is = REPLAY, .n_requests = 1, .n_outstanding = 1},
+	{UPGRADE "\x81\x05hello", OK(LENGTH_0, ""), .doubt = FRAMING_DOUBT_UNKNOWN_PROTOCOL, .is = LOST,
+	 .n_requests = 1, .n_outstanding = 1},
+	{"GET / HTTP/1.1\r\nConnection: close, upgrade\r\nUpgrade: h2c\r\n\r\n", OK(LENGTH_0, ""), .is = KEPT | WANTED},
 	{"CONNECT h:443 HTTP/1.1\r\n\r\n\x16\x03", OK("", "\x16\x03"), .doubt = FRAMING_DOUBT_UPGRADE, .is = 0,
 	 .n_requests = 1, .n_outstanding = 1},
 	{"CONNECT h:443 HTTP/1.1\r\n\r\n", "HTTP/1.1 407 A\r\n" LENGTH_0 "\r\n", .doubt = FRAMING_DOUBT_UPGRADE,
