@@ -137,6 +137,8 @@ static int read_answer(const struct broker_reply *reply, int passed)
 		return passed < 0 ? -ENOENT : -EPROTO;
 	case BROKER_DIAL:
 		return passed < 0 ? -ECONNREFUSED : -EPROTO;
+	case BROKER_UNFIT:
+		return passed < 0 ? -EPERM : -EPROTO;
 	default:
 		return -EPROTO;
 	}

@@ -53,7 +53,7 @@ static bool is_prober(const struct broker_destination *destination, uint64_t pro
 
 bool broker_dials(const struct broker_destination *destination, const struct broker_process *process)
 {
-	return destination->base.dials_directly || is_prober(destination, process->program);
+	return habit_streak_lasts(&destination->base.unfit) || is_prober(destination, process->program);
 }
 
 static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer_status status,
@@ -85,7 +85,7 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 	/* A server that serves one connection at a time must not wait for the end of an idle one. */
 	if (broker_dials(destination, process)) {
 		held_retire(broker, destination, HELD_LOOKS);
-		answer(out, request, BROKER_DIAL, -1);
+		answer(out, request, habit_streak_lasts(&destination->base.unfit) ? BROKER_UNFIT : BROKER_DIAL, -1);
 		return;
 	}
 	held = held_find(broker, process, destination, request, HELD_LOOKS);
@@ -140,7 +140,10 @@ static void park(struct broker *broker, struct broker_process *process, const st
 	held_salt_key(process, &key);
 	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (destination) {
-		destination->base.dials_directly = request->head.flags & BROKER_WAS_UNFIT;
+		if (request->head.flags & BROKER_WAS_UNFIT)
+			habit_streak_add(&destination->base.unfit);
+		else
+			habit_streak_break(&destination->base.unfit);
 		if (held_make_room(broker, process, destination))
 			held = held_add(broker, process, destination, request, fd);
 	}

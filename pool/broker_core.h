@@ -33,7 +33,8 @@ struct held {
 	unsigned slot;
 	uint64_t generation;
 	struct slot_contents contents;
-	bool has_hung_up;      /* the server's end was seen while a process was using it */
+	uint32_t n_requests_lent; /* had been carried when the owner was given it; UINT32_MAX: it is his own */
+	bool has_hung_up;	  /* the server's end was seen while a process was using it */
 	bool may_have_holders; /* one that it was taken from may still have a descriptor: closing ours doesn't end it */
 	struct held *destination_prev, *destination_next; /* newest first */
 	struct held *age_prev, *age_next;		  /* all, oldest first */

@@ -65,6 +65,9 @@ static bool take(struct held *held)
 		return false;
 	detach(held);
 	held->may_have_holders = true;
+	/* Something rode on it. */
+	if (held->contents.n_requests > held->n_requests_lent)
+		habit_streak_break(&held->destination->base.unfit);
 	if (held->contents.keep_alive_timeout_ns)
 		held->destination->base.keep_alive_timeout_ns = held->contents.keep_alive_timeout_ns;
 	return true;
@@ -154,6 +157,7 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 		if (!slots_give(process->region, (unsigned)request->slot, request->generation, &held->contents))
 			return NULL;
 		give(broker, process, held, request);
+		held->n_requests_lent = held->contents.n_requests;
 		return held;
 	}
 	return NULL;
@@ -181,6 +185,7 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 	held->fd = fd;
 	held->cookie = request->cookie;
 	held->destination = destination;
+	held->n_requests_lent = UINT32_MAX;
 	DL_PREPEND2(destination->held, held, destination_prev, destination_next);
 	DL_APPEND2(broker->oldest, held, age_prev, age_next);
 	destination->n_held++;

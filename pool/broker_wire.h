@@ -46,8 +46,9 @@ enum broker_ticket_flags { BROKER_IS_FORCED = 1 /* granted whatever the limit sa
 enum broker_answer_status {
 	BROKER_GIVEN,
 	BROKER_NONE,
-	BROKER_DIAL,   /* one that dials directly: what was idle there has been ended */
+	BROKER_DIAL,   /* do without us */
 	BROKER_QUEUED, /* to a TICKET: another answer follows when its turn has come */
+	BROKER_UNFIT,  /* what is asked there is not for kept connections: one that was idle has been ended */
 };
 
 struct broker_head {

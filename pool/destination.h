@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "pool/habits.h"
+
 #define DESTINATION_OPTIONS_MAX 96
 
 /* Hashed as bytes up to the end of the options in use: fill with zeroes first. Addresses and ports in network order. */
@@ -43,7 +45,7 @@ struct destination {
 
 	const struct policy *policy;	 /* what counts here; borrowed, NULL: not looked up yet */
 	struct stats_destination *stats; /* where it is counted, likewise */
-	bool dials_directly;		 /* the last first bytes were of an unsafe method, or not HTTP */
+	struct habit_streak unfit;	 /* exchanges that no kept connection may carry */
 	bool is_probed;			 /* somebody connects here just to see whether it can: never lie to them */
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */

@@ -76,18 +76,33 @@ __attribute__((noinline)) static bool has_spoken(int fd)
 	return real.ioctl(fd, FIONREAD, &n) == 0 && n > 0;
 }
 
-static void note_first(struct sock *sock, bool is_fit_for_lease)
+/* May a kept connection carry what begins so? */
+static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
+{
+	if (first == FRAMING_FIRST_SAFE)
+		return true;
+	return first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE;
+}
+
+/* True if nobody will ride on what it leaves, as far as can be told. */
+static bool note_first(struct sock *sock, bool is_fit)
 {
 	struct destination *destination = sock->conn ? sock->conn->destination : NULL;
 	struct idle_pool *pool = destination ? pool_enter(guard_now_ns()) : NULL;
+	bool is_of_no_use;
 
 	if (!pool)
-		return;
-	destination->dials_directly = !is_fit_for_lease;
+		return false;
+	is_of_no_use = !is_fit && habit_streak_lasts(&destination->unfit);
+	if (is_fit)
+		habit_streak_break(&destination->unfit);
+	else
+		habit_streak_add(&destination->unfit);
 	/* The server is not to keep one more connection than the program uses. */
 	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
 		sock->framing.rewrite = false;
 	pool_leave();
+	return is_of_no_use;
 }
 
 /* The first bytes of a connection decide whether a kept one may carry them. 0, 1: goes native (the lock is gone), or
@@ -95,14 +110,13 @@ static void note_first(struct sock *sock, bool is_fit_for_lease)
 static int prepare_first(struct sock *sock, const struct transfer *transfer, size_t total)
 {
 	enum framing_first first = classify(transfer, total);
-	bool is_fit = (first == FRAMING_FIRST_SAFE ||
-		       (first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE)) &&
-		      sending_is_repeatable(transfer, total);
+	bool is_fit = is_fit_for_kept(sock, first) && sending_is_repeatable(transfer, total);
+	bool is_of_no_use = note_first(sock, is_fit), was_moved = false;
 	int error = 0;
 
-	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
+		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
 		if ((error == -EMFILE || error == -ENFILE) && first == FRAMING_FIRST_UNSAFE &&
 		    is_still_quiet(transfer->fd))
@@ -118,11 +132,15 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		sock_release(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
 		return 1;
 	}
-	/* What may not be sent twice is left as it is, so that it never depends on us for its end. */
-	if (!is_fit) {
-		sock->framing.rewrite = false;
-		outgoing_free(&sock->outgoing, false);
+	if (is_of_no_use && !sock->is_leased) {
+		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
+		return 1;
 	}
+	/* What may not be sent twice needs no copy. */
+	if (!is_fit)
+		outgoing_free(&sock->outgoing, false);
+	if (sock->conn)
+		sock->conn->began_unfit = !is_fit;
 	/* What it says would be taken for the answer. */
 	if (!sock->is_leased && has_spoken(transfer->fd)) {
 		sock->framing.rewrite = false;

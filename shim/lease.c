@@ -69,9 +69,9 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 		pool_leave();
 		return NULL;
 	}
-	dials = !destination || destination->is_probed || destination->dials_directly;
+	dials = !destination || destination->is_probed;
 	if (destination && dials)
-		idle_pool_retire(pool, destination, destination->is_probed ? REFUSAL_PROBED : REFUSAL_POOL_FULL);
+		idle_pool_retire(pool, destination, REFUSAL_PROBED);
 	else if (destination)
 		conn = idle_pool_lease(pool, destination, now_ns);
 	pool_leave();

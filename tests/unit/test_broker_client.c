@@ -282,6 +282,8 @@ START_TEST(a_lease)
 	ck_assert_int_eq(lease(), -ENOENT);
 	answer(3, BROKER_DIAL, -1);
 	ck_assert_int_eq(lease(), -ECONNREFUSED);
+	answer(4, BROKER_UNFIT, -1);
+	ck_assert_int_eq(lease(), -EPERM);
 	ck_assert_uint_eq(fake_wire.n_polled, 0);
 	check_no_fd_more();
 }
@@ -372,11 +374,8 @@ START_TEST(answers_that_contradict_themselves)
 		bool with_fd;
 		int error;
 	} ANSWERS[] = {
-		{BROKER_GIVEN, false, -EMFILE},
-		{BROKER_NONE, true, -EPROTO},
-		{BROKER_DIAL, true, -EPROTO},
-		{3, false, -EPROTO},
-		{3, true, -EPROTO},
+		{BROKER_GIVEN, false, -EMFILE}, {BROKER_NONE, true, -EPROTO}, {BROKER_DIAL, true, -EPROTO},
+		{BROKER_UNFIT, true, -EPROTO},	{3, false, -EPROTO},	      {3, true, -EPROTO},
 		{UINT32_MAX, true, -EPROTO},
 	};
 	int lent = fake_wire_memory(1);
@@ -564,7 +563,7 @@ Suite *broker_client_suite(void)
 	tcase_add_test(tcase, interrupted_and_failing_waits);
 	tcase_add_test(tcase, stale_answers_are_passed_over);
 	tcase_add_test(tcase, stale_answers_take_no_more_time);
-	tcase_add_loop_test(tcase, answers_that_contradict_themselves, 0, 6);
+	tcase_add_loop_test(tcase, answers_that_contradict_themselves, 0, 7);
 	tcase_add_test(tcase, garbage_for_an_answer);
 	tcase_add_loop_test(tcase, an_offer, 0, 2);
 	tcase_add_test(tcase, no_offer);

@@ -322,31 +322,57 @@ START_TEST(private_processes_lend_nothing)
 }
 END_TEST
 
-START_TEST(a_destination_to_dial)
+static void park_unfit(struct conn *conn)
 {
-	struct conn conns[3], got;
+	fake_process_dial(conn, 1);
+	ck_assert(slots_reserve(&a.slots, conn));
+	conn->expires_ns = UINT64_MAX;
+	slots_publish(&a.slots, conn);
+	ck_assert_int_eq(fake_process_request(&a, BROKER_PARK, BROKER_WAS_UNFIT, conn, fake_socket_duplicate(conn->fd)),
+			 0);
+}
 
-	for (unsigned i = 0; i < 3; i++) {
-		fake_process_dial(&conns[i], 1);
-		ck_assert(slots_reserve(&a.slots, &conns[i]));
-		conns[i].expires_ns = UINT64_MAX;
-		slots_publish(&a.slots, &conns[i]);
-		ck_assert_int_eq(fake_process_request(&a, BROKER_PARK, i == 2 ? BROKER_WAS_UNFIT : 0, &conns[i],
-						      fake_socket_duplicate(conns[i].fd)),
-				 0);
+START_TEST(a_destination_where_nothing_rides)
+{
+	struct conn conns[4], got;
+
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(fake_process_lease(&c, &got, 2), BROKER_NONE);
+		park_unfit(&conns[i]);
 	}
 	/* The longest idle one makes room at the server, each time. */
-	for (unsigned i = 0; i < 3; i++) {
-		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_DIAL);
-		for (unsigned j = 0; j < 3; j++)
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
+		for (unsigned j = 0; j < 4; j++)
 			ck_assert(fake_socket(conns[j].fd)->was_disconnected == (j <= i));
 	}
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_DIAL);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 	/* Until one was fit again. */
 	fake_process_dial(&one, 1);
 	fake_process_park(&a, &one);
 	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+}
+END_TEST
+
+START_TEST(what_is_ridden_on_is_of_use)
+{
+	struct conn conns[20], got;
+
+	/* One program leaves what another rides on, again and again. */
+	for (unsigned i = 0; i < 20; i++) {
+		park_unfit(&conns[i]);
+		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+		ck_assert_uint_eq(got.cookie, conns[i].cookie);
+		if (i < 17)
+			fake_process_exchange(&got);
+		fake_process_park(&b, &got);
+		ck_assert_int_eq(fake_process_lease(&c, &got, 1), BROKER_GIVEN);
+		fake_process_close(&c, &got);
+	}
+	/* The last three were lent and came back as they were. */
+	park_unfit(&conns[0]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
 }
 END_TEST
 
@@ -653,7 +679,8 @@ Suite *broker_core_suite(void)
 	tcase_add_loop_test(tcase, only_what_is_clean_is_given, 0, 11);
 	tcase_add_test(tcase, behind_an_unclean_one_may_be_a_clean_one);
 	tcase_add_test(tcase, private_processes_lend_nothing);
-	tcase_add_test(tcase, a_destination_to_dial);
+	tcase_add_test(tcase, a_destination_where_nothing_rides);
+	tcase_add_test(tcase, what_is_ridden_on_is_of_use);
 	tcase_add_test(tcase, probers_dial);
 	tcase_add_test(tcase, dropped_ones_go_their_own_way);
 	tcase_add_test(tcase, a_slot_parked_again);

@@ -158,7 +158,7 @@ START_TEST(destinations_in_use_stay_and_hold_up_nobody)
 		struct conn *conn;
 
 		used[i] = fake_pool_find(i);
-		used[i]->dials_directly = true;
+		used[i]->seen_idle_close_ns = 5;
 		conn = fake_pool_dial(used[i]);
 		if (i % 2)
 			fake_pool_park(conn);
@@ -168,7 +168,7 @@ START_TEST(destinations_in_use_stay_and_hold_up_nobody)
 	ck_assert_uint_le(fake_pool.destinations.n, REMEMBERED + 50);
 	for (unsigned i = 0; i < 50; i++) {
 		ck_assert_ptr_eq(fake_pool_find(i), used[i]);
-		ck_assert(used[i]->dials_directly);
+		ck_assert_uint_eq(used[i]->seen_idle_close_ns, 5);
 	}
 	fake_pool_clear_leaving(25);
 }
