@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "pool/learn.h"
 #include "shim/afterlife.h"
 #include "shim/exchange.h"
 #include "shim/fresh.h"
@@ -42,6 +43,8 @@ static bool is_readable(const struct transfer *transfer, size_t length)
 }
 
 #define FIRST_BYTES 32
+#define MILLISECOND_NS UINT64_C(1000000)
+#define YOUNG_TRIAL 16
 
 static enum framing_first classify(const struct transfer *transfer, size_t total)
 {
@@ -76,12 +79,30 @@ __attribute__((noinline)) static bool has_spoken(int fd)
 	return real.ioctl(fd, FIONREAD, &n) == 0 && n > 0;
 }
 
+/* Bytes of an answer have come on it just now. The kernel knows best, whoever had it then. */
+static bool is_young(const struct sock *sock)
+{
+	struct ledger_reading reading;
+
+	return sock->is_leased && sock->conn &&
+	       ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading) == LEDGER_EXACT &&
+	       learn_is_young(sock->conn->destination, reading.last_data_ms * MILLISECOND_NS);
+}
+
 /* May a kept connection carry what begins so? */
 static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
 {
-	if (first == FRAMING_FIRST_SAFE)
+	if (first != FRAMING_FIRST_UNSAFE)
+		return first == FRAMING_FIRST_SAFE;
+	switch (sock->policy->unsafe_methods) {
+	case CONFIG_UNSAFE_FRESH:
+		return false;
+	case CONFIG_UNSAFE_YOUNG:
+		return is_young(sock);
+	case CONFIG_UNSAFE_REUSE:
 		return true;
-	return first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE;
+	}
+	return false;
 }
 
 /* True if nobody will ride on what it leaves, as far as can be told. */
@@ -93,7 +114,9 @@ static bool note_first(struct sock *sock, bool is_fit)
 
 	if (!pool)
 		return false;
-	is_of_no_use = !is_fit && habit_streak_lasts(&destination->unfit);
+	/* Whose pace decides may have come to another one: tried now and then. */
+	is_of_no_use = !is_fit && habit_streak_lasts(&destination->unfit) &&
+		       (sock->policy->unsafe_methods != CONFIG_UNSAFE_YOUNG || destination->unfit.n % YOUNG_TRIAL);
 	if (is_fit)
 		habit_streak_break(&destination->unfit);
 	else
@@ -140,7 +163,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	if (!is_fit)
 		outgoing_free(&sock->outgoing, false);
 	if (sock->conn)
-		sock->conn->began_unfit = !is_fit;
+		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
 	/* What it says would be taken for the answer. */
 	if (!sock->is_leased && has_spoken(transfer->fd)) {
 		sock->framing.rewrite = false;
