@@ -19,8 +19,6 @@
 #include "pool/destination_table.h"
 #include "pool/sys.h"
 
-#define BROKER_PROBERS 4
-
 /* A connection that the broker has a duplicate of. */
 struct held {
 	struct held *arena_link;
@@ -49,8 +47,6 @@ struct broker_destination {
 	uint32_t n_granted;
 	struct held *held;
 	uint32_t n_held;
-	uint64_t probers[BROKER_PROBERS]; /* programs that only look whether it can be connected to */
-	unsigned next_prober;
 };
 
 /* A ticket is a connection of its own that a process holds for as long as it may have one more connection somewhere. */

@@ -52,7 +52,7 @@ static bool is_as_said(const struct conn *conn)
 /* The broker is well, and has said no. */
 static bool is_refusal(int fd)
 {
-	return fd == -ENOENT || fd == -ECONNREFUSED || fd == -EPERM;
+	return fd == -ENOENT || fd == -ECONNREFUSED || fd == -ESTALE || fd == -EPERM;
 }
 
 /* `fd` is what the question brought: a descriptor or -errno. */
@@ -67,6 +67,8 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 		habit_streak_break(&conn->destination->unfit);
 	else if (fd == -EPERM)
 		habit_streak_believe(&conn->destination->unfit);
+	else if (fd == -ESTALE)
+		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
 	if (conn->fd >= 0 && conn->slot >= 0) {
 		conn->is_witnessed = true;
 		slots_read(&link_client.slots, conn);
@@ -83,18 +85,19 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 	return NULL;
 }
 
-struct conn *borrow_take(const struct destination_key *key)
+struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *why)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
 	struct conn *conn;
 	int fd;
 
+	*why = -EAGAIN;
 	if (!link_begin_question(now_ns))
 		return NULL;
 	conn = prepare(key, now_ns);
 	if (conn) {
-		fd = broker_client_lease(&link_client, conn);
+		*why = fd = broker_client_lease(&link_client, conn, habit_looks_often(&conn->destination->looks, who));
 		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
 		pool = pool_enter(guard_now_ns());
 		if (pool) {
@@ -172,14 +175,20 @@ void borrow_offer(struct idle_pool *pool, struct conn *conn)
 		broker_client_offer(pool->broker, conn, conn->began_unfit);
 }
 
-void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key)
+void borrow_note_look(struct idle_pool *pool, const struct destination_key *key)
 {
 	if (pool->broker)
-		broker_client_probed(pool->broker, key);
+		broker_client_looked(pool->broker, key);
 }
 
 void borrow_relieve(struct idle_pool *pool, const struct destination_key *key)
 {
 	if (pool->broker)
-		broker_client_relieve(pool->broker, key);
+		broker_client_relieve(pool->broker, key, false);
+}
+
+void borrow_retire(struct idle_pool *pool, const struct destination_key *key)
+{
+	if (pool->broker)
+		broker_client_relieve(pool->broker, key, true);
 }

@@ -230,6 +230,7 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 	int saved = errno;
 	bool is_known = complete_key(sock, fd, address, length);
 
+	sock->caller = (uintptr_t)caller;
 	if (is_known)
 		counting_connect(sock, caller);
 	if (!is_known || sock->cannot_keep || is_own_port(sock->key.port)) {

@@ -12,6 +12,7 @@
 
 #include "pool/learn.h"
 #include "shim/afterlife.h"
+#include "shim/borrow.h"
 #include "shim/exchange.h"
 #include "shim/fresh.h"
 #include "shim/lease.h"
@@ -121,6 +122,10 @@ static bool note_first(struct sock *sock, bool is_fit)
 		habit_streak_break(&destination->unfit);
 	else
 		habit_streak_add(&destination->unfit);
+	habit_looks_note(&destination->looks, sock->caller, false);
+	/* Asked for more than a look after all: a server may have no room for it beside what was passed over. */
+	if (sock->was_passed_over && !sock->is_leased && !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
+		borrow_retire(pool, &sock->key);
 	/* The server is not to keep one more connection than the program uses. */
 	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
 		sock->framing.rewrite = false;

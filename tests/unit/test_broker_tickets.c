@@ -586,8 +586,9 @@ START_TEST(whoever_dials_gets_an_idle_ones_place)
 					 0);
 	} else {
 		fake_process_park(&a, &one);
+		fake_socket(one.fd)->last_ack_ms = HABIT_ALIVE_MS + 1;
 		two = (struct conn){.destination = fake_broker_destination(1)};
-		ck_assert_int_eq(fake_process_request(&b, BROKER_PROBED, 0, &two, -1), 0);
+		ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &two, -1), 0);
 	}
 	/* Below the cap it may stay. */
 	ticket = ask(&b, 2);
