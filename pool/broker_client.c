@@ -137,19 +137,24 @@ static int read_answer(const struct broker_reply *reply, int passed)
 		return passed < 0 ? -ENOENT : -EPROTO;
 	case BROKER_DIAL:
 		return passed < 0 ? -ECONNREFUSED : -EPROTO;
+	case BROKER_UNHEARD:
+		return passed < 0 ? -ESTALE : -EPROTO;
+	case BROKER_UNFIT:
+		return passed < 0 ? -EPERM : -EPROTO;
 	default:
 		return -EPROTO;
 	}
 }
 
-int broker_client_lease(struct broker_client *client, const struct conn *conn)
+int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth)
 {
 	uint64_t deadline_ns = deadline(client, BROKER_PATIENCE_MS);
 	union broker_packet packet;
 	int error, passed;
 
 	client->sequence++;
-	error = send_request(client, BROKER_LEASE, 0, conn, &conn->destination->key, -1);
+	error = send_request(client, BROKER_LEASE, wants_truth ? BROKER_WANTS_TRUTH : 0, conn, &conn->destination->key,
+			     -1);
 	if (error)
 		return error;
 	for (;;) {
@@ -243,16 +248,16 @@ void broker_client_drop(struct broker_client *client, struct conn *conn)
 		return;
 }
 
-void broker_client_probed(struct broker_client *client, const struct destination_key *key)
+void broker_client_looked(struct broker_client *client, const struct destination_key *key)
 {
-	/* A prober that goes unnoticed is noticed the next time. */
-	if (send_request(client, BROKER_PROBED, 0, NULL, key, -1))
+	/* A look that goes unnoticed is followed by another. */
+	if (send_request(client, BROKER_LOOKED, 0, NULL, key, -1))
 		return;
 }
 
-void broker_client_relieve(struct broker_client *client, const struct destination_key *key)
+void broker_client_relieve(struct broker_client *client, const struct destination_key *key, bool just_one)
 {
 	/* What it does not hear of now it will be asked for again in a moment. */
-	if (send_request(client, BROKER_RELIEVE, 0, NULL, key, -1))
+	if (send_request(client, BROKER_RELIEVE, just_one ? BROKER_JUST_ONE : 0, NULL, key, -1))
 		return;
 }

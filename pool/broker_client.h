@@ -37,9 +37,10 @@ int broker_client_begin(struct broker_client *client, int fd, const struct confi
 void broker_client_end(struct broker_client *client);
 
 /* Asks for a connection to conn's destination, for whose slot one was reserved. A descriptor that the caller owns, with
- * everything about it in the slot; -ENOENT: there is none; -ECONNREFUSED: there is to be none, dial; -ETIMEDOUT or another
- * -errno: the broker is not well, end it. The kernel's ledger and the peer are for the caller to check. */
-int broker_client_lease(struct broker_client *client, const struct conn *conn) __attribute__((warn_unused_result));
+ * everything about it in the slot; -ENOENT: there is none; -ESTALE: none that tells the truth; -EPERM: what is asked there is not for kept
+ * ones; -ECONNREFUSED: dial; -ETIMEDOUT or another -errno: the broker is not well, end it.  `wants_truth`: see habits.h. The kernel's ledger and the peer are for the caller to check. */
+int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth)
+	__attribute__((warn_unused_result));
 
 /* Hands a duplicate of a parked connection's descriptor over, so that others may lease it and the broker ends it in time.
  * Takes a slot for it. `was_unfit`: its first bytes could not have gone out on a kept connection. Silently does without
@@ -62,8 +63,8 @@ int broker_client_read_ticket(const struct broker_client *client, int fd, uint64
 /* Frees conn's slot, and has the broker forget its duplicate: the program, or a child of it, may go on using it. */
 void broker_client_drop(struct broker_client *client, struct conn *conn);
 
-/* Ports towards a key's peer have run out. */
-void broker_client_relieve(struct broker_client *client, const struct destination_key *key);
+/* Ports towards a key's peer have run out; or (`just_one`) its place at the server is needed for a dial past kept ones. */
+void broker_client_relieve(struct broker_client *client, const struct destination_key *key, bool just_one);
 
-/* This program connects to a destination only to see whether it can. */
-void broker_client_probed(struct broker_client *client, const struct destination_key *key);
+/* This program has connected to a destination only to see whether it can. */
+void broker_client_looked(struct broker_client *client, const struct destination_key *key);

@@ -43,19 +43,6 @@ struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid)
 	return process;
 }
 
-static bool is_prober(const struct broker_destination *destination, uint64_t program)
-{
-	for (int i = 0; i < BROKER_PROBERS; i++)
-		if (program && destination->probers[i] == program)
-			return true;
-	return false;
-}
-
-bool broker_dials(const struct broker_destination *destination, const struct broker_process *process)
-{
-	return destination->base.dials_directly || is_prober(destination, process->program);
-}
-
 static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer_status status,
 		   int passed)
 {
@@ -83,13 +70,18 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 		return;
 	}
 	/* A server that serves one connection at a time must not wait for the end of an idle one. */
-	if (broker_dials(destination, process)) {
+	if (habit_streak_lasts(&destination->base.unfit)) {
 		held_retire(broker, destination, HELD_LOOKS);
-		answer(out, request, BROKER_DIAL, -1);
+		answer(out, request, BROKER_UNFIT, -1);
 		return;
 	}
 	held = held_find(broker, process, destination, request, HELD_LOOKS);
-	answer(out, request, held ? BROKER_GIVEN : BROKER_NONE, held ? held->fd : -1);
+	if (held)
+		answer(out, request, BROKER_GIVEN, held->fd);
+	else if (held_wants_truth(destination, process, request) && held_has_idle(destination))
+		answer(out, request, BROKER_UNHEARD, -1);
+	else
+		answer(out, request, BROKER_NONE, -1);
 }
 
 /* Is this descriptor what the process says? TCP, connected to the key's peer, in its network. */
@@ -140,7 +132,11 @@ static void park(struct broker *broker, struct broker_process *process, const st
 	held_salt_key(process, &key);
 	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (destination) {
-		destination->base.dials_directly = request->head.flags & BROKER_WAS_UNFIT;
+		habit_looks_note(&destination->base.looks, process->program, false);
+		if (request->head.flags & BROKER_WAS_UNFIT)
+			habit_streak_add(&destination->base.unfit);
+		else
+			habit_streak_break(&destination->base.unfit);
 		if (held_make_room(broker, process, destination))
 			held = held_add(broker, process, destination, request, fd);
 	}
@@ -152,16 +148,30 @@ static void park(struct broker *broker, struct broker_process *process, const st
 		tickets_convert(broker, destination, request->ticket);
 }
 
-static void note_prober(struct broker *broker, struct broker_process *process, const struct broker_request *request)
+static void note_look(struct broker *broker, struct broker_process *process, const struct broker_request *request)
 {
 	struct destination_key key = request->key;
 	struct broker_destination *destination;
 
 	held_salt_key(process, &key);
 	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
-	if (!destination || is_prober(destination, process->program))
+	if (destination)
+		habit_looks_note(&destination->base.looks, process->program, true);
+}
+
+static void relieve(struct broker *broker, const struct broker_process *process, const struct broker_request *request)
+{
+	struct destination_key key = request->key;
+	struct destination *destination;
+
+	if (!(request->head.flags & BROKER_JUST_ONE)) {
+		held_relieve(broker, &key);
 		return;
-	destination->probers[destination->next_prober++ % BROKER_PROBERS] = process->program;
+	}
+	held_salt_key(process, &key);
+	destination = destination_table_find(&broker->destinations, &key);
+	if (destination)
+		held_retire(broker, (struct broker_destination *)destination, HELD_LOOKS);
 }
 
 static int welcome(struct broker *broker, struct broker_process *process, const struct broker_hello *hello,
@@ -217,9 +227,9 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 		 process->held[packet->request.slot]->generation == packet->request.generation)
 		held_forget(broker, process->held[packet->request.slot]);
 	else if (packet->head.type == BROKER_RELIEVE)
-		held_relieve(broker, &packet->request.key);
-	else if (packet->head.type == BROKER_PROBED)
-		note_prober(broker, process, &packet->request);
+		relieve(broker, process, &packet->request);
+	else if (packet->head.type == BROKER_LOOKED)
+		note_look(broker, process, &packet->request);
 	return 0;
 }
 

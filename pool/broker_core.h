@@ -19,8 +19,6 @@
 #include "pool/destination_table.h"
 #include "pool/sys.h"
 
-#define BROKER_PROBERS 4
-
 /* A connection that the broker has a duplicate of. */
 struct held {
 	struct held *arena_link;
@@ -33,7 +31,8 @@ struct held {
 	unsigned slot;
 	uint64_t generation;
 	struct slot_contents contents;
-	bool has_hung_up;      /* the server's end was seen while a process was using it */
+	uint32_t n_requests_lent; /* had been carried when the owner was given it; UINT32_MAX: it is his own */
+	bool has_hung_up;	  /* the server's end was seen while a process was using it */
 	bool may_have_holders; /* one that it was taken from may still have a descriptor: closing ours doesn't end it */
 	struct held *destination_prev, *destination_next; /* newest first */
 	struct held *age_prev, *age_next;		  /* all, oldest first */
@@ -48,8 +47,6 @@ struct broker_destination {
 	uint32_t n_granted;
 	struct held *held;
 	uint32_t n_held;
-	uint64_t probers[BROKER_PROBERS]; /* programs that only look whether it can be connected to */
-	unsigned next_prober;
 };
 
 /* A ticket is a connection of its own that a process holds for as long as it may have one more connection somewhere. */

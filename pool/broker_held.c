@@ -59,12 +59,20 @@ static void hang_up(struct broker *broker, const struct held *held)
 /* Gets an idle one out of its process's hands. False if it is in use, or is nobody's business of ours. */
 static bool take(struct held *held)
 {
+	uint64_t program;
+
 	if (!held->owner)
 		return true;
+	program = held->owner->program;
 	if (!slots_take(held->owner->region, held->slot, held->generation, &held->contents))
 		return false;
 	detach(held);
 	held->may_have_holders = true;
+	/* Something rode on it. */
+	if (held->contents.n_requests > held->n_requests_lent) {
+		habit_streak_break(&held->destination->base.unfit);
+		habit_looks_note(&held->destination->base.looks, program, false);
+	}
 	if (held->contents.keep_alive_timeout_ns)
 		held->destination->base.keep_alive_timeout_ns = held->contents.keep_alive_timeout_ns;
 	return true;
@@ -85,6 +93,39 @@ static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_
 {
 	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
 	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_EXACT;
+}
+
+/* Is it as true an answer as a new handshake? (What is no connection any more will be found to be none.) */
+static bool tells_the_truth(struct broker *broker, const struct held *held)
+{
+	const struct slot_contents *contents =
+		held->owner ? &held->owner->region->slots[held->slot].contents : &held->contents;
+	struct ledger_reading reading = {.last_ack_ms = UINT32_MAX};
+
+	return ledger_check(broker->sys, held->fd, &contents->ledger, &reading) == LEDGER_CLOSED ||
+	       (reading.last_ack_ms <= HABIT_ALIVE_MS && !contents->was_looked_at);
+}
+
+bool held_wants_truth(const struct broker_destination *destination, const struct broker_process *process,
+		      const struct broker_request *request)
+{
+	return (request->head.flags & BROKER_WANTS_TRUTH) ||
+	       habit_looks_often(&destination->base.looks, process->program);
+}
+
+static bool is_idle(const struct held *held)
+{
+	return !held->owner || slots_state(held->owner->region, held->slot, held->generation) == SLOT_IDLE;
+}
+
+bool held_has_idle(const struct broker_destination *destination)
+{
+	const struct held *held = destination->held;
+
+	for (int i = 0; held && i < HELD_LOOKS; i++, held = held->destination_next)
+		if (is_idle(held))
+			return true;
+	return false;
 }
 
 void held_retire(struct broker *broker, struct broker_destination *destination, uint32_t looks)
@@ -139,9 +180,12 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 {
 	uint64_t now_ns = broker->sys->now_ns();
 	struct held *held = destination->held, *next;
+	bool wants_truth = held_wants_truth(destination, process, request);
 
 	for (uint32_t i = 0; held && i < looks; i++, held = next) {
 		next = held->destination_next;
+		if (wants_truth && is_idle(held) && !tells_the_truth(broker, held))
+			continue;
 		if (!take(held))
 			continue;
 		if (!is_fit(broker, held, now_ns)) {
@@ -154,6 +198,7 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 		if (!slots_give(process->region, (unsigned)request->slot, request->generation, &held->contents))
 			return NULL;
 		give(broker, process, held, request);
+		held->n_requests_lent = held->contents.n_requests;
 		return held;
 	}
 	return NULL;
@@ -181,6 +226,7 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 	held->fd = fd;
 	held->cookie = request->cookie;
 	held->destination = destination;
+	held->n_requests_lent = UINT32_MAX;
 	DL_PREPEND2(destination->held, held, destination_prev, destination_next);
 	DL_APPEND2(broker->oldest, held, age_prev, age_next);
 	destination->n_held++;

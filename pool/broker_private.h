@@ -16,6 +16,13 @@ void held_forget(struct broker *broker, struct held *held);
 struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
 		       const struct broker_request *request, uint32_t looks);
 
+/* True if only a connection whose server was heard just now is for this request: see habits.h. */
+bool held_wants_truth(const struct broker_destination *destination, const struct broker_process *process,
+		      const struct broker_request *request);
+
+/* True if there is an idle one. */
+bool held_has_idle(const struct broker_destination *destination);
+
 /* Ends the longest idle one of a destination, if it is among so many. */
 void held_retire(struct broker *broker, struct broker_destination *destination, uint32_t looks);
 
@@ -35,9 +42,6 @@ void held_inherit(struct broker *broker, struct held *held);
 
 /* What a private process has is a destination of its own. */
 void held_salt_key(const struct broker_process *process, struct destination_key *key);
-
-/* True if this process gets no kept connection to the destination: it would be of no use to it, or deceive it. */
-bool broker_dials(const struct broker_destination *destination, const struct broker_process *process);
 
 /* A process opened this connection for a ticket. 0, or -errno: cut it off. */
 int tickets_take(struct broker *broker, struct broker_process *ticket, const struct broker_request *request);

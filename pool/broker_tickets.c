@@ -108,11 +108,11 @@ static bool serve_one(struct broker *broker, struct broker_process *ticket)
 		turn_away(broker, ticket);
 		return true;
 	}
-	/* A kept connection is no use to them: one that is idle gives its place. */
-	if (!is_forced(ticket) && broker_dials(destination, ticket->principal) && is_full(ticket))
-		held_retire(broker, destination, destination->n_held);
-	else if (!is_forced(ticket) && !broker_dials(destination, ticket->principal))
+	if (!is_forced(ticket) && !habit_streak_lasts(&destination->base.unfit))
 		held = held_find(broker, ticket->principal, destination, &ticket->request, destination->n_held);
+	/* What is still idle is of no use to it, and gives its place. */
+	if (!is_forced(ticket) && !held && is_full(ticket))
+		held_retire(broker, destination, destination->n_held);
 	if (!held && !is_forced(ticket) && is_full(ticket))
 		return false;
 	change_state(broker, ticket, held ? TICKET_DONE : TICKET_GRANTED);

@@ -46,7 +46,7 @@ int broker_wire_check(const union broker_packet *packet, size_t length, unsigned
 		return length == sizeof(packet->request) && n_fds == 1 ? check_request(&packet->request) : -EPROTO;
 	case BROKER_LEASE:
 	case BROKER_DROP:
-	case BROKER_PROBED:
+	case BROKER_LOOKED:
 	case BROKER_RELIEVE:
 	case BROKER_TICKET:
 		return length == sizeof(packet->request) && n_fds == 0 ? check_request(&packet->request) : -EPROTO;

@@ -21,7 +21,7 @@ enum broker_message {
 	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved */
 	BROKER_PARK,	/* a connection's first: the slot, and a descriptor */
 	BROKER_DROP,	/* a slot's connection goes its own way: the broker forgets its duplicate */
-	BROKER_PROBED,	/* this program opens connections only to see whether they open */
+	BROKER_LOOKED,	/* this program has opened a connection only to see whether it opens */
 	BROKER_RELIEVE, /* ports towards a key's peer have run out: idle connections to it are to end */
 	BROKER_TICKET,	/* over a connection of its own, which is then the ticket: see broker_tickets.c */
 	BROKER_IDLE,	/* something was parked, and somebody waits */
@@ -33,6 +33,8 @@ enum broker_message {
 	BROKER_LISTED,	/* ... and that was all, of this page */
 };
 
+enum broker_relieve_flags { BROKER_JUST_ONE = 1 /* of the key's destination: its place at the server is needed */ };
+
 enum broker_hello_flags { BROKER_IS_PRIVATE = 1 /* lends nothing to others */ };
 enum broker_park_flags { BROKER_WAS_UNFIT = 1 /* its first bytes could not have gone out on a kept connection */ };
 
@@ -41,13 +43,19 @@ enum broker_listed_flags {
 	BROKER_IS_CONFINED = 2, /* it runs with its list of system calls, see tools/broker_sandbox.h */
 };
 
-enum broker_ticket_flags { BROKER_IS_FORCED = 1 /* granted whatever the limit says */ };
+/* Of LEASE and TICKET. */
+enum broker_ask_flags {
+	BROKER_IS_FORCED = 1,	/* a ticket: granted whatever the limit says */
+	BROKER_WANTS_TRUTH = 2, /* only one whose server was heard just now: see habits.h */
+};
 
 enum broker_answer_status {
 	BROKER_GIVEN,
 	BROKER_NONE,
-	BROKER_DIAL,   /* one that dials directly: what was idle there has been ended */
-	BROKER_QUEUED, /* to a TICKET: another answer follows when its turn has come */
+	BROKER_DIAL,	/* do without us */
+	BROKER_QUEUED,	/* to a TICKET: another answer follows when its turn has come */
+	BROKER_UNHEARD, /* there is one, but it is too old to tell who looks that the server is there */
+	BROKER_UNFIT,	/* what is asked there is not for kept connections: one that was idle has been ended */
 };
 
 struct broker_head {

@@ -18,7 +18,7 @@ static const char *const profile_choices[] = {"none", "go", NULL};
 static const char *const port_scan_choices[] = {"kernel", "range", NULL};
 static const char *const callsites_choices[] = {"off", "address", "stack", NULL};
 static const char *const pool_choices[] = {"local", "shared", NULL};
-static const char *const unsafe_methods_choices[] = {"fresh", "reuse", NULL};
+static const char *const unsafe_methods_choices[] = {"fresh", "young", "reuse", NULL};
 
 const struct config_option config_options[] = {
 	{"HOLDLINE_PROFILE", "profile", "none|go", "none",
@@ -36,8 +36,8 @@ const struct config_option config_options[] = {
 	{"HOLDLINE_REWRITE", "rewrite", "on|off", "on",
 	 "Ask servers to keep connections that the program would close; off reuses only what it left open itself.",
 	 CONFIG_KIND_SWITCH, POLICY(rewrite), NULL},
-	{"HOLDLINE_UNSAFE_METHODS", "unsafe-methods", "fresh|reuse", "fresh",
-	 "Where POST, PUT and the like go: to a fresh connection, or to a kept one that might die under them.",
+	{"HOLDLINE_UNSAFE_METHODS", "unsafe-methods", "fresh|young|reuse", "fresh",
+	 "Where POST, PUT and the like go: to a fresh connection, a kept one whose server has just spoken, or any kept one, which might die under them.",
 	 CONFIG_KIND_CHOICE, POLICY(unsafe_methods), unsafe_methods_choices},
 	{"HOLDLINE_DIAL_TIMEOUT", "dial-timeout", "DURATION", "0",
 	 "Fail a blocking connect() after this long with ETIMEDOUT; 0: when the kernel does.", CONFIG_KIND_DURATION,

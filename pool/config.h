@@ -14,13 +14,13 @@ enum config_profile { CONFIG_PROFILE_NONE, CONFIG_PROFILE_GO };
 enum config_port_scan { CONFIG_PORT_SCAN_KERNEL, CONFIG_PORT_SCAN_RANGE };
 enum config_pool { CONFIG_POOL_LOCAL, CONFIG_POOL_SHARED };
 enum config_callsites { CONFIG_CALLSITES_OFF, CONFIG_CALLSITES_ADDRESS, CONFIG_CALLSITES_STACK };
-enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_REUSE };
+enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_YOUNG, CONFIG_UNSAFE_REUSE };
 
 /* What may differ between destinations: see rules.h. Durations and counts: 0 is no limit. */
 struct policy {
 	enum config_mode mode;			   /* HOLDLINE_MODE, default full */
 	bool rewrite;				   /* HOLDLINE_REWRITE=on|off, default on */
-	enum config_unsafe_methods unsafe_methods; /* HOLDLINE_UNSAFE_METHODS=fresh|reuse, default fresh */
+	enum config_unsafe_methods unsafe_methods; /* HOLDLINE_UNSAFE_METHODS=fresh|young|reuse, default fresh */
 	uint64_t dial_timeout_ns;		   /* HOLDLINE_DIAL_TIMEOUT, default 0 */
 	uint64_t keep_alive_ns;			   /* HOLDLINE_KEEP_ALIVE, default 0 */
 	uint64_t response_header_timeout_ns;	   /* HOLDLINE_RESPONSE_HEADER_TIMEOUT, default 0 */

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "pool/habits.h"
+
 #define DESTINATION_OPTIONS_MAX 96
 
 /* Hashed as bytes up to the end of the options in use: fill with zeroes first. Addresses and ports in network order. */
@@ -43,8 +45,8 @@ struct destination {
 
 	const struct policy *policy;	 /* what counts here; borrowed, NULL: not looked up yet */
 	struct stats_destination *stats; /* where it is counted, likewise */
-	bool dials_directly;		 /* the last first bytes were of an unsafe method, or not HTTP */
-	bool is_probed;			 /* somebody connects here just to see whether it can: never lie to them */
+	struct habit_streak unfit;	 /* exchanges that no kept connection may carry */
+	struct habit_looks looks;	 /* by call site; to the broker, by program */
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */

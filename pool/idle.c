@@ -178,20 +178,15 @@ bool idle_pool_is_beyond_peak(const struct destination *destination)
 	       destination->n_open + destination->n_idle > destination->peak_open;
 }
 
-bool idle_pool_is_shunned(const struct idle_pool *pool, const struct destination *destination)
-{
-	return destination->is_probed && !pool->broker;
-}
-
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 {
 	struct destination *destination = conn->destination;
 	const struct config *config = pool->config;
 	const struct policy *policy = destination->policy;
-	uint64_t expires_ns = deadline_ns(conn, now_ns);
+	/* A look tells nothing new of the server. */
+	uint64_t since_ns = conn->was_looked_at && conn->idle_since_ns ? conn->idle_since_ns : now_ns;
+	uint64_t expires_ns = deadline_ns(conn, since_ns);
 
-	if (idle_pool_is_shunned(pool, destination))
-		return REFUSAL_PROBED;
 	if (expires_ns <= now_ns || !conn->requests_left ||
 	    (policy->max_conn_requests && conn->n_requests >= policy->max_conn_requests))
 		return REFUSAL_POLICY;
@@ -205,8 +200,8 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 		idle_pool_discard(pool, pool->oldest);
 	}
 	conn->expires_ns = expires_ns;
-	conn->idle_since_ns = now_ns;
-	conn->used_ns = now_ns;
+	conn->idle_since_ns = since_ns;
+	conn->used_ns = since_ns;
 	change_state(pool, conn, CONN_IDLE);
 	if (conn->slot >= 0) {
 		slots_publish(&pool->broker->slots, conn);
@@ -236,42 +231,62 @@ void idle_pool_retire_peer(struct idle_pool *pool, const struct destination_key 
 		idle_pool_discard(pool, conn);
 }
 
-/* False: it is of no use any more; what its end teaches has been learned. */
-static bool is_usable(struct idle_pool *pool, const struct conn *conn, uint64_t now_ns)
+/* Why it is of no use any more; what its end teaches has been learned. REFUSAL_NONE: it is. */
+static enum refusal refusal_of_idle(struct idle_pool *pool, const struct conn *conn, uint64_t now_ns)
 {
 	uint64_t idle_ns = now_ns - conn->idle_since_ns;
 	struct ledger_reading reading;
 	enum ledger_verdict verdict;
 
-	if (now_ns >= conn->expires_ns) {
-		stats_refuse(conn->destination->stats, REFUSAL_IDLE_TIMEOUT);
-		return false;
-	}
+	if (now_ns >= conn->expires_ns)
+		return REFUSAL_IDLE_TIMEOUT;
 	/* Parked in this very tick of the clock, when its ledger was exact: only the server may have done something since. */
 	if (!idle_ns && ledger_is_quiet(pool->sys, conn->fd))
-		return true;
+		return REFUSAL_NONE;
 	verdict = ledger_check(pool->sys, conn->fd, &conn->ledger, &reading);
 	if (verdict == LEDGER_EXACT)
-		return true;
-	stats_refuse(conn->destination->stats, verdict == LEDGER_CLOSED ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_LEDGER);
+		return REFUSAL_NONE;
 	if (verdict == LEDGER_CLOSED && reading.last_ack_ms * MILLISECOND_NS < idle_ns)
 		learn_closed(conn->destination, idle_ns - reading.last_ack_ms * MILLISECOND_NS);
-	return false;
+	return verdict == LEDGER_CLOSED ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_LEDGER;
 }
 
-struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t now_ns)
+/* Is it as true an answer as a new handshake? (What is no connection any more will be found to be none.) */
+static bool tells_the_truth(const struct idle_pool *pool, const struct conn *conn)
 {
-	while (destination->idle) {
-		struct conn *conn = destination->idle;
-		bool is_ours = claim(pool, conn);
+	struct ledger_reading reading;
 
-		if (is_ours && is_usable(pool, conn, now_ns)) {
+	return ledger_check(pool->sys, conn->fd, &conn->ledger, &reading) != LEDGER_EXACT ||
+	       (reading.last_ack_ms <= HABIT_ALIVE_MS && !conn->was_looked_at);
+}
+
+struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
+			     enum refusal *why)
+{
+	bool wants_truth = habit_looks_often(&destination->looks, who), was_passed_over = false;
+	struct conn *conn, *next;
+
+	*why = REFUSAL_NONE;
+	for (conn = destination->idle; conn; conn = next) {
+		bool is_ours;
+
+		next = conn->destination_next;
+		if (wants_truth && !tells_the_truth(pool, conn)) {
+			was_passed_over = true;
+			continue;
+		}
+		is_ours = claim(pool, conn);
+		if (is_ours && (*why = refusal_of_idle(pool, conn, now_ns)) == REFUSAL_NONE) {
 			change_state(pool, conn, CONN_OPEN);
 			stats_count(destination->stats, STATS_LEASED);
 			return conn;
 		}
+		if (is_ours)
+			stats_refuse(destination->stats, *why);
 		end_idle(pool, conn, is_ours);
 	}
+	if (was_passed_over)
+		stats_refuse(destination->stats, *why = REFUSAL_PROBED);
 	return NULL;
 }
 

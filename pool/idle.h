@@ -47,18 +47,17 @@ struct destination *idle_pool_find(struct idle_pool *pool, const struct destinat
  * open connections. NULL when there is no memory. */
 struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destination, uint64_t now_ns);
 
-/* The newest idle connection that is proven alive and clean, now CONN_OPEN; NULL if there is none. Those found dead,
- * expired or with unexpected bytes on the way are ended. */
-struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t now_ns);
+/* The newest idle connection that is proven alive and clean, now CONN_OPEN, for a connect of `who` (habits.h); NULL if there is
+ * none. Those found dead, expired or with unexpected bytes on the way are ended; those whose server was not heard lately are
+ * passed over for who looks often. *why: what was the matter with the last one that was not given; REFUSAL_NONE: there was none. */
+struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
+			     enum refusal *why);
 
 /* True if there are more connections than the program itself has ever had open at once. */
 bool idle_pool_is_beyond_peak(const struct destination *destination);
 
-/* True if a connection to there is of no use once it is idle: neither this process nor another would be given it. */
-bool idle_pool_is_shunned(const struct idle_pool *pool, const struct destination *destination);
-
 /* Parks an open connection whose `fd` is set and which is at a message boundary with an exact ledger (the caller has
- * seen to both). REFUSAL_NONE, or why not (REFUSAL_POLICY, REFUSAL_PROBED, REFUSAL_POOL_FULL): then it is still the caller's. */
+ * seen to both). REFUSAL_NONE, or why not (REFUSAL_POLICY, REFUSAL_POOL_FULL): then it is still the caller's. */
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 	__attribute__((warn_unused_result));
 

@@ -31,6 +31,17 @@ void learn_survived(struct destination *destination, uint64_t idle_ns)
 		destination->seen_idle_close_ns = 0;
 }
 
+static bool is_within_quarter(uint64_t time_ns, uint64_t timeout_ns)
+{
+	return !timeout_ns || time_ns < timeout_ns / 4;
+}
+
+bool learn_is_young(const struct destination *destination, uint64_t heard_ago_ns)
+{
+	return heard_ago_ns < SECOND_NS && is_within_quarter(heard_ago_ns, destination->keep_alive_timeout_ns) &&
+	       is_within_quarter(heard_ago_ns, destination->seen_idle_close_ns);
+}
+
 uint64_t learn_idle_limit_ns(const struct destination *destination)
 {
 	uint64_t limit = UINT64_MAX;

@@ -1,6 +1,7 @@
 /* What servers tell and show about how long they keep an idle connection. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct destination;
@@ -14,6 +15,10 @@ void learn_closed(struct destination *destination, uint64_t idle_ns);
 
 /* It answered on a connection that had been idle for that long. */
 void learn_survived(struct destination *destination, uint64_t idle_ns);
+
+/* True if a server that was heard so long ago has not come near hanging up: less than a second, and than a quarter of what is
+ * known. */
+bool learn_is_young(const struct destination *destination, uint64_t heard_ago_ns);
 
 /* How long a connection may idle here before it is too likely that the server hangs up: UINT64_MAX if nothing is known. */
 uint64_t learn_idle_limit_ns(const struct destination *destination);

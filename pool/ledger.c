@@ -22,6 +22,7 @@ enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struc
 	if (reading) {
 		reading->rtt_us = info.tcpi_rtt;
 		reading->received = info.tcpi_bytes_received;
+		reading->last_data_ms = info.tcpi_last_data_recv;
 		reading->last_ack_ms = info.tcpi_last_ack_recv;
 	}
 	if (info.tcpi_state != STATE_ESTABLISHED)

@@ -28,8 +28,9 @@ enum ledger_verdict {
 
 struct ledger_reading {
 	uint32_t rtt_us;
-	uint64_t received;    /* by the kernel, read or not */
-	uint32_t last_ack_ms; /* since any acknowledgement came; of a closed one: since its FIN came */
+	uint64_t received;     /* by the kernel, read or not */
+	uint32_t last_data_ms; /* since bytes came */
+	uint32_t last_ack_ms;  /* since any acknowledgement came; of a closed one: since its FIN came */
 };
 
 /* True if nothing has come in, no byte, no end and no error: a third of what ledger_check() costs. Says nothing about what

@@ -76,6 +76,7 @@ void slots_publish(struct slots *slots, const struct conn *conn)
 	slot->contents.n_requests = conn->n_requests;
 	slot->contents.requests_left = conn->requests_left;
 	slot->contents.status_flags = conn->status_flags;
+	slot->contents.was_looked_at = conn->was_looked_at;
 	slot->contents.options = conn->options;
 	atomic_store(&slot->word, make_word(conn->slot_generation, SLOT_IDLE));
 }
@@ -135,6 +136,7 @@ void slots_read(const struct slots *slots, struct conn *conn)
 	conn->n_requests = contents.n_requests;
 	conn->requests_left = contents.requests_left;
 	conn->status_flags = contents.status_flags;
+	conn->was_looked_at = contents.was_looked_at;
 	conn->options = contents.options;
 	conn->options.set &= (1u << SOCKET_OPTION_COUNT) - 1;
 	if (contents.keep_alive_timeout_ns)

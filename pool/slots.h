@@ -41,6 +41,7 @@ struct slot_contents {
 	uint32_t n_requests;
 	uint32_t requests_left;
 	int32_t status_flags;
+	uint32_t was_looked_at;	       /* by its last user, who said nothing on it */
 	struct socket_options options; /* as they are set on it */
 };
 

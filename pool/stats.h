@@ -39,7 +39,7 @@ enum refusal {
 	REFUSAL_TLS_OPAQUE,
 	REFUSAL_UNKNOWN_PROTOCOL,
 	REFUSAL_POLICY, /* max age, max requests, mode */
-	REFUSAL_PROBED, /* the program has connected there just to see whether it can: it is given the truth from then on */
+	REFUSAL_PROBED, /* not given to a place that mostly looks whether it can connect: its server was not heard lately */
 	REFUSAL_COUNT
 };
 

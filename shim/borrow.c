@@ -49,13 +49,26 @@ static bool is_as_said(const struct conn *conn)
 	       ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
 }
 
+/* The broker is well, and has said no. */
+static bool is_refusal(int fd)
+{
+	return fd == -ENOENT || fd == -ECONNREFUSED || fd == -ESTALE || fd == -EPERM;
+}
+
 /* `fd` is what the question brought: a descriptor or -errno. */
 static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, uint64_t now_ns)
 {
 	if (fd >= 0)
 		conn->fd = fd = fdtable_move_high(fd);
-	else if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -EMFILE)
+	else if (!is_refusal(fd) && fd != -EMFILE)
 		link_part(pool, now_ns);
+	/* Who may have one knows that something rides there. */
+	if (fd >= 0)
+		habit_streak_break(&conn->destination->unfit);
+	else if (fd == -EPERM)
+		habit_streak_believe(&conn->destination->unfit);
+	else if (fd == -ESTALE)
+		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
 	if (conn->fd >= 0 && conn->slot >= 0) {
 		conn->is_witnessed = true;
 		slots_read(&link_client.slots, conn);
@@ -65,25 +78,26 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 			return conn;
 		}
 		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
-	} else if (conn->slot >= 0 && (fd == -ENOENT || fd == -ECONNREFUSED)) {
+	} else if (conn->slot >= 0 && is_refusal(fd)) {
 		slots_free(&link_client.slots, conn);
 	}
 	idle_pool_end(pool, conn);
 	return NULL;
 }
 
-struct conn *borrow_take(const struct destination_key *key)
+struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *why)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
 	struct conn *conn;
 	int fd;
 
+	*why = -EAGAIN;
 	if (!link_begin_question(now_ns))
 		return NULL;
 	conn = prepare(key, now_ns);
 	if (conn) {
-		fd = broker_client_lease(&link_client, conn);
+		*why = fd = broker_client_lease(&link_client, conn, habit_looks_often(&conn->destination->looks, who));
 		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
 		pool = pool_enter(guard_now_ns());
 		if (pool) {
@@ -158,17 +172,23 @@ void borrow_give_up(struct conn *conn)
 void borrow_offer(struct idle_pool *pool, struct conn *conn)
 {
 	if (pool->broker && conn->slot < 0 && conn->destination->key.euid == link_euid())
-		broker_client_offer(pool->broker, conn, conn->destination->dials_directly);
+		broker_client_offer(pool->broker, conn, conn->began_unfit);
 }
 
-void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key)
+void borrow_note_look(struct idle_pool *pool, const struct destination_key *key)
 {
 	if (pool->broker)
-		broker_client_probed(pool->broker, key);
+		broker_client_looked(pool->broker, key);
 }
 
 void borrow_relieve(struct idle_pool *pool, const struct destination_key *key)
 {
 	if (pool->broker)
-		broker_client_relieve(pool->broker, key);
+		broker_client_relieve(pool->broker, key, false);
+}
+
+void borrow_retire(struct idle_pool *pool, const struct destination_key *key)
+{
+	if (pool->broker)
+		broker_client_relieve(pool->broker, key, true);
 }

@@ -14,8 +14,9 @@ struct destination_key;
 struct idle_pool;
 
 /* A connection for a key that another process parked, proven alive and clean: CONN_OPEN, with our own descriptor. NULL:
- * there is none. Waits for the broker, for a bounded time. Neither pool_enter() nor a lock of another question is held. */
-struct conn *borrow_take(const struct destination_key *key);
+ * there is none; *why as broker_client_lease() says, or -EAGAIN: the broker was not asked. `who` connects (habits.h). Waits for the
+ * broker, for a bounded time. Neither pool_enter() nor a lock of another question is held. */
+struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *why);
 
 /* What limit.c needs. Asks, over a new connection (*fd, internal), for leave to dial; `conn` is what the answer may fill.
  * NULL: there is no broker, or none that gave its welcome within `patience_ms`. Neither pool_enter() nor a question is open. */
@@ -30,8 +31,11 @@ void borrow_give_up(struct conn *conn);
 /* A connection has just been parked: shares it if it is not yet. Under the pool's lock. */
 void borrow_offer(struct idle_pool *pool, struct conn *conn);
 
-/* This program connects there only to see whether it can. Under the pool's lock. */
-void borrow_note_probe(struct idle_pool *pool, const struct destination_key *key);
+/* This program has connected there only to see whether it can. Under the pool's lock. */
+void borrow_note_look(struct idle_pool *pool, const struct destination_key *key);
 
 /* Ports towards a key's peer have run out. Under the pool's lock. */
 void borrow_relieve(struct idle_pool *pool, const struct destination_key *key);
+
+/* One that is idle at the broker is to end, as idle_pool_retire() ends one of ours. Under the pool's lock. */
+void borrow_retire(struct idle_pool *pool, const struct destination_key *key);

@@ -292,6 +292,7 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 	if (is_malformed(sock, address, length))
 		return connect_malformed(sock, fd, address, length);
 	is_known = complete_key(sock, fd, address, length);
+	sock->caller = (uintptr_t)caller;
 	if (is_known)
 		counting_connect(sock, caller);
 	if (!is_known || sock->cannot_keep || is_own_port(sock->key.port)) {

@@ -10,7 +10,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "pool/learn.h"
 #include "shim/afterlife.h"
+#include "shim/borrow.h"
 #include "shim/exchange.h"
 #include "shim/fresh.h"
 #include "shim/lease.h"
@@ -42,6 +44,8 @@ static bool is_readable(const struct transfer *transfer, size_t length)
 }
 
 #define FIRST_BYTES 32
+#define MILLISECOND_NS UINT64_C(1000000)
+#define YOUNG_TRIAL 16
 
 static enum framing_first classify(const struct transfer *transfer, size_t total)
 {
@@ -76,18 +80,57 @@ __attribute__((noinline)) static bool has_spoken(int fd)
 	return real.ioctl(fd, FIONREAD, &n) == 0 && n > 0;
 }
 
-static void note_first(struct sock *sock, bool is_fit_for_lease)
+/* Bytes of an answer have come on it just now. The kernel knows best, whoever had it then. */
+static bool is_young(const struct sock *sock)
+{
+	struct ledger_reading reading;
+
+	return sock->is_leased && sock->conn &&
+	       ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading) == LEDGER_EXACT &&
+	       learn_is_young(sock->conn->destination, reading.last_data_ms * MILLISECOND_NS);
+}
+
+/* May a kept connection carry what begins so? */
+static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
+{
+	if (first != FRAMING_FIRST_UNSAFE)
+		return first == FRAMING_FIRST_SAFE;
+	switch (sock->policy->unsafe_methods) {
+	case CONFIG_UNSAFE_FRESH:
+		return false;
+	case CONFIG_UNSAFE_YOUNG:
+		return is_young(sock);
+	case CONFIG_UNSAFE_REUSE:
+		return true;
+	}
+	return false;
+}
+
+/* True if nobody will ride on what it leaves, as far as can be told. */
+static bool note_first(struct sock *sock, bool is_fit)
 {
 	struct destination *destination = sock->conn ? sock->conn->destination : NULL;
 	struct idle_pool *pool = destination ? pool_enter(guard_now_ns()) : NULL;
+	bool is_of_no_use;
 
 	if (!pool)
-		return;
-	destination->dials_directly = !is_fit_for_lease;
+		return false;
+	/* Whose pace decides may have come to another one: tried now and then. */
+	is_of_no_use = !is_fit && habit_streak_lasts(&destination->unfit) &&
+		       (sock->policy->unsafe_methods != CONFIG_UNSAFE_YOUNG || destination->unfit.n % YOUNG_TRIAL);
+	if (is_fit)
+		habit_streak_break(&destination->unfit);
+	else
+		habit_streak_add(&destination->unfit);
+	habit_looks_note(&destination->looks, sock->caller, false);
+	/* Asked for more than a look after all: a server may have no room for it beside what was passed over. */
+	if (sock->was_passed_over && !sock->is_leased && !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
+		borrow_retire(pool, &sock->key);
 	/* The server is not to keep one more connection than the program uses. */
 	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
 		sock->framing.rewrite = false;
 	pool_leave();
+	return is_of_no_use;
 }
 
 /* The first bytes of a connection decide whether a kept one may carry them. 0, 1: goes native (the lock is gone), or
@@ -95,14 +138,13 @@ static void note_first(struct sock *sock, bool is_fit_for_lease)
 static int prepare_first(struct sock *sock, const struct transfer *transfer, size_t total)
 {
 	enum framing_first first = classify(transfer, total);
-	bool is_fit = (first == FRAMING_FIRST_SAFE ||
-		       (first == FRAMING_FIRST_UNSAFE && sock->policy->unsafe_methods == CONFIG_UNSAFE_REUSE)) &&
-		      sending_is_repeatable(transfer, total);
+	bool is_fit = is_fit_for_kept(sock, first) && sending_is_repeatable(transfer, total);
+	bool is_of_no_use = note_first(sock, is_fit), was_moved = false;
 	int error = 0;
 
-	note_first(sock, is_fit || (first == FRAMING_FIRST_PARTIAL && !sock->is_leased));
 	if (sock->is_leased && !is_fit) {
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
+		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
 		if ((error == -EMFILE || error == -ENFILE) && first == FRAMING_FIRST_UNSAFE &&
 		    is_still_quiet(transfer->fd))
@@ -118,11 +160,15 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		sock_release(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
 		return 1;
 	}
-	/* What may not be sent twice is left as it is, so that it never depends on us for its end. */
-	if (!is_fit) {
-		sock->framing.rewrite = false;
-		outgoing_free(&sock->outgoing, false);
+	if (is_of_no_use && !sock->is_leased) {
+		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
+		return 1;
 	}
+	/* What may not be sent twice needs no copy. */
+	if (!is_fit)
+		outgoing_free(&sock->outgoing, false);
+	if (sock->conn)
+		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
 	/* What it says would be taken for the answer. */
 	if (!sock->is_leased && has_spoken(transfer->fd)) {
 		sock->framing.rewrite = false;

@@ -134,6 +134,7 @@ static void park(struct sock *sock)
 	sock->conn = NULL;
 	learn_announced(conn->destination, sock->framing.keep_alive_timeout_s);
 	conn->n_requests += sock->framing.n_requests;
+	conn->was_looked_at = !sock->has_sent;
 	if (sock->framing.keep_alive_max != UINT32_MAX)
 		conn->requests_left = sock->framing.keep_alive_max;
 	why = idle_pool_park(pool, conn, now_ns);
@@ -270,9 +271,9 @@ void finish_lost(struct sock *sock)
 	errno = saved;
 }
 
-/* A connection that was leased and never used is as good as it was; but whoever opens one only to see whether it opens
- * wants the truth from now on. */
-static bool note_probe(struct sock *sock)
+/* A connection that was leased and never used is as good as it was; but whoever often opens one only to see whether it opens
+ * wants the truth. */
+static bool note_look(struct sock *sock)
 {
 	struct idle_pool *pool;
 
@@ -283,8 +284,8 @@ static bool note_probe(struct sock *sock)
 		return true;
 	pool = pool_enter(guard_now_ns());
 	if (pool) {
-		sock->conn->destination->is_probed = true;
-		borrow_note_probe(pool, &sock->key);
+		habit_looks_note(&sock->conn->destination->looks, sock->caller, true);
+		borrow_note_look(pool, &sock->key);
 		pool_leave();
 	}
 	return true;
@@ -351,16 +352,16 @@ void finish_at_close(struct sock *sock)
 {
 	int saved = errno;
 	enum refusal why = REFUSAL_CLIENT_CLOSE;
-	bool is_probe = sock->conn && note_probe(sock);
+	bool is_look = sock->conn && note_look(sock);
 	bool has_ended = sock->state == SOCK_ENDING;
 
 	if (has_ended)
 		deferred_end(sock);
 
-	if (sock->conn && (!is_probe || sock->is_leased))
-		why = is_probe ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
+	if (sock->conn && (!is_look || sock->is_leased))
+		why = is_look ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
 	if (sock->policy->mode == CONFIG_MODE_OBSERVE) {
-		if (!is_probe)
+		if (!is_look)
 			finish_observed(sock, false);
 		errno = saved;
 		return;

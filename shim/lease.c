@@ -59,7 +59,8 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	struct idle_pool *pool = pool_enter(now_ns);
 	struct destination *destination;
 	struct conn *conn = NULL;
-	bool dials;
+	enum refusal why = REFUSAL_NONE;
+	int answer = 0;
 
 	if (!pool)
 		return NULL;
@@ -69,14 +70,14 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 		pool_leave();
 		return NULL;
 	}
-	dials = !destination || destination->is_probed || destination->dials_directly;
-	if (destination && dials)
-		idle_pool_retire(pool, destination, destination->is_probed ? REFUSAL_PROBED : REFUSAL_POOL_FULL);
-	else if (destination)
-		conn = idle_pool_lease(pool, destination, now_ns);
+	if (destination)
+		conn = idle_pool_lease(pool, destination, sock->caller, now_ns, &why);
 	pool_leave();
 	/* A ticket asks for both, a connection or leave to dial. */
-	return conn || dials || sock->policy->max_conns_per_host ? conn : borrow_take(&sock->key);
+	if (!conn && destination && why != REFUSAL_PROBED && !sock->policy->max_conns_per_host)
+		conn = borrow_take(&sock->key, sock->caller, &answer);
+	sock->was_passed_over = why == REFUSAL_PROBED || answer == -ESTALE;
+	return conn;
 }
 
 static void discard(struct conn *conn)
@@ -139,7 +140,6 @@ bool lease_adopt_dial(struct sock *sock)
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool = pool_enter(now_ns);
 	struct destination *destination = pool ? idle_pool_find(pool, &sock->key) : NULL;
-	bool is_shunned = destination && idle_pool_is_shunned(pool, destination);
 
 	if (destination)
 		sock->conn = idle_pool_open(pool, destination, now_ns);
@@ -152,7 +152,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->ticket.fd = -1;
 	options_begin(sock);
 	sock->state = SOCK_OPEN;
-	framing_init(&sock->framing, may_rewrite(sock) && !is_shunned);
+	framing_init(&sock->framing, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, NULL);
 	return true;

@@ -6,9 +6,7 @@
 struct conn;
 struct sock;
 
-/* Puts the newest fit connection for sock->key under its numbers. False: there is none, so dial. In the latter case an
- * idle connection that could not be used has been ended, so that a dial never adds to what the program itself would have
- * open. Locked. */
+/* Puts the newest fit connection for sock->key under its numbers. False: there is none, so dial. Locked. */
 bool lease_take(struct sock *sock);
 
 /* The same with a connection at hand, CONN_OPEN; ends it if that fails. Locked. */

@@ -90,6 +90,8 @@ struct sock {
 	struct ticket ticket; /* leave to dial, until there is a connection */
 	struct tally tally;   /* where it is counted */
 	unsigned long thread; /* that connected it */
+	uintptr_t caller;     /* where connect() was called: a return address */
+	bool was_passed_over; /* dialled, since what is kept would not have told the truth: see habits.h */
 
 	/* SOCK_OPEN */
 	struct conn *conn;

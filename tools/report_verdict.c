@@ -35,7 +35,7 @@ static const struct {
 	{"error", "it broke"},
 	{"tls_opaque", "HTTPS, which is not looked into"},
 	{"unknown_protocol", "not HTTP/1.x"},
-	{"probed", "the program has looked there whether it can connect"},
+	{"probed", "where a program mostly looks whether it can connect, it gets the truth"},
 	{"policy", "too old, or excluded by the settings"},
 };
 

@@ -192,7 +192,7 @@ static void wait_for_broker(struct broker_client *client)
 	set_key(&nowhere, ~0u);
 	if (!slots_reserve(&client->slots, &conn))
 		return;
-	while ((fd = broker_client_lease(client, &conn)) == -ETIMEDOUT)
+	while ((fd = broker_client_lease(client, &conn, false)) == -ETIMEDOUT)
 		;
 	check(fd == -ENOENT ? 0 : -1, "the broker's answer");
 	slots_free(&client->slots, &conn);
@@ -235,7 +235,7 @@ static double lease_round(struct broker_client clients[2], unsigned n_destinatio
 			;
 		if (!slots_reserve(&client->slots, &conn))
 			exit(2);
-		conn.fd = broker_client_lease(client, &conn);
+		conn.fd = broker_client_lease(client, &conn, false);
 		if (conn.fd < 0) {
 			fprintf(stderr, "lease %d: %s\n", i, strerror(-conn.fd));
 			exit(1);

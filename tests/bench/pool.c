@@ -120,13 +120,14 @@ static double round_of_pairs(unsigned n_destinations, uint64_t *program_ns)
 
 	for (unsigned i = 0; i < PAIRS; i++) {
 		struct destination_key key;
+		enum refusal why;
 		struct conn *conn;
 
 		random = random * 1103515245 + 12345;
 		key = key_of((random >> 8) % n_destinations);
 		*program_ns += 10000;
 		idle_pool_expire(&pool, *program_ns);
-		conn = idle_pool_lease(&pool, idle_pool_find(&pool, &key), *program_ns);
+		conn = idle_pool_lease(&pool, idle_pool_find(&pool, &key), 0, *program_ns, &why);
 		need(conn != NULL, "nothing to lease");
 		need(idle_pool_park(&pool, conn, *program_ns) == REFUSAL_NONE, "not parked");
 	}

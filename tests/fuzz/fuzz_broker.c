@@ -649,7 +649,7 @@ static void operate(void)
 		if (next() % 4 == 0)
 			has_no_memory = !has_no_memory;
 		else if (next() % 4 == 0)
-			request(i, next() % 2 ? BROKER_PROBED : BROKER_RELIEVE, 0, &keys[next() % N_KEYS], -1);
+			request(i, next() % 2 ? BROKER_LOOKED : BROKER_RELIEVE, 0, &keys[next() % N_KEYS], -1);
 		else
 			list();
 		break;

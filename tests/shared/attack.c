@@ -105,7 +105,7 @@ static void fill_key(struct destination_key *key, int fd)
 /* Anything, half of it well-formed. */
 static int say(int fd, bool only_asks)
 {
-	static const enum broker_message types[] = {BROKER_LEASE, BROKER_LIST, BROKER_PARK, BROKER_DROP, BROKER_PROBED};
+	static const enum broker_message types[] = {BROKER_LEASE, BROKER_LIST, BROKER_PARK, BROKER_DROP, BROKER_LOOKED};
 	enum broker_message type = types[(unsigned)rand() % (only_asks ? 2 : 5)];
 	struct broker_request request = {.head = broker_wire_head(type, (uint32_t)rand(), (uint32_t)rand())};
 	int passed = type == BROKER_PARK ? dial() : -1, error;

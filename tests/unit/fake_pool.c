@@ -106,7 +106,9 @@ void fake_pool_park_new(struct destination *destination, unsigned n, struct conn
 
 struct conn *fake_pool_lease(struct destination *destination)
 {
-	return idle_pool_lease(&fake_pool, destination, fake_kernel.now_ns);
+	enum refusal why;
+
+	return idle_pool_lease(&fake_pool, destination, 0, fake_kernel.now_ns, &why);
 }
 
 void fake_pool_expire(void)

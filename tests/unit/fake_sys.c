@@ -166,6 +166,7 @@ static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *
 		.tcpi_unacked = socket->unacked,
 		.tcpi_notsent_bytes = socket->notsent_bytes,
 		.tcpi_last_ack_recv = socket->last_ack_ms,
+		.tcpi_last_data_recv = socket->last_data_ms,
 		.tcpi_bytes_sent = socket->bytes_sent,
 		.tcpi_bytes_retrans = socket->bytes_retrans,
 		.tcpi_bytes_received = socket->bytes_received,

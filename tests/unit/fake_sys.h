@@ -56,6 +56,7 @@ struct fake_socket {
 	uint32_t unacked; /* segments */
 	uint32_t notsent_bytes;
 	uint32_t last_ack_ms;
+	uint32_t last_data_ms;
 	uint64_t bytes_sent; /* retransmitted ones included */
 	uint64_t bytes_retrans;
 	uint64_t bytes_received;

@@ -121,8 +121,8 @@ static void check_ended(void)
 	broker_client_offer(&client, &conn, false);
 	ck_assert_int_eq(conn.slot, -1);
 	broker_client_drop(&client, &conn);
-	broker_client_probed(&client, &destination.key);
-	broker_client_relieve(&client, &destination.key);
+	broker_client_looked(&client, &destination.key);
+	broker_client_relieve(&client, &destination.key, false);
 	check_no_fd_more();
 }
 
@@ -255,7 +255,7 @@ static int lease(void)
 {
 	if (conn.slot < 0)
 		ck_assert(slots_reserve(&client.slots, &conn));
-	return broker_client_lease(&client, &conn);
+	return broker_client_lease(&client, &conn, false);
 }
 
 START_TEST(a_lease)
@@ -282,6 +282,13 @@ START_TEST(a_lease)
 	ck_assert_int_eq(lease(), -ENOENT);
 	answer(3, BROKER_DIAL, -1);
 	ck_assert_int_eq(lease(), -ECONNREFUSED);
+	answer(4, BROKER_UNFIT, -1);
+	ck_assert_int_eq(lease(), -EPERM);
+	for (int i = 2; i <= 4; i++)
+		ck_assert_uint_eq(hear(sizeof(asked), false).request.head.flags, 0);
+	answer(5, BROKER_UNHEARD, -1);
+	ck_assert_int_eq(broker_client_lease(&client, &conn, true), -ESTALE);
+	ck_assert_uint_eq(hear(sizeof(asked), false).request.head.flags, BROKER_WANTS_TRUTH);
 	ck_assert_uint_eq(fake_wire.n_polled, 0);
 	check_no_fd_more();
 }
@@ -375,6 +382,8 @@ START_TEST(answers_that_contradict_themselves)
 		{BROKER_GIVEN, false, -EMFILE},
 		{BROKER_NONE, true, -EPROTO},
 		{BROKER_DIAL, true, -EPROTO},
+		{BROKER_UNFIT, true, -EPROTO},
+		{BROKER_UNHEARD, true, -EPROTO},
 		{3, false, -EPROTO},
 		{3, true, -EPROTO},
 		{UINT32_MAX, true, -EPROTO},
@@ -485,7 +494,7 @@ START_TEST(a_broker_that_is_behind)
 	ck_assert_uint_gt(n, 0);
 	ck_assert_int_eq(conn.slot, -1);
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION);
-	broker_client_probed(&client, &destination.key);
+	broker_client_looked(&client, &destination.key);
 	ck_assert_int_eq(lease(), -EAGAIN);
 	before = conn;
 	broker_client_drop(&client, &conn);
@@ -514,14 +523,18 @@ START_TEST(a_drop)
 }
 END_TEST
 
-START_TEST(a_probe_and_a_cry_for_ports)
+START_TEST(a_look_and_cries_for_room)
 {
 	struct broker_request heard;
 
 	be_connected();
-	(_i ? broker_client_relieve : broker_client_probed)(&client, &destination.key);
+	if (_i < 2)
+		broker_client_relieve(&client, &destination.key, _i);
+	else
+		broker_client_looked(&client, &destination.key);
 	heard = hear(sizeof(heard), false).request;
-	ck_assert_uint_eq(heard.head.type, _i ? BROKER_RELIEVE : BROKER_PROBED);
+	ck_assert_uint_eq(heard.head.type, _i < 2 ? BROKER_RELIEVE : BROKER_LOOKED);
+	ck_assert_uint_eq(heard.head.flags, _i == 1 ? BROKER_JUST_ONE : 0);
 	ck_assert_mem_eq(&heard.key, &destination.key, sizeof(heard.key));
 }
 END_TEST
@@ -564,13 +577,13 @@ Suite *broker_client_suite(void)
 	tcase_add_test(tcase, interrupted_and_failing_waits);
 	tcase_add_test(tcase, stale_answers_are_passed_over);
 	tcase_add_test(tcase, stale_answers_take_no_more_time);
-	tcase_add_loop_test(tcase, answers_that_contradict_themselves, 0, 6);
+	tcase_add_loop_test(tcase, answers_that_contradict_themselves, 0, 8);
 	tcase_add_test(tcase, garbage_for_an_answer);
 	tcase_add_loop_test(tcase, an_offer, 0, 2);
 	tcase_add_test(tcase, no_offer);
 	tcase_add_test(tcase, a_broker_that_is_behind);
 	tcase_add_test(tcase, a_drop);
-	tcase_add_loop_test(tcase, a_probe_and_a_cry_for_ports, 0, 2);
+	tcase_add_loop_test(tcase, a_look_and_cries_for_room, 0, 3);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

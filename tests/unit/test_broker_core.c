@@ -322,26 +322,31 @@ START_TEST(private_processes_lend_nothing)
 }
 END_TEST
 
-START_TEST(a_destination_to_dial)
+static void park_unfit(struct conn *conn)
 {
-	struct conn conns[3], got;
+	fake_process_dial(conn, 1);
+	ck_assert(slots_reserve(&a.slots, conn));
+	conn->expires_ns = UINT64_MAX;
+	slots_publish(&a.slots, conn);
+	ck_assert_int_eq(fake_process_request(&a, BROKER_PARK, BROKER_WAS_UNFIT, conn, fake_socket_duplicate(conn->fd)),
+			 0);
+}
 
-	for (unsigned i = 0; i < 3; i++) {
-		fake_process_dial(&conns[i], 1);
-		ck_assert(slots_reserve(&a.slots, &conns[i]));
-		conns[i].expires_ns = UINT64_MAX;
-		slots_publish(&a.slots, &conns[i]);
-		ck_assert_int_eq(fake_process_request(&a, BROKER_PARK, i == 2 ? BROKER_WAS_UNFIT : 0, &conns[i],
-						      fake_socket_duplicate(conns[i].fd)),
-				 0);
+START_TEST(a_destination_where_nothing_rides)
+{
+	struct conn conns[4], got;
+
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(fake_process_lease(&c, &got, 2), BROKER_NONE);
+		park_unfit(&conns[i]);
 	}
 	/* The longest idle one makes room at the server, each time. */
-	for (unsigned i = 0; i < 3; i++) {
-		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_DIAL);
-		for (unsigned j = 0; j < 3; j++)
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
+		for (unsigned j = 0; j < 4; j++)
 			ck_assert(fake_socket(conns[j].fd)->was_disconnected == (j <= i));
 	}
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_DIAL);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 	/* Until one was fit again. */
 	fake_process_dial(&one, 1);
@@ -350,36 +355,79 @@ START_TEST(a_destination_to_dial)
 }
 END_TEST
 
-START_TEST(probers_dial)
+START_TEST(what_is_ridden_on_is_of_use)
 {
-	struct fake_process others[BROKER_PROBERS];
+	struct conn conns[20], got;
+
+	/* One program leaves what another rides on, again and again. */
+	for (unsigned i = 0; i < 20; i++) {
+		park_unfit(&conns[i]);
+		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+		ck_assert_uint_eq(got.cookie, conns[i].cookie);
+		if (i < 17)
+			fake_process_exchange(&got);
+		fake_process_park(&b, &got);
+		ck_assert_int_eq(fake_process_lease(&c, &got, 1), BROKER_GIVEN);
+		fake_process_close(&c, &got);
+	}
+	/* The last three were lent and came back as they were. */
+	park_unfit(&conns[0]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
+}
+END_TEST
+
+static void look(struct fake_process *process, int n)
+{
+	two = (struct conn){.destination = fake_broker_destination(1)};
+	for (int i = 0; i < n; i++)
+		ck_assert_int_eq(fake_process_request(process, BROKER_LOOKED, 0, &two, -1), 0);
+}
+
+START_TEST(who_looks_is_told_the_truth)
+{
 	struct conn got;
 
 	park_one();
-	two = (struct conn){.destination = fake_broker_destination(1)};
-	for (int i = 0; i < 3; i++) /* told often, known once */
-		ck_assert_int_eq(fake_process_request(&b, BROKER_PROBED, 0, &two, -1), 0);
+	fake_socket((int)one.cookie)->last_ack_ms = HABIT_ALIVE_MS + 1;
+	look(&b, 1);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNHEARD);
 	fake_process_claim(&a, &one);
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_DIAL);
-	ck_assert_uint_eq(fake_broker.n_held, 1); /* in use: stays */
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_NONE); /* in use */
+	ck_assert_uint_eq(fake_broker.n_held, 1);
 	fake_process_park(&a, &one);
 	fake_process_dial(&three, 2);
 	fake_process_park(&a, &three);
+	fake_socket((int)three.cookie)->last_ack_ms = HABIT_ALIVE_MS + 1;
 	ck_assert_int_eq(fake_process_lease(&b, &got, 2), BROKER_GIVEN); /* elsewhere it is as others */
-	for (int i = 0; i < BROKER_PROBERS - 1; i++) {
-		char name[] = {(char)('p' + i), '\0'};
+	/* Heard just now. */
+	fake_socket((int)one.cookie)->last_ack_ms = HABIT_ALIVE_MS;
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	got.was_looked_at = true;
+	fake_process_park(&b, &got);
+	/* That was told once. */
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_UNHEARD);
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN); /* no looker */
+}
+END_TEST
 
-		fake_process_start(&others[i], name, 0);
-		ck_assert_int_eq(fake_process_request(&others[i], BROKER_PROBED, 0, &two, -1), 0);
+START_TEST(nobody_looks_for_ever)
+{
+	struct conn conns[16], got;
+
+	look(&b, 100);
+	for (unsigned i = 0; i < 16; i++) {
+		fake_process_dial(&conns[i], 1);
+		fake_process_park(&b, &conns[i]);
+		fake_socket((int)conns[i].cookie)->last_ack_ms = 60000;
 	}
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_DIAL);
-	ck_assert(fake_socket((int)one.cookie)->was_disconnected);
-	/* So many are remembered, then the first is forgotten. */
-	fake_process_start(&others[3], "z", 0);
-	ck_assert_int_eq(fake_process_request(&others[3], BROKER_PROBED, 0, &two, -1), 0);
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_NONE);
-	for (int i = 0; i < BROKER_PROBERS; i++)
-		ck_assert_int_eq(fake_process_lease(&others[i], &got, 1), BROKER_DIAL);
+	/* More than half of its last are uses by now. */
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	look(&c, 1);
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_UNHEARD);
+	/* It was a request after all, and the server may have room for just one. */
+	ck_assert_int_eq(fake_process_request(&c, BROKER_RELIEVE, BROKER_JUST_ONE, &got, -1), 0);
+	ck_assert_uint_eq(fake_broker.n_held, 15);
+	ck_assert(fake_socket((int)conns[0].cookie)->was_disconnected);
 }
 END_TEST
 
@@ -496,7 +544,7 @@ START_TEST(hello_comes_once_and_first)
 {
 	static struct fake_process new;
 	static union broker_packet packet;
-	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_PROBED,
+	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_LOOKED,
 						    BROKER_RELIEVE};
 
 	new.process = broker_admit(&fake_broker, 5, 6);
@@ -596,9 +644,9 @@ START_TEST(no_memory)
 	ck_assert_uint_eq(n_failed, 100);
 	for (unsigned i = 0; i < 250; i++) {
 		two.destination = fake_broker_destination(i);
-		ck_assert_int_eq(fake_process_request(&b, BROKER_PROBED, 0, &two, -1), 0);
+		ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &two, -1), 0);
 	}
-	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_DIAL);
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
 }
 END_TEST
 
@@ -653,8 +701,10 @@ Suite *broker_core_suite(void)
 	tcase_add_loop_test(tcase, only_what_is_clean_is_given, 0, 11);
 	tcase_add_test(tcase, behind_an_unclean_one_may_be_a_clean_one);
 	tcase_add_test(tcase, private_processes_lend_nothing);
-	tcase_add_test(tcase, a_destination_to_dial);
-	tcase_add_test(tcase, probers_dial);
+	tcase_add_test(tcase, a_destination_where_nothing_rides);
+	tcase_add_test(tcase, what_is_ridden_on_is_of_use);
+	tcase_add_test(tcase, who_looks_is_told_the_truth);
+	tcase_add_test(tcase, nobody_looks_for_ever);
 	tcase_add_test(tcase, dropped_ones_go_their_own_way);
 	tcase_add_test(tcase, a_slot_parked_again);
 	tcase_add_test(tcase, a_slot_leased_again);

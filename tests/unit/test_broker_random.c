@@ -204,7 +204,7 @@ static void operate(void)
 		/* Of a destination that one is connected to, somebody gets another view. */
 		struct conn probe = {.destination = fake_broker_destination(below(N_DESTINATIONS) + 100)};
 
-		must(fake_process_request(&processes[process], BROKER_PROBED, 0, &probe, -1) == 0);
+		must(fake_process_request(&processes[process], BROKER_LOOKED, 0, &probe, -1) == 0);
 	} else {
 		fake_kernel.now_ns += below(3 * 1000) * (SECOND / 1000);
 		broker_tick(&fake_broker);

@@ -22,7 +22,7 @@ static const struct {
 } MESSAGES[] = {
 	{BROKER_HELLO, sizeof(packet.hello), 0},    {BROKER_LEASE, sizeof(packet.request), 0},
 	{BROKER_PARK, sizeof(packet.request), 1},   {BROKER_DROP, sizeof(packet.request), 0},
-	{BROKER_PROBED, sizeof(packet.request), 0}, {BROKER_RELIEVE, sizeof(packet.request), 0},
+	{BROKER_LOOKED, sizeof(packet.request), 0}, {BROKER_RELIEVE, sizeof(packet.request), 0},
 	{BROKER_LIST, sizeof(packet.head), 0},
 };
 #define N_MESSAGES (int)(sizeof(MESSAGES) / sizeof(MESSAGES[0]))
@@ -92,7 +92,7 @@ END_TEST
 
 START_TEST(bounds_of_requests)
 {
-	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_PROBED,
+	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_LOOKED,
 						    BROKER_RELIEVE};
 	unsigned n_fds = TYPES[_i] == BROKER_PARK;
 	const size_t length = sizeof(packet.request);

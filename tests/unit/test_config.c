@@ -186,6 +186,8 @@ START_TEST(choice_takes_its_words_only)
 	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_OBSERVE);
 	ck_assert_int_eq(set(&config, "mode", "full"), 0);
 	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_FULL);
+	ck_assert_int_eq(set(&config, "unsafe-methods", "young"), 0);
+	ck_assert_int_eq(config.policy.unsafe_methods, CONFIG_UNSAFE_YOUNG);
 	ck_assert_int_eq(set(&config, "unsafe-methods", "reuse"), 0);
 	ck_assert_int_eq(config.policy.unsafe_methods, CONFIG_UNSAFE_REUSE);
 	ck_assert_int_eq(set(&config, "mode", ""), -EINVAL);

@@ -194,16 +194,67 @@ START_TEST(never_more_than_the_program_had)
 }
 END_TEST
 
-START_TEST(nothing_is_kept_for_a_prober)
+static struct conn *lease_for(uint64_t who, struct destination *destination, enum refusal expected)
+{
+	enum refusal why;
+	struct conn *conn = idle_pool_lease(&fake_pool, destination, who, fake_kernel.now_ns, &why);
+
+	ck_assert_int_eq(why, conn ? REFUSAL_NONE : expected);
+	return conn;
+}
+
+START_TEST(who_looks_is_told_the_truth)
 {
 	struct destination *destination = fake_pool_find(1);
 	struct conn *conn = fake_pool_dial(destination);
 
-	destination->is_probed = true;
-	ck_assert_int_eq(idle_pool_park(&fake_pool, conn, fake_kernel.now_ns), REFUSAL_PROBED);
-	ck_assert_uint_eq(destination->n_idle, 0);
-	destination->is_probed = false;
+	habit_looks_note(&destination->looks, 1, true);
+	habit_looks_note(&destination->looks, 2, false);
+	ck_assert_ptr_null(lease_for(1, destination, REFUSAL_NONE)); /* nothing there */
 	fake_pool_park(conn);
+	fake_socket(conn->fd)->last_ack_ms = HABIT_ALIVE_MS + 1;
+	ck_assert_ptr_null(lease_for(1, destination, REFUSAL_PROBED));
+	ck_assert_uint_eq(destination->stats->counts.refused[REFUSAL_PROBED], 1);
+	ck_assert_uint_eq(destination->n_idle, 1);
+	/* Others don't mind; and it is of no more use to a look for having been lent. */
+	ck_assert_ptr_eq(lease_for(2, destination, REFUSAL_NONE), conn);
+	conn->was_looked_at = true;
+	fake_pool_park(conn);
+	fake_socket(conn->fd)->last_ack_ms = 0;
+	ck_assert_ptr_null(lease_for(1, destination, REFUSAL_PROBED));
+	ck_assert_ptr_eq(lease_for(3, destination, REFUSAL_NONE), conn);
+	conn->was_looked_at = false;
+	fake_pool_park(conn);
+	fake_socket(conn->fd)->last_ack_ms = HABIT_ALIVE_MS;
+	ck_assert_ptr_eq(lease_for(1, destination, REFUSAL_NONE), conn);
+	fake_pool_park(conn);
+	/* One that the server has ended is found as by anybody. */
+	fake_kernel.now_ns += 1000000000ull;
+	fake_socket(conn->fd)->state = FAKE_CLOSE_WAIT;
+	fake_socket(conn->fd)->last_ack_ms = 5000;
+	ck_assert_ptr_null(lease_for(1, destination, REFUSAL_SERVER_IDLE_CLOSE));
+	ck_assert_uint_eq(destination->n_idle, 0);
+	fake_pool_clear_leaving(0);
+}
+END_TEST
+
+START_TEST(a_look_makes_nothing_younger)
+{
+	struct destination *destination = fake_pool_find(1);
+	struct conn *conn = fake_pool_dial(destination);
+	uint64_t expires_ns;
+
+	fake_pool_park(conn);
+	expires_ns = conn->expires_ns;
+	fake_kernel.now_ns += 5 * 1000000000ull;
+	ck_assert_ptr_eq(fake_pool_lease(destination), conn);
+	conn->was_looked_at = true;
+	fake_pool_park(conn);
+	ck_assert_uint_eq(conn->expires_ns, expires_ns);
+	ck_assert_ptr_eq(fake_pool_lease(destination), conn);
+	conn->was_looked_at = false;
+	fake_pool_park(conn);
+	ck_assert_uint_gt(conn->expires_ns, expires_ns);
 	fake_pool_clear_leaving(0);
 }
 END_TEST
@@ -361,7 +412,8 @@ Suite *idle_suite(void)
 	tcase_add_test(tcase, zero_is_no_limit);
 	tcase_add_test(tcase, limit_of_one);
 	tcase_add_test(tcase, never_more_than_the_program_had);
-	tcase_add_test(tcase, nothing_is_kept_for_a_prober);
+	tcase_add_test(tcase, who_looks_is_told_the_truth);
+	tcase_add_test(tcase, a_look_makes_nothing_younger);
 	tcase_add_test(tcase, retire_takes_the_longest_idle);
 	tcase_add_test(tcase, max_requests);
 	tcase_add_test(tcase, the_servers_own_max);

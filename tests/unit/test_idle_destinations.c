@@ -132,16 +132,16 @@ END_TEST
 
 START_TEST(destinations_are_reaped_beyond_1024)
 {
-	fake_pool_find(0)->is_probed = true;
-	fake_pool_find(1)->is_probed = true;
+	fake_pool_find(0)->seen_idle_close_ns = 5;
+	fake_pool_find(1)->seen_idle_close_ns = 5;
 	for (unsigned i = 2; i < REMEMBERED; i++)
 		fake_pool_find(i);
 	fake_pool_find(0); /* used again: younger than 1 */
 	ck_assert_uint_eq(fake_pool.destinations.n, REMEMBERED);
 	fake_pool_find(REMEMBERED);
 	ck_assert_uint_eq(fake_pool.destinations.n, REMEMBERED);
-	ck_assert(fake_pool_find(0)->is_probed);
-	ck_assert(!fake_pool_find(1)->is_probed); /* forgotten */
+	ck_assert_uint_eq(fake_pool_find(0)->seen_idle_close_ns, 5);
+	ck_assert_uint_eq(fake_pool_find(1)->seen_idle_close_ns, 0); /* forgotten */
 	for (unsigned i = 0; i < 100000; i++)
 		fake_pool_find(i);
 	ck_assert_uint_eq(fake_pool.destinations.n, REMEMBERED);
@@ -158,7 +158,7 @@ START_TEST(destinations_in_use_stay_and_hold_up_nobody)
 		struct conn *conn;
 
 		used[i] = fake_pool_find(i);
-		used[i]->dials_directly = true;
+		used[i]->seen_idle_close_ns = 5;
 		conn = fake_pool_dial(used[i]);
 		if (i % 2)
 			fake_pool_park(conn);
@@ -168,7 +168,7 @@ START_TEST(destinations_in_use_stay_and_hold_up_nobody)
 	ck_assert_uint_le(fake_pool.destinations.n, REMEMBERED + 50);
 	for (unsigned i = 0; i < 50; i++) {
 		ck_assert_ptr_eq(fake_pool_find(i), used[i]);
-		ck_assert(used[i]->dials_directly);
+		ck_assert_uint_eq(used[i]->seen_idle_close_ns, 5);
 	}
 	fake_pool_clear_leaving(25);
 }
@@ -202,7 +202,7 @@ static bool use_the_pool(unsigned n_destinations, unsigned *n_open)
 			was_refused = true;
 			continue;
 		}
-		conn = idle_pool_lease(&fake_pool, destination, fake_kernel.now_ns);
+		conn = fake_pool_lease(destination);
 		if (!conn)
 			conn = idle_pool_open(&fake_pool, destination, fake_kernel.now_ns);
 		if (!conn) {

@@ -53,6 +53,23 @@ START_TEST(last_announcement_counts)
 }
 END_TEST
 
+START_TEST(a_young_connection)
+{
+	ck_assert(learn_is_young(&destination, 0));
+	ck_assert(learn_is_young(&destination, SECOND - 1));
+	ck_assert(!learn_is_young(&destination, SECOND));
+	learn_announced(&destination, 5);
+	ck_assert(learn_is_young(&destination, SECOND - 1));
+	ck_assert(!learn_is_young(&destination, SECOND));
+	learn_closed(&destination, 3 * SECOND);
+	ck_assert(learn_is_young(&destination, SECOND * 3 / 4 - 1));
+	ck_assert(!learn_is_young(&destination, SECOND * 3 / 4));
+	learn_announced(&destination, 2);
+	ck_assert(learn_is_young(&destination, SECOND / 2 - 1));
+	ck_assert(!learn_is_young(&destination, SECOND / 2));
+}
+END_TEST
+
 START_TEST(shortest_close_counts)
 {
 	learn_closed(&destination, 20 * SECOND);
@@ -113,6 +130,7 @@ Suite *learn_suite(void)
 	tcase_add_test(tcase, nothing_known_is_no_limit);
 	tcase_add_loop_test(tcase, announced_timeout_has_a_margin, 0, sizeof(announced) / sizeof(announced[0]));
 	tcase_add_test(tcase, last_announcement_counts);
+	tcase_add_test(tcase, a_young_connection);
 	tcase_add_test(tcase, shortest_close_counts);
 	tcase_add_test(tcase, close_within_a_second_teaches_nothing);
 	tcase_add_test(tcase, survival_disproves_a_close);

@@ -74,18 +74,20 @@ START_TEST(reading_is_given)
 	fake_socket(fd)->rtt_us = 12345;
 	fake_socket(fd)->bytes_received = 1ull << 40;
 	fake_socket(fd)->last_ack_ms = 777;
+	fake_socket(fd)->last_data_ms = 888;
 	fake_socket(fd)->state = FAKE_CLOSE_WAIT;
 	ck_assert_int_eq(ledger_check(&fake_sys, fd, &ledger, &reading), LEDGER_CLOSED);
 	ck_assert_uint_eq(reading.rtt_us, 12345);
 	ck_assert_uint_eq(reading.received, 1ull << 40);
 	ck_assert_uint_eq(reading.last_ack_ms, 777);
+	ck_assert_uint_eq(reading.last_data_ms, 888);
 }
 END_TEST
 
 START_TEST(a_kernel_that_does_not_tell)
 {
 	struct ledger ledger = {0, 0};
-	struct ledger_reading reading = {1, 2, 3};
+	struct ledger_reading reading = {1, 2, 4, 3};
 	int fd = fake_socket_new();
 
 	for (socklen_t length = 0; length < INFO_LENGTH_NEEDED; length++) {
