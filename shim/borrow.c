@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool/ending.h"
 #include "pool/ledger.h"
 #include "shim/fdtable.h"
 #include "shim/link.h"
@@ -52,12 +53,12 @@ static bool is_as_said(const struct conn *conn)
 /* `fd` is what the question brought: a descriptor or -errno. */
 static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, uint64_t now_ns)
 {
+	conn->is_witnessed |= fd >= 0;
 	if (fd >= 0)
 		conn->fd = fd = fdtable_move_high(fd);
 	else if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -EMFILE)
 		link_part(pool, now_ns);
 	if (conn->fd >= 0 && conn->slot >= 0) {
-		conn->is_witnessed = true;
 		slots_read(&link_client.slots, conn);
 		if (is_as_said(conn)) {
 			stats_count(conn->destination->stats, STATS_LEASED);
@@ -91,7 +92,7 @@ struct conn *borrow_take(const struct destination_key *key)
 			pool_leave();
 		} else {
 			if (fd >= 0) {
-				sock_pool_sys.disconnect(fd);
+				ending_make_for_all(&sock_pool_sys, fd);
 				real.close(fd);
 			}
 			conn = NULL;
@@ -133,8 +134,10 @@ struct conn *borrow_conclude(struct conn *conn, int answer)
 	struct idle_pool *pool = pool_enter(now_ns);
 
 	if (!pool) {
-		if (answer >= 0)
+		if (answer >= 0) {
+			ending_make_for_all(&sock_pool_sys, answer);
 			real.close(answer);
+		}
 		return NULL;
 	}
 	/* The ticket's own connection failing says nothing about the other one. */
