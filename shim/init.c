@@ -67,7 +67,6 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	callsite_init(&config);
 	pool_init(&config);
 	inflight_receive(environment);
-	link_greet();
 	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
 	__cxa_atexit(fini, NULL, NULL);
 }
