@@ -213,6 +213,9 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 		return tickets_take(broker, process, &packet->request);
 	if (!error && packet->head.type != BROKER_LIST && !process->region)
 		error = -EPROTO;
+	/* Is taken by whoever has an epoll set. */
+	if (!error && packet->head.type == BROKER_RUN)
+		error = -EPROTO;
 	if (!error && packet->head.type == BROKER_PARK && passed >= 0) {
 		park(broker, process, &packet->request, passed);
 		return 0;

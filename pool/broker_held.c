@@ -3,6 +3,7 @@
 #include <utlist.h>
 
 #include "pool/broker_private.h"
+#include "pool/ending.h"
 #include "pool/learn.h"
 #include "pool/ledger.h"
 
@@ -36,12 +37,10 @@ void held_forget(struct broker *broker, struct held *held)
 	arena_put(&broker->held_arena, held);
 }
 
-/* Ends a connection that is ours. An RST reaches every holder and leaves no TIME_WAIT; where there is none but us, closing
- * is an orderly FIN, and leaves none either (options_forgo_time_wait in the shim). */
+/* Ends a connection that is ours. */
 static void end(struct broker *broker, struct held *held)
 {
-	if (held->may_have_holders)
-		broker->sys->disconnect(held->fd);
+	ending_make(broker->sys, held->fd, &held->contents.ledger, held->may_have_holders);
 	held_forget(broker, held);
 }
 

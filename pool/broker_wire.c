@@ -42,6 +42,8 @@ int broker_wire_check(const union broker_packet *packet, size_t length, unsigned
 	case BROKER_IDLE:
 	case BROKER_LIST:
 		return length == sizeof(packet->head) && n_fds == 0 ? 0 : -EPROTO;
+	case BROKER_RUN:
+		return length == sizeof(packet->head) && n_fds == 1 ? 0 : -EPROTO;
 	case BROKER_PARK:
 		return length == sizeof(packet->request) && n_fds == 1 ? check_request(&packet->request) : -EPROTO;
 	case BROKER_LEASE:

@@ -12,7 +12,7 @@
 #include "pool/destination.h"
 #include "pool/slots.h"
 
-#define BROKER_WIRE_VERSION 1
+#define BROKER_WIRE_VERSION 2
 #define BROKER_NAME_MAX 16
 
 enum broker_message {
@@ -26,6 +26,7 @@ enum broker_message {
 	BROKER_TICKET,	/* over a connection of its own, which is then the ticket: see broker_tickets.c */
 	BROKER_IDLE,	/* something was parked, and somebody waits */
 	BROKER_LIST,	/* what is held, please */
+	BROKER_RUN,	/* stay while the process lives whose pidfd this is: see tools/broker_runs.h */
 	/* From the broker. */
 	BROKER_WELCOME, /* with the slots' memory; `sequence` is the process's number. `version` alone counts if it is not ours: then there is none */
 	BROKER_ANSWER,	/* a descriptor if there was a connection */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "pool/ending.h"
 #include "pool/learn.h"
 #include "pool/rules.h"
 
@@ -109,8 +110,8 @@ static bool claim(const struct idle_pool *pool, const struct conn *conn)
 /* What the broker holds too does not end with our descriptor; and what is another process's by now must not end. */
 static void end_idle(struct idle_pool *pool, struct conn *conn, bool is_ours)
 {
-	if (is_ours && conn->is_witnessed)
-		pool->sys->disconnect(conn->fd);
+	if (is_ours)
+		ending_make(pool->sys, conn->fd, &conn->ledger, conn->is_witnessed);
 	if (conn->slot >= 0)
 		slots_free(&pool->broker->slots, conn);
 	pool->sys->close(conn->fd);
@@ -132,8 +133,8 @@ void idle_pool_discard(struct idle_pool *pool, struct conn *conn)
 
 void idle_pool_end(struct idle_pool *pool, struct conn *conn)
 {
-	if (conn->is_witnessed && conn->fd >= 0)
-		pool->sys->disconnect(conn->fd);
+	if (conn->fd >= 0)
+		ending_make(pool->sys, conn->fd, &conn->ledger, conn->is_witnessed);
 	idle_pool_discard(pool, conn);
 }
 
@@ -352,6 +353,16 @@ void idle_pool_part(struct idle_pool *pool)
 	}
 	slots_free_all(&pool->broker->slots);
 	broker_client_end(pool->broker);
+}
+
+void idle_pool_let_go(struct idle_pool *pool)
+{
+	while (pool->oldest) {
+		if (pool->oldest->slot >= 0)
+			leave(pool, pool->oldest);
+		else
+			end_idle(pool, pool->oldest, true);
+	}
 }
 
 void idle_pool_clear(struct idle_pool *pool)

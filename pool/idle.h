@@ -61,8 +61,8 @@ bool idle_pool_is_beyond_peak(const struct destination *destination);
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 	__attribute__((warn_unused_result));
 
-/* Ends a connection in any state: closes `fd` if there is one (a parked socket was prepared by the caller to end as it
- * must) and frees the object. */
+/* Ends a connection in any state: closes `fd` if there is one (see ending.h for an idle one; an open one ends when the
+ * program closes it) and frees the object. */
 void idle_pool_discard(struct idle_pool *pool, struct conn *conn);
 
 /* The same for an open one that no program has a descriptor of any more: ends it also where the broker, or one who had it
@@ -84,4 +84,7 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns);
 void idle_pool_part(struct idle_pool *pool);
 
 /* Lets go of all idle connections: they end unless the broker holds them too. */
+void idle_pool_let_go(struct idle_pool *pool);
+
+/* In a fork's child: closes its descriptors of all idle connections, which are its parent's. */
 void idle_pool_clear(struct idle_pool *pool);

@@ -19,9 +19,11 @@ struct pool_sys {
 
 	ssize_t (*recv)(int fd, void *buffer, size_t length, int flags); /* NULL: ask the ledger for everything */
 
-	/* What sharing with other processes takes. */
-	int (*disconnect)(int fd); /* connect(2) with AF_UNSPEC: ends a connection for all who hold it, by RST */
+	/* For ending.h alone: connect(2) with AF_UNSPEC ends a connection for all who hold it, by RST. */
+	int (*disconnect)(int fd);
 	int (*shutdown)(int fd, int how);
+
+	/* What sharing with other processes takes. */
 	int (*getpeername)(int fd, struct sockaddr *address, socklen_t *length);
 	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
 	ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);

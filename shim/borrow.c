@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool/ending.h"
 #include "pool/ledger.h"
 #include "shim/fdtable.h"
 #include "shim/link.h"
@@ -58,6 +59,7 @@ static bool is_refusal(int fd)
 /* `fd` is what the question brought: a descriptor or -errno. */
 static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, uint64_t now_ns)
 {
+	conn->is_witnessed |= fd >= 0;
 	if (fd >= 0)
 		conn->fd = fd = fdtable_move_high(fd);
 	else if (!is_refusal(fd) && fd != -EMFILE)
@@ -70,7 +72,6 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 	else if (fd == -ESTALE)
 		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
 	if (conn->fd >= 0 && conn->slot >= 0) {
-		conn->is_witnessed = true;
 		slots_read(&link_client.slots, conn);
 		if (is_as_said(conn)) {
 			stats_count(conn->destination->stats, STATS_LEASED);
@@ -105,7 +106,7 @@ struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *w
 			pool_leave();
 		} else {
 			if (fd >= 0) {
-				sock_pool_sys.disconnect(fd);
+				ending_make_for_all(&sock_pool_sys, fd);
 				real.close(fd);
 			}
 			conn = NULL;
@@ -147,8 +148,10 @@ struct conn *borrow_conclude(struct conn *conn, int answer)
 	struct idle_pool *pool = pool_enter(now_ns);
 
 	if (!pool) {
-		if (answer >= 0)
+		if (answer >= 0) {
+			ending_make_for_all(&sock_pool_sys, answer);
 			real.close(answer);
+		}
 		return NULL;
 	}
 	/* The ticket's own connection failing says nothing about the other one. */

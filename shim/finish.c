@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "pool/ending.h"
 #include "pool/learn.h"
 #include "shim/borrow.h"
 #include "shim/deferred.h"
@@ -14,6 +15,7 @@
 #include "shim/sock.h"
 #include "shim/stub.h"
 #include "shim/swap.h"
+#include "shim/witnessed.h"
 
 enum refusal finish_refusal_of_doubt(enum framing_doubt doubt)
 {
@@ -126,8 +128,7 @@ static void park(struct sock *sock)
 	enum refusal why;
 
 	if (!pool) {
-		if (conn->is_witnessed)
-			sock_pool_sys.disconnect(conn->fd);
+		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->is_witnessed);
 		sock_drop_conn(sock);
 		return;
 	}
@@ -303,38 +304,6 @@ void finish_observed(struct sock *sock, bool by_server)
 	count_refusal(sock, why);
 }
 
-/* Would the kernel end it by RST? It does where bytes are left unread, or SO_LINGER gives it no time (tcp(7), RFC 2525). */
-static bool closes_by_reset(const struct sock *sock)
-{
-	struct linger linger = {0, 0};
-	char byte;
-
-	if (sock->wanted.set & 1u << SOCKET_OPTION_LINGER)
-		memcpy(&linger, sock->wanted.value[SOCKET_OPTION_LINGER], sizeof(linger));
-	return (linger.l_onoff && !linger.l_linger) || real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-/* The program's close is to be the end of the connection, whenever the broker and those who had it before close their
- * duplicates. They also keep the file in the program's epoll sets, from which close() would have taken it. */
-static void end_witnessed(struct sock *sock, bool by_reset)
-{
-	static const struct linger none;
-	int fd = sock->fds[0];
-
-	if (!sock->conn || !sock->conn->is_witnessed || swap_cookie(fd) != sock->conn->cookie)
-		return;
-	swap_delete_registrations(sock, fd);
-	if (atomic_load(&sock->is_shared))
-		return;
-	/* The last to close it would have to wait. */
-	if (sock->wanted.set & 1u << SOCKET_OPTION_LINGER)
-		real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-	if (by_reset)
-		sock_pool_sys.disconnect(fd);
-	else
-		real.shutdown(fd, SHUT_RDWR);
-}
-
 void finish_ended(struct sock *sock)
 {
 	int saved = errno;
@@ -344,7 +313,7 @@ void finish_ended(struct sock *sock)
 	    options_forgo_time_wait(sock->conn, sock->fds[0]))
 		log_event("time wait", sock, NULL);
 	if (swap_is_ours(sock))
-		end_witnessed(sock, true);
+		witnessed_end(sock, true);
 	errno = saved;
 }
 
@@ -382,7 +351,7 @@ void finish_at_close(struct sock *sock)
 		count_refusal(sock, why);
 		if (sock->conn && sock->is_leased)
 			options_restore(sock, sock->fds[0]);
-		end_witnessed(sock, closes_by_reset(sock));
+		witnessed_end(sock, false);
 	}
 	errno = saved;
 }
@@ -391,6 +360,6 @@ void finish_released(struct sock *sock)
 {
 	int saved = errno;
 
-	end_witnessed(sock, closes_by_reset(sock));
+	witnessed_end(sock, false);
 	errno = saved;
 }

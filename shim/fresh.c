@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "pool/ending.h"
 #include "shim/dial.h"
 #include "shim/log.h"
 #include "shim/options.h"
@@ -144,11 +145,11 @@ static int dial_unlocked(struct replacement *replacement)
 	return return_to_lock(replacement) ? error : -EBADF;
 }
 
-/* An unfit but living connection ends by RST, through all its descriptors at once (connect(2), AF_UNSPEC): the program
- * never knew of it, and a server that serves one at a time is waiting for its end. */
+/* An unfit but living connection ends at once, whoever has a descriptor of it: a server that serves one at a time is waiting
+ * for that. */
 static void end_old(const struct sock *sock)
 {
-	sock_pool_sys.disconnect(sock->fds[0]);
+	ending_make_for_all(&sock_pool_sys, sock->fds[0]);
 }
 
 static void adopt(struct sock *sock, int fd)

@@ -55,6 +55,8 @@ static void fini(void *unused)
 		return;
 	if (link_is_met())
 		sock_finish_all();
+	else
+		pool_let_go_of_idle();
 	pool_log_stats();
 	page_end();
 }

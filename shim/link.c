@@ -31,9 +31,6 @@ static LARGE struct broker_client newcomer;   /* a broker that is being met: nob
 static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
 static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
 static _Atomic(int) left_alone_by; /* nor does who has no more patience than this, in milliseconds, ask before */
-/* A connection to the broker on which nothing was said yet: -1: none. */
-static _Atomic(int) greeting = -1;
-static uint64_t greeting_cookie;
 static _Atomic(uint32_t) client_euid;
 static uint64_t program_number;
 
@@ -199,31 +196,6 @@ void link_part(struct idle_pool *pool, uint64_t now_ns)
 	close_client(fd);
 }
 
-void link_greet(void)
-{
-	int fd = sock_config->broker_path[0] ? dial(sock_config->broker_path) : -1;
-
-	if (fd < 0)
-		return;
-	greeting_cookie = swap_cookie(fd);
-	greeting = fd;
-}
-
-/* The greeting, if it still is that and the broker that heard it is still there; else a new connection. */
-static int take_connection(void)
-{
-	int fd = atomic_exchange(&greeting, -1);
-	struct pollfd entry = {.fd = fd, .events = POLLRDHUP};
-
-	if (fd >= 0 && swap_cookie(fd) != greeting_cookie)
-		fdtable_set(fd, NULL);
-	else if (fd >= 0 && REAL(poll)(&entry, 1, 0) == 0)
-		return fd;
-	else if (fd >= 0)
-		fdtable_close_internal(fd);
-	return dial(sock_config->broker_path);
-}
-
 /* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
 static void meet(uint64_t now_ns, int patience_ms)
 {
@@ -233,7 +205,7 @@ static void meet(uint64_t now_ns, int patience_ms)
 	if (link_client.fd >= 0 || is_left_alone(now_ns, patience_ms))
 		return;
 	leave_alone(now_ns, INT_MAX);
-	fd = take_connection();
+	fd = dial(sock_config->broker_path);
 	if (fd < 0)
 		return;
 	left_alone_by = patience_ms;
@@ -318,10 +290,9 @@ void link_share(const struct conn *conn)
 
 void link_move(int from)
 {
-	int to, was_greeting = from;
+	int to;
 	struct idle_pool *pool;
 
-	atomic_compare_exchange_strong(&greeting, &was_greeting, -1);
 	if (link_client.fd != from)
 		return;
 	to = fdtable_dup_high(from);
@@ -368,7 +339,6 @@ void link_after_fork(void)
 	newcomer.slots.region = NULL;
 	broker_client_end(&newcomer);
 	left_memory = NULL;
-	greeting = -1;
 	left_alone_until_ns = 0;
 	question_lock.owner = 0;
 	atomic_store(&question_lock.is_lost, false);

@@ -18,9 +18,6 @@ extern struct broker_client link_client;
 /* In the constructor. NULL: nothing is shared. */
 struct broker_client *link_init(const struct config *config);
 
-/* Later in the constructor: as long as a program lives that may yet share something, its broker is to stay. */
-void link_greet(void);
-
 /* True if there is a broker to leave something to. */
 bool link_is_met(void);
 

@@ -69,6 +69,15 @@ static int disconnect(int fd)
 	return result;
 }
 
+static int pool_shutdown(int fd, int how)
+{
+	int error = errno;
+	int result = REAL(shutdown)(fd, how);
+
+	errno = error;
+	return result;
+}
+
 static ssize_t pool_recv(int fd, void *buffer, size_t length, int flags)
 {
 	return real.recv(fd, buffer, length, flags);
@@ -83,6 +92,7 @@ const struct pool_sys sock_pool_sys = {
 	.getsockopt = pool_getsockopt,
 	.recv = pool_recv,
 	.disconnect = disconnect,
+	.shutdown = pool_shutdown,
 	.setsockopt = pool_setsockopt,
 	.close = fdtable_close_internal,
 	.now_ns = guard_now_ns,
@@ -139,7 +149,7 @@ bool pool_let_go_of_idle(void)
 	if (!pool_enter(guard_now_ns()))
 		return false;
 	found = pool.n_idle > 0;
-	idle_pool_clear(&pool);
+	idle_pool_let_go(&pool);
 	found |= stub_close_all();
 	found |= spare_close_all();
 	pool_leave();

@@ -51,7 +51,7 @@ static void print_help(void)
 	     "broker itself where there is none. Runs in the foreground, for a service manager: takes a listening\n"
 	     "socket from systemd (LISTEN_FDS) or listens at SOCKET, by default in $XDG_RUNTIME_DIR/holdline or\n"
 	     "/tmp/holdline-UID; tells NOTIFY_SOCKET when it is ready; ends at SIGTERM.\n\n"
-	     "  --exit-when-idle\n      End when nothing is held and nobody is connected.\n\n"
+	     "  --exit-when-idle\n      End when nothing is held and nobody is connected, nor any run goes on.\n\n"
 	     "Exit status: 0 when told to end; 1: it can't listen, or another broker does; 2: bad arguments.");
 }
 

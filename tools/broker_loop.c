@@ -21,17 +21,19 @@
 #include "pool/broker_core.h"
 #include "pool/fdpass.h"
 #include "tools/broker_region.h"
+#include "tools/broker_runs.h"
 #include "tools/broker_sandbox.h"
 
 #define SECOND_NS 1000000000ull
-#define GRACE_NS (2 * SECOND_NS) /* without anybody and anything, before it ends */
+/* Without anybody and anything, before it ends: what a run has left behind may be about to need it. */
+#define GRACE_NS (5 * SECOND_NS)
 #define MAX_EVENTS 64
 #define PACKETS_AT_ONCE 16
 #define LISTED_AT_ONCE 32
 #define SPARE_FDS 64
 
 /* What an epoll event is about: a pointer to one of the core's objects, told apart by its lowest bits. */
-enum { TAG_HELD = 0, TAG_PROCESS = 1, TAG_OURS = 2, TAG_MASK = 3 };
+enum { TAG_HELD = 0, TAG_PROCESS = 1, TAG_OURS = 2, TAG_RUN = 3, TAG_MASK = 3 };
 enum { OUR_LISTENER, OUR_SIGNALS };
 
 struct loop {
@@ -183,6 +185,12 @@ static void serve(struct broker_process *process)
 		if (length == -EAGAIN)
 			return;
 		process->has_ended = length == 0 || length == -ECONNRESET;
+		/* Said by `holdline run`, which is no process that shares anything: the loop's business alone. */
+		if (length > 0 && broker_wire_check(&packet, (size_t)length, n_passed) == 0 &&
+		    packet.head.type == BROKER_RUN) {
+			broker_runs_add(loop.epoll, passed, process->pid, TAG_RUN);
+			continue;
+		}
 		if (length <= 0 || serve_packet(process, &packet, (size_t)length, passed, n_passed)) {
 			cut_off(process);
 			return;
@@ -257,6 +265,9 @@ static void handle(const struct epoll_event *event)
 		if (process->fd >= 0)
 			serve(process);
 		break;
+	case TAG_RUN:
+		broker_runs_note_end(loop.epoll, event->data.u64 >> 2);
+		break;
 	default:
 		if (event->data.u64 >> 2 == OUR_LISTENER)
 			accept_processes();
@@ -272,10 +283,12 @@ static int next_timeout_ms(uint64_t now)
 
 	if (loop.broker.n_held)
 		until = loop.next_tick_ns;
-	else if (loop.ends_when_idle && !loop.broker.n_processes)
-		until = loop.idle_since_ns + GRACE_NS;
-	else
+	else if (!loop.ends_when_idle || loop.broker.n_processes)
 		return -1;
+	else if (broker_runs_any())
+		return broker_runs_certain_ms();
+	else
+		until = loop.idle_since_ns + GRACE_NS;
 	return until > now ? (int)((until - now) / 1000000) + 1 : 0;
 }
 
@@ -287,7 +300,7 @@ static void pass_time(void)
 		broker_tick(&loop.broker);
 		loop.next_tick_ns = now + SECOND_NS / 2;
 	}
-	if (loop.broker.n_held || loop.broker.n_processes)
+	if (loop.broker.n_held || loop.broker.n_processes || broker_runs_any())
 		loop.idle_since_ns = now;
 	else if (loop.ends_when_idle && now - loop.idle_since_ns >= GRACE_NS)
 		loop.has_to_end = true;

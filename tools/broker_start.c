@@ -7,9 +7,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "pool/broker_wire.h"
+#include "pool/fdpass.h"
 #include "tools/broker_place.h"
 
 /* It says that it is ready by closing this. */
@@ -62,19 +65,33 @@ static int wait_until_ready(int ready)
 	return poll(&entry, 1, READY_TIMEOUT_MS) > 0 ? 0 : -ETIMEDOUT;
 }
 
-static int is_there(const char *path)
+/* Without a pidfd (Linux 5.3) the broker knows of us by what we share, and lingers. */
+static void tell_of_run(int broker)
+{
+	static const struct pool_sys sys = {.sendmsg = sendmsg};
+	struct broker_head run = broker_wire_head(BROKER_RUN, 0, 0);
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (pidfd < 0)
+		return;
+	(void)!fdpass_send(&sys, broker, &run, sizeof(run), pidfd);
+	close(pidfd);
+}
+
+int broker_join(const char *path)
 {
 	int fd = broker_place_connect(path);
 
 	if (fd < 0)
 		return fd;
+	tell_of_run(fd);
 	close(fd);
 	return 0;
 }
 
 int broker_start(const char *path)
 {
-	int ready[2], error = is_there(path);
+	int ready[2], error = broker_join(path);
 	pid_t middle;
 
 	if (error != -ENOENT && error != -ECONNREFUSED)
@@ -90,5 +107,5 @@ int broker_start(const char *path)
 			;
 	error = middle > 0 ? wait_until_ready(ready[0]) : -EAGAIN;
 	close(ready[0]);
-	return error ? error : is_there(path);
+	return error ? error : broker_join(path);
 }

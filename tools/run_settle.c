@@ -154,8 +154,10 @@ static void settle_broker(const struct config *config, bool quiet)
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int error;
 
-	if (config->broker_path[0])
+	if (config->broker_path[0]) {
+		broker_join(config->broker_path);
 		return;
+	}
 	error = broker_place_find(path);
 	if (error == -EPERM && !quiet)
 		fprintf(stderr, "holdline: warning: %s: its folder is not ours alone: nothing is shared\n", path);

@@ -122,3 +122,8 @@ void fake_pool_hang_up(struct conn *conn, uint32_t ago_ms)
 	fake_socket(conn->fd)->bytes_received++; /* as Linux counts a FIN */
 	fake_socket(conn->fd)->last_ack_ms = ago_ms;
 }
+
+void fake_pool_surprise(struct conn *conn)
+{
+	fake_socket_original(conn->fd)->bytes_received++;
+}

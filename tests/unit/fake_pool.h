@@ -40,5 +40,8 @@ void fake_pool_park_new(struct destination *destination, unsigned n, struct conn
 struct conn *fake_pool_lease(struct destination *destination);
 void fake_pool_expire(void);
 
+/* The server sends something that nobody has asked for. */
+void fake_pool_surprise(struct conn *conn);
+
 /* The server's FIN came `ago_ms` ago. */
 void fake_pool_hang_up(struct conn *conn, uint32_t ago_ms);

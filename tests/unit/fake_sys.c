@@ -262,6 +262,8 @@ static int fake_disconnect(int fd)
 {
 	struct fake_socket *socket = open_original(fd);
 
+	/* Else a server that reads gets ECONNRESET. */
+	ck_assert_msg(socket->has_sent_end, "%d is reset before its end of file", fd);
 	if (fails(FAKE_CALL_DISCONNECT))
 		return -1;
 	socket->was_disconnected = true;
@@ -271,8 +273,8 @@ static int fake_disconnect(int fd)
 
 static int fake_shutdown(int fd, int how)
 {
-	(void)how;
-	open_original(fd)->was_shut_down = true;
+	open_original(fd)->has_sent_end |= how != SHUT_RD;
+	open_original(fd)->was_shut_down |= how == SHUT_RDWR;
 	return 0;
 }
 

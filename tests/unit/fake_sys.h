@@ -44,7 +44,8 @@ struct fake_socket {
 	/* The rest is a socket's, found at its original. */
 	unsigned n_descriptors;
 	bool was_disconnected;
-	bool was_shut_down;
+	bool was_shut_down; /* both ways */
+	bool has_sent_end;  /* of file, by shutdown() */
 	int protocol;
 	uint64_t cookie; /* as of the original's number */
 	uint64_t netns_cookie;

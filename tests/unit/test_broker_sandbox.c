@@ -80,6 +80,11 @@ static int disconnect_passes(void)
 	return connect(tcp, (struct sockaddr *)&family, sizeof(family));
 }
 
+static int look_passes(void)
+{
+	return getpriority(PRIO_PGRP, 0) == -1;
+}
+
 static int map_code(void)
 {
 	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -162,6 +167,7 @@ static const struct {
 	{"connect by sending", connect_by_sending, false},
 	{"connect with two bytes", connect_shortly, false},
 	{"unconnect", disconnect_passes, false},
+	{"a look at a process group", look_passes, false},
 	{"executable memory", map_code, false},
 	{"memory made executable", make_code, false},
 	{"memory in place of other", map_over, false},

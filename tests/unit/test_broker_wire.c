@@ -23,7 +23,7 @@ static const struct {
 	{BROKER_HELLO, sizeof(packet.hello), 0},    {BROKER_LEASE, sizeof(packet.request), 0},
 	{BROKER_PARK, sizeof(packet.request), 1},   {BROKER_DROP, sizeof(packet.request), 0},
 	{BROKER_LOOKED, sizeof(packet.request), 0}, {BROKER_RELIEVE, sizeof(packet.request), 0},
-	{BROKER_LIST, sizeof(packet.head), 0},
+	{BROKER_LIST, sizeof(packet.head), 0},	    {BROKER_RUN, sizeof(packet.head), 1},
 };
 #define N_MESSAGES (int)(sizeof(MESSAGES) / sizeof(MESSAGES[0]))
 

@@ -296,6 +296,42 @@ START_TEST(ports_that_are_needed)
 }
 END_TEST
 
+/* The broker has what it holds; nobody has the rest. */
+START_TEST(descriptors_that_are_needed)
+{
+	struct conn *conns[2];
+	int fds[2];
+
+	park_some(2, 1, conns);
+	for (int i = 0; i < 2; i++) {
+		fds[i] = conns[i]->fd;
+		fake_pool_surprise(conns[i]);
+	}
+	idle_pool_let_go(&fake_pool);
+	ck_assert_uint_eq(fake_pool.n_idle, 0);
+	check_closed(fds[0], false);
+	check_closed(fds[1], true);
+}
+END_TEST
+
+/* What it has idle is its parent's. */
+START_TEST(a_child_ends_nothing)
+{
+	struct conn *conns[2];
+	int fds[2];
+
+	park_some(2, 1, conns);
+	slots_detach(&client.slots);
+	for (int i = 0; i < 2; i++) {
+		fds[i] = conns[i]->fd;
+		fake_pool_surprise(conns[i]);
+	}
+	idle_pool_clear(&fake_pool);
+	check_closed(fds[0], false);
+	check_closed(fds[1], false);
+}
+END_TEST
+
 START_TEST(without_the_broker_it_goes_on)
 {
 	struct conn *conns[5];
@@ -390,6 +426,8 @@ Suite *idle_shared_suite(void)
 	tcase_add_test(tcase, time_ends_only_what_is_ours);
 	tcase_add_test(tcase, limits_end_only_what_is_ours);
 	tcase_add_test(tcase, ports_that_are_needed);
+	tcase_add_test(tcase, descriptors_that_are_needed);
+	tcase_add_test(tcase, a_child_ends_nothing);
 	tcase_add_test(tcase, without_the_broker_it_goes_on);
 	tcase_add_test(tcase, what_is_cleared_is_left_to_the_broker);
 	tcase_add_test(tcase, a_process_that_shares_nothing);
