@@ -31,8 +31,11 @@ static bool is_only_read(const struct sock *sock)
 
 bool deferred_is_possible(const struct sock *sock)
 {
-	return __libc_single_threaded && sock->n_fds == 1 && (sock->status_flags & O_NONBLOCK) && is_only_read(sock) &&
-	       !sock->policy->max_conns_per_host && !atomic_load(&sock->wants_release);
+	/* One that nothing watches can only be read, closed, or looked at by calls of ours. */
+	bool is_calm = !sock->n_registrations || ((sock->status_flags & O_NONBLOCK) && is_only_read(sock));
+
+	return __libc_single_threaded && sock->n_fds == 1 && is_calm && !sock->policy->max_conns_per_host &&
+	       !atomic_load(&sock->wants_release);
 }
 
 /* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing tells. */
@@ -48,7 +51,7 @@ static bool is_registered(struct sock *sock)
 
 bool deferred_begin(struct sock *sock)
 {
-	if (!is_registered(sock))
+	if (sock->n_registrations && !is_registered(sock))
 		return false;
 	for (unsigned i = 0; i < SLOTS; i++) {
 		int nobody = 0;
