@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
@@ -154,12 +155,50 @@ static bool is_in_image(uintptr_t first, uintptr_t last)
 	return false;
 }
 
+/*
+ * Pages that the kernel has answered for within this tick of the clock. Programs use the same few again and again, and one that unmaps a
+ * page and passes it on in the same milliseconds, for an error, is not reckoned with.
+ */
+#define TICK_SHIFT 22 /* of nanoseconds: 4 ms */
+#define SEEN_PAGES 16
+
+struct seen_pages {
+	_Atomic(uint64_t) page[SEEN_PAGES]; /* with the tick in the bits below the page's number */
+};
+
+static struct seen_pages seen_readable, seen_writable;
+
+static uint64_t seen_value(uintptr_t address)
+{
+	return (uint64_t)(address & ~(uintptr_t)4095) | ((guard_now_ns() >> TICK_SHIFT) & 4095);
+}
+
+static _Atomic(uint64_t) *seen_place(struct seen_pages *seen, uintptr_t address)
+{
+	return &seen->page[address >> 12 & (SEEN_PAGES - 1)];
+}
+
+static bool was_seen(struct seen_pages *seen, uintptr_t address)
+{
+	return atomic_load_explicit(seen_place(seen, address), memory_order_relaxed) == seen_value(address);
+}
+
+static bool note_seen(struct seen_pages *seen, uintptr_t address, bool is_there)
+{
+	if (is_there)
+		atomic_store_explicit(seen_place(seen, address), seen_value(address), memory_order_relaxed);
+	return is_there;
+}
+
 /* Nobody is woken or moved by it, and nothing waits: the kernel reads the word, to compare it (futex(2)). */
 static bool is_word_readable(uintptr_t address)
 {
 	uintptr_t word = address & ~(uintptr_t)3;
 
-	return libc.syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0, word, 0) >= 0 || errno != EFAULT;
+	return was_seen(&seen_readable, address) ||
+	       note_seen(&seen_readable, address,
+			 libc.syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0, word, 0) >= 0 ||
+				 errno != EFAULT);
 }
 
 bool guard_readable(const void *memory, size_t length)
@@ -186,7 +225,13 @@ bool guard_readable(const void *memory, size_t length)
 /* Without a new mask the present one is told, there. */
 static bool is_word_writable(uintptr_t address)
 {
-	return libc.syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, address, KERNEL_SIGSET_SIZE) == 0;
+	uintptr_t last = address + KERNEL_SIGSET_SIZE - 1;
+
+	if (was_seen(&seen_writable, address) && was_seen(&seen_writable, last))
+		return true;
+	return note_seen(&seen_writable, address,
+			 libc.syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, address, KERNEL_SIGSET_SIZE) == 0) &&
+	       note_seen(&seen_writable, last, true);
 }
 
 bool guard_take_for_writing(void *memory, size_t length)
