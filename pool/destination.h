@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "pool/bypass.h"
+
 #include "pool/habits.h"
 
 #define DESTINATION_OPTIONS_MAX 96
@@ -47,6 +49,8 @@ struct destination {
 	struct stats_destination *stats; /* where it is counted, likewise */
 	struct habit_streak unfit;	 /* exchanges that no kept connection may carry */
 	struct habit_looks looks;	 /* by call site; to the broker, by program */
+
+	struct bypass bypass; /* whether it is worth following connections there */
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */

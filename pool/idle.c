@@ -247,6 +247,9 @@ static enum refusal refusal_of_idle(struct idle_pool *pool, const struct conn *c
 	verdict = ledger_check(pool->sys, conn->fd, &conn->ledger, &reading);
 	if (verdict == LEDGER_EXACT)
 		return REFUSAL_NONE;
+	/* A server that keeps nothing, though it does not say so. */
+	if (verdict == LEDGER_CLOSED && idle_ns < SECOND_NS)
+		bypass_note_failure(&conn->destination->bypass, REFUSAL_SERVER_IDLE_CLOSE, now_ns);
 	if (verdict == LEDGER_CLOSED && reading.last_ack_ms * MILLISECOND_NS < idle_ns)
 		learn_closed(conn->destination, idle_ns - reading.last_ack_ms * MILLISECOND_NS);
 	return verdict == LEDGER_CLOSED ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_LEDGER;

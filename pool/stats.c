@@ -34,6 +34,7 @@ const char *const stats_refusal_names[REFUSAL_COUNT] = {
 	[REFUSAL_UNKNOWN_PROTOCOL] = "unknown_protocol",
 	[REFUSAL_POLICY] = "policy",
 	[REFUSAL_PROBED] = "probed",
+	[REFUSAL_BYPASSED] = "bypassed",
 };
 
 const char *const stats_counter_names[STATS_N_COUNTERS] = {

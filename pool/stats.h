@@ -40,6 +40,7 @@ enum refusal {
 	REFUSAL_UNKNOWN_PROTOCOL,
 	REFUSAL_POLICY, /* max age, max requests, mode */
 	REFUSAL_PROBED, /* not given to a place that mostly looks whether it can connect: its server was not heard lately */
+	REFUSAL_BYPASSED, /* left alone: reuse has failed there several times in a row (bypass.h) */
 	REFUSAL_COUNT
 };
 
@@ -122,7 +123,7 @@ struct stats_interval {
 };
 
 #define STATS_MAGIC "HOLDSTAT"
-#define STATS_VERSION 1
+#define STATS_VERSION 2
 #define STATS_NAME_MAX 16
 
 struct stats_page {
@@ -152,7 +153,7 @@ enum stats_array { STATS_DESTINATIONS, STATS_CALLSITES, STATS_MODULES, STATS_INT
 #define STATS_PAGE_SIZE 65536
 #define STATS_PAGE_ROOM         \
 	{                       \
-		80, 56, 16, 256 \
+		79, 56, 16, 256 \
 	}
 #define STATS_TOTAL_ROOM           \
 	{                          \

@@ -40,8 +40,8 @@ static bool append(char path[PATH_MAX], const char *text)
 }
 
 /* The version is part of the name, so that a program that still runs with an older library is never misunderstood. */
-#define FOLDER "/stats.1"
-_Static_assert(STATS_VERSION == 1, "the folder's name says the version");
+#define FOLDER "/stats.2"
+_Static_assert(STATS_VERSION == 2, "the folder's name says the version");
 
 int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path[PATH_MAX])
 {

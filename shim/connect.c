@@ -186,6 +186,13 @@ static struct sock *lease_after_all(int fd)
 	return NULL;
 }
 
+/* What becomes of a connection in progress nobody asks any more: it counts as made. */
+static void leave_alone(struct sock *sock)
+{
+	counting_settle(sock, 0);
+	sock_release(sock, REFUSAL_BYPASSED);
+}
+
 static int dial(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct inside_token token = sock_go_inside(sock);
@@ -237,7 +244,10 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 		if (sock && sock->state == SOCK_NEW) {
 			sock->reports_connected = result < 0;
 			sock->tally.dialing_ns = tally.dialing_ns;
-			lease_follow_dial(sock);
+			if (sock->is_bypassed)
+				leave_alone(sock);
+			else
+				lease_follow_dial(sock);
 		} else if (sock) {
 			sock_leave(sock);
 		}
@@ -299,7 +309,8 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 		errno = saved;
 		return connect_native(sock, fd, address, length);
 	}
-	if (!lease_take(sock)) {
+	sock->is_bypassed = lease_is_bypassed(sock);
+	if (sock->is_bypassed || !lease_take(sock)) {
 		errno = saved;
 		return dial(sock, fd, address, length);
 	}

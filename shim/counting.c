@@ -7,6 +7,7 @@
 #include <linux/tcp.h>
 
 #include "shim/callsite.h"
+#include "shim/log.h"
 #include "shim/page.h"
 #include "shim/probes.h"
 #include "shim/real.h"
@@ -116,11 +117,27 @@ void counting_lease(const struct sock *sock)
 	PROBE_REUSE(fd_of(sock), port_of(&sock->tally));
 }
 
+/* What it teaches about the next ones. */
+static void note_failure(const struct sock *sock, enum refusal why)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = sock->conn && sock->policy->mode == CONFIG_MODE_FULL ? pool_enter(now_ns) : NULL;
+	bool has_begun;
+
+	if (!pool)
+		return;
+	has_begun = bypass_note_failure(&sock->conn->destination->bypass, why, now_ns);
+	pool_leave();
+	if (has_begun)
+		log_event("bypass", sock, stats_refusal_names[why]);
+}
+
 void counting_refuse(struct sock *sock, enum refusal why)
 {
 	if (sock->tally.has_failed)
 		return;
 	stats_refuse(sock->tally.destination, why);
+	note_failure(sock, why);
 	PROBE_REFUSE(fd_of(sock), port_of(&sock->tally), why);
 }
 

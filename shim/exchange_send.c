@@ -140,6 +140,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	enum framing_first first = classify(transfer, total);
 	bool is_fit = is_fit_for_kept(sock, first) && sending_is_repeatable(transfer, total);
 	bool is_of_no_use = note_first(sock, is_fit), was_moved = false;
+	bool is_observed = sock->policy->mode == CONFIG_MODE_OBSERVE;
 	int error = 0;
 
 	if (sock->is_leased && !is_fit) {
@@ -170,11 +171,11 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	if (sock->conn)
 		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
 	/* What it says would be taken for the answer. */
-	if (!sock->is_leased && has_spoken(transfer->fd)) {
+	if (!is_observed && !sock->is_leased && has_spoken(transfer->fd)) {
 		sock->framing.rewrite = false;
 		sock->cannot_keep = true;
 	}
-	if (!sock->conn)
+	if (!sock->conn || is_observed)
 		return 0;
 	if (!sock->conn->cookie)
 		sock->conn->cookie = swap_cookie(transfer->fd);

@@ -105,6 +105,22 @@ bool lease_take(struct sock *sock)
 	return false;
 }
 
+bool lease_is_bypassed(const struct sock *sock)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool;
+	struct destination *destination;
+	bool is_bypassed;
+
+	/* Where connections are counted each has to be. */
+	if (sock->policy->mode != CONFIG_MODE_FULL || sock->policy->max_conns_per_host || !(pool = pool_enter(now_ns)))
+		return false;
+	destination = idle_pool_find(pool, &sock->key);
+	is_bypassed = destination && !destination->n_idle && bypass_is_on(&destination->bypass, now_ns);
+	pool_leave();
+	return is_bypassed;
+}
+
 static bool is_for(const struct sock *sock, const struct conn *conn)
 {
 	unsigned length = destination_key_length(&sock->key);

@@ -9,6 +9,9 @@ struct sock;
 /* Puts the newest fit connection for sock->key under its numbers. False: there is none, so dial. Locked. */
 bool lease_take(struct sock *sock);
 
+/* True where reuse has failed several times in a row (pool/bypass.h), and nothing is kept: the connection is to be left alone. Locked. */
+bool lease_is_bypassed(const struct sock *sock);
+
 /* The same with a connection at hand, CONN_OPEN; ends it if that fails. Locked. */
 bool lease_install(struct sock *sock, struct conn *conn) __attribute__((warn_unused_result));
 

@@ -87,6 +87,7 @@ struct sock {
 	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
 	struct socket_options wanted; /* the program's view of the options that can be undone */
 
+	bool is_bypassed;     /* to be left alone once it is dialled, see pool/bypass.h */
 	struct ticket ticket; /* leave to dial, until there is a connection */
 	struct tally tally;   /* where it is counted */
 	unsigned long thread; /* that connected it */

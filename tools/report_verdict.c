@@ -36,6 +36,7 @@ static const struct {
 	{"tls_opaque", "HTTPS, which is not looked into"},
 	{"unknown_protocol", "not HTTP/1.x"},
 	{"probed", "where a program mostly looks whether it can connect, it gets the truth"},
+	{"bypassed", "left alone for a while: nothing could be reused there several times in a row"},
 	{"policy", "too old, or excluded by the settings"},
 };
 
