@@ -259,12 +259,25 @@ static bool is_usable(struct idle_pool *pool, const struct conn *conn, uint64_t 
 	return false;
 }
 
+/* Its server may yet be reading the last request's body: not for anybody now, but it may be in a moment. */
+static bool is_for_later(const struct idle_pool *pool, struct conn *conn)
+{
+	if (conn->is_in_flight)
+		conn->is_in_flight = ledger_check(pool->sys, conn->fd, &conn->ledger, NULL) == LEDGER_IN_FLIGHT;
+	return conn->is_in_flight;
+}
+
 struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t now_ns)
 {
-	while (destination->idle) {
-		struct conn *conn = destination->idle;
-		bool is_ours = claim(pool, conn);
+	struct conn *next;
 
+	for (struct conn *conn = destination->idle; conn; conn = next) {
+		bool is_ours;
+
+		next = conn->destination_next;
+		if (is_for_later(pool, conn))
+			continue;
+		is_ours = claim(pool, conn);
 		if (is_ours && is_usable(pool, conn, now_ns)) {
 			change_state(pool, conn, CONN_OPEN);
 			stats_count(destination->stats, STATS_LEASED);
