@@ -87,7 +87,14 @@ static bool is_expired(const struct held *held, uint64_t now_ns)
 		now_ns - contents->idle_since_ns >= learn_idle_limit_ns(&held->destination->base));
 }
 
-/* Of one that was taken. */
+/* Not for anybody now, but it may be in a moment. Of one that was taken. */
+static bool is_for_later(struct broker *broker, const struct held *held, uint64_t now_ns)
+{
+	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
+	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_IN_FLIGHT;
+}
+
+/* Likewise. */
 static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_ns)
 {
 	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
@@ -188,7 +195,8 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 		if (!take(held))
 			continue;
 		if (!is_fit(broker, held, now_ns)) {
-			end(broker, held);
+			if (!is_for_later(broker, held, now_ns))
+				end(broker, held);
 			continue;
 		}
 		if (destination->base.keep_alive_timeout_ns)

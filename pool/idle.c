@@ -255,6 +255,14 @@ static enum refusal refusal_of_idle(struct idle_pool *pool, const struct conn *c
 	return verdict == LEDGER_CLOSED ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_LEDGER;
 }
 
+/* Its server may yet be reading the last request's body: not for anybody now, but it may be in a moment. */
+static bool is_for_later(const struct idle_pool *pool, struct conn *conn)
+{
+	if (conn->is_in_flight)
+		conn->is_in_flight = ledger_check(pool->sys, conn->fd, &conn->ledger, NULL) == LEDGER_IN_FLIGHT;
+	return conn->is_in_flight;
+}
+
 /* Is it as true an answer as a new handshake? (What is no connection any more will be found to be none.) */
 static bool tells_the_truth(const struct idle_pool *pool, const struct conn *conn)
 {
@@ -275,6 +283,8 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 		bool is_ours;
 
 		next = conn->destination_next;
+		if (is_for_later(pool, conn))
+			continue;
 		if (wants_truth && !tells_the_truth(pool, conn)) {
 			was_passed_over = true;
 			continue;

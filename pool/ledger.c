@@ -8,16 +8,23 @@
 
 /* tcpi_state values: include/net/tcp_states.h; netinet/tcp.h has them but not the newer fields. */
 #define STATE_ESTABLISHED 1
+#define STATE_CLOSE_WAIT 8
+
+static bool read_info(const struct pool_sys *sys, int fd, struct tcp_info *info)
+{
+	socklen_t length = sizeof(*info);
+
+	return sys->getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length) == 0 &&
+	       length >= offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(info->tcpi_bytes_retrans);
+}
 
 enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struct ledger *ledger,
 				 struct ledger_reading *reading)
 {
 	struct tcp_info info;
-	socklen_t length = sizeof(info);
+	bool is_equal;
 
-	if (sys->getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
-		return LEDGER_UNKNOWN;
-	if (length < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(info.tcpi_bytes_retrans))
+	if (!read_info(sys, fd, &info))
 		return LEDGER_UNKNOWN;
 	if (reading) {
 		reading->rtt_us = info.tcpi_rtt;
@@ -29,12 +36,22 @@ enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struc
 		return LEDGER_CLOSED;
 	if (info.tcpi_bytes_received > ledger->received)
 		return LEDGER_SURPLUS;
-	if (info.tcpi_unacked || info.tcpi_notsent_bytes)
+	is_equal = info.tcpi_bytes_received == ledger->received &&
+		   info.tcpi_bytes_sent - info.tcpi_bytes_retrans == ledger->sent;
+	if (info.tcpi_notsent_bytes || (info.tcpi_unacked && !is_equal))
 		return LEDGER_UNSETTLED;
-	if (info.tcpi_bytes_received != ledger->received ||
-	    info.tcpi_bytes_sent - info.tcpi_bytes_retrans != ledger->sent)
-		return LEDGER_MISMATCH;
-	return LEDGER_EXACT;
+	if (info.tcpi_unacked)
+		return LEDGER_IN_FLIGHT;
+	return is_equal ? LEDGER_EXACT : LEDGER_MISMATCH;
+}
+
+bool ledger_has_unsent(const struct pool_sys *sys, int fd)
+{
+	struct tcp_info info;
+
+	return read_info(sys, fd, &info) &&
+	       (info.tcpi_state == STATE_ESTABLISHED || info.tcpi_state == STATE_CLOSE_WAIT) &&
+	       (info.tcpi_unacked || info.tcpi_notsent_bytes);
 }
 
 bool ledger_is_quiet(const struct pool_sys *sys, int fd)

@@ -19,8 +19,9 @@ struct ledger {
 
 enum ledger_verdict {
 	LEDGER_EXACT,
+	LEDGER_IN_FLIGHT, /* exact, but the last bytes are not acknowledged yet, as where an answer comes before its request's body does */
 	LEDGER_CLOSED,	  /* the peer's FIN or RST has come, or it was never established */
-	LEDGER_UNSETTLED, /* bytes not sent or not acknowledged yet */
+	LEDGER_UNSETTLED, /* bytes not sent yet, or not acknowledged and not those that we know of */
 	LEDGER_SURPLUS,	  /* the kernel holds bytes that nobody has read */
 	LEDGER_MISMATCH,  /* somebody moved bytes behind our back */
 	LEDGER_UNKNOWN,	  /* the kernel doesn't tell (too old, another implementation, not a TCP socket) */
@@ -36,6 +37,9 @@ struct ledger_reading {
 /* True if nothing has come in, no byte, no end and no error: a third of what ledger_check() costs. Says nothing about what
  * others may have done with the socket. */
 bool ledger_is_quiet(const struct pool_sys *sys, int fd);
+
+/* True if bytes are on their way to a peer, or are still to be sent, that an abrupt end would take back. */
+bool ledger_has_unsent(const struct pool_sys *sys, int fd);
 
 /* One getsockopt(TCP_INFO), about 0.6 us. `reading` may be NULL; it is filled unless LEDGER_UNKNOWN. */
 enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struct ledger *ledger,

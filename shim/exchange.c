@@ -56,6 +56,7 @@ static bool lives_or_has_answer(const struct sock *sock)
 	case LEDGER_CLOSED:
 		break;
 	case LEDGER_EXACT:
+	case LEDGER_IN_FLIGHT:
 	case LEDGER_UNSETTLED:
 	case LEDGER_SURPLUS:
 	case LEDGER_MISMATCH:

@@ -68,11 +68,18 @@ enum refusal finish_refusal_at_end(const struct framing *framing)
 	return why == REFUSAL_NONE || why == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE : why;
 }
 
+/* What is in flight will arrive or not, whoever has the connection. (Where connections are counted the broker has to be able to
+ * give it to the next one at once.) */
 static enum refusal refusal_of_ledger(const struct sock *sock)
 {
-	switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL)) {
+	enum ledger_verdict verdict = ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL);
+
+	sock->conn->is_in_flight = verdict == LEDGER_IN_FLIGHT;
+	switch (verdict) {
 	case LEDGER_EXACT:
 		return REFUSAL_NONE;
+	case LEDGER_IN_FLIGHT:
+		return sock->policy->max_conns_per_host ? REFUSAL_LEDGER : REFUSAL_NONE;
 	case LEDGER_CLOSED:
 		return REFUSAL_SERVER_CLOSE;
 	case LEDGER_SURPLUS:
@@ -139,9 +146,10 @@ static void park(struct sock *sock)
 	if (sock->framing.keep_alive_max != UINT32_MAX)
 		conn->requests_left = sock->framing.keep_alive_max;
 	why = idle_pool_park(pool, conn, now_ns);
-	if (why == REFUSAL_NONE)
+	/* While the broker has no duplicate of it, our close is the connection's end, which takes nothing back. */
+	if (why == REFUSAL_NONE && !conn->is_in_flight)
 		borrow_offer(pool, conn);
-	else
+	else if (why != REFUSAL_NONE)
 		idle_pool_end(pool, conn);
 	pool_leave();
 	if (why == REFUSAL_NONE)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "pool/ledger.h"
 #include "shim/large.h"
 #include "shim/link.h"
 #include "shim/log.h"
@@ -63,7 +64,9 @@ static int disconnect(int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	int error = errno;
-	int result = real.connect(fd, &nowhere, sizeof(nowhere));
+	/* The server is still to get what it has not acknowledged. */
+	int result = ledger_has_unsent(&sock_pool_sys, fd) ? real.shutdown(fd, SHUT_RDWR)
+							   : real.connect(fd, &nowhere, sizeof(nowhere));
 
 	errno = error;
 	return result;

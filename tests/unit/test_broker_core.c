@@ -256,6 +256,7 @@ START_TEST(only_what_is_clean_is_given)
 		break;
 	case 2:
 		socket->unacked = 1;
+		said->ledger.sent++;
 		break;
 	case 3:
 		socket->notsent_bytes = 1;
@@ -286,6 +287,20 @@ START_TEST(only_what_is_clean_is_given)
 	ck_assert_uint_eq(fake_broker.n_held, _i >= 10);
 	/* a has a descriptor of it, too. */
 	ck_assert(socket->was_disconnected == (_i < 10));
+	ck_assert_uint_eq(fake_process_let_go(&a), 1);
+}
+END_TEST
+
+/* Its server may still be reading: it is left alone, and given when it has. */
+START_TEST(one_in_flight_is_for_later)
+{
+	park_one();
+	fake_socket(one.fd)->unacked = 1;
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_NONE);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert(!fake_socket(one.fd)->was_disconnected);
+	fake_socket(one.fd)->unacked = 0;
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
 	ck_assert_uint_eq(fake_process_let_go(&a), 1);
 }
 END_TEST
@@ -699,6 +714,7 @@ Suite *broker_core_suite(void)
 	tcase_add_loop_test(tcase, another_destination_is_another, 0, 10);
 	tcase_add_loop_test(tcase, only_what_is_as_said_is_held, 0, 19);
 	tcase_add_loop_test(tcase, only_what_is_clean_is_given, 0, 11);
+	tcase_add_test(tcase, one_in_flight_is_for_later);
 	tcase_add_test(tcase, behind_an_unclean_one_may_be_a_clean_one);
 	tcase_add_test(tcase, private_processes_lend_nothing);
 	tcase_add_test(tcase, a_destination_where_nothing_rides);

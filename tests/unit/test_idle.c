@@ -387,6 +387,30 @@ START_TEST(spoilt_ones_are_skipped)
 }
 END_TEST
 
+/* An answer came before the last bytes of its request were acknowledged. */
+START_TEST(those_in_flight_are_for_later)
+{
+	struct destination *destination = fake_pool_find(1);
+	struct conn *conns[3];
+
+	fake_pool_park_new(destination, 3, conns);
+	for (int i = 1; i < 3; i++) {
+		fake_socket(conns[i]->fd)->unacked = 1;
+		conns[i]->is_in_flight = true;
+	}
+	ck_assert_ptr_eq(fake_pool_lease(destination), conns[0]);
+	ck_assert_ptr_null(fake_pool_lease(destination));
+	ck_assert_uint_eq(destination->n_idle, 2);
+	fake_socket(conns[1]->fd)->unacked = 0;
+	ck_assert_ptr_eq(fake_pool_lease(destination), conns[1]);
+	ck_assert(!conns[1]->is_in_flight);
+	/* What came to nothing ends. */
+	fake_socket(conns[2]->fd)->state = FAKE_CLOSE;
+	ck_assert_ptr_null(fake_pool_lease(destination));
+	ck_assert_uint_eq(destination->n_idle, 0);
+}
+END_TEST
+
 START_TEST(a_close_that_fails_is_a_close)
 {
 	struct conn *conns[3];
@@ -420,6 +444,7 @@ Suite *idle_suite(void)
 	tcase_add_test(tcase, a_refusal_ends_nobody_else);
 	tcase_add_loop_test(tcase, spoilt_ones_are_skipped, 0, sizeof(SPOILERS) / sizeof(SPOILERS[0]));
 	tcase_add_test(tcase, a_close_that_fails_is_a_close);
+	tcase_add_test(tcase, those_in_flight_are_for_later);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -41,7 +41,16 @@ static const struct case_ CASES[] = {
 	{"one received elsewhere", {0, 101}, {EST, .bytes_received = 100}, LEDGER_MISMATCH},
 	{"one unread", {0, 99}, {EST, .bytes_received = 100}, LEDGER_SURPLUS},
 	{"unread and unacknowledged", {0, 99}, {EST, .bytes_received = 100, .unacked = 1}, LEDGER_SURPLUS},
-	{"unacknowledged", {100, 0}, {EST, .bytes_sent = 100, .unacked = 1}, LEDGER_UNSETTLED},
+	{"unacknowledged", {100, 0}, {EST, .bytes_sent = 100, .unacked = 1}, LEDGER_IN_FLIGHT},
+	{"sent again, unacknowledged",
+	 {100, 0},
+	 {EST, .bytes_sent = 300, .bytes_retrans = 200, .unacked = 1},
+	 LEDGER_IN_FLIGHT},
+	{"unacknowledged, one sent elsewhere", {100, 0}, {EST, .bytes_sent = 101, .unacked = 1}, LEDGER_UNSETTLED},
+	{"unacknowledged, one received elsewhere",
+	 {100, 9},
+	 {EST, .bytes_sent = 100, .bytes_received = 8, .unacked = 1},
+	 LEDGER_UNSETTLED},
 	{"not sent yet", {100, 0}, {EST, .bytes_sent = 60, .notsent_bytes = 40}, LEDGER_UNSETTLED},
 	{"FIN came", {0, 0}, {.state = FAKE_CLOSE_WAIT}, LEDGER_CLOSED},
 	{"FIN came behind data", {0, 0}, {.state = FAKE_CLOSE_WAIT, .bytes_received = 9}, LEDGER_CLOSED},
@@ -62,6 +71,34 @@ START_TEST(each_verdict)
 	fake_socket(fd)->info_length = length;
 	ck_assert_msg(ledger_check(&fake_sys, fd, &c->ledger, NULL) == c->verdict, "%s", c->what);
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 1);
+}
+END_TEST
+
+START_TEST(what_an_abrupt_end_would_take_back)
+{
+	static const struct {
+		struct fake_socket socket;
+		bool has_unsent;
+	} cases[] = {
+		{{EST}, false},
+		{{EST, .bytes_sent = 100}, false},
+		{{EST, .bytes_sent = 100, .unacked = 1}, true},
+		{{EST, .notsent_bytes = 1}, true},
+		{{.state = FAKE_CLOSE_WAIT, .unacked = 1}, true},
+		{{.state = FAKE_CLOSE_WAIT}, false},
+		{{.state = FAKE_CLOSE, .unacked = 1}, false},
+		{{.state = 2, .unacked = 1}, false}, /* its own SYN */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int fd = fake_socket_new();
+		socklen_t length = fake_socket(fd)->info_length;
+
+		*fake_socket(fd) = cases[i].socket;
+		fake_socket(fd)->is_open = true;
+		fake_socket(fd)->info_length = length;
+		ck_assert_msg(ledger_has_unsent(&fake_sys, fd) == cases[i].has_unsent, "%zu", i);
+	}
 }
 END_TEST
 
@@ -145,7 +182,7 @@ static enum ledger_verdict settled(void)
 {
 	enum ledger_verdict verdict = check(NULL);
 
-	for (int i = 0; verdict == LEDGER_UNSETTLED && i < 2000; i++) {
+	for (int i = 0; (verdict == LEDGER_UNSETTLED || verdict == LEDGER_IN_FLIGHT) && i < 2000; i++) {
 		poll(NULL, 0, 1);
 		verdict = check(NULL);
 	}
@@ -275,6 +312,7 @@ Suite *ledger_suite(void)
 	tcase_add_checked_fixture(fake, fake_sys_start, fake_sys_stop);
 	tcase_add_loop_test(fake, each_verdict, 0, sizeof(CASES) / sizeof(CASES[0]));
 	tcase_add_test(fake, reading_is_given);
+	tcase_add_test(fake, what_an_abrupt_end_would_take_back);
 	tcase_add_test(fake, a_kernel_that_does_not_tell);
 	suite_add_tcase(suite, fake);
 	tcase_add_checked_fixture(real, connect_pair, close_pair);

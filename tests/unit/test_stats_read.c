@@ -252,7 +252,7 @@ START_TEST(what_is_no_page_is_passed_over)
 	bad->n_max[STATS_CALLSITES] = 0;
 	stats_pages_write(folder, "0009", bad, STATS_PAGE_SIZE);
 	bad->n_max[STATS_CALLSITES] = 56;
-	bad->version = 2;
+	bad->version = STATS_VERSION + 1;
 	stats_pages_write(folder, "0010", bad, STATS_PAGE_SIZE);
 	bad->version = STATS_VERSION;
 	bad->magic[0] = 'X';
