@@ -124,7 +124,8 @@ static bool note_first(struct sock *sock, bool is_fit)
 		habit_streak_add(&destination->unfit);
 	habit_looks_note(&destination->looks, sock->caller, false);
 	/* Asked for more than a look after all: a server may have no room for it beside what was passed over. */
-	if (sock->was_passed_over && !sock->is_leased && !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
+	if (sock->missed == MISSED_PROBED && !sock->is_leased &&
+	    !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
 		borrow_retire(pool, &sock->key);
 	/* The server is not to keep one more connection than the program uses. */
 	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
@@ -143,6 +144,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	int error = 0;
 
 	if (sock->is_leased && !is_fit) {
+		sock->missed = first == FRAMING_FIRST_NOT_HTTP ? MISSED_UNKNOWN_PROTOCOL : MISSED_UNSAFE_METHOD;
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
 		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
@@ -152,6 +154,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		else if (first == FRAMING_FIRST_UNSAFE)
 			counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
+		sock->missed = MISSED_STALE;
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
 	}
 	if (error)
