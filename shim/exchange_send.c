@@ -106,6 +106,22 @@ static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
 	return false;
 }
 
+/* Is this all of the request? The rest of one may go past us (stdio, sendfile, another process), and its program would then wait
+ * in vain for an end that the server was told not to make. */
+__attribute__((noinline)) static bool is_whole_request(const struct transfer *transfer, size_t total)
+{
+	struct framing framing;
+	size_t n;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	if (total > OUTGOING_MAX)
+		return false;
+	framing_init(&framing, false);
+	for (size_t i = 0; i < n; i++)
+		framing_feed_request(&framing, iov[i].iov_base, iov[i].iov_len, NULL);
+	return framing.n_requests == 1 && !framing.request.in_message;
+}
+
 /* True if nobody will ride on what it leaves, as far as can be told. */
 static bool note_first(struct sock *sock, bool is_fit)
 {
@@ -167,6 +183,8 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
 		return 1;
 	}
+	if (first != FRAMING_FIRST_SAFE && sock->framing.rewrite && !is_whole_request(transfer, total))
+		sock->framing.rewrite = false;
 	/* What may not be sent twice needs no copy. */
 	if (!is_fit)
 		outgoing_free(&sock->outgoing, false);
