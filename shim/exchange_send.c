@@ -180,6 +180,9 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		return 1;
 	}
 	if (is_of_no_use && !sock->is_leased) {
+		/* Those that close first would use up the ports. */
+		if (sock->conn && options_forgo_time_wait(sock->conn, transfer->fd))
+			log_event("time wait", sock, NULL);
 		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
 		return 1;
 	}
