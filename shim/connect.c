@@ -260,9 +260,12 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 static int connect_native(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct tally tally = sock->tally;
+	bool is_own = is_own_port(sock->key.port);
 	int result, saved;
 
-	sock_release(sock, REFUSAL_SOCKOPT);
+	if (tally.destination)
+		log_event("dial", sock, missed_names[is_own ? MISSED_OWN_PORT : MISSED_SOCKOPT]);
+	sock_release(sock, is_own ? REFUSAL_POLICY : REFUSAL_SOCKOPT);
 	counting_begin_dial(&tally);
 	result = real.connect(fd, address, length);
 	saved = errno;

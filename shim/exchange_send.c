@@ -106,6 +106,22 @@ static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
 	return false;
 }
 
+/* Is this all of the request? The rest of one may go past us (stdio, sendfile, another process), and its program would then wait
+ * in vain for an end that the server was told not to make. */
+__attribute__((noinline)) static bool is_whole_request(const struct transfer *transfer, size_t total)
+{
+	struct framing framing;
+	size_t n;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	if (total > OUTGOING_MAX)
+		return false;
+	framing_init(&framing, false);
+	for (size_t i = 0; i < n; i++)
+		framing_feed_request(&framing, iov[i].iov_base, iov[i].iov_len, NULL);
+	return framing.n_requests == 1 && !framing.request.in_message;
+}
+
 /* True if nobody will ride on what it leaves, as far as can be told. */
 static bool note_first(struct sock *sock, bool is_fit)
 {
@@ -124,7 +140,8 @@ static bool note_first(struct sock *sock, bool is_fit)
 		habit_streak_add(&destination->unfit);
 	habit_looks_note(&destination->looks, sock->caller, false);
 	/* Asked for more than a look after all: a server may have no room for it beside what was passed over. */
-	if (sock->was_passed_over && !sock->is_leased && !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
+	if (sock->missed == MISSED_PROBED && !sock->is_leased &&
+	    !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
 		borrow_retire(pool, &sock->key);
 	/* The server is not to keep one more connection than the program uses. */
 	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
@@ -144,6 +161,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 	int error = 0;
 
 	if (sock->is_leased && !is_fit) {
+		sock->missed = first == FRAMING_FIRST_NOT_HTTP ? MISSED_UNKNOWN_PROTOCOL : MISSED_UNSAFE_METHOD;
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
 		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
@@ -153,6 +171,7 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		else if (first == FRAMING_FIRST_UNSAFE)
 			counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
+		sock->missed = MISSED_STALE;
 		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
 	}
 	if (error)
@@ -162,9 +181,14 @@ static int prepare_first(struct sock *sock, const struct transfer *transfer, siz
 		return 1;
 	}
 	if (is_of_no_use && !sock->is_leased) {
+		/* Those that close first would use up the ports. */
+		if (sock->conn && options_forgo_time_wait(sock->conn, transfer->fd))
+			log_event("time wait", sock, NULL);
 		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
 		return 1;
 	}
+	if (first != FRAMING_FIRST_SAFE && sock->framing.rewrite && !is_whole_request(transfer, total))
+		sock->framing.rewrite = false;
 	/* What may not be sent twice needs no copy. */
 	if (!is_fit)
 		outgoing_free(&sock->outgoing, false);

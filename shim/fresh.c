@@ -214,6 +214,16 @@ static int replace_with(struct replacement *replacement, enum fresh_reason reaso
 	return error;
 }
 
+/* For the log. */
+static const char *why_missed(const struct sock *sock, enum fresh_reason reason)
+{
+	if (reason == FRESH_FOR_STALE)
+		return missed_names[MISSED_STALE];
+	if (reason == FRESH_FOR_UNFIT && sock->missed != MISSED_NONE)
+		return missed_names[sock->missed];
+	return missed_names[MISSED_SHARED];
+}
+
 static int replace(struct replacement *replacement, enum fresh_reason reason)
 {
 	struct sock *sock = replacement->sock;
@@ -228,7 +238,7 @@ static int replace(struct replacement *replacement, enum fresh_reason reason)
 	if (error)
 		return error;
 	adopt(sock, replacement->fd);
-	log_event(sock->outgoing.length ? "replay" : "redial", sock, NULL);
+	log_event(sock->outgoing.length ? "replay" : "redial", sock, why_missed(sock, reason));
 	sock->n_swaps++;
 	atomic_fetch_add(&sock_n_replaced, 1);
 	sock->is_leased = false;

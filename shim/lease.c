@@ -53,6 +53,36 @@ static void free_deferred(const struct sock *sock, uint64_t now_ns)
 		deferred_settle_all();
 }
 
+static enum missed missed_by_refusal(enum refusal why)
+{
+	switch (why) {
+	case REFUSAL_PROBED:
+		return MISSED_PROBED;
+	case REFUSAL_IDLE_TIMEOUT:
+		return MISSED_IDLE_TIMEOUT;
+	case REFUSAL_SERVER_IDLE_CLOSE:
+		return MISSED_SERVER_IDLE_CLOSE;
+	default:
+		return MISSED_LEDGER;
+	}
+}
+
+/* What borrow_take() said. */
+static enum missed missed_by_answer(int answer)
+{
+	switch (answer) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return MISSED_BROKER_NONE;
+	case -ESTALE:
+		return MISSED_PROBED;
+	case -EPERM:
+		return MISSED_UNSAFE_METHOD;
+	default:
+		return answer < 0 ? MISSED_BROKER_SILENT : MISSED_SERVER_IDLE_CLOSE;
+	}
+}
+
 /* Own ones first: they cost no message. */
 static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 {
@@ -60,11 +90,18 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	struct destination *destination;
 	struct conn *conn = NULL;
 	enum refusal why = REFUSAL_NONE;
-	int answer = 0;
+	bool has_broker;
+	int answer;
 
+	sock->missed = MISSED_ERROR;
 	if (!pool)
 		return NULL;
 	destination = idle_pool_find(pool, &sock->key);
+	has_broker = pool->broker;
+	if (sock->policy->max_conns_per_host)
+		sock->missed = MISSED_LIMIT;
+	else if (destination)
+		sock->missed = MISSED_NONE_IDLE;
 	/* Where connections are counted, whoever came first is first; the broker knows who. */
 	if (sock->policy->max_conns_per_host && pool->broker && slots_has_waiters(&pool->broker->slots)) {
 		pool_leave();
@@ -74,9 +111,12 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 		conn = idle_pool_lease(pool, destination, sock->caller, now_ns, &why);
 	pool_leave();
 	/* A ticket asks for both, a connection or leave to dial. */
-	if (!conn && destination && why != REFUSAL_PROBED && !sock->policy->max_conns_per_host)
+	if (!conn && has_broker && why != REFUSAL_PROBED && sock->missed == MISSED_NONE_IDLE) {
 		conn = borrow_take(&sock->key, sock->caller, &answer);
-	sock->was_passed_over = why == REFUSAL_PROBED || answer == -ESTALE;
+		sock->missed = missed_by_answer(answer);
+	}
+	if (!conn && why != REFUSAL_NONE && sock->missed != MISSED_PROBED)
+		sock->missed = missed_by_refusal(why);
 	return conn;
 }
 
@@ -96,7 +136,11 @@ bool lease_take(struct sock *sock)
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
-	if (sock->policy->mode != CONFIG_MODE_FULL || atomic_load(&sock->is_shared))
+	sock->missed = sock->policy->mode != CONFIG_MODE_FULL ? MISSED_POLICY
+		       : atomic_load(&sock->is_shared)	      ? MISSED_SHARED
+		       : sock->cannot_swap		      ? MISSED_SOCKOPT
+							      : MISSED_NONE;
+	if (sock->missed == MISSED_POLICY || sock->missed == MISSED_SHARED)
 		return false;
 	free_deferred(sock, now_ns);
 	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
@@ -142,6 +186,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 	sock->conn = conn;
 	sock->state = SOCK_OPEN;
 	sock->is_leased = true;
+	sock->missed = MISSED_NONE;
 	sock->leased_ns = now_ns;
 	framing_init(&sock->framing, may_rewrite(sock));
 	if (!sock->in_window)
@@ -170,7 +215,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->state = SOCK_OPEN;
 	framing_init(&sock->framing, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);
-	log_event("dial", sock, NULL);
+	log_event("dial", sock, missed_names[sock->missed]);
 	return true;
 }
 

@@ -23,6 +23,7 @@
 #include "shim/guard.h"
 #include "shim/limit.h"
 #include "shim/local_pool.h"
+#include "shim/missed.h"
 #include "shim/outgoing.h"
 
 #define SOCK_MAX_FDS 8
@@ -92,7 +93,7 @@ struct sock {
 	struct tally tally;   /* where it is counted */
 	unsigned long thread; /* that connected it */
 	uintptr_t caller;     /* where connect() was called: a return address */
-	bool was_passed_over; /* dialled, since what is kept would not have told the truth: see habits.h */
+	enum missed missed;   /* why it has no kept connection */
 
 	/* SOCK_OPEN */
 	struct conn *conn;

@@ -3,6 +3,7 @@
  *
  * client PORT mixed N [FIRST_ID]: GETs and POSTs, each must be answered whole. client PORT posts N. client PORT gets N [PATH].
  * client PORT closes-first N: GETs whose answers are read by their length, and closed by the client first.
+ * client PORT closes-first-keep N, posts-keep N: the same, and POSTs, that don't ask for close.
  * client PORT controls N: GETs, every other one with a control message beside it.
  * client PORT goes-on N FIRST_ID: asks for close, and for more on the same socket when the answer doesn't say it; where that fails,
  * on a new one, as libraries do.
@@ -213,6 +214,9 @@ int main(int argc, char **argv)
 	} else if (strcmp(what, "closes-first-keep") == 0) {
 		connection = "";
 		run_requests("GET", path, n, true);
+	} else if (strcmp(what, "posts-keep") == 0) {
+		connection = "";
+		run_requests("POST", "/body", n, true);
 	} else if (strcmp(what, "get-post") == 0) {
 		request("GET", path, 1, false);
 		request("POST", "/body", 2, false);
