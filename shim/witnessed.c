@@ -27,6 +27,7 @@ static bool has_nothing_under_way(const struct sock *sock)
 	case LEDGER_EXACT:
 	case LEDGER_CLOSED:
 		return true;
+	case LEDGER_IN_FLIGHT:
 	case LEDGER_UNSETTLED:
 	case LEDGER_SURPLUS:
 	case LEDGER_MISMATCH:
