@@ -72,6 +72,8 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 	struct destination_key key = request->key;
 	struct held *held = process->held[request->slot];
 
+	if (request->head.flags & BROKER_IS_ASKED)
+		slots_begin_asked(process->region);
 	/* The process has ended that one without a word, and uses its slot anew. */
 	if (held && held->generation != request->generation)
 		held_forget(broker, held);
@@ -285,4 +287,5 @@ void broker_fini(struct broker *broker)
 		next = held->age_next;
 		held_give_up(broker, held);
 	}
+	broker_board_close(&broker->counts);
 }

@@ -18,7 +18,7 @@
 enum broker_message {
 	/* To the broker. */
 	BROKER_HELLO = 1,
-	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved */
+	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved. The first may come before WELCOME */
 	BROKER_PARK,	/* a connection's first: the slot, and a descriptor */
 	BROKER_DROP,	/* a slot's connection goes its own way: the broker forgets its duplicate */
 	BROKER_PROBED,	/* this program opens connections only to see whether they open */
@@ -35,6 +35,7 @@ enum broker_message {
 };
 
 enum broker_hello_flags { BROKER_IS_PRIVATE = 1 /* lends nothing to others */ };
+enum broker_lease_flags { BROKER_IS_ASKED = 1 /* said with HELLO: into SLOTS_FIRST, which is nobody's yet */ };
 enum broker_park_flags { BROKER_WAS_UNFIT = 1 /* its first bytes could not have gone out on a kept connection */ };
 
 enum broker_listed_flags {
