@@ -270,6 +270,7 @@ bool broker_list(struct broker *broker, struct held **cursor, struct broker_held
 	}
 	*packet = (struct broker_held){
 		.head = broker_wire_head(BROKER_HELD, 0, 0),
+		.cookie = held->cookie,
 		.key = held->destination->base.key,
 		.idle_ns = now_ns > held->contents.idle_since_ns ? now_ns - held->contents.idle_since_ns : 0,
 		.age_ns = now_ns > held->contents.created_ns ? now_ns - held->contents.created_ns : 0,

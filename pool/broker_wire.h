@@ -89,6 +89,7 @@ struct broker_reply {
 /* One held connection, for people. */
 struct broker_held {
 	struct broker_head head;
+	uint64_t cookie; /* SO_COOKIE */
 	struct destination_key key;
 	uint64_t idle_ns; /* meaningless unless is_idle */
 	uint64_t age_ns;

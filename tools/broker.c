@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "tools/broker_listen.h"
@@ -24,6 +25,8 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 	int error;
 
 	umask(077);
+	/* Started by way of /proc/self/exe it would be called "exe". */
+	prctl(PR_SET_NAME, "holdline");
 	error = broker_listen_begin(&place, path);
 
 	if (error == -EADDRINUSE) {
