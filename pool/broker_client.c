@@ -15,6 +15,7 @@ void broker_client_init(struct broker_client *client, const struct pool_sys *sys
 	client->sys = sys;
 	client->fd = -1;
 	client->sequence = 0;
+	client->is_asked = false;
 	slots_detach(&client->slots);
 }
 
@@ -71,13 +72,30 @@ static int be_welcome(struct broker_client *client, int patience_ms)
 	client->sys->close(passed);
 	if (!region)
 		return -ENOMEM;
-	slots_attach(&client->slots, region);
+	if (client->is_asked)
+		slots_attach_asked(&client->slots, region);
+	else
+		slots_attach(&client->slots, region);
 	client->number = packet.head.sequence;
 	return 0;
 }
 
+/* Before there is an answer to anything: one turn of the broker's instead of two. */
+static int ask_first(struct broker_client *client, const struct destination_key *key)
+{
+	struct broker_request request = {
+		.head = broker_wire_head(BROKER_LEASE, ++client->sequence, BROKER_IS_ASKED),
+		.slot = SLOTS_FIRST,
+		.generation = SLOTS_FIRST_GENERATION,
+		.key = *key,
+	};
+
+	client->is_asked = true;
+	return fdpass_send(client->sys, client->fd, &request, sizeof(request), -1);
+}
+
 int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
-			uint64_t program, int patience_ms)
+			uint64_t program, const struct destination_key *first, int patience_ms)
 {
 	struct broker_hello hello = {
 		.head = broker_wire_head(BROKER_HELLO, 0, config->pool == CONFIG_POOL_LOCAL ? BROKER_IS_PRIVATE : 0),
@@ -90,6 +108,8 @@ int broker_client_begin(struct broker_client *client, int fd, const struct confi
 	strncpy(hello.name, name, sizeof(hello.name) - 1);
 	client->fd = fd;
 	error = fdpass_send(client->sys, fd, &hello, sizeof(hello), -1);
+	if (!error && first)
+		error = ask_first(client, first);
 	if (!error)
 		error = be_welcome(client, patience_ms);
 	if (error)
@@ -105,6 +125,15 @@ void broker_client_end(struct broker_client *client)
 	if (region)
 		client->sys->unmap(region, sizeof(*region));
 	client->fd = -1;
+	client->is_asked = false;
+}
+
+bool broker_client_reserve(struct broker_client *client, struct conn *conn)
+{
+	if (!client->is_asked)
+		return slots_reserve(&client->slots, conn);
+	slots_reserve_asked(&client->slots, conn);
+	return true;
 }
 
 static int send_request(struct broker_client *client, enum broker_message type, uint32_t flags, const struct conn *conn,
@@ -152,11 +181,14 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn, b
 	union broker_packet packet;
 	int error, passed;
 
-	client->sequence++;
-	error = send_request(client, BROKER_LEASE, wants_truth ? BROKER_WANTS_TRUTH : 0, conn, &conn->destination->key,
-			     -1);
-	if (error)
-		return error;
+	if (!client->is_asked) {
+		client->sequence++;
+		error = send_request(client, BROKER_LEASE, wants_truth ? BROKER_WANTS_TRUTH : 0, conn,
+				     &conn->destination->key, -1);
+		if (error)
+			return error;
+	}
+	client->is_asked = false;
 	for (;;) {
 		ssize_t length = await_packet(client, &packet, deadline_ns, &passed);
 
@@ -180,16 +212,20 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn, b
 	return -EPROTO;
 }
 
-void broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit)
+int broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit)
 {
+	int error;
+
 	if (client->fd < 0 || !conn->cookie || !slots_reserve(&client->slots, conn))
-		return;
+		return 0;
 	slots_publish(&client->slots, conn);
-	if (send_request(client, BROKER_PARK, was_unfit ? BROKER_WAS_UNFIT : 0, conn, &conn->destination->key,
-			 conn->fd))
+	error = send_request(client, BROKER_PARK, was_unfit ? BROKER_WAS_UNFIT : 0, conn, &conn->destination->key,
+			     conn->fd);
+	if (error)
 		slots_free(&client->slots, conn);
 	else
 		conn->is_witnessed = true;
+	return error;
 }
 
 void broker_client_tell_idle(struct broker_client *client)

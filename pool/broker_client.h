@@ -21,6 +21,7 @@ struct broker_client {
 	_Atomic(int) fd;	    /* of the connection to the broker, -1: none. The owner's to close */
 	uint32_t sequence;	    /* of the last question */
 	uint32_t number;	    /* what the broker calls us */
+	bool is_asked; /* a question went with the introduction, and nobody has waited for its answer yet */
 	struct slots slots;
 };
 
@@ -28,10 +29,15 @@ struct broker_client {
 void broker_client_init(struct broker_client *client, const struct pool_sys *sys);
 
 /* Introduces the process over a connected socket, and waits for so long to be welcome. `name` and `program` are what people and the
- * broker are to know the program by. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno: then the
+ * broker are to know the program by. `first`: the destination of a first question, which is asked at once (NULL: none):
+ * broker_client_reserve() and broker_client_lease() must follow for just that. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno: then the
  * descriptor is still the caller's, and broker_client_end() has been done. */
 int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
-			uint64_t program, int patience_ms) __attribute__((warn_unused_result));
+			uint64_t program, const struct destination_key *first, int patience_ms)
+	__attribute__((warn_unused_result));
+
+/* Takes a slot for a connection to be asked for. False: none is free. */
+bool broker_client_reserve(struct broker_client *client, struct conn *conn) __attribute__((warn_unused_result));
 
 /* Forgets the broker. Connections that had slots go on without. */
 void broker_client_end(struct broker_client *client);
@@ -43,9 +49,9 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn, b
 	__attribute__((warn_unused_result));
 
 /* Hands a duplicate of a parked connection's descriptor over, so that others may lease it and the broker ends it in time.
- * Takes a slot for it. `was_unfit`: its first bytes could not have gone out on a kept connection. Silently does without
- * if that can't be had. */
-void broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit);
+ * Takes a slot for it. `was_unfit`: its first bytes could not have gone out on a kept connection. 0, also where no slot can
+ * be had, or -errno: the broker has not got it. */
+int broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit);
 
 /* Somebody waits, and something of ours has become idle. */
 void broker_client_tell_idle(struct broker_client *client);

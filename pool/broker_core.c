@@ -59,6 +59,8 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 	struct destination_key key = request->key;
 	struct held *held = process->held[request->slot];
 
+	if (request->head.flags & BROKER_IS_ASKED)
+		slots_begin_asked(process->region);
 	/* The process has ended that one without a word, and uses its slot anew. */
 	if (held && held->generation != request->generation)
 		held_forget(broker, held);
@@ -278,6 +280,7 @@ bool broker_list(struct broker *broker, struct held **cursor, struct broker_held
 	}
 	*packet = (struct broker_held){
 		.head = broker_wire_head(BROKER_HELD, 0, 0),
+		.cookie = held->cookie,
 		.key = held->destination->base.key,
 		.idle_ns = now_ns > held->contents.idle_since_ns ? now_ns - held->contents.idle_since_ns : 0,
 		.age_ns = now_ns > held->contents.created_ns ? now_ns - held->contents.created_ns : 0,
@@ -295,4 +298,5 @@ void broker_fini(struct broker *broker)
 		next = held->age_next;
 		held_give_up(broker, held);
 	}
+	broker_board_close(&broker->counts);
 }

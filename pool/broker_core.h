@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "pool/arena.h"
+#include "pool/broker_board.h"
 #include "pool/broker_wire.h"
 #include "pool/destination_table.h"
 #include "pool/sys.h"
@@ -92,6 +93,7 @@ struct broker {
 	struct broker_process *processes;
 	struct destination_table destinations;
 	struct held *oldest;
+	struct broker_counts counts; /* of held ones; its board is the owner's to open and close */
 	struct arena held_arena;
 	struct arena process_arena;
 };

@@ -20,6 +20,7 @@ static void detach(struct held *held)
 {
 	if (!held->owner)
 		return;
+	atomic_store(&held->owner->region->is_held[held->slot], 0);
 	held->owner->held[held->slot] = NULL;
 	held->owner = NULL;
 }
@@ -33,6 +34,7 @@ void held_forget(struct broker *broker, struct held *held)
 	DL_DELETE2(held->destination->held, held, destination_prev, destination_next);
 	DL_DELETE2(broker->oldest, held, age_prev, age_next);
 	held->destination->n_held--;
+	broker_board_count(&broker->counts, &held->destination->base.key, -1);
 	broker->n_held--;
 	arena_put(&broker->held_arena, held);
 }
@@ -177,6 +179,7 @@ static void give(struct broker *broker, struct broker_process *process, struct h
 	held->slot = (unsigned)request->slot;
 	held->generation = request->generation;
 	process->held[held->slot] = held;
+	atomic_store(&process->region->is_held[held->slot], 1);
 	move_to_front(broker, held);
 }
 
@@ -237,6 +240,7 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 	DL_PREPEND2(destination->held, held, destination_prev, destination_next);
 	DL_APPEND2(broker->oldest, held, age_prev, age_next);
 	destination->n_held++;
+	broker_board_count(&broker->counts, &destination->base.key, 1);
 	broker->n_held++;
 	give(broker, process, held, request);
 	return held;

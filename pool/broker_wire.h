@@ -18,7 +18,7 @@
 enum broker_message {
 	/* To the broker. */
 	BROKER_HELLO = 1,
-	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved */
+	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved. The first may come before WELCOME */
 	BROKER_PARK,	/* a connection's first: the slot, and a descriptor */
 	BROKER_DROP,	/* a slot's connection goes its own way: the broker forgets its duplicate */
 	BROKER_LOOKED,	/* this program has opened a connection only to see whether it opens */
@@ -37,6 +37,7 @@ enum broker_message {
 enum broker_relieve_flags { BROKER_JUST_ONE = 1 /* of the key's destination: its place at the server is needed */ };
 
 enum broker_hello_flags { BROKER_IS_PRIVATE = 1 /* lends nothing to others */ };
+enum broker_lease_flags { BROKER_IS_ASKED = 1 /* said with HELLO: into SLOTS_FIRST, which is nobody's yet */ };
 enum broker_park_flags { BROKER_WAS_UNFIT = 1 /* its first bytes could not have gone out on a kept connection */ };
 
 enum broker_listed_flags {
@@ -96,6 +97,7 @@ struct broker_reply {
 /* One held connection, for people. */
 struct broker_held {
 	struct broker_head head;
+	uint64_t cookie; /* SO_COOKIE */
 	struct destination_key key;
 	uint64_t idle_ns; /* meaningless unless is_idle */
 	uint64_t age_ns;

@@ -30,6 +30,20 @@ void slots_attach(struct slots *slots, struct slots_region *region)
 	slots->n_free = SLOTS_PER_REGION;
 }
 
+void slots_attach_asked(struct slots *slots, struct slots_region *region)
+{
+	slots_attach(slots, region);
+	slots->is_used[slots->free[--slots->n_free]] = true;
+	slots_begin_asked(region);
+}
+
+void slots_reserve_asked(struct slots *slots, struct conn *conn)
+{
+	conn->slot = SLOTS_FIRST;
+	conn->slot_generation = SLOTS_FIRST_GENERATION;
+	slots->conns[SLOTS_FIRST] = conn;
+}
+
 void slots_detach(struct slots *slots)
 {
 	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
@@ -143,6 +157,19 @@ void slots_read(const struct slots *slots, struct conn *conn)
 		conn->destination->keep_alive_timeout_ns = contents.keep_alive_timeout_ns;
 }
 
+uint32_t slots_n_held(const struct slots *slots, const struct destination *destination)
+{
+	uint32_t n = 0;
+
+	/* The lowest are used first. */
+	for (unsigned i = 0, n_seen = 0; slots->region && n_seen < SLOTS_PER_REGION - slots->n_free; i++) {
+		n_seen += slots->is_used[i];
+		if (slots->conns[i] && slots->conns[i]->destination == destination)
+			n += atomic_load(&slots->region->is_held[i]) != 0;
+	}
+	return n;
+}
+
 /* One slot that may have been taken: its connection, or NULL. */
 static struct conn *look_at(struct slots *slots, unsigned index)
 {
@@ -189,6 +216,14 @@ struct conn *slots_next_taken(struct slots *slots)
 			return conn;
 	}
 	return NULL;
+}
+
+void slots_begin_asked(struct slots_region *region)
+{
+	uint64_t unused = 0;
+
+	atomic_compare_exchange_strong(&region->slots[SLOTS_FIRST].word, &unused,
+				       make_word(SLOTS_FIRST_GENERATION, SLOT_LEASED));
 }
 
 enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_t generation)

@@ -20,8 +20,12 @@
 
 #define SLOTS_PER_REGION 1024
 #define SLOTS_NEWS 64
+/* Asked for with the process's first words: it is the first to be used, in its first generation. */
+#define SLOTS_FIRST 0
+#define SLOTS_FIRST_GENERATION 1
 
 struct conn;
+struct destination;
 
 enum slot_state {
 	SLOT_FREE,   /* the process's to use */
@@ -55,6 +59,7 @@ struct slots_region {
 	_Atomic(uint32_t) has_waiters; /* somebody, anywhere, waits for a connection: say what you park (BROKER_IDLE) */
 	_Atomic(uint32_t) n_taken;     /* how many slots were ever taken; the newest are in `taken` */
 	_Atomic(uint16_t) taken[SLOTS_NEWS];
+	_Atomic(uint8_t) is_held[SLOTS_PER_REGION]; /* the broker has a duplicate of it: written by the broker alone */
 	struct slot slots[SLOTS_PER_REGION];
 };
 
@@ -72,6 +77,12 @@ struct slots {
  * slots have none any more. */
 void slots_attach(struct slots *slots, struct slots_region *region);
 void slots_detach(struct slots *slots);
+
+/* The same where the broker was already asked for a connection into SLOTS_FIRST, which is then reserved for nobody yet. */
+void slots_attach_asked(struct slots *slots, struct slots_region *region);
+
+/* That slot, for the connection that was asked for, as slots_reserve() would. */
+void slots_reserve_asked(struct slots *slots, struct conn *conn);
 
 /* Takes a free slot in SLOT_LEASED for a connection: sets conn->slot and conn->slot_generation. False: none is free. */
 bool slots_reserve(struct slots *slots, struct conn *conn);
@@ -107,6 +118,9 @@ void slots_read(const struct slots *slots, struct conn *conn);
  * Slots that were left are freed on the way. */
 struct conn *slots_next_taken(struct slots *slots);
 
+/* How many of the process's own connections to a destination the broker holds, too. */
+uint32_t slots_n_held(const struct slots *slots, const struct destination *destination);
+
 /* True if slots_next_taken() has something to do: one load. */
 static inline bool slots_has_news(const struct slots *slots)
 {
@@ -115,6 +129,9 @@ static inline bool slots_has_news(const struct slots *slots)
 }
 
 /* The broker's side. `index` must be below SLOTS_PER_REGION in all. */
+
+/* Reserves SLOTS_FIRST as the process will, which has no memory yet to do it in. Nothing where that has begun. */
+void slots_begin_asked(struct slots_region *region);
 
 /* SLOT_FREE if the slot has gone on to another generation. */
 enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_t generation);

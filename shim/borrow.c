@@ -6,6 +6,7 @@
 
 #include "pool/ending.h"
 #include "pool/ledger.h"
+#include "shim/board.h"
 #include "shim/fdtable.h"
 #include "shim/link.h"
 #include "shim/local_pool.h"
@@ -22,10 +23,10 @@ static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
 
 	if (!pool)
 		return NULL;
-	if (link_client.fd >= 0 && key->euid == link_euid() && link_client.slots.n_free) {
+	if (link_client.fd >= 0 && key->euid == link_euid() && (link_client.is_asked || link_client.slots.n_free)) {
 		destination = idle_pool_find(pool, key);
 		conn = destination ? idle_pool_open(pool, destination, now_ns) : NULL;
-		if (conn && !slots_reserve(&link_client.slots, conn)) {
+		if (conn && !broker_client_reserve(&link_client, conn)) {
 			idle_pool_discard(pool, conn);
 			conn = NULL;
 		}
@@ -86,6 +87,33 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 	return NULL;
 }
 
+/* The process's own connections that the broker holds, too: what else it holds is for others to lend. */
+static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
+{
+	struct idle_pool *pool = link_is_met() ? pool_enter(now_ns) : NULL;
+	struct destination *destination;
+	uint32_t n = 0;
+
+	if (!pool)
+		return 0;
+	destination = idle_pool_find(pool, key);
+	if (destination)
+		n = slots_n_held(&link_client.slots, destination);
+	pool_leave();
+	return n;
+}
+
+/* Not where nothing can come of it: what a private process parks it gets itself, and what the board doesn't show nobody has. */
+static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
+{
+	uint32_t n_held;
+
+	if (!sock_config->broker_path[0] || sock_config->pool == CONFIG_POOL_LOCAL)
+		return false;
+	n_held = board_n_held(key, now_ns);
+	return n_held && n_held > count_own(key, now_ns);
+}
+
 struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *why)
 {
 	uint64_t now_ns = guard_now_ns();
@@ -94,9 +122,12 @@ struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *w
 	int fd;
 
 	*why = -EAGAIN;
-	if (!link_begin_question(now_ns))
+	if (!is_worth_asking(key, now_ns) || !link_begin_question(now_ns, key))
 		return NULL;
 	conn = prepare(key, now_ns);
+	/* Nobody waits for what comes of a question that was asked already. */
+	if (!conn && link_client.is_asked)
+		link_doubt();
 	if (conn) {
 		*why = fd = broker_client_lease(&link_client, conn, habit_looks_often(&conn->destination->looks, who));
 		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
@@ -174,8 +205,14 @@ void borrow_give_up(struct conn *conn)
 
 void borrow_offer(struct idle_pool *pool, struct conn *conn)
 {
-	if (pool->broker && conn->slot < 0 && conn->destination->key.euid == link_euid())
-		broker_client_offer(pool->broker, conn, conn->began_unfit);
+	int error;
+
+	if (!pool->broker || conn->slot >= 0 || conn->destination->key.euid != link_euid())
+		return;
+	error = broker_client_offer(pool->broker, conn, conn->began_unfit);
+	/* It has gone: another one may have come. */
+	if (error && error != -EAGAIN)
+		link_part(pool, guard_now_ns());
 }
 
 void borrow_note_look(struct idle_pool *pool, const struct destination_key *key)

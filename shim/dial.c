@@ -10,6 +10,7 @@
 #include "pool/config.h"
 #include "pool/destination.h"
 #include "shim/borrow.h"
+#include "shim/link.h"
 #include "shim/local_pool.h"
 #include "shim/real.h"
 #include "shim/sock.h"
@@ -117,8 +118,11 @@ int dial_try(struct dial *dial)
 
 static void give_back_ports(const struct destination_key *key)
 {
-	struct idle_pool *pool = pool_enter(guard_now_ns());
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool;
 
+	link_meet(now_ns);
+	pool = pool_enter(now_ns);
 	if (!pool)
 		return;
 	idle_pool_retire_peer(pool, key);

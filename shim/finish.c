@@ -9,6 +9,7 @@
 #include "pool/learn.h"
 #include "shim/borrow.h"
 #include "shim/deferred.h"
+#include "shim/link.h"
 #include "shim/log.h"
 #include "shim/options.h"
 #include "shim/real.h"
@@ -130,10 +131,12 @@ static enum refusal prepare_park(struct sock *sock)
 static void park(struct sock *sock)
 {
 	uint64_t now_ns = guard_now_ns();
-	struct idle_pool *pool = pool_enter(now_ns);
+	struct idle_pool *pool;
 	struct conn *conn = sock->conn;
 	enum refusal why;
 
+	link_meet(now_ns);
+	pool = pool_enter(now_ns);
 	if (!pool) {
 		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->is_witnessed);
 		sock_drop_conn(sock);

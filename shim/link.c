@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/board.h"
 #include "shim/fdtable.h"
 #include "shim/guard.h"
 #include "shim/large.h"
@@ -197,7 +198,7 @@ void link_part(struct idle_pool *pool, uint64_t now_ns)
 }
 
 /* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
-static void meet(uint64_t now_ns, int patience_ms)
+static void meet(uint64_t now_ns, const struct destination_key *key, int patience_ms)
 {
 	struct idle_pool *pool;
 	int fd, error;
@@ -214,7 +215,7 @@ static void meet(uint64_t now_ns, int patience_ms)
 	client_cookie = swap_cookie(fd);
 	client_euid = libc.geteuid();
 	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number,
-				    patience_ms);
+				    key && key->euid == link_euid() ? key : NULL, patience_ms);
 	pool = error ? NULL : pool_enter(now_ns);
 	if (pool) {
 		/* Whoever looks without the lock whether it is met sees that last. */
@@ -233,17 +234,28 @@ static void meet(uint64_t now_ns, int patience_ms)
 	}
 }
 
-static bool begin_question(uint64_t now_ns, int patience_ms)
+static bool begin_question(uint64_t now_ns, const struct destination_key *key, int patience_ms)
 {
 	if (!sock_config->broker_path[0] || is_left_alone(now_ns, patience_ms) || !guard_lock_try(&question_lock))
 		return false;
-	meet(now_ns, patience_ms);
+	meet(now_ns, key, patience_ms);
 	return true;
 }
 
-bool link_begin_question(uint64_t now_ns)
+bool link_begin_question(uint64_t now_ns, const struct destination_key *key)
 {
-	return begin_question(now_ns, BROKER_PATIENCE_MS);
+	return begin_question(now_ns, key, BROKER_PATIENCE_MS);
+}
+
+void link_meet(uint64_t now_ns)
+{
+	if (link_client.fd < 0 && begin_question(now_ns, NULL, BROKER_PATIENCE_MS))
+		link_end_question();
+}
+
+bool link_may_be_met(void)
+{
+	return link_is_met() || (sock_config->broker_path[0] && !is_left_alone(guard_now_ns(), BROKER_PATIENCE_MS));
 }
 
 void link_wait_to_meet(int patience_ms)
@@ -251,7 +263,7 @@ void link_wait_to_meet(int patience_ms)
 	uint64_t now_ns = guard_now_ns();
 
 	for (int i = 0; i < patience_ms && link_client.fd < 0; i++) {
-		if (begin_question(now_ns, patience_ms))
+		if (begin_question(now_ns, NULL, patience_ms))
 			link_end_question();
 		else if (guard_lock_is_own(&question_lock))
 			return; /* a handler in the midst of its thread's own */
@@ -339,6 +351,7 @@ void link_after_fork(void)
 	newcomer.slots.region = NULL;
 	broker_client_end(&newcomer);
 	left_memory = NULL;
+	board_after_fork();
 	left_alone_until_ns = 0;
 	question_lock.owner = 0;
 	atomic_store(&question_lock.is_lost, false);

@@ -10,6 +10,7 @@
 
 struct config;
 struct conn;
+struct destination_key;
 struct idle_pool;
 
 /* Under the pool's lock but for its receiving, which is covered by the question. */
@@ -18,15 +19,21 @@ extern struct broker_client link_client;
 /* In the constructor. NULL: nothing is shared. */
 struct broker_client *link_init(const struct config *config);
 
-/* True if there is a broker to leave something to. */
+/* True if there is a broker to leave something to, or may be. */
+bool link_may_be_met(void);
+
+/* True if it has been met. */
 bool link_is_met(void);
+
+/* Meets it if that was not done, to leave something to it. Not under the pool's lock. */
+void link_meet(uint64_t now_ns);
 
 /* Whose connections the broker takes. */
 uint32_t link_euid(void);
 
-/* Begins a question: one at a time, outside of the pool's lock. Meets the broker if that was not done. False: there is
- * none, or another thread's question takes too long. */
-bool link_begin_question(uint64_t now_ns) __attribute__((warn_unused_result));
+/* Begins a question about a destination: one at a time, outside of the pool's lock. Meets the broker if that was not done, and
+ * then asks it at once (link_client.is_asked). False: there is none, or another thread's question takes too long. */
+bool link_begin_question(uint64_t now_ns, const struct destination_key *key) __attribute__((warn_unused_result));
 void link_end_question(void);
 
 /* For whom it is worth waiting longer than usual for the broker's welcome, also where another thread is just meeting it. */

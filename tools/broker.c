@@ -8,19 +8,25 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "tools/broker_listen.h"
 #include "tools/broker_loop.h"
 #include "tools/broker_place.h"
+#include "tools/broker_post.h"
 #include "tools/broker_sandbox.h"
 
 static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 {
 	struct broker_listen place;
+	struct broker_board *board;
+	char board_path[BROKER_POST_MAX];
 	int error;
 
 	umask(077);
+	/* Started by way of /proc/self/exe it would be called "exe". */
+	prctl(PR_SET_NAME, "holdline");
 	error = broker_listen_begin(&place, path);
 
 	if (error == -EADDRINUSE) {
@@ -34,9 +40,12 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 		fprintf(stderr, "holdline broker: %s: %s\n", path, strerror(-error));
 		return EXIT_CANNOT;
 	}
+	board = broker_post_make(place.fd, board_path);
+	if (board)
+		broker_loop_use_board(board);
 	broker_listen_tell_ready(is_detached);
 	/* A kernel or a container without seccomp is no reason not to serve: `holdline status` says it. */
-	error = broker_sandbox_enter(place.lock < 0 ? NULL : path);
+	error = broker_sandbox_enter(place.lock < 0 ? NULL : path, board ? board_path : NULL);
 	if (error && !is_detached)
 		fprintf(stderr, "holdline broker: without its filter of system calls: %s\n", strerror(-error));
 	broker_loop_run();

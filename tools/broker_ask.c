@@ -8,18 +8,16 @@
 #include "pool/fdpass.h"
 #include "tools/broker_place.h"
 
-#define PATIENCE_MS 5000
-
 static const struct pool_sys sys = {.sendmsg = sendmsg, .recvmsg = recvmsg, .close = close};
 
-static int receive(int fd, union broker_packet *packet)
+static int receive(int fd, union broker_packet *packet, int patience_ms)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 	unsigned n_passed;
 	int passed;
 	ssize_t length;
 
-	if (poll(&entry, 1, PATIENCE_MS) <= 0)
+	if (poll(&entry, 1, patience_ms) <= 0)
 		return -ETIMEDOUT;
 	length = fdpass_receive(&sys, fd, packet, sizeof(*packet), &passed, &n_passed);
 	if (length < 0)
@@ -31,31 +29,37 @@ static int receive(int fd, union broker_packet *packet)
 												    : 0;
 }
 
-static int ask_page(int fd, uint32_t *first, void (*each)(void *context, const struct broker_held *held), void *context,
-		    uint32_t *flags)
-{
-	struct broker_head question = broker_wire_head(BROKER_LIST, *first, 0);
-	union broker_packet packet;
-	int error = fdpass_send(&sys, fd, &question, sizeof(question), -1);
+struct asking {
+	int fd, patience_ms;
+	void (*each)(void *context, const struct broker_held *held);
+	void *context;
+	uint32_t first;
+};
 
-	while (!error && !(error = receive(fd, &packet)) && packet.head.type == BROKER_HELD) {
-		each(context, &packet.held);
-		(*first)++;
+static int ask_page(struct asking *asking, uint32_t *flags)
+{
+	struct broker_head question = broker_wire_head(BROKER_LIST, asking->first, 0);
+	union broker_packet packet;
+	int error = fdpass_send(&sys, asking->fd, &question, sizeof(question), -1);
+
+	while (!error && !(error = receive(asking->fd, &packet, asking->patience_ms)) &&
+	       packet.head.type == BROKER_HELD) {
+		asking->each(asking->context, &packet.held);
+		asking->first++;
 	}
 	*flags = packet.head.flags;
 	return error;
 }
 
 int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context,
-		    uint32_t *flags)
+		    int patience_ms, uint32_t *flags)
 {
-	int fd = broker_place_connect(path);
-	uint32_t first = 0;
-	int error = fd < 0 ? fd : 0;
+	struct asking asking = {broker_place_connect(path), patience_ms, each, context, 0};
+	int error = asking.fd < 0 ? asking.fd : 0;
 
 	for (*flags = BROKER_HAS_MORE; !error && *flags & BROKER_HAS_MORE;)
-		error = ask_page(fd, &first, each, context, flags);
-	if (fd >= 0)
-		close(fd);
+		error = ask_page(&asking, flags);
+	if (asking.fd >= 0)
+		close(asking.fd);
 	return error;
 }

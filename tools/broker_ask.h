@@ -3,8 +3,8 @@
 
 #include "pool/broker_wire.h"
 
-/* Calls `each` for everything that the broker at `path` holds. 0, and what the broker says of itself in *flags (enum
+/* Calls `each` for everything that the broker at `path` holds; it may take `patience_ms` for each answer. 0, and what the broker says of itself in *flags (enum
  * broker_listed_flags); -ENOENT or -ECONNREFUSED: no broker is there;
  * -EPROTONOSUPPORT: one of another version; or another -errno. */
 int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context,
-		    uint32_t *flags) __attribute__((warn_unused_result));
+		    int patience_ms, uint32_t *flags) __attribute__((warn_unused_result));

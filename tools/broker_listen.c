@@ -138,9 +138,10 @@ void broker_listen_tell_ready(bool is_detached)
 
 void broker_listen_end(struct broker_listen *place)
 {
+	/* The socket only where it is ours. */
+	broker_sandbox_remove();
 	if (place->lock < 0)
 		return;
-	broker_sandbox_remove();
 	close(place->fd);
 	close(place->lock);
 }

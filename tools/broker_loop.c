@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -336,6 +337,15 @@ static uint32_t raise_limit(void)
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	return limit.rlim_cur > 4 * SPARE_FDS ? (uint32_t)(limit.rlim_cur / 4 * 3 - SPARE_FDS) : SPARE_FDS;
+}
+
+void broker_loop_use_board(struct broker_board *board)
+{
+	uint64_t salt = 0;
+
+	/* Without one, whoever chooses destinations could have them share a place: no more. */
+	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
+	broker_board_open(&loop.broker.counts, board, salt);
 }
 
 int broker_loop_prepare(int listener, bool ends_when_idle)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 
 /* In /tmp anybody may have made it, as a link too; and sudo(8) may leave us another user's $XDG_RUNTIME_DIR, who could put
  * another in its place at any time. */
-static int settle_folder(const char *parent, const char *folder)
+static int settle_folder(const char *parent, const char *folder, bool makes)
 {
 	struct stat status;
 
@@ -22,34 +23,45 @@ static int settle_folder(const char *parent, const char *folder)
 		return -errno;
 	if (!trust_is_steady(&status, geteuid()))
 		return -EPERM;
-	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+	if (makes && mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	if (lstat(folder, &status) < 0)
 		return -errno;
 	return trust_is_private(&status, geteuid()) ? 0 : -EPERM;
 }
 
-static int place_in(const char *parent, const char *folder, char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
+static int place_in(const char *parent, const char *folder, bool makes,
+		    char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
 {
 	size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);
 
 	if (snprintf(path, room, "%s/broker", folder) >= (int)room)
 		return -ENAMETOOLONG;
-	return settle_folder(parent, folder);
+	return settle_folder(parent, folder, makes);
 }
 
-int broker_place_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
+static int find(bool makes, char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	char folder[PATH_MAX];
 
 	if (runtime && runtime[0] == '/') {
 		snprintf(folder, sizeof(folder), "%s/holdline", runtime);
-		if (place_in(runtime, folder, path) == 0)
+		if (place_in(runtime, folder, makes, path) == 0)
 			return 0;
 	}
 	snprintf(folder, sizeof(folder), "/tmp/holdline-%u", (unsigned)geteuid());
-	return place_in("/tmp", folder, path);
+	return place_in("/tmp", folder, makes, path);
+}
+
+int broker_place_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
+{
+	return find(true, path);
+}
+
+int broker_place_look(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
+{
+	return find(false, path);
 }
 
 int broker_place_address(const char *path, struct sockaddr_un *address)

@@ -8,6 +8,9 @@
  * (-EPERM: it is not). */
 int broker_place_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)]) __attribute__((warn_unused_result));
 
+/* The same without making anything. */
+int broker_place_look(char path[sizeof(((struct sockaddr_un *)0)->sun_path)]) __attribute__((warn_unused_result));
+
 /* An AF_UNIX address. -ENAMETOOLONG if the path doesn't fit. */
 int broker_place_address(const char *path, struct sockaddr_un *address) __attribute__((warn_unused_result));
 

@@ -35,8 +35,9 @@
 #define IS_SANITIZED 0
 #endif
 
-/* In a page that can't be written any more: the filter sees the pointer, not what it points to. Both are immutable afterwards. */
-static const char *removable;
+/* In a page that can't be written any more: the filter sees the pointers, not what they point to. Immutable afterwards. */
+static const char *removable[2];
+static unsigned n_removable;
 static bool is_on;
 
 static const int ALLOWED[] = {
@@ -106,13 +107,17 @@ static int add_narrow(scmp_filter_ctx filter)
 		{SCMP_SYS(mmap), 3, {EQUAL(0, 0), WITHOUT(2, PROT_EXEC), WITHOUT(3, MAP_FIXED)}},
 		/* What libc says when it finds itself damaged. */
 		{SCMP_SYS(writev), 1, {EQUAL(0, STDERR_FILENO)}},
-		{SCMP_SYS(unlinkat), 3, {EQUAL(0, (uint32_t)AT_FDCWD), EQUAL(1, (uintptr_t)removable), EQUAL(2, 0)}},
 	};
-	size_t n = sizeof(rules) / sizeof(rules[0]) - (removable ? 0 : 1);
 	int error = 0;
 
-	for (size_t i = 0; i < n && !error; i++)
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && !error; i++)
 		error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rules[i].call, rules[i].n, rules[i].arguments);
+	for (unsigned i = 0; i < n_removable && !error; i++) {
+		const struct scmp_arg_cmp arguments[] = {EQUAL(0, (uint32_t)AT_FDCWD),
+							 EQUAL(1, (uintptr_t)removable[i]), EQUAL(2, 0)};
+
+		error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 3, arguments);
+	}
 	return error;
 }
 
@@ -127,26 +132,31 @@ static int add_rules(scmp_filter_ctx filter)
 	return error ? error : add_narrow(filter);
 }
 
-static int keep_path(const char *path)
+static int keep_paths(const char *socket_path, const char *board_path)
 {
-	size_t size = strlen(path) + 1;
+	const char *const paths[] = {socket_path, board_path};
+	size_t used = 0;
 	char *page;
 
-	if (size > PAGE)
-		return -ENAMETOOLONG;
 	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return -errno;
-	memcpy(page, path, size);
-	if (mprotect(page, PAGE, PROT_READ) < 0)
-		return -errno;
-	removable = page;
-	return 0;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t size = paths[i] ? strlen(paths[i]) + 1 : 0;
+
+		if (size > PAGE - used)
+			return -ENAMETOOLONG;
+		if (!size)
+			continue;
+		removable[n_removable++] = memcpy(page + used, paths[i], size);
+		used += size;
+	}
+	return mprotect(page, PAGE, PROT_READ) < 0 ? -errno : 0;
 }
 
-int broker_sandbox_enter(const char *path)
+int broker_sandbox_enter(const char *socket_path, const char *board_path)
 {
-	int error = path ? keep_path(path) : 0;
+	int error = keep_paths(socket_path, board_path);
 	scmp_filter_ctx filter;
 
 	if (error)
@@ -172,6 +182,6 @@ bool broker_sandbox_is_on(void)
 
 void broker_sandbox_remove(void)
 {
-	if (removable)
-		unlinkat(AT_FDCWD, removable, 0);
+	for (unsigned i = 0; i < n_removable; i++)
+		unlinkat(AT_FDCWD, removable[i], 0);
 }

@@ -43,6 +43,8 @@ static void name_owner(const struct doctor_tuple *seen, char name[OWNERS_NAME_MA
 		snprintf(name, OWNERS_NAME_MAX, "%s", seen->counted.processes[0].program);
 	else if (seen && seen->n_shares && seen->shares[0].pid)
 		owners_name(seen->shares[0].pid, name);
+	else if (seen && seen->n_shares && seen->shares[0].ended[0])
+		snprintf(name, OWNERS_NAME_MAX, "%s", seen->shares[0].ended);
 }
 
 /* What Holdline has seen tells that reuse would be refused. */

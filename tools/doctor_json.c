@@ -85,6 +85,8 @@ static void add_owners(cJSON *object, const struct doctor_tuple *seen)
 		cJSON *owner = cJSON_CreateObject();
 
 		add_process(owner, seen->shares[i].pid, seen->shares[i].uid);
+		if (seen->shares[i].ended[0])
+			cJSON_ReplaceItemInObject(owner, "program", cJSON_CreateString(seen->shares[i].ended));
 		cJSON_AddNumberToObject(owner, "connections", seen->shares[i].n);
 		cJSON_AddItemToArray(owners, owner);
 	}

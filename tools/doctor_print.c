@@ -132,6 +132,8 @@ static void print_owners(const struct doctor_tuple *seen, FILE *stream)
 		if (share->pid) {
 			owners_name(share->pid, name);
 			fprintf(stream, "%s (%d): %u, ", name, (int)share->pid, share->n);
+		} else if (share->ended[0]) {
+			fprintf(stream, "%s (ended): %u, ", share->ended, share->n);
 		} else {
 			fprintf(stream, "user %u: %u, ", share->uid, share->n);
 		}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/parked.h"
 #include "tools/text.h"
 
 struct wanted {
@@ -44,7 +45,8 @@ static int begin(struct search *search, struct ports_sample *sample)
 	if (n && !search->wanted)
 		return -ENOMEM;
 	for (size_t i = 0; i < sample->n_live; i++)
-		want(search, sample->live[i].inode, &sample->live[i].pid);
+		if (!sample->live[i].pid && !sample->live[i].ended[0])
+			want(search, sample->live[i].inode, &sample->live[i].pid);
 	for (size_t i = 0; i < sample->n_holders; i++)
 		want(search, sample->holders[i].inode, &sample->holders[i].pid);
 	for (size_t i = 0; i < sample->n_fixed; i++)
@@ -91,12 +93,34 @@ static void search_process(struct search *search, pid_t pid)
 		closedir(folder);
 }
 
+static void find_parkers(struct ports_sample *sample)
+{
+	struct parked_list parked;
+
+	if (!sample->n_live)
+		return;
+	parked_read(&parked);
+	for (size_t i = 0; i < sample->n_live; i++) {
+		struct ports_live *live = &sample->live[i];
+		const struct parked *found = parked_find(&parked, live->cookie, (uint16_t)live->tuple->key.port);
+
+		if (found && found->pid)
+			live->pid = found->pid;
+		else if (found)
+			memcpy(live->ended, found->name, sizeof(live->ended));
+	}
+	parked_free(&parked);
+}
+
 int owners_find(struct ports_sample *sample)
 {
 	struct search search;
 	struct dirent *entry;
 	DIR *processes = NULL;
-	int error = begin(&search, sample);
+	int error;
+
+	find_parkers(sample);
+	error = begin(&search, sample);
 
 	if (!error && search.n_missing && !(processes = opendir("/proc")))
 		error = -errno;
@@ -112,7 +136,8 @@ int owners_find(struct ports_sample *sample)
 static struct owners_share *find_share(struct owners_share *shares, size_t n, const struct ports_live *live)
 {
 	for (size_t i = 0; i < n; i++)
-		if (shares[i].pid == live->pid && (live->pid || shares[i].uid == live->uid))
+		if (shares[i].pid == live->pid && (live->pid || shares[i].uid == live->uid) &&
+		    strcmp(shares[i].ended, live->ended) == 0)
 			return &shares[i];
 	return NULL;
 }
@@ -135,8 +160,10 @@ size_t owners_share(const struct ports_sample *sample, const struct ports_tuple 
 
 		if (share)
 			share->n++;
-		else if (live->tuple == tuple && n < max)
-			shares[n++] = (struct owners_share){live->pid, live->uid, 1};
+		if (share || live->tuple != tuple || n == max)
+			continue;
+		shares[n] = (struct owners_share){.pid = live->pid, .uid = live->uid, .n = 1};
+		memcpy(shares[n++].ended, live->ended, sizeof(live->ended));
 	}
 	if (n)
 		qsort(shares, n, sizeof(shares[0]), compare_shares);

@@ -218,7 +218,8 @@ static void add_live(struct ports_sample *sample, struct ports_tuple *tuple, con
 		return;
 	live = GROW(sample, sample->live, sample->n_live);
 	if (live)
-		*live = (struct ports_live){.inode = socket->inode, .uid = socket->uid, .tuple = tuple};
+		*live = (struct ports_live){
+			.inode = socket->inode, .uid = socket->uid, .cookie = socket->cookie, .tuple = tuple};
 }
 
 /* A server's end of a connection, or one that a program has bound to a port of its own choice? A server's port is

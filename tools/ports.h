@@ -22,6 +22,7 @@
 #define PORTS_TIME_WAIT_S 60 /* TCP_TIMEWAIT_LEN: no setting changes it */
 #define PORTS_BINS_A_SECOND 4
 #define PORTS_N_BINS (PORTS_TIME_WAIT_S * PORTS_BINS_A_SECOND)
+#define PORTS_NAME_MAX 17	    /* a program's name, as far as it is kept */
 #define PORTS_SET_BYTES (65536 / 8) /* a set of ports, a bit each */
 
 /* What the administrator has set. Ports are in the host's byte order throughout. */
@@ -67,6 +68,9 @@ struct ports_tuple {
 struct ports_live {
 	uint32_t inode, uid;
 	pid_t pid; /* likewise */
+	uint64_t cookie;
+	char ended
+		[PORTS_NAME_MAX]; /* the program that left it to the broker and has ended; empty: `pid` says whose it is */
 	struct ports_tuple *tuple;
 };
 

@@ -41,6 +41,7 @@ static int take_message(const struct nlmsghdr *header, void *context)
 	copy_address(&found.destination, message->idiag_family, message->id.idiag_dst);
 	found.interface = message->id.idiag_if;
 	found.expires_ms = message->idiag_expires;
+	found.cookie = (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0];
 	found.uid = message->idiag_uid;
 	found.inode = message->idiag_inode;
 	dump->each(dump->context, &found);

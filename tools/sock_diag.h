@@ -27,6 +27,7 @@ struct sock_diag_socket {
 	struct in6_addr source, destination; /* IPv4 as ::ffff:a.b.c.d, whatever the socket's family */
 	uint32_t interface;		     /* that the socket is bound to; 0: none */
 	uint32_t expires_ms;		     /* until the timer that runs; in TIME_WAIT, until its end */
+	uint64_t cookie;		     /* SO_COOKIE */
 	uint32_t uid, inode;		     /* both 0 in TIME_WAIT; inode 0 also once the program has closed it */
 };
 

@@ -17,6 +17,7 @@
 #include "tools/text.h"
 
 #define SECOND_NS 1000000000.0
+#define PATIENCE_MS 5000
 
 struct listing {
 	cJSON *array; /* NULL: a table is printed as it comes */
@@ -106,7 +107,7 @@ static int report(const char *path, bool wants_json)
 {
 	struct listing listing = {.array = wants_json ? cJSON_CreateArray() : NULL};
 	uint32_t flags;
-	int error = broker_ask_list(path, add, &listing, &flags);
+	int error = broker_ask_list(path, add, &listing, PATIENCE_MS, &flags);
 	bool is_absent = error == -ENOENT || error == -ECONNREFUSED;
 
 	if (error && !is_absent) {

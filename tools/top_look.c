@@ -31,6 +31,8 @@ static void name_process(const struct ports_sample *sample, const struct ports_t
 		return;
 	}
 	n = owners_share(sample, tuple, shares, MAX_SHARES);
+	if (n && shares[0].ended[0])
+		snprintf(row->process, sizeof(row->process), "- %.20s", shares[0].ended);
 	if (n == 0 || shares[0].pid == 0)
 		return;
 	owners_name(shares[0].pid, name);

@@ -13,6 +13,7 @@ struct broker fake_broker;
 struct broker_out fake_broker_out;
 static struct destination destinations[N_DESTINATIONS];
 static unsigned n_fds; /* descriptors that the processes have */
+static struct broker_board board;
 
 /* Check notes each assertion in a pipe. */
 #define must(condition)                                         \
@@ -44,6 +45,8 @@ void fake_broker_start(void)
 		key->address[3] = (uint8_t)i;
 	}
 	broker_init(&fake_broker, &fake_sys, make_region, FAKE_EUID, MAX_HELD);
+	memset(&board, 0, sizeof(board));
+	broker_board_open(&fake_broker.counts, &board, 4711);
 }
 
 static unsigned count_processes_held(const struct broker_process *process)
@@ -54,6 +57,7 @@ static unsigned count_processes_held(const struct broker_process *process)
 		if (!process->held[i])
 			continue;
 		must(process->held[i]->owner == process && process->held[i]->slot == i);
+		must(process->region->is_held[i]);
 		n++;
 	}
 	return n;
@@ -70,6 +74,18 @@ static void check_held(const struct held *held)
 	while (one && one != held)
 		one = one->destination_next;
 	must(one == held);
+}
+
+/* Where it holds anything every process gets to know, and elsewhere nobody asks. */
+static void check_board(void)
+{
+	unsigned n_shown = 0;
+
+	for (unsigned i = 0; i < BROKER_BOARD_PLACES; i++)
+		n_shown += board.n_held[i];
+	must(n_shown == fake_broker.n_held);
+	for (struct destination *d = fake_broker.destinations.recent; d; d = d->recent_next)
+		must(broker_board_n_held(&board, &d->key) >= ((const struct broker_destination *)d)->n_held);
 }
 
 void fake_broker_check(void)
@@ -97,6 +113,8 @@ void fake_broker_check(void)
 		n_at_destinations += n;
 	}
 	must(n_at_destinations == n_held);
+	if (board.is_open)
+		check_board();
 }
 
 void fake_broker_stop(void)
@@ -104,6 +122,7 @@ void fake_broker_stop(void)
 	fake_broker_check();
 	broker_fini(&fake_broker);
 	must(fake_broker.n_held == 0 && !fake_broker.oldest);
+	must(!board.is_open && broker_board_n_held(&board, &destinations[1].key) == UINT32_MAX);
 	fake_broker_check();
 	must(fake_kernel.n_open == n_fds);
 	fake_sys_stop();

@@ -50,7 +50,7 @@ static void stop(void)
 
 static int begin(void)
 {
-	return broker_client_begin(&client, OURS, &config, "program", 77, BROKER_PATIENCE_MS);
+	return broker_client_begin(&client, OURS, &config, "program", 77, NULL, BROKER_PATIENCE_MS);
 }
 
 static void say(const void *packet, size_t length, int fd)
@@ -126,6 +126,36 @@ static void check_ended(void)
 	check_no_fd_more();
 }
 
+/* With the introduction: its answer is read as any other's. */
+START_TEST(first_question)
+{
+	int fd, given = fake_wire_memory(10);
+
+	say_welcome();
+	answer(1, _i ? BROKER_NONE : BROKER_GIVEN, _i ? -1 : given);
+	ck_assert_int_eq(
+		broker_client_begin(&client, OURS, &config, "program", 77, &destination.key, BROKER_PATIENCE_MS), 0);
+	hear(sizeof(struct broker_hello), false);
+	ck_assert_uint_eq(hear(sizeof(struct broker_request), false).head.flags, BROKER_IS_ASKED);
+	ck_assert(broker_client_reserve(&client, &conn));
+	ck_assert_int_eq(conn.slot, SLOTS_FIRST);
+	ck_assert_uint_eq(conn.slot_generation, SLOTS_FIRST_GENERATION);
+	ck_assert_int_eq(slots_state(region, SLOTS_FIRST, SLOTS_FIRST_GENERATION), SLOT_LEASED);
+	fd = broker_client_lease(&client, &conn, false);
+	ck_assert((fd >= 0) == !_i);
+	hear_nothing();
+	if (fd >= 0)
+		close(fd);
+	close(given);
+	/* The next one is asked as usual. */
+	slots_free(&client.slots, &conn);
+	ck_assert(broker_client_reserve(&client, &conn));
+	answer(2, BROKER_NONE, -1);
+	ck_assert_int_eq(broker_client_lease(&client, &conn, false), -ENOENT);
+	ck_assert_uint_eq(hear(sizeof(struct broker_request), false).head.sequence, 2);
+}
+END_TEST
+
 START_TEST(hello)
 {
 	struct broker_hello heard;
@@ -159,8 +189,9 @@ START_TEST(a_name_too_long)
 	struct broker_hello heard;
 
 	say_welcome();
-	ck_assert_int_eq(
-		broker_client_begin(&client, OURS, &config, "a name longer than a broker's", 0, BROKER_PATIENCE_MS), 0);
+	ck_assert_int_eq(broker_client_begin(&client, OURS, &config, "a name longer than a broker's", 0, NULL,
+					     BROKER_PATIENCE_MS),
+			 0);
 	heard = hear(sizeof(heard), false).hello;
 	ck_assert_mem_eq(heard.name, "a name longer t\0", BROKER_NAME_MAX);
 }
@@ -458,7 +489,7 @@ START_TEST(no_offer)
 	struct conn others[SLOTS_PER_REGION];
 
 	conn.fd = OURS;
-	broker_client_offer(&client, &conn, false); /* to nobody */
+	ck_assert_int_eq(broker_client_offer(&client, &conn, false), 0); /* to nobody */
 	be_connected();
 	conn.cookie = 0; /* of a kernel that has none */
 	broker_client_offer(&client, &conn, false);
@@ -561,6 +592,7 @@ Suite *broker_client_suite(void)
 
 	tcase_add_checked_fixture(tcase, start, stop);
 	tcase_add_loop_test(tcase, hello, 0, 2);
+	tcase_add_loop_test(tcase, first_question, 0, 2);
 	tcase_add_test(tcase, a_name_too_long);
 	tcase_add_loop_test(tcase, a_broker_of_another_version, 0, 2);
 	tcase_add_test(tcase, silence_at_the_beginning);

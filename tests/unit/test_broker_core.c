@@ -305,6 +305,38 @@ START_TEST(one_in_flight_is_for_later)
 }
 END_TEST
 
+/* What a process says before it knows the memory that it is to share: its first question's answer is there already. */
+START_TEST(the_first_question_comes_with_hello)
+{
+	struct fake_process fresh;
+
+	park_one();
+	fake_process_start(&fresh, "fresh", 0);
+	slots_detach(&fresh.slots);
+	two = (struct conn){.fd = -1,
+			    .slot = SLOTS_FIRST,
+			    .slot_generation = SLOTS_FIRST_GENERATION,
+			    .destination = fake_broker_destination(_i ? 2 : 1)};
+	ck_assert_int_eq(fake_process_request(&fresh, BROKER_LEASE, BROKER_IS_ASKED, &two, -1), 0);
+	ck_assert_uint_eq(fake_broker_out.packet.head.flags, _i ? BROKER_NONE : BROKER_GIVEN);
+	slots_attach_asked(&fresh.slots, fresh.process->region);
+	slots_reserve_asked(&fresh.slots, &two);
+	ck_assert_uint_eq(slots_n_held(&fresh.slots, two.destination), !_i);
+	if (_i) {
+		slots_free(&fresh.slots, &two);
+	} else {
+		fake_process_receive(&fresh, &two, fake_broker_out.passed);
+		ck_assert_uint_eq(two.cookie, one.cookie);
+		fake_process_close(&fresh, &two);
+	}
+	/* The slot is as any other from here on. */
+	ck_assert_uint_eq(fresh.slots.n_free, SLOTS_PER_REGION);
+	ck_assert_int_eq(fake_process_lease(&fresh, &two, 2), BROKER_NONE);
+	fake_process_end(&fresh);
+	fake_process_let_go(&a);
+}
+END_TEST
+
 START_TEST(behind_an_unclean_one_may_be_a_clean_one)
 {
 	struct conn conns[3], got;
@@ -716,6 +748,7 @@ Suite *broker_core_suite(void)
 	tcase_add_loop_test(tcase, only_what_is_clean_is_given, 0, 11);
 	tcase_add_test(tcase, one_in_flight_is_for_later);
 	tcase_add_test(tcase, behind_an_unclean_one_may_be_a_clean_one);
+	tcase_add_loop_test(tcase, the_first_question_comes_with_hello, 0, 2);
 	tcase_add_test(tcase, private_processes_lend_nothing);
 	tcase_add_test(tcase, a_destination_where_nothing_rides);
 	tcase_add_test(tcase, what_is_ridden_on_is_of_use);

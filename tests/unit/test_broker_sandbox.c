@@ -21,7 +21,7 @@
 
 Suite *broker_sandbox_suite(void);
 
-static char path[64], other[80];
+static char path[64], other[80], board[80];
 static int tcp;
 
 /* Zero in the child's exit status is what each of these must come to: refused, by ENOSYS. */
@@ -189,7 +189,7 @@ static void be_child(int attempt)
 	/* A death by SIGSYS is meant. */
 	setrlimit(RLIMIT_CORE, &none);
 	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (broker_sandbox_enter(path) == -ENOTSUP)
+	if (broker_sandbox_enter(path, board) == -ENOTSUP)
 		_exit(broker_sandbox_is_on() ? 1 : 77);
 	if (!broker_sandbox_is_on())
 		_exit(1);
@@ -209,7 +209,9 @@ START_TEST(attempt)
 
 	snprintf(path, sizeof(path), "/tmp/holdline-sandbox-%d", (int)getpid());
 	snprintf(other, sizeof(other), "%s-other", path);
+	snprintf(board, sizeof(board), "%s-board", path);
 	make_file(path);
+	make_file(board);
 	child = fork();
 	if (child == 0)
 		be_child(_i);
@@ -217,10 +219,12 @@ START_TEST(attempt)
 	ck_assert(access(other, F_OK) < 0);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
 		unlink(path);
+		unlink(board);
 		return;
 	}
 	/* Nothing but remove_own() took it. */
 	ck_assert_msg((unlink(path) < 0) == (ATTEMPTS[_i].attempt == remove_own), "%s", ATTEMPTS[_i].name);
+	ck_assert_msg((unlink(board) < 0) == (ATTEMPTS[_i].attempt == remove_own), "%s", ATTEMPTS[_i].name);
 	if (kills)
 		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "%s: status %#x", ATTEMPTS[_i].name,
 			      status);
