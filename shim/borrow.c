@@ -121,8 +121,11 @@ struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *w
 	struct conn *conn;
 	int fd;
 
+	*why = -ENOENT;
+	if (!is_worth_asking(key, now_ns))
+		return NULL;
 	*why = -EAGAIN;
-	if (!is_worth_asking(key, now_ns) || !link_begin_question(now_ns, key))
+	if (!link_begin_question(now_ns, key))
 		return NULL;
 	conn = prepare(key, now_ns);
 	/* Nobody waits for what comes of a question that was asked already. */

@@ -87,6 +87,12 @@ bool init_is_done(void)
 	return true;
 }
 
+void init_end_at_once(void)
+{
+	if (phase == PHASE_DONE && guard_is_home())
+		page_end();
+}
+
 bool init_is_off(void)
 {
 	return phase == PHASE_OFF;

@@ -10,5 +10,8 @@
  * also where another thread, or the one that a handler has interrupted, is in the midst of it. Preserves errno. */
 bool init_is_done(void);
 
+/* The process ends without its exit handlers. Async-signal-safe. */
+void init_end_at_once(void);
+
 /* True if nothing of ours is wanted (HOLDLINE_MODE=off), or the settings are wrong. */
 bool init_is_off(void);

@@ -150,9 +150,33 @@ static void begin(void)
 	errno = saved;
 }
 
+/* A process that makes a request and ends has no reader: a file costs it more than its request. */
+#define FIRST_CONNECTS 1
+#define FIRST_NS (50 * MILLISECOND_NS)
+
+static _Atomic(unsigned) n_first; /* connects while it is private */
+static uint64_t first_ns;
+
+static bool is_young(void)
+{
+	uint64_t now_ns = guard_now_ns();
+
+	if (!n_first)
+		first_ns = now_ns;
+	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS;
+}
+
 void page_begin(void)
 {
-	if (atomic_load_explicit(&state, memory_order_acquire) <= PAGE_BEGINNING)
+	if (__builtin_expect(atomic_load_explicit(&state, memory_order_acquire) > PAGE_BEGINNING, 1))
+		return;
+	if (state == PAGE_BEGINNING || !is_young())
+		begin();
+}
+
+void page_keep(void)
+{
+	if (state == PAGE_PRIVATE && n_first)
 		begin();
 }
 
@@ -192,16 +216,34 @@ void page_after_fork(bool keeps_gauges)
 	}
 	if (state == PAGE_SHARED || state == PAGE_BEGINNING)
 		state = PAGE_PRIVATE;
+	n_first = 0;
 	forget_counts(keeps_gauges);
+}
+
+/* What has no file goes to the total at once; if that is another's at the moment, to a file, as one that was killed leaves it. */
+static void add_private(int folder)
+{
+	int taken;
+
+	describe();
+	if (stats_file_fold_total(&sys, folder, page) == 0)
+		return;
+	taken = stats_file_take(&sys, folder, page);
+	if (taken >= 0)
+		slot = (unsigned)taken;
 }
 
 void page_end(void)
 {
-	int folder = state == PAGE_SHARED ? open_folder() : -1;
+	bool is_counted = state == PAGE_SHARED || (state == PAGE_PRIVATE && n_first);
+	int saved = errno, folder = is_counted ? open_folder() : -1;
 
-	/* What can't be added now is when the slot is taken. */
-	if (folder < 0)
-		return;
-	(void)!stats_file_put(&sys, folder, slot, page);
-	sys.close(folder);
+	if (folder >= 0 && state == PAGE_PRIVATE)
+		add_private(folder);
+	else if (folder >= 0) /* What can't be added now is when the slot is taken. */
+		(void)!stats_file_put(&sys, folder, slot, page);
+	if (folder >= 0)
+		sys.close(folder);
+	state = PAGE_STAYS_PRIVATE;
+	errno = saved;
 }

@@ -1,6 +1,6 @@
 /*
- * The page that this process counts in (pool/stats.h): private memory until the first connect(), then a file's, where
- * others read it.
+ * The page that this process counts in (pool/stats.h): private memory at first, a file's, where others read it, from the moment that the
+ * process has made a few connects or lived for a while.
  */
 #pragma once
 
@@ -19,12 +19,15 @@ void page_choose_place(char *const environment[]);
 /* When the library begins (shim/init.h). */
 void page_init(const struct config *config);
 
-/* Before anything is counted: gives the page its file the first time. Where that can't be, the page stays private. Holds
+/* Before anything is counted: gives the page its file when it is time. Where that can't be, the page stays private. Holds
  * no lock that a handler may want; errno is preserved. */
 void page_begin(void);
 
 /* In a fork's child: a page of its own, with nothing counted; gauges stay if `keeps_gauges`. */
 void page_after_fork(bool keeps_gauges);
 
-/* At the process's end: adds it to the total. */
+/* The process becomes another program: what was counted gets a file, and stays there. Async-signal-safe. */
+void page_keep(void);
+
+/* At the process's end: adds it to the total. Async-signal-safe; errno is preserved. */
 void page_end(void);

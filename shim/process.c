@@ -21,6 +21,7 @@
 #include "shim/inflight.h"
 #include "shim/init.h"
 #include "shim/link.h"
+#include "shim/page.h"
 #include "shim/pass.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -120,6 +121,19 @@ void process_after_clone(unsigned long flags, bool is_child)
 		after_fork_in_child();
 }
 
+/* No destructor runs then, and what was counted would be lost with the process. */
+EXPORT void _exit(int status)
+{
+	init_end_at_once();
+	REAL(_exit)(status);
+	__builtin_unreachable();
+}
+
+EXPORT void _Exit(int status)
+{
+	_exit(status);
+}
+
 /* fork() without handlers, for signal handlers. Ours are fit for them. */
 EXPORT pid_t _Fork(void)
 {
@@ -164,7 +178,12 @@ static void hand_over(bool only_inheritable)
 
 static void before_exec(void)
 {
+	int saved = errno;
+
 	hand_over(true);
+	if (guard_is_home())
+		page_keep();
+	errno = saved;
 }
 
 /* The environment for a new program, in the caller's frame; `all` as in inflight.h. */

@@ -77,6 +77,7 @@ struct real {
 	int (*prlimit)(pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *);
 	long (*sysconf)(int);
 	pid_t (*_Fork)(void);
+	void (*_exit)(int);
 	int (*clone)(int (*)(void *), void *, int, void *, ...);
 	int (*setuid)(uid_t);
 	int (*seteuid)(uid_t);
