@@ -6,7 +6,8 @@
  * TIME_WAIT. But a close() is no end where somebody else has a descriptor too, and it is an RST where bytes were left
  * unread (RFC 2525, 2.17). There shutdown() sends the FIN, and connect(2) with AF_UNSPEC ends what is left, for every
  * holder: the RST that it sends comes after the FIN, and reading tells of that first (the server's next write fails, as
- * natively). The server would have to answer between the two calls to leave a TIME_WAIT.
+ * natively). A server that closes between the two calls would have us left in TIME_WAIT: what it sends from the first one on is
+ * not received any more (IP_MINTTL, ip(7): packets begin with 64 or 128 hops to go, not with 255).
  */
 #pragma once
 

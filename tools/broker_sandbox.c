@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <stdint.h>
 #include <string.h>
@@ -100,6 +101,9 @@ static int add_narrow(scmp_filter_ctx filter)
 		{SCMP_SYS(sendmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_NOSIGNAL)}},
 		{SCMP_SYS(recvmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)}},
 		{SCMP_SYS(setsockopt), 2, {EQUAL(1, SOL_SOCKET), EQUAL(2, SO_LINGER)}},
+		/* pool/ending.c */
+		{SCMP_SYS(setsockopt), 2, {EQUAL(1, IPPROTO_IP), EQUAL(2, IP_MINTTL)}},
+		{SCMP_SYS(setsockopt), 2, {EQUAL(1, IPPROTO_IPV6), EQUAL(2, IPV6_MINHOPCOUNT)}},
 		{SCMP_SYS(memfd_create), 1, {EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_ADD_SEALS)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},

@@ -3,6 +3,7 @@
  * kernel refuses a reset that comes before it.)
  */
 #include <check.h>
+#include <errno.h>
 
 #include "fake_sys.h"
 #include "pool/ending.h"
@@ -57,6 +58,11 @@ START_TEST(the_server_has_ended_it)
 	fake_socket(fd)->state = FAKE_CLOSE;
 	ending_make(&fake_sys, fd, &LEDGER, false);
 	ck_assert(!fake_socket(fd)->was_disconnected);
+	/* Whoever ends one on the way to something else has its errno. */
+	fake_sys_fail(FAKE_CALL_DISCONNECT, 1, 1, EIO);
+	errno = EAGAIN;
+	ending_make_for_all(&fake_sys, fd);
+	ck_assert_int_eq(errno, EAGAIN);
 	ending_make_for_all(&fake_sys, fd);
 	ck_assert(fake_socket(fd)->was_disconnected);
 }
