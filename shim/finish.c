@@ -333,7 +333,7 @@ static void end_witnessed(struct sock *sock, bool by_reset)
 	if (sock->wanted.set & 1u << SOCKET_OPTION_LINGER)
 		real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	if (by_reset)
-		sock_pool_sys.disconnect(fd);
+		pool_reset(fd);
 	else
 		real.shutdown(fd, SHUT_RDWR);
 }

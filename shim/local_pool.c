@@ -39,16 +39,20 @@ static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *
 	return real.getsockopt(fd, level, name, value, length);
 }
 
-static int disconnect(int fd)
+int pool_reset(int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	int error = errno;
-	/* The server is still to get what it has not acknowledged. */
-	int result = ledger_has_unsent(&sock_pool_sys, fd) ? real.shutdown(fd, SHUT_RDWR)
-							   : real.connect(fd, &nowhere, sizeof(nowhere));
+	int result = real.connect(fd, &nowhere, sizeof(nowhere));
 
 	errno = error;
 	return result;
+}
+
+static int disconnect(int fd)
+{
+	/* The server is still to get what it has not acknowledged. */
+	return ledger_has_unsent(&sock_pool_sys, fd) ? real.shutdown(fd, SHUT_RDWR) : pool_reset(fd);
 }
 
 static ssize_t pool_recv(int fd, void *buffer, size_t length, int flags)

@@ -16,6 +16,10 @@ struct sock;
 extern const struct config *sock_config; /* immutable after init */
 extern const struct pool_sys sock_pool_sys;
 
+/* Ends a connection at once for all who hold it, as close() does where the program has told it so (SO_LINGER), whatever is still on
+ * its way. Preserves errno. */
+int pool_reset(int fd);
+
 /* In the constructor. */
 void pool_init(const struct config *config);
 
