@@ -18,9 +18,14 @@ void ending_make_for_all(const struct pool_sys *sys, int fd)
 {
 	int saved = errno;
 
-	receive_nothing_more(sys, fd);
-	sys->shutdown(fd, SHUT_WR);
-	sys->disconnect(fd);
+	/* The server is still to get what it has not acknowledged. */
+	if (ledger_has_unsent(sys, fd)) {
+		sys->shutdown(fd, SHUT_RDWR);
+	} else {
+		receive_nothing_more(sys, fd);
+		sys->shutdown(fd, SHUT_WR);
+		sys->disconnect(fd);
+	}
 	errno = saved;
 }
 

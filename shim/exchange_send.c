@@ -10,7 +10,10 @@
 
 #include "shim/afterlife.h"
 #include "shim/exchange.h"
+#include "shim/fastopen.h"
 #include "shim/first.h"
+#include "shim/fresh.h"
+#include "shim/options.h"
 #include "shim/real.h"
 #include "shim/sending.h"
 #include "shim/sock.h"
@@ -239,12 +242,13 @@ ssize_t exchange_send(struct transfer *transfer)
 	case SOCK_OPEN:
 		return send_open(sock, transfer);
 	case SOCK_STUB:
-		return send_on_stub(sock, transfer);
+		if (!(transfer->flags & MSG_FASTOPEN))
+			return send_on_stub(sock, transfer);
+		sock_leave(sock);
+		return fail(transfer, EISCONN);
 	case SOCK_NEW:
-		if (transfer->flags & MSG_FASTOPEN) {
-			sock_release(sock, REFUSAL_SOCKOPT);
-			break;
-		}
+		if (transfer->flags & MSG_FASTOPEN)
+			return fastopen_send(sock, transfer);
 		sock_leave(sock);
 		break;
 	case SOCK_WAITING:

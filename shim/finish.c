@@ -69,8 +69,6 @@ enum refusal finish_refusal_at_end(const struct framing *framing)
 	return why == REFUSAL_NONE || why == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE : why;
 }
 
-/* What is in flight will arrive or not, whoever has the connection. (Where connections are counted the broker has to be able to
- * give it to the next one at once.) */
 static enum refusal refusal_of_ledger(const struct sock *sock)
 {
 	enum ledger_verdict verdict = ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL);
@@ -79,7 +77,7 @@ static enum refusal refusal_of_ledger(const struct sock *sock)
 	switch (verdict) {
 	case LEDGER_EXACT:
 		return REFUSAL_NONE;
-	case LEDGER_IN_FLIGHT:
+	case LEDGER_IN_FLIGHT: /* where connections are counted, somebody may be waiting for it */
 		return sock->policy->max_conns_per_host ? REFUSAL_LEDGER : REFUSAL_NONE;
 	case LEDGER_CLOSED:
 		return REFUSAL_SERVER_CLOSE;
@@ -108,9 +106,7 @@ static enum refusal refusal_of_users(const struct sock *sock)
 
 static enum refusal refusal_of_use(const struct sock *sock)
 {
-	enum refusal why = refusal_of_users(sock);
-
-	return why == REFUSAL_NONE ? refusal_of_ledger(sock) : why;
+	return refusal_of_users(sock) ?: refusal_of_ledger(sock);
 }
 
 /* Makes the connection ready to live without the program: a descriptor of our own, its way to end, what was learned. */
@@ -149,11 +145,11 @@ static void park(struct sock *sock)
 	if (sock->framing.keep_alive_max != UINT32_MAX)
 		conn->requests_left = sock->framing.keep_alive_max;
 	why = idle_pool_park(pool, conn, now_ns);
-	/* While the broker has no duplicate of it, our close is the connection's end, which takes nothing back. */
-	if (why == REFUSAL_NONE && !conn->is_in_flight)
-		borrow_offer(pool, conn);
-	else if (why != REFUSAL_NONE)
+	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
+	if (why != REFUSAL_NONE)
 		idle_pool_end(pool, conn);
+	else if (!conn->is_in_flight)
+		borrow_offer(pool, conn);
 	pool_leave();
 	if (why == REFUSAL_NONE)
 		counting_park(sock);

@@ -63,7 +63,7 @@ static int send_all(int fd, const char *bytes, size_t length, int timeout_ms)
 		if (n > 0) {
 			bytes += n;
 			length -= (size_t)n;
-		} else if (n < 0 && errno == EAGAIN) {
+		} else if (n < 0 && (errno == EAGAIN || errno == EINPROGRESS)) { /* TCP Fast Open dials only now */
 			int error = wait_for(fd, POLLOUT, timeout_ms);
 
 			if (error)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "pool/ledger.h"
 #include "shim/large.h"
 #include "shim/link.h"
 #include "shim/log.h"
@@ -64,9 +63,7 @@ static int disconnect(int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	int error = errno;
-	/* The server is still to get what it has not acknowledged. */
-	int result = ledger_has_unsent(&sock_pool_sys, fd) ? real.shutdown(fd, SHUT_RDWR)
-							   : real.connect(fd, &nowhere, sizeof(nowhere));
+	int result = real.connect(fd, &nowhere, sizeof(nowhere));
 
 	errno = error;
 	return result;
@@ -75,7 +72,7 @@ static int disconnect(int fd)
 static int pool_shutdown(int fd, int how)
 {
 	int error = errno;
-	int result = REAL(shutdown)(fd, how);
+	int result = real.shutdown(fd, how);
 
 	errno = error;
 	return result;

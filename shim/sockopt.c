@@ -28,7 +28,7 @@ static bool is_beyond_us(int level, int name)
 	if (level == SOL_SOCKET)
 		return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ZEROCOPY ||
 		       name == SO_PEEK_OFF;
-	return level == IPPROTO_TCP && (name == TCP_FASTOPEN_CONNECT || name == TCP_ULP || name == TCP_REPAIR);
+	return level == IPPROTO_TCP && (name == TCP_ULP || name == TCP_REPAIR);
 }
 
 /* The kernel says no once there is a connection, or one is being dialled. */
@@ -108,8 +108,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(setsockopt)(fd, level, name, value, length);
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
-	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW &&
-	      !is_for_unconnected(level, name)) ||
+	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW) ||
 	     is_late_low_water(sock, level, name, value, length)) &&
 	    !is_refused(sock, level, name, value, length)) {
 		pass_make_honest(sock);

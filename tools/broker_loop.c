@@ -21,7 +21,6 @@
 
 #include "pool/broker_core.h"
 #include "pool/fdpass.h"
-#include "pool/ledger.h"
 #include "tools/broker_region.h"
 #include "tools/broker_runs.h"
 #include "tools/broker_sandbox.h"
@@ -76,11 +75,7 @@ static void unmap(void *memory, uint64_t length)
 static int disconnect(int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-	static const struct pool_sys kernel = {.getsockopt = getsockopt};
 
-	/* The server is still to get what it has not acknowledged. */
-	if (ledger_has_unsent(&kernel, fd))
-		return shutdown(fd, SHUT_RDWR);
 	/* No more of the address: see broker_sandbox.c. */
 	return connect(fd, &nowhere, sizeof(nowhere.sa_family));
 }

@@ -3,6 +3,7 @@
  */
 #include "tools/commands.h"
 #include "tools/imports.h"
+#include "tools/neighbours.h"
 #include "tools/preload.h"
 #include "tools/program.h"
 
@@ -72,6 +73,7 @@ static void examine_imports(const char *path)
 	if (imports_collect(&imports, realpath(path, real) ? real : path) < 0)
 		puts("  its libraries could not all be examined");
 	print_imports(&imports);
+	neighbours_print(&imports);
 	imports_fini(&imports);
 }
 

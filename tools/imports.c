@@ -180,6 +180,14 @@ static bool find_library(char path[PATH_MAX], const struct elf *elf, const char 
 	       find_in_folders(path, runpath, name, origin) || find_in_folders(path, default_folders, name, origin);
 }
 
+bool imports_find(char path[PATH_MAX], const char *name)
+{
+	if (strchr(name, '/'))
+		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX && access(path, R_OK) == 0;
+	return find_in_folders(path, getenv("LD_LIBRARY_PATH"), name, "") ||
+	       find_in_folders(path, default_folders, name, "");
+}
+
 /* libc and the loader themselves call the kernel, not each other: there is nothing to interpose. */
 static bool belongs_to_libc(const char *name)
 {

@@ -34,4 +34,7 @@ int imports_init(struct imports *imports, const char *shim_path) __attribute__((
 /* Collects what `path` and everything it needs import. 0, -ENOMEM, -E2BIG for too many libraries. */
 int imports_collect(struct imports *imports, const char *path) __attribute__((warn_unused_result));
 
+/* Where a library that is preloaded by this name is. False: nowhere. */
+bool imports_find(char path[PATH_MAX], const char *name);
+
 void imports_fini(struct imports *imports);

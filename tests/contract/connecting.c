@@ -356,7 +356,91 @@ static void run_unconnected(void)
 	CALL(close(fd));
 }
 
+#ifndef MSG_FASTOPEN
+#define MSG_FASTOPEN 0x20000000
+#endif
+
+static const char fast_request[] = "GET /bytes/50 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+static void ask_fast(int fd, const struct sockaddr *address, socklen_t length)
+{
+	CALL(sendto(fd, fast_request, sizeof fast_request - 1, MSG_FASTOPEN | MSG_NOSIGNAL, address, length));
+}
+
+/* Connects and sends by one call. */
+static void run_fast_open(void)
+{
+	const struct sockaddr *address = (const struct sockaddr *)&probe_server;
+
+	for (int i = 0; i < 3; i++) {
+		struct iovec iov = {(char *)fast_request, sizeof fast_request - 1};
+		struct msghdr message = {.msg_name = (void *)address,
+					 .msg_namelen = sizeof probe_server,
+					 .msg_iov = &iov,
+					 .msg_iovlen = 1};
+		int fd = probe_socket();
+
+		if (i == 1)
+			CALL(sendmsg(fd, &message, MSG_FASTOPEN | MSG_NOSIGNAL));
+		else
+			ask_fast(fd, address, sizeof probe_server);
+		probe_drain(fd);
+		ask_fast(fd, address, sizeof probe_server);
+		CALL(close(fd));
+	}
+}
+
+static void run_fast_open_by_option(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd = probe_socket(), on = 1;
+
+		CALL(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on));
+		CALL(connect(fd, (const struct sockaddr *)&probe_server, sizeof probe_server));
+		CALL(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on));
+		CALL(send(fd, fast_request, sizeof fast_request - 1, MSG_NOSIGNAL));
+		probe_drain(fd);
+		CALL(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on));
+		CALL(close(fd));
+	}
+}
+
+static void run_fast_open_in_vain(void)
+{
+	struct sockaddr_in nobody = probe_server;
+	struct sockaddr_in6 other = {.sin6_family = AF_INET6};
+	int fd = probe_socket();
+
+	nobody.sin_port = htons(9);
+	ask_fast(fd, NULL, 0);
+	ask_fast(fd, (const struct sockaddr *)&other, sizeof other);
+	ask_fast(fd, (const struct sockaddr *)&probe_server, 2);
+	ask_fast(fd, (const struct sockaddr *)8, sizeof probe_server);
+	ask_fast(fd, (const struct sockaddr *)&nobody, sizeof nobody);
+	ask_fast(fd, (const struct sockaddr *)&probe_server, sizeof probe_server);
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+static void run_fast_open_nonblocking(void)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = probe_socket();
+
+		CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		ask_fast(fd, (const struct sockaddr *)&probe_server, sizeof probe_server);
+		probe_poll("connected", fd, POLLOUT, 2000);
+		CALL(send(fd, fast_request, sizeof fast_request - 1, MSG_NOSIGNAL));
+		probe_drain(fd);
+		CALL(close(fd));
+	}
+}
+
 static const struct probe_case cases[] = {
+	{"fast-open", run_fast_open},
+	{"fast-open-by-option", run_fast_open_by_option},
+	{"fast-open-in-vain", run_fast_open_in_vain},
+	{"fast-open-nonblocking", run_fast_open_nonblocking},
 	{"names", run_names},
 	{"name-arguments", run_name_arguments},
 	{"twice", run_twice},

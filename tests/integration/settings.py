@@ -53,6 +53,8 @@ ROWS = [
     ("TOS before connecting", "get option=%s get get option= get" % TOS, "1 2 2 1", {}),
     ("TCP_NODELAY before connecting", "option=%s get get" % NODELAY, "1 1", {}),
     ("TCP_NODELAY after connecting", "late=%s get get late= get" % NODELAY, "1 1 1", {}),
+    ("TCP Fast Open by option", "option=%d:30:1 get get keep get" % socket.IPPROTO_TCP, "1 1 1 1", {}),
+    ("TCP Fast Open by flag", "fastopen fastopen get fastopen", "1 1 2 1", {}),
     ("a bound address", "get bind=127.0.0.3 get get", "1 2 2", {}),
     ("another address of the same host", "get to=127.0.0.2 get", "1 refused", {}),
     ("connected in vain", "get nobody get", "1 1/2", {}),

@@ -285,8 +285,8 @@ START_TEST(only_what_is_clean_is_given)
 	}
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), _i < 10 ? BROKER_NONE : BROKER_GIVEN);
 	ck_assert_uint_eq(fake_broker.n_held, _i >= 10);
-	/* a has a descriptor of it, too. */
-	ck_assert(socket->was_disconnected == (_i < 10));
+	/* a has a descriptor of it, too. What is on its way arrives all the same. */
+	ck_assert(socket->was_disconnected == (_i < 10 && _i != 2 && _i != 3));
 	ck_assert_uint_eq(fake_process_let_go(&a), 1);
 }
 END_TEST

@@ -3,7 +3,8 @@
 who.py PORT WORD...  where WORD is get, keep, post, head, slow (pauses 300 ms first), sleep=SECONDS, path=/PATH, option=LEVEL:NAME:VALUE (for
 the sockets made from now on), late=LEVEL:NAME:VALUE (set after connecting), bind=ADDRESS, three (three at once), field=TEXT (sent with
 every request from now on), to=ADDRESS, nobody (connects and closes), raw=TEXT (sends that, reads what comes in 200 ms), refused=CALL (tried on
-each socket from now on, before and after it is connected; the kernel must refuse it each time), system (runs a command),
+each socket from now on, before and after it is connected; the kernel must refuse it each time), system (runs a command), fastopen (get by one
+sendto with MSG_FASTOPEN),
 system-beside=SECONDS (another thread runs one that takes so long).
 """
 import ctypes
@@ -127,6 +128,11 @@ def do(word):
         except socket.timeout:
             print("silence", flush=True)
         connection.close()
+    elif name == "fastopen":
+        connection = socket.socket()
+        request = ("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % State.path).encode()
+        assert connection.sendto(request, 0x20000000, (State.address, State.port)) == len(request)
+        finish(connection)
     elif name == "system":
         os.system("true")
     elif name == "system-beside":
