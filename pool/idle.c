@@ -275,7 +275,7 @@ static bool tells_the_truth(const struct idle_pool *pool, const struct conn *con
 struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
 			     enum refusal *why)
 {
-	bool wants_truth = habit_looks_often(&destination->looks, who), was_passed_over = false;
+	bool wants_truth = habit_looks_often(&destination->looks, who), was_passed_over = false, is_one_in_flight = false;
 	struct conn *conn, *next;
 
 	*why = REFUSAL_NONE;
@@ -283,8 +283,10 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 		bool is_ours;
 
 		next = conn->destination_next;
-		if (is_for_later(pool, conn))
+		if (is_for_later(pool, conn)) {
+			is_one_in_flight = true;
 			continue;
+		}
 		if (wants_truth && !tells_the_truth(pool, conn)) {
 			was_passed_over = true;
 			continue;
@@ -301,6 +303,9 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 	}
 	if (was_passed_over)
 		stats_refuse(destination->stats, *why = REFUSAL_PROBED);
+	/* A server that serves one at a time may wait for its end. What is on its way arrives before that. */
+	else if (is_one_in_flight)
+		idle_pool_retire(pool, destination, *why = REFUSAL_LEDGER);
 	return NULL;
 }
 
