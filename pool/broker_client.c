@@ -19,6 +19,16 @@ void broker_client_init(struct broker_client *client, const struct pool_sys *sys
 	slots_detach(&client->slots);
 }
 
+void broker_client_move(struct broker_client *to, struct broker_client *from)
+{
+	to->sequence = from->sequence;
+	to->number = from->number;
+	to->is_asked = from->is_asked;
+	to->fd = from->fd;
+	slots_move(&to->slots, &from->slots);
+	broker_client_init(from, from->sys);
+}
+
 /* The next packet, or -errno. Whatever descriptor came with it is the caller's. */
 static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, uint64_t deadline_ns,
 			    int *passed)

@@ -28,6 +28,9 @@ struct broker_client {
 /* `sys` is borrowed. */
 void broker_client_init(struct broker_client *client, const struct pool_sys *sys);
 
+/* Hands a conversation over to another object, which has none: `from` is as after broker_client_init(). */
+void broker_client_move(struct broker_client *to, struct broker_client *from);
+
 /* Introduces the process over a connected socket, and waits for so long to be welcome. `name` and `program` are what people and the
  * broker are to know the program by. `first`: the destination of a first question, which is asked at once (NULL: none):
  * broker_client_reserve() and broker_client_lease() must follow for just that. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno: then the

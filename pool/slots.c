@@ -23,17 +23,32 @@ static bool change(struct slot *slot, uint64_t generation, enum slot_state from,
 
 void slots_attach(struct slots *slots, struct slots_region *region)
 {
-	memset(slots, 0, sizeof(*slots));
+	slots_detach(slots);
 	slots->region = region;
-	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
-		slots->free[i] = (uint16_t)(SLOTS_PER_REGION - 1 - i);
 	slots->n_free = SLOTS_PER_REGION;
+}
+
+/* One that was given back, the last one first, or the next one that never was used. */
+static unsigned take_index(struct slots *slots)
+{
+	unsigned n_returned = slots->n_free - (SLOTS_PER_REGION - slots->n_begun);
+
+	slots->n_free--;
+	return n_returned ? slots->entries[n_returned - 1].returned : slots->n_begun++;
+}
+
+static void return_index(struct slots *slots, unsigned index)
+{
+	unsigned n_returned = slots->n_free - (SLOTS_PER_REGION - slots->n_begun);
+
+	slots->entries[n_returned].returned = (uint16_t)index;
+	slots->n_free++;
 }
 
 void slots_attach_asked(struct slots *slots, struct slots_region *region)
 {
 	slots_attach(slots, region);
-	slots->is_used[slots->free[--slots->n_free]] = true;
+	slots->entries[take_index(slots)].is_used = true;
 	slots_begin_asked(region);
 }
 
@@ -41,15 +56,35 @@ void slots_reserve_asked(struct slots *slots, struct conn *conn)
 {
 	conn->slot = SLOTS_FIRST;
 	conn->slot_generation = SLOTS_FIRST_GENERATION;
-	slots->conns[SLOTS_FIRST] = conn;
+	slots->entries[SLOTS_FIRST].conn = conn;
 }
 
 void slots_detach(struct slots *slots)
 {
-	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
-		if (slots->conns[i])
-			slots->conns[i]->slot = -1;
-	memset(slots, 0, sizeof(*slots));
+	for (unsigned i = 0; i < slots->n_begun; i++)
+		if (slots->entries[i].conn)
+			slots->entries[i].conn->slot = -1;
+	/* What was never used is zero still. */
+	memset(slots->entries, 0, slots->n_begun * sizeof(slots->entries[0]));
+	slots->region = NULL;
+	slots->n_begun = 0;
+	slots->n_free = 0;
+	slots->n_taken_seen = 0;
+}
+
+void slots_move(struct slots *to, struct slots *from)
+{
+	slots_detach(to);
+	to->region = from->region;
+	to->n_begun = from->n_begun;
+	to->n_free = from->n_free;
+	to->n_taken_seen = from->n_taken_seen;
+	memcpy(to->entries, from->entries, from->n_begun * sizeof(from->entries[0]));
+	memset(from->entries, 0, from->n_begun * sizeof(from->entries[0]));
+	from->region = NULL;
+	from->n_begun = 0;
+	from->n_free = 0;
+	from->n_taken_seen = 0;
 }
 
 bool slots_reserve(struct slots *slots, struct conn *conn)
@@ -59,12 +94,12 @@ bool slots_reserve(struct slots *slots, struct conn *conn)
 
 	if (!slots->n_free)
 		return false;
-	index = slots->free[--slots->n_free];
+	index = take_index(slots);
 	slot = &slots->region->slots[index];
 	conn->slot_generation = (atomic_load(&slot->word) >> STATE_BITS) + 1;
 	conn->slot = (int)index;
-	slots->conns[index] = conn;
-	slots->is_used[index] = true;
+	slots->entries[index].conn = conn;
+	slots->entries[index].is_used = true;
 	atomic_store(&slot->word, make_word(conn->slot_generation, SLOT_LEASED));
 	return true;
 }
@@ -109,9 +144,9 @@ void slots_share(struct slots_region *region, int index, uint64_t generation)
 static void put_back(struct slots *slots, unsigned index, uint64_t generation)
 {
 	atomic_store(&slots->region->slots[index].word, make_word(generation, SLOT_FREE));
-	slots->conns[index] = NULL;
-	slots->is_used[index] = false;
-	slots->free[slots->n_free++] = (uint16_t)index;
+	slots->entries[index].conn = NULL;
+	slots->entries[index].is_used = false;
+	return_index(slots, index);
 }
 
 void slots_free(struct slots *slots, struct conn *conn)
@@ -124,16 +159,16 @@ void slots_free(struct slots *slots, struct conn *conn)
 
 void slots_free_all(struct slots *slots)
 {
-	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
-		if (slots->conns[i])
-			slots_free(slots, slots->conns[i]);
+	for (unsigned i = 0; i < slots->n_begun; i++)
+		if (slots->entries[i].conn)
+			slots_free(slots, slots->entries[i].conn);
 }
 
 void slots_leave(struct slots *slots, struct conn *conn)
 {
 	if (conn->slot < 0)
 		return;
-	slots->conns[conn->slot] = NULL;
+	slots->entries[conn->slot].conn = NULL;
 	conn->slot = -1;
 }
 
@@ -163,8 +198,8 @@ uint32_t slots_n_held(const struct slots *slots, const struct destination *desti
 
 	/* The lowest are used first. */
 	for (unsigned i = 0, n_seen = 0; slots->region && n_seen < SLOTS_PER_REGION - slots->n_free; i++) {
-		n_seen += slots->is_used[i];
-		if (slots->conns[i] && slots->conns[i]->destination == destination)
+		n_seen += slots->entries[i].is_used;
+		if (slots->entries[i].conn && slots->entries[i].conn->destination == destination)
 			n += atomic_load(&slots->region->is_held[i]) != 0;
 	}
 	return n;
@@ -175,10 +210,10 @@ static struct conn *look_at(struct slots *slots, unsigned index)
 {
 	uint64_t word = atomic_load(&slots->region->slots[index].word);
 
-	if ((word & STATE_MASK) != SLOT_TAKEN || !slots->is_used[index])
+	if ((word & STATE_MASK) != SLOT_TAKEN || !slots->entries[index].is_used)
 		return NULL;
-	if (slots->conns[index])
-		return slots->conns[index];
+	if (slots->entries[index].conn)
+		return slots->entries[index].conn;
 	put_back(slots, index, word >> STATE_BITS);
 	return NULL;
 }

@@ -66,17 +66,24 @@ struct slots_region {
 /* The process's view. All zero: no region, every call a harmless failure. */
 struct slots {
 	struct slots_region *region;
-	struct conn *conns[SLOTS_PER_REGION]; /* whose slot it is; NULL: free, or left to the broker */
-	bool is_used[SLOTS_PER_REGION];	      /* not in `free` */
-	uint16_t free[SLOTS_PER_REGION];
+	unsigned
+		n_begun; /* from here on they were never used, and their entries are zero: most processes touch one page */
 	unsigned n_free;
 	uint32_t n_taken_seen;
+	struct {
+		struct conn *conn; /* whose slot it is; NULL: free, or left to the broker */
+		bool is_used;
+		uint16_t returned; /* a stack of indices that were given back, beside what belongs to this index */
+	} entries[SLOTS_PER_REGION];
 };
 
 /* Begins to use a region that nobody else has used. Borrowed until slots_detach(), which forgets it: connections that had
  * slots have none any more. */
 void slots_attach(struct slots *slots, struct slots_region *region);
 void slots_detach(struct slots *slots);
+
+/* Hands a view over: `from` is as detached, and its connections are the other one's. */
+void slots_move(struct slots *to, struct slots *from);
 
 /* The same where the broker was already asked for a connection into SLOTS_FIRST, which is then reserved for nobody yet. */
 void slots_attach_asked(struct slots *slots, struct slots_region *region);

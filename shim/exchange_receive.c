@@ -16,6 +16,7 @@
 #include "shim/finish.h"
 #include "shim/incoming.h"
 #include "shim/options.h"
+#include "shim/page.h"
 #include "shim/pass.h"
 #include "shim/patience.h"
 #include "shim/real.h"
@@ -305,6 +306,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 	struct sock *sock;
 
 	pthread_testcancel();
+	page_look();
 	sock = sock_enter_as_it_is(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);

@@ -220,10 +220,9 @@ static void meet(uint64_t now_ns, const struct destination_key *key, int patienc
 	if (pool) {
 		/* Whoever looks without the lock whether it is met sees that last. */
 		newcomer.fd = -1;
-		link_client = newcomer;
+		broker_client_move(&link_client, &newcomer);
 		link_client.fd = fd;
 		pool_leave();
-		broker_client_init(&newcomer, &client_sys);
 		return;
 	}
 	broker_client_end(&newcomer);

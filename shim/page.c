@@ -151,8 +151,8 @@ static void begin(void)
 }
 
 /* A process that makes a request and ends has no reader: a file costs it more than its request. */
-#define FIRST_CONNECTS 1
-#define FIRST_NS (50 * MILLISECOND_NS)
+#define FIRST_CONNECTS 64
+#define FIRST_NS (5 * MILLISECOND_NS)
 
 static _Atomic(unsigned) n_first; /* connects while it is private */
 static uint64_t first_ns;
@@ -164,6 +164,13 @@ static bool is_young(void)
 	if (!n_first)
 		first_ns = now_ns;
 	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS;
+}
+
+void page_look(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&state, memory_order_relaxed) == PAGE_PRIVATE, 0) && n_first &&
+	    guard_now_ns() - first_ns >= FIRST_NS)
+		begin();
 }
 
 void page_begin(void)

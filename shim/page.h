@@ -26,6 +26,9 @@ void page_begin(void);
 /* In a fork's child: a page of its own, with nothing counted; gauges stay if `keeps_gauges`. */
 void page_after_fork(bool keeps_gauges);
 
+/* A connection is used: the same, where the process has lived for a while by now. */
+void page_look(void);
+
 /* The process becomes another program: what was counted gets a file, and stays there. Async-signal-safe. */
 void page_keep(void);
 

@@ -784,7 +784,7 @@ static void conclude(struct ticket *ticket)
 		conns[i].ticket_number = 0;
 		process_of[i] = process;
 		ticket_of[i] = NULL;
-		ticket->principal->slots.conns[conns[i].slot] = &conns[i];
+		ticket->principal->slots.entries[conns[i].slot].conn = &conns[i];
 		ticket->conn.fd = -1;
 		forget(ticket);
 		return;

@@ -44,15 +44,20 @@ static void check_lists(void)
 	unsigned n_used = 0;
 
 	must(slots.n_free <= N);
-	for (unsigned i = 0; i < slots.n_free; i++) {
-		must(slots.free[i] < N && !is_free[slots.free[i]]);
-		is_free[slots.free[i]] = true;
+	must(slots.n_begun <= N && slots.n_free >= N - slots.n_begun);
+	for (unsigned i = slots.n_begun; i < N; i++)
+		is_free[i] = true;
+	for (unsigned i = 0; i < slots.n_free - (N - slots.n_begun); i++) {
+		unsigned returned = slots.entries[i].returned;
+
+		must(returned < N && !is_free[returned]);
+		is_free[returned] = true;
 	}
 	for (unsigned i = 0; i < N; i++) {
-		must(is_free[i] != slots.is_used[i]);
-		must(!slots.conns[i] || slots.is_used[i]);
-		must(!slots.conns[i] || slots.conns[i]->slot == (int)i);
-		n_used += slots.is_used[i];
+		must(is_free[i] != slots.entries[i].is_used);
+		must(!slots.entries[i].conn || slots.entries[i].is_used);
+		must(!slots.entries[i].conn || slots.entries[i].conn->slot == (int)i);
+		n_used += slots.entries[i].is_used;
 	}
 	must(n_used + slots.n_free == N);
 }
