@@ -565,9 +565,10 @@ START_TEST(no_news_are_lost_in_a_race)
 	has_ended = false;
 	cookie_sum = 0;
 	/* Only few, so that each is used often. */
+	slots.n_begun = N;
 	slots.n_free = 200;
 	for (unsigned i = 0; i < slots.n_free; i++)
-		slots.free[i] = (uint16_t)i;
+		slots.entries[i].returned = (uint16_t)i;
 	ck_assert_int_eq(pthread_create(&thread, NULL, take_what_is_left, NULL), 0);
 	for (unsigned i = 0; i < LEFT; i++) {
 		struct conn conn = {.destination = &destination, .slot = -1, .cookie = i};
@@ -621,8 +622,10 @@ START_TEST(contents_are_of_one_connection)
 	pthread_t thread;
 
 	has_ended = false;
-	slots.free[slots.n_free - 1] = N - 1;
+	slots.n_begun = N;
 	slots.n_free = N;
+	for (unsigned i = 0; i < N; i++)
+		slots.entries[i].returned = (uint16_t)i;
 	ck_assert_int_eq(pthread_create(&thread, NULL, take_and_compare, &n_torn), 0);
 	for (unsigned i = 1; i < 300000; i++) {
 		struct conn conn = {.destination = &destination,
