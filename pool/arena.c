@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define CHUNK_MIN (64u * 1024)
+/* Most processes need few of anything: those lie together, on few pages. */
+#define FIRST_OBJECTS 4u
 
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size)
 {
@@ -16,13 +18,19 @@ void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_s
 	arena->free_list = NULL;
 	arena->untouched = NULL;
 	arena->n_untouched = 0;
+	arena->has_chunk = false;
 	arena->n_used = 0;
 }
 
 static int grow(struct arena *arena)
 {
-	arena->untouched = arena->sys->map(arena->chunk_size);
-	arena->n_untouched = arena->untouched ? arena->chunk_size / arena->object_size : 0;
+	size_t size = arena->chunk_size;
+
+	if (!arena->has_chunk && size > FIRST_OBJECTS * arena->object_size)
+		size = FIRST_OBJECTS * arena->object_size;
+	arena->untouched = arena->sys->map(size);
+	arena->n_untouched = arena->untouched ? size / arena->object_size : 0;
+	arena->has_chunk |= arena->untouched != NULL;
 	return arena->untouched ? 0 : -1;
 }
 

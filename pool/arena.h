@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pool/sys.h"
@@ -17,10 +18,11 @@ struct arena {
 	void *free_list;
 	char *untouched; /* the rest of the newest chunk, never written to */
 	size_t n_untouched;
+	bool has_chunk;
 	uint32_t n_used;
 };
 
-/* `object_size` in bytes, at least sizeof(void *). Chunks are of at least 64 KiB. */
+/* `object_size` in bytes, at least sizeof(void *). Chunks are of at least 64 KiB, but for the first, which has room for four. */
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size);
 
 /* An object with unspecified contents, or NULL when the system has no memory. */

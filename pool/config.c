@@ -247,8 +247,10 @@ void config_init(struct config *config)
 
 void config_set_defaults(struct config *config)
 {
+	/* An empty text is there already: looking would cost a page. */
 	for (size_t i = 0; i < config_n_options; i++)
-		(void)!config_set(config, &config_options[i], config_options[i].default_value);
+		if (*config_options[i].default_value)
+			(void)!config_set(config, &config_options[i], config_options[i].default_value);
 }
 
 int config_set(struct config *config, const struct config_option *option, const char *text)

@@ -275,7 +275,8 @@ static bool tells_the_truth(const struct idle_pool *pool, const struct conn *con
 struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
 			     enum refusal *why)
 {
-	bool wants_truth = habit_looks_often(&destination->looks, who), was_passed_over = false, is_one_in_flight = false;
+	bool wants_truth = habit_looks_often(&destination->looks, who), was_passed_over = false,
+	     is_one_in_flight = false;
 	struct conn *conn, *next;
 
 	*why = REFUSAL_NONE;

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "pool/config.h"
-#include "shim/large.h"
 #include "shim/page.h"
 #include "shim/real.h"
 #include "shim/symbols.h"
@@ -17,7 +16,7 @@
 #define OWN_FRAMES_MAX 8
 
 static enum config_callsites wanted_kind; /* immutable after init, as is all of these */
-static LARGE char program_path[STATS_PATH_MAX];
+static char program_path[STATS_PATH_MAX];
 /* dladdr() takes the loader's lock; this one (glibc 2.35) takes none. NULL: addresses stay as they are. */
 static int (*find_object)(void *address, struct dl_find_object *result);
 

@@ -95,8 +95,11 @@ static void forget_close_on_exec(int fd)
 /* Closes first..last but for our own descriptors, which are not there as far as the program knows. */
 static int close_around_internal(unsigned first, unsigned last, int flags)
 {
-	unsigned end = (unsigned)fdtable_end();
+	unsigned end = (unsigned)fdtable_end(), internal_end = (unsigned)fdtable_internal_end();
 	unsigned from = first;
+
+	if (internal_end > end)
+		end = internal_end;
 
 	deferred_settle();
 	for (unsigned fd = first; fd < end && fd <= last; fd++) {

@@ -81,6 +81,8 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
  * under test is to see what its client does. A bit a port; set and never cleared. */
 static LARGE _Atomic(uint64_t) own_ports[65536 / 64];
 
+static _Atomic(bool) has_own_ports; /* most programs have none, and need not look at the page */
+
 static void note_own_port(int fd)
 {
 	struct destination_key key = {0};
@@ -89,8 +91,10 @@ static void note_own_port(int fd)
 	int saved = errno;
 
 	if (REAL(getsockname)(fd, (struct sockaddr *)&address, &length) == 0 &&
-	    destination_key_set_peer(&key, (struct sockaddr *)&address, length) == 0)
+	    destination_key_set_peer(&key, (struct sockaddr *)&address, length) == 0) {
 		atomic_fetch_or(&own_ports[ntohs(key.port) / 64], UINT64_C(1) << ntohs(key.port) % 64);
+		has_own_ports = true;
+	}
 	errno = saved;
 }
 
@@ -129,7 +133,7 @@ void connect_note_listeners(void)
 
 static bool is_own_port(in_port_t port)
 {
-	return own_ports[ntohs(port) / 64] >> ntohs(port) % 64 & 1;
+	return has_own_ports && own_ports[ntohs(port) / 64] >> ntohs(port) % 64 & 1;
 }
 
 /* A server's: none of our business. */

@@ -12,7 +12,36 @@
 #include "shim/real.h"
 #include "shim/sock.h"
 
-LARGE struct framing_memo exchange_memo;
+/* Of all connections of the process. */
+static LARGE struct framing_memo memo;
+
+/* Where little is asked nothing comes twice, and the memo's pages cost more than it saves. */
+#define FEEDS_WITHOUT_MEMO 4
+static _Atomic(unsigned) n_feeds;
+
+static bool is_memo_worth(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&n_feeds, memory_order_relaxed) >= FEEDS_WITHOUT_MEMO, 1))
+		return true;
+	n_feeds++;
+	return false;
+}
+
+void exchange_feed_request(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan)
+{
+	if (is_memo_worth())
+		framing_memo_feed_request(&memo, framing, bytes, length, plan);
+	else
+		framing_feed_request(framing, bytes, length, plan);
+}
+
+void exchange_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan)
+{
+	if (is_memo_worth())
+		framing_memo_feed_response(&memo, framing, bytes, length, plan);
+	else
+		framing_feed_response(framing, bytes, length, plan);
+}
 
 struct sock *exchange_return(struct inside_token token, int fd)
 {

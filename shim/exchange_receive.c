@@ -41,7 +41,7 @@ static void feed_received(struct framing *framing, const struct incoming *incomi
 	struct framing_plan plan = {0};
 
 	if (incoming->bytes) {
-		framing_memo_feed_response(&exchange_memo, framing, incoming->bytes, received, &plan);
+		exchange_feed_response(framing, incoming->bytes, received, &plan);
 		exchange_put_back_close(incoming->bytes, &plan);
 	} else {
 		framing_pass_response(framing, received);

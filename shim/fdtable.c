@@ -13,18 +13,24 @@
 LARGE _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
 LARGE struct sock fdtable_internal;
 
-static _Atomic(int) end; /* only grows */
+/* Only grow. Ours stand far above the program's: a walk over the one kind must not go through all between. */
+static _Atomic(int) end, internal_end;
+static _Atomic(int) internal_begin = FDTABLE_SIZE;
 static _Atomic(int) n_internal;
 /* Above those that we took among the program's, since its limit could not be raised just then. */
 static _Atomic(int) passing_end;
 
 bool fdtable_set(int fd, struct sock *sock)
 {
-	int seen = atomic_load_explicit(&end, memory_order_relaxed);
+	_Atomic(int) *last = sock == &fdtable_internal ? &internal_end : &end;
+	int seen = atomic_load_explicit(last, memory_order_relaxed);
 
 	if ((unsigned)fd >= FDTABLE_SIZE)
 		return false;
-	while (sock && seen <= fd && !atomic_compare_exchange_weak(&end, &seen, fd + 1))
+	while (sock && seen <= fd && !atomic_compare_exchange_weak(last, &seen, fd + 1))
+		;
+	seen = atomic_load_explicit(&internal_begin, memory_order_relaxed);
+	while (sock == &fdtable_internal && seen > fd && !atomic_compare_exchange_weak(&internal_begin, &seen, fd))
 		;
 	atomic_store_explicit(&fdtable[fd], sock, memory_order_release);
 	return true;
@@ -53,6 +59,16 @@ static int find_floor(const struct rlimit *own, bool is_for_good)
 	int n = is_for_good ? atomic_load(&n_internal) : count_internal(floor, last);
 
 	return (rlim_t)n < own->rlim_cur / 16 ? floor : -EMFILE;
+}
+
+int fdtable_internal_begin(void)
+{
+	return atomic_load_explicit(&internal_begin, memory_order_relaxed);
+}
+
+int fdtable_internal_end(void)
+{
+	return atomic_load_explicit(&internal_end, memory_order_relaxed);
 }
 
 int fdtable_dup_high(int fd)

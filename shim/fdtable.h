@@ -34,8 +34,12 @@ static inline bool fdtable_is_internal(int fd)
 /* Stores an entry. False if the number is beyond the table. */
 bool fdtable_set(int fd, struct sock *sock);
 
-/* One more than the highest number that was ever stored: where walks end. */
+/* One more than the highest number of a socket that was ever stored: where walks over the program's sockets end. */
 int fdtable_end(void);
+
+/* Where walks over our own descriptors begin and end. Sockets may be among them. */
+int fdtable_internal_begin(void);
+int fdtable_internal_end(void);
 
 /* Duplicates or moves a descriptor of ours out of the program's way: above its soft limit where the hard limit allows,
  * so that it costs the program no number; else, and while a process is being made that would inherit what we raise it to, among its

@@ -28,7 +28,8 @@ enum phase {
 };
 
 static _Atomic(enum phase) phase;
-static LARGE struct config config; /* immutable after init */
+/* Aligned so that what each process reads of it lies on one page. */
+static LARGE _Alignas(512) struct config config; /* immutable after init */
 
 /* Off, unless some rule says otherwise. */
 static bool is_wanted(const struct config *wanted)

@@ -97,8 +97,7 @@ void sending_plan(struct sock *sock, const struct transfer *transfer, struct sen
 		return;
 	}
 	sending_copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
-	framing_memo_feed_request(&exchange_memo, &sock->framing, sock->outgoing.bytes + sending->base, sending->copied,
-				  &sending->plan);
+	exchange_feed_request(&sock->framing, sock->outgoing.bytes + sending->base, sending->copied, &sending->plan);
 	apply_plan(sock, sending);
 }
 

@@ -95,15 +95,14 @@ static void inherit(struct sock *sock)
 void sock_after_fork_in_child(void)
 {
 	pool_after_fork();
+	for (int fd = fdtable_internal_begin(), end = fdtable_internal_end(); fd < end; fd++)
+		if (fdtable_is_internal(fd) && fd != log_fd())
+			fdtable_close_internal(fd);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd);
 
-		if (sock == &fdtable_internal) {
-			if (fd != log_fd())
-				fdtable_close_internal(fd);
-		} else if (sock) {
+		if (sock && sock != &fdtable_internal)
 			inherit(sock);
-		}
 	}
 }
 
