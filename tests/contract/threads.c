@@ -2,6 +2,8 @@
 #include "tests/lib/probe.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 
 static int shared_fd;
 static char answer[65536];
@@ -258,6 +260,62 @@ static void run_closed_elsewhere(void)
 	}
 }
 
+/* A load generator's threads drain into one buffer: what one of them was given another overwrites at once. */
+static char *sink;
+static char sink_among_variables[65536];
+
+static long drain_into_sink(const char *path)
+{
+	struct iovec halves[2] = {{sink, 32768}, {sink + 32768, 32768}};
+	struct msghdr message = {.msg_iov = halves, .msg_iovlen = 2};
+	long n, total = 0;
+	int fd = probe_dial();
+
+	probe_ask(fd, path);
+	do {
+		n = total % 3 == 0   ? read(fd, sink, 65536)
+		    : total % 3 == 1 ? readv(fd, halves, 2)
+				     : recvmsg(fd, &message, 0);
+		total += n;
+	} while (n > 0);
+	close(fd);
+	return n < 0 ? -1 : total;
+}
+
+static void *drain_often(void *unused)
+{
+	long total = 0;
+
+	(void)unused;
+	for (int i = 0; i < 25; i++)
+		total += drain_into_sink("/bytes/100") + drain_into_sink("/chunked/300");
+	return (void *)total;
+}
+
+static void run_one_sink(void)
+{
+	pthread_t threads[8];
+
+	sink = sink_among_variables;
+	for (int i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, drain_often, NULL);
+	for (int i = 0; i < 8; i++)
+		join("a thread", threads[i]);
+}
+
+/* The same in memory of which nobody knows whether it is there. */
+static void run_one_mapped_sink(void)
+{
+	pthread_t threads[8];
+
+	sink = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, drain_often, NULL);
+	for (int i = 0; i < 8; i++)
+		join("a thread", threads[i]);
+	munmap(sink, 65536);
+}
+
 static const struct probe_case cases[] = {
 	{"reader-thread", run_reader_thread},
 	{"shutdown-wakes", run_shutdown_wakes},
@@ -270,5 +328,7 @@ static const struct probe_case cases[] = {
 	{"many", run_many},
 	{"churn", run_churn},
 	{"closed-elsewhere", run_closed_elsewhere},
+	{"one-sink", run_one_sink},
+	{"one-mapped-sink", run_one_mapped_sink},
 };
 PROBE_MAIN(cases)

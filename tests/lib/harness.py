@@ -221,6 +221,7 @@ http {{
     keepalive_requests 1000000;
     tcp_nodelay on;
     sendfile on;
+    {more}
     server {{ listen 127.0.0.1:{port}; root {home}; }}
 }}
 """
@@ -276,15 +277,16 @@ class FileServer:
 
 
 class Nginx(FileServer):
-    """Its log tells connections apart."""
+    """Its log tells connections apart. `more`: further directives."""
 
-    def __init__(self, log_connections=True):
+    def __init__(self, log_connections=True, more=""):
         self.log_connections = log_connections
+        self.more = more
 
     def command(self):
         self.log = os.path.join(self.home, "connections.log")
         configuration = self.write("nginx.conf", NGINX_CONFIGURATION.format(
-            home=self.home, port=self.port, user="user root;" if os.geteuid() == 0 else "",
+            home=self.home, port=self.port, more=self.more, user="user root;" if os.geteuid() == 0 else "",
             log=self.log + " connections" if self.log_connections else "off"))
         return [find_nginx(), "-p", self.home, "-c", configuration]
 
