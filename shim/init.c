@@ -2,6 +2,7 @@
 #include "shim/init.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
 
@@ -28,6 +29,8 @@ enum phase {
 };
 
 static _Atomic(enum phase) phase;
+static _Atomic(unsigned long) beginner; /* the thread that is in the midst of it */
+#define PATIENCE 10000
 /* Aligned so that what each process reads of it lies on one page. */
 static LARGE _Alignas(512) struct config config; /* immutable after init */
 
@@ -72,6 +75,14 @@ static void begin(void)
 	connect_note_listeners();
 }
 
+/* Another thread is about to have done it; not so for a handler that has interrupted its own. */
+static bool wait_for_beginner(void)
+{
+	for (int i = 0; i < PATIENCE && phase == PHASE_BEGINNING && beginner != (unsigned long)pthread_self(); i++)
+		libc.sched_yield();
+	return phase == PHASE_DONE;
+}
+
 bool init_is_done(void)
 {
 	enum phase ready = PHASE_READY;
@@ -79,9 +90,13 @@ bool init_is_done(void)
 
 	if (__builtin_expect(phase == PHASE_DONE, 1))
 		return true;
-	if (phase != PHASE_READY || !guard_may_settle() ||
-	    !atomic_compare_exchange_strong(&phase, &ready, PHASE_BEGINNING))
+	if (phase == PHASE_BEGINNING)
+		return wait_for_beginner();
+	if (phase != PHASE_READY || !guard_may_settle())
 		return false;
+	if (!atomic_compare_exchange_strong(&phase, &ready, PHASE_BEGINNING))
+		return wait_for_beginner();
+	beginner = (unsigned long)pthread_self();
 	begin();
 	phase = PHASE_DONE;
 	errno = saved;

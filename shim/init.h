@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 /* True if this process's sockets are to be followed: sees to it that they can be. Before a socket is made. Async-signal-safe; false
- * also where another thread, or the one that a handler has interrupted, is in the midst of it. Preserves errno. */
+ * also where a handler has interrupted its thread in the midst of it. Preserves errno. */
 bool init_is_done(void);
 
 /* The process ends without its exit handlers. Async-signal-safe. */
