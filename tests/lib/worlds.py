@@ -145,7 +145,8 @@ class Asan(World):
     name, suffix = "asan", "-asan"
     flags = ("-fsanitize=address", "-fno-omit-frame-pointer")
     # Bad pointers are reported there instead of being passed on, memory is not flat, and stacks are not small.
-    skipped = ("errors", "leak", "ready/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
+    # The allocator is the sanitizer's.
+    skipped = ("allocator", "errors", "leak", "ready/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
                "handlers/alternate-stack", "attack/sandbox", "attack/forkers", "peeks/wait-for-one")
     library = "libasan.so"
 
