@@ -67,7 +67,7 @@ EXPORT int lio_listio64(int mode, struct aiocb64 *const list[restrict], int n, s
 
 static int went_native(int result)
 {
-	if (result == 0 && guard_is_home())
+	if (result == 0 && guard_is_home_to_be())
 		sock_retire_all();
 	return result;
 }

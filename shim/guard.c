@@ -202,6 +202,11 @@ bool guard_may_settle(void)
 	return !vfork_is_child && (!expected_pid || guard_pid() == expected_pid);
 }
 
+bool guard_is_home_to_be(void)
+{
+	return home_pid ? guard_is_home() : guard_may_settle();
+}
+
 void guard_expect_pid(void)
 {
 	if (!home_pid && !expected_pid && !vfork_is_child)

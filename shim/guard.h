@@ -35,6 +35,9 @@ bool guard_is_home(void);
 /* Makes the calling process the home: the one whose sockets are followed, from its first one on; a fork's child. */
 void guard_set_home(void);
 
+/* The same for what has to be known of a process before its first socket, too: true where it is not the home yet, but may become it. */
+bool guard_is_home_to_be(void);
+
 /* False where the calling process must not become the home: the child of a vfork(), or of a clone() that guard_expect_pid() was called
  * before, runs in another one's memory. */
 bool guard_may_settle(void);

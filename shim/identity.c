@@ -87,7 +87,7 @@ EXPORT int setns(int fd, int type)
 
 EXPORT int unshare(int flags)
 {
-	bool is_files = (flags & CLONE_FILES) && guard_is_home();
+	bool is_files = (flags & CLONE_FILES) && guard_is_home_to_be();
 	/* All that may be refused comes first. */
 	int result = is_files && flags == CLONE_FILES ? 0 : REAL(unshare)(is_files ? flags & ~CLONE_FILES : flags);
 

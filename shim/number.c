@@ -237,7 +237,7 @@ EXPORT long syscall(long number, ...)
 	if (!is_clone(number, a, &flags)) {
 		note_number(number, a);
 		result = REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-		if (number == SYS_io_uring_setup && result >= 0 && guard_is_home())
+		if (number == SYS_io_uring_setup && result >= 0 && guard_is_home_to_be())
 			sock_retire_all();
 		return result;
 	}

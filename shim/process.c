@@ -101,7 +101,7 @@ void process_before_clone(unsigned long flags)
 	if ((flags & CLONE_VM) && !is_thread && !init_is_off())
 		guard_expect_pid();
 	/* What the child closes is closed here, and nobody says so. */
-	if ((flags & CLONE_FILES) && !is_thread && is_home)
+	if ((flags & CLONE_FILES) && !is_thread && guard_is_home_to_be())
 		sock_retire_all();
 	else if (!(flags & CLONE_VM) && is_home)
 		sock_share_all(false);

@@ -389,6 +389,71 @@ static void run_limit_of_commands(void)
 	say("%d commands with another limit, at the end %lu", n_bad, (unsigned long)limit.rlim_cur);
 }
 
+static int read_what_comes(void *argument)
+{
+	const int *pipes = argument;
+	int fd;
+
+	if (read(pipes[0], &fd, sizeof fd) != sizeof fd)
+		return 1;
+	probe_drain(fd);
+	return 0;
+}
+
+/* A process with the same descriptors, but its own memory, made before the first socket. */
+static void run_cloned_files(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int pipes[2], fd;
+	pid_t pid;
+
+	if (pipe(pipes))
+		say("no pipe");
+	pid = clone(read_what_comes, stack + sizeof stack, CLONE_FILES | SIGCHLD, pipes);
+	fd = probe_dial();
+	probe_ask(fd, "/bytes/100");
+	if (write(pipes[1], &fd, sizeof fd) != sizeof fd)
+		say("not told");
+	reap("child", pid);
+	CALL(close(fd));
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void *exchange_with_own_files(void *barrier)
+{
+	int fd;
+
+	CALL(unshare(CLONE_FILES));
+	pthread_barrier_wait(barrier);
+	fd = probe_dial();
+	probe_ask(fd, "/bytes/200");
+	pthread_barrier_wait(barrier);
+	pthread_barrier_wait(barrier);
+	probe_drain(fd);
+	close(fd);
+	return NULL;
+}
+
+/* Two threads whose descriptors are not the same, from before the first socket on: the number means two connections. */
+static void run_unshared_files(void)
+{
+	pthread_barrier_t barrier;
+	pthread_t other;
+	int fd;
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	pthread_create(&other, NULL, exchange_with_own_files, &barrier);
+	pthread_barrier_wait(&barrier);
+	fd = probe_dial();
+	probe_ask(fd, "/bytes/100");
+	pthread_barrier_wait(&barrier);
+	probe_drain(fd);
+	CALL(close(fd));
+	pthread_barrier_wait(&barrier);
+	pthread_join(other, NULL);
+}
+
 static const struct probe_case cases[] = {
 	{"keeper", run_keeper},
 	{"child-goes-on", run_child_goes_on},
@@ -398,5 +463,7 @@ static const struct probe_case cases[] = {
 	{"handler-returns-twice", run_handler_returns_twice},
 	{"limit", run_limit},
 	{"limit-of-commands", run_limit_of_commands},
+	{"cloned-files", run_cloned_files},
+	{"unshared-files", run_unshared_files},
 };
 PROBE_MAIN(cases)

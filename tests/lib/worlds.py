@@ -1,4 +1,5 @@
-"""Where contract programs run: with a pool of their own, with a shared one, inside another preloaded library, with a sanitizer in them.
+"""Where contract programs run: with a pool of their own, with a shared one, inside another preloaded library or allocator, with a sanitizer
+in them.
 
 A world says how programs are built, and what their environment is bare and preloaded. In each the bare run has everything but the
 shim, so that a difference is the shim's.
@@ -82,10 +83,9 @@ class Shared(World):
         return {"HOLDLINE_BROKER": place} if preloaded else {}
 
 
-class Eatmydata(World):
-    """Behind a library that wraps file calls: its names are bound first, ours next."""
-    name = "eatmydata"
-    pattern = "libeatmydata.so"
+class Beside(World):
+    """Another library is preloaded, too, bare and under the shim."""
+    pattern = None
     is_first = True
 
     def missing(self):
@@ -96,13 +96,42 @@ class Eatmydata(World):
         return other + ours if self.is_first else ours + other
 
 
+class Eatmydata(Beside):
+    """Behind a library that wraps file calls: its names are bound first, ours next."""
+    name = "eatmydata"
+    pattern = "libeatmydata.so"
+
+
 class InsideEatmydata(Eatmydata):
     """The same the other way round: what we call next is its."""
     name = "inside-eatmydata"
     is_first = False
 
 
-class Faketime(Eatmydata):
+class Jemalloc(Beside):
+    """An allocator that sets itself up at the first malloc() of the process, under a lock, and calls what we wrap meanwhile."""
+    name = "jemalloc"
+    pattern = "libjemalloc.so.2"
+
+
+class InsideJemalloc(Jemalloc):
+    """Ours comes first in LD_PRELOAD, so that its constructor runs last."""
+    name = "inside-jemalloc"
+    is_first = False
+
+
+class Tcmalloc(Beside):
+    """With its profilers, whose constructors read settings and files."""
+    name = "tcmalloc"
+    pattern = "libtcmalloc.so.4"
+
+
+class Mimalloc(Beside):
+    name = "mimalloc"
+    pattern = "libmimalloc.so.2*"
+
+
+class Faketime(Beside):
     """A library that lies about the clock, and wraps what waits by it."""
     name = "faketime"
     pattern = "faketime/libfaketimeMT.so.1"
@@ -116,7 +145,8 @@ class Asan(World):
     name, suffix = "asan", "-asan"
     flags = ("-fsanitize=address", "-fno-omit-frame-pointer")
     # Bad pointers are reported there instead of being passed on, memory is not flat, and stacks are not small.
-    skipped = ("errors", "leak", "ready/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
+    # The allocator is the sanitizer's.
+    skipped = ("allocator", "errors", "leak", "ready/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
                "handlers/alternate-stack", "attack/sandbox", "attack/forkers", "peeks/wait-for-one")
     library = "libasan.so"
 
@@ -140,4 +170,5 @@ class AsanStatic(Asan):
         return World.preloads(self, preloaded)
 
 
-WORLDS = [World(), Shared(), Eatmydata(), InsideEatmydata(), Faketime(), Asan(), AsanStatic()]
+WORLDS = [World(), Shared(), Eatmydata(), InsideEatmydata(), Jemalloc(), InsideJemalloc(), Tcmalloc(), Mimalloc(), Faketime(), Asan(),
+          AsanStatic()]

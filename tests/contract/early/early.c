@@ -1,6 +1,6 @@
 /*
- * A library whose constructor runs before the constructors of anything preloaded, as libraries that a program needs do, and that talks
- * to the network there. EARLY_PORT says where.
+ * A library whose constructor runs before the constructors of anything preloaded, as libraries that a program needs do, and that
+ * allocates and talks to the network there. EARLY_PORT says where.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,6 +10,7 @@
 
 int early_bytes;
 int early_kept_fd = -1;
+void *volatile early_block;
 
 static int dial(int port)
 {
@@ -34,6 +35,7 @@ __attribute__((constructor)) static void early(void)
 	long n;
 	int fd;
 
+	early_block = malloc(10);
 	if (!port)
 		return;
 	for (int i = 0; i < 2; i++) {
