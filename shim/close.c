@@ -123,11 +123,13 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 		errno = ENOSYS;
 		return -1;
 	}
-	if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || !guard_is_home())
+	if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)))
 		return real.close_range(first, last, flags);
 	/* As unshare(CLONE_FILES). */
-	if (flags & CLOSE_RANGE_UNSHARE)
+	if ((flags & CLOSE_RANGE_UNSHARE) && guard_is_home_to_be())
 		sock_retire_all();
+	if (!guard_is_home())
+		return real.close_range(first, last, flags);
 	return close_around_internal(first, last, flags);
 }
 
