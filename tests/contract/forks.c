@@ -2,6 +2,7 @@
  * would inherit. */
 #include "tests/lib/probe.h"
 
+#include <linux/close_range.h>
 #include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
@@ -420,11 +421,16 @@ static void run_cloned_files(void)
 	close(pipes[1]);
 }
 
+static bool unshares_by_range;
+
 static void *exchange_with_own_files(void *barrier)
 {
 	int fd;
 
-	CALL(unshare(CLONE_FILES));
+	if (unshares_by_range)
+		CALL(close_range(5000, 5001, CLOSE_RANGE_UNSHARE));
+	else
+		CALL(unshare(CLONE_FILES));
 	pthread_barrier_wait(barrier);
 	fd = probe_dial();
 	probe_ask(fd, "/bytes/200");
@@ -454,6 +460,12 @@ static void run_unshared_files(void)
 	pthread_join(other, NULL);
 }
 
+static void run_range_unshared(void)
+{
+	unshares_by_range = true;
+	run_unshared_files();
+}
+
 static const struct probe_case cases[] = {
 	{"keeper", run_keeper},
 	{"child-goes-on", run_child_goes_on},
@@ -465,5 +477,6 @@ static const struct probe_case cases[] = {
 	{"limit-of-commands", run_limit_of_commands},
 	{"cloned-files", run_cloned_files},
 	{"unshared-files", run_unshared_files},
+	{"range-unshared", run_range_unshared},
 };
 PROBE_MAIN(cases)
