@@ -8,11 +8,11 @@
 
 #include "pool/config.h"
 #include "shim/callsite.h"
-#include "shim/connect.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"
 #include "shim/large.h"
 #include "shim/link.h"
+#include "shim/listen.h"
 #include "shim/local_pool.h"
 #include "shim/log.h"
 #include "shim/page.h"
@@ -72,7 +72,7 @@ static void begin(void)
 	page_init(&config);
 	callsite_init(&config);
 	pool_init(&config);
-	connect_note_listeners();
+	listen_note_all();
 }
 
 /* Another thread is about to have done it; not so for a handler that has interrupted its own. */
