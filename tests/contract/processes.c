@@ -40,7 +40,7 @@ static void run_child_reads(void)
 
 static void run_child_reads_the_rest(void)
 {
-	int fd = probe_dial();
+	int fd = probe_dial(), closed, error;
 	pid_t pid;
 
 	probe_ask(fd, "/bytes/100");
@@ -51,8 +51,12 @@ static void run_child_reads_the_rest(void)
 		probe_drain(fd);
 		_exit(7);
 	}
-	CALL(close(fd));
+	errno = 4242;
+	closed = close(fd);
+	error = errno;
+	/* Only then: the child prints, too. */
 	reap("child", pid);
+	probe_result("close", closed, error);
 	probe_exchange("/bytes/10");
 }
 

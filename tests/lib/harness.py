@@ -305,8 +305,8 @@ def find_nginx():
 
 
 def free_port():
-    """A port that nobody listens on, below the range that outgoing connections draw from."""
-    for port in range(18000 + os.getpid() % 1000, 20000):
+    """A port that nobody listens on, below the range that outgoing connections draw from. Suites that run side by side begin apart."""
+    for port in range(18000 + os.getpid() * 61 % 1900, 20000):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -30,6 +30,7 @@ class World:
     """The world that every test is about: the shim alone, the pool of the process."""
     name, suffix, flags = "local", "", ()
     skipped = ()
+    is_allocator = False
 
     def missing(self):
         """Why it can't be visited, or None."""
@@ -110,7 +111,7 @@ class InsideEatmydata(Eatmydata):
 
 class Jemalloc(Beside):
     """An allocator that sets itself up at the first malloc() of the process, under a lock, and calls what we wrap meanwhile."""
-    name = "jemalloc"
+    name, is_allocator = "jemalloc", True
     pattern = "libjemalloc.so.2"
 
 
@@ -122,13 +123,13 @@ class InsideJemalloc(Jemalloc):
 
 class Tcmalloc(Beside):
     """With its profilers, whose constructors read settings and files."""
-    name = "tcmalloc"
+    name, is_allocator = "tcmalloc", True
     pattern = "libtcmalloc.so.4"
 
 
 class Mimalloc(Beside):
-    name = "mimalloc"
-    pattern = "libmimalloc.so.2*"
+    name, is_allocator = "mimalloc", True
+    pattern = "libmimalloc.so*"
 
 
 class Faketime(Beside):
