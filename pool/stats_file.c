@@ -189,19 +189,31 @@ static void close_locked(const struct stats_sys *sys, int fd)
 	sys->close(fd);
 }
 
+/* All of it, so that to write to it can't fault. Where there is no room for it no trace is left either. */
+static int make_room(const struct stats_sys *sys, int folder, int fd, size_t size)
+{
+	struct stat status;
+	int error;
+
+	if (sys->fstat(fd, &status) < 0)
+		return -errno;
+	if ((size_t)status.st_size >= size || sys->fallocate(fd, 0, 0, (off_t)size) == 0)
+		return 0;
+	error = -errno;
+	if (!status.st_size)
+		sys->unlinkat(folder, STATS_TOTAL_NAME, 0);
+	return error;
+}
+
 /* Maps the total, made if it is new; NULL and *error. */
-static struct stats_page *map_total(const struct stats_sys *sys, int fd, int *error)
+static struct stats_page *map_total(const struct stats_sys *sys, int folder, int fd, int *error)
 {
 	size_t size = stats_size(total_room);
 	struct stats_page *total;
-	struct stat status;
 
-	*error = 0;
-	if (sys->fstat(fd, &status) < 0 ||
-	    ((size_t)status.st_size < size && sys->fallocate(fd, 0, 0, (off_t)size) < 0)) {
-		*error = -errno;
+	*error = make_room(sys, folder, fd, size);
+	if (*error)
 		return NULL;
-	}
 	total = sys->mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (total == MAP_FAILED) {
 		*error = -errno;
@@ -234,7 +246,7 @@ static int fold(const struct stats_sys *sys, int folder, struct stats_page *page
 
 	if (fd < 0)
 		return fd;
-	total = map_total(sys, fd, &error);
+	total = map_total(sys, folder, fd, &error);
 	if (total) {
 		begin_change(total);
 		stats_fold(total, page);
