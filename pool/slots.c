@@ -59,17 +59,22 @@ void slots_reserve_asked(struct slots *slots, struct conn *conn)
 	slots->entries[SLOTS_FIRST].conn = conn;
 }
 
-void slots_detach(struct slots *slots)
+/* What was never used is zero still. */
+static void clear(struct slots *slots)
 {
-	for (unsigned i = 0; i < slots->n_begun; i++)
-		if (slots->entries[i].conn)
-			slots->entries[i].conn->slot = -1;
-	/* What was never used is zero still. */
 	memset(slots->entries, 0, slots->n_begun * sizeof(slots->entries[0]));
 	slots->region = NULL;
 	slots->n_begun = 0;
 	slots->n_free = 0;
 	slots->n_taken_seen = 0;
+}
+
+void slots_detach(struct slots *slots)
+{
+	for (unsigned i = 0; i < slots->n_begun; i++)
+		if (slots->entries[i].conn)
+			slots->entries[i].conn->slot = -1;
+	clear(slots);
 }
 
 void slots_move(struct slots *to, struct slots *from)
@@ -80,11 +85,7 @@ void slots_move(struct slots *to, struct slots *from)
 	to->n_free = from->n_free;
 	to->n_taken_seen = from->n_taken_seen;
 	memcpy(to->entries, from->entries, from->n_begun * sizeof(from->entries[0]));
-	memset(from->entries, 0, from->n_begun * sizeof(from->entries[0]));
-	from->region = NULL;
-	from->n_begun = 0;
-	from->n_free = 0;
-	from->n_taken_seen = 0;
+	clear(from);
 }
 
 bool slots_reserve(struct slots *slots, struct conn *conn)

@@ -126,7 +126,7 @@ static void note_failure(const struct sock *sock, enum refusal why)
 
 	if (!pool)
 		return;
-	has_begun = bypass_note_failure(&sock->conn->destination->bypass, why, now_ns);
+	has_begun = !sock->is_one_too_many && bypass_note_failure(&sock->conn->destination->bypass, why, now_ns);
 	pool_leave();
 	if (has_begun)
 		log_event("bypass", sock, stats_refusal_names[why]);

@@ -117,7 +117,8 @@ static bool note_first(struct sock *sock, bool is_fit)
 	    !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
 		borrow_retire(pool, &sock->key);
 	/* The server is not to keep one more connection than the program uses. */
-	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
+	sock->is_one_too_many = destination->n_idle && idle_pool_is_beyond_peak(destination);
+	if (sock->is_one_too_many)
 		sock->framing.rewrite = false;
 	pool_leave();
 	return is_of_no_use;

@@ -28,9 +28,11 @@ void sending_copy_out(const struct transfer *transfer, size_t skip, char *to, si
 	}
 }
 
-static bool may_hold_head(const struct framing *framing)
+/* A head, or a chunk's line: what is parsed of it must be what goes out. */
+static bool may_hold_lines(const struct framing *framing)
 {
-	return !framing->request.in_message || framing->request.in_head;
+	return !framing->request.in_message || framing->request.in_head ||
+	       framing->request.phase == FRAMING_PHASE_CHUNKED;
 }
 
 /* Carries the plan out on the copy. */
@@ -70,7 +72,7 @@ bool sending_is_repeatable(const struct transfer *transfer, size_t total)
 
 void sending_plan(struct sock *sock, const struct transfer *transfer, struct sending *sending)
 {
-	bool wants_copy = sock->outgoing.is_complete || may_hold_head(&sock->framing);
+	bool wants_copy = sock->outgoing.is_complete || may_hold_lines(&sock->framing);
 	size_t n_iov, room;
 
 	/* Another process may read the answer, and would not know that it owes the program an end of file. */

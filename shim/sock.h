@@ -101,6 +101,7 @@ struct sock {
 	uint64_t leased_ns;
 	bool in_window;		     /* ... and no byte of an answer has come: it may still be replaced */
 	uint64_t asked_ns;	     /* when something was sent last, for the limits of time on answers */
+	bool is_one_too_many;	     /* its server was left to close it, since the pool has enough */
 	bool has_sent;		     /* the program has sent or ended something on it */
 	bool is_lost;		     /* we can't tell any more where the answer ends, and have asked the server to */
 	bool reports_connected;	     /* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
