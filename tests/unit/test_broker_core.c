@@ -690,7 +690,7 @@ START_TEST(no_memory)
 			n_failed = 100;
 	ck_assert_uint_eq(n_failed, 100);
 	for (unsigned i = 0; i < 250; i++) {
-		two.destination = fake_broker_destination(i);
+		two = (struct conn){.fd = -1, .destination = fake_broker_destination(i)};
 		ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &two, -1), 0);
 	}
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
