@@ -21,9 +21,19 @@ static bool change(struct slot *slot, uint64_t generation, enum slot_state from,
 	return atomic_compare_exchange_strong(&slot->word, &word, make_word(generation, to));
 }
 
+/* What was never used is zero still. */
+static void clear(struct slots *slots)
+{
+	memset(slots->entries, 0, slots->n_begun * sizeof(slots->entries[0]));
+	slots->region = NULL;
+	slots->n_begun = 0;
+	slots->n_free = 0;
+	slots->n_taken_seen = 0;
+}
+
 void slots_attach(struct slots *slots, struct slots_region *region)
 {
-	slots_detach(slots);
+	clear(slots);
 	slots->region = region;
 	slots->n_free = SLOTS_PER_REGION;
 }
@@ -57,16 +67,6 @@ void slots_reserve_asked(struct slots *slots, struct conn *conn)
 	conn->slot = SLOTS_FIRST;
 	conn->slot_generation = SLOTS_FIRST_GENERATION;
 	slots->entries[SLOTS_FIRST].conn = conn;
-}
-
-/* What was never used is zero still. */
-static void clear(struct slots *slots)
-{
-	memset(slots->entries, 0, slots->n_begun * sizeof(slots->entries[0]));
-	slots->region = NULL;
-	slots->n_begun = 0;
-	slots->n_free = 0;
-	slots->n_taken_seen = 0;
 }
 
 void slots_detach(struct slots *slots)

@@ -77,7 +77,7 @@ struct slots {
 	} entries[SLOTS_PER_REGION];
 };
 
-/* Begins to use a region that nobody else has used. Borrowed until slots_detach(), which forgets it: connections that had
+/* Begins to use a region that nobody else has used; the view is all zero at first. Borrowed until slots_detach(), which forgets it: connections that had
  * slots have none any more. */
 void slots_attach(struct slots *slots, struct slots_region *region);
 void slots_detach(struct slots *slots);

@@ -147,6 +147,8 @@ static void begin(struct fake_process *process, const char *name, uint32_t flags
 	/* As the loop does once it has passed it. */
 	fake_sys.close(process->process->region_fd);
 	process->process->region_fd = -1;
+	/* On some test's stack, where anything may have been. */
+	memset(&process->slots, 0, sizeof(process->slots));
 	slots_attach(&process->slots, process->process->region);
 }
 
