@@ -1,5 +1,5 @@
-/* Chunks from the system, handed out one object after the other; what comes back is a list through the objects' first bytes. See
- * arena.h. */
+/* Chunks from the system, handed out one object after the other; what comes back is a list through the objects'
+ * first bytes. See arena.h. */
 #include "pool/arena.h"
 
 #include <string.h>

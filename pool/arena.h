@@ -22,7 +22,8 @@ struct arena {
 	uint32_t n_used;
 };
 
-/* `object_size` in bytes, at least sizeof(void *). Chunks are of at least 64 KiB, but for the first, which has room for four. */
+/* `object_size` in bytes, at least sizeof(void *). Chunks are of at least 64 KiB, but for the first, which has room
+ * for four. */
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size);
 
 /* An object with unspecified contents, or NULL when the system has no memory. */

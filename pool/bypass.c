@@ -7,7 +7,7 @@
 /* 200 ms << 7 is 25 s: a server that was set up anew is noticed within that. */
 #define DOUBLINGS_MAX 7
 
-/* What server and program are, not what befell this connection. */
+/* The next connection will have these reasons, too: they lie in the server or the program, not in this connection. */
 static bool is_structural(enum refusal why)
 {
 	switch (why) {

@@ -1,7 +1,7 @@
 /*
- * Where reuse fails for what the server or the program is (it closes each connection, it speaks TLS), following a connection is nothing
- * but cost. After a few failures in a row connections there are left alone, for a time that doubles from pause to pause; then one is
- * followed again, and decides. The first that is reused ends it.
+ * Where reuse fails for what the server or the program is (it closes each connection, it speaks TLS), following a
+ * connection is nothing but cost. After a few failures in a row connections there are left alone, for a time that
+ * doubles from pause to pause; then one is followed again, and decides. The first that is reused ends it.
  *
  * Plain data, covered by the lock of whoever owns it.
  */
@@ -24,7 +24,8 @@ static inline bool bypass_is_on(const struct bypass *bypass, uint64_t now_ns)
 	return now_ns < bypass->until_ns;
 }
 
-/* A connection was not kept. Counts where the reason is one that the next one will have, too. True if a pause begins. */
+/* A connection was not kept. Counts where the reason is one that the next one will have, too. True if a pause
+ * begins. */
 bool bypass_note_failure(struct bypass *bypass, enum refusal why, uint64_t now_ns);
 
 /* One was reused. */

@@ -233,7 +233,7 @@ static int parse_text(const char *text, char *field, size_t room)
 
 	if (length == room)
 		return -EINVAL;
-	/* What is empty already is not written to, which would cost a page. */
+	/* A field that is empty already is not written to, which would cost a page. */
 	if (length || *field)
 		memcpy(field, text, length + 1);
 	return 0;

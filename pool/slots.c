@@ -21,7 +21,7 @@ static bool change(struct slot *slot, uint64_t generation, enum slot_state from,
 	return atomic_compare_exchange_strong(&slot->word, &word, make_word(generation, to));
 }
 
-/* What was never used is zero still. */
+/* Entries from n_begun on were never used, and are zero still. */
 static void clear(struct slots *slots)
 {
 	memset(slots->entries, 0, slots->n_begun * sizeof(slots->entries[0]));

@@ -13,7 +13,7 @@
 #include "shim/sock.h"
 #include "shim/symbols.h"
 
-/* What the C library refuses at once is not passed on. */
+/* A request that the C library refuses at once changes nothing. */
 static void pass(int fd, int priority)
 {
 	if (priority >= 0 && priority <= AIO_PRIO_DELTA_MAX)

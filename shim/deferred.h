@@ -1,8 +1,9 @@
 /*
- * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end of file next, hears
- * of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any other way is the end made where the kernel
- * shows it (a stub in the connection's place, three system calls), by finish_settle(): sock_enter() does that for whoever asks for
- * the socket, and those below for whoever could see it without asking.
+ * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end
+ * of file next, hears of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any
+ * other way is the end made where the kernel shows it (a stub in the connection's place, three system calls; a
+ * blocking socket that nothing watches is read and closed only), by finish_settle(): sock_enter() does that for
+ * whoever asks for the socket, and those below for whoever could see it without asking.
  *
  * Only in a process of one thread: nobody else waits for it in the kernel then. All of it is async-signal-safe.
  */
@@ -24,8 +25,8 @@ static inline bool deferred_any(void)
 
 void deferred_settle_all(void);
 
-/* Before anything that could show one without asking sock_enter() for it first: other ways to wait, processes and numbers that inherit,
- * the end of a set. Cheap enough for every wrapper. */
+/* Before anything that could show one without asking sock_enter() for it first: other ways to wait, processes and
+ * numbers that inherit, the end of a set. Cheap enough for every wrapper. */
 static inline void deferred_settle(void)
 {
 	if (deferred_any())
@@ -35,11 +36,13 @@ static inline void deferred_settle(void)
 /* True if nobody but this thread's event loop could see the end, which then waits for it in one set. Locked. */
 bool deferred_is_possible(const struct sock *sock);
 
-/* SOCK_OPEN becomes SOCK_ENDING: for one of those, whose connection is fit to be kept. False: nothing has changed. Locked. */
+/* SOCK_OPEN becomes SOCK_ENDING: for one of those, whose connection is fit to be kept. False: nothing has changed.
+ * Locked. */
 bool deferred_begin(struct sock *sock);
 
 /* It is SOCK_OPEN again, about to be closed or settled. Locked. */
 void deferred_end(struct sock *sock);
 
-/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. All others are settled. */
+/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. All others are
+ * settled. */
 int deferred_report(int epfd, struct epoll_event *events, int max);

@@ -1,13 +1,13 @@
 /*
- * How the library comes to life: its constructor reads the settings, and no more. Everything that costs a system call is made when the
- * program makes its first TCP socket, so that one that never does pays nothing.
+ * How the library comes to life: its constructor reads the settings, and no more. Everything that costs a system
+ * call is made when the program makes its first TCP socket, so that one that never does pays nothing.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* True if this process's sockets are to be followed: sees to it that they can be. Before a socket is made. Async-signal-safe; false
- * also where a handler has interrupted its thread in the midst of it. Preserves errno. */
+/* True if this process's sockets are to be followed: sees to it that they can be. Before a socket is made.
+ * Async-signal-safe; false also where a handler has interrupted its thread in the midst of it. Preserves errno. */
 bool init_is_done(void);
 
 /* The process ends without its exit handlers. Async-signal-safe. */

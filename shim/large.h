@@ -1,6 +1,6 @@
 /*
- * For large arrays of which most processes use little: they lie behind the small variables, which then share a few pages. Each page that
- * a process writes to costs it a page fault, several hundred times as much as the variable.
+ * For large arrays of which most processes use little: they lie behind the small variables, which then share a few
+ * pages. Each page that a process writes to costs it a page fault, several hundred times as much as the variable.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * A connection to a port of the program's own is never kept: a thread of it may wait for the end that we would withhold, and a server
- * under test is to see what its client does.
+ * A connection to a port of the program's own is never kept: a thread of it may wait for the end that we would
+ * withhold, and a server under test is to see what its client does.
  */
 #pragma once
 

@@ -40,7 +40,8 @@ static unsigned slot; /* while PAGE_SHARED */
 
 static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 
-/* It also ends after the destructors of libraries that were preloaded with us, whose names for these calls would still come first. */
+/* It also ends after the destructors of libraries that were preloaded with us, whose names for these calls would
+ * still come first. */
 static struct stats_sys sys;
 
 /* clang-format off */
@@ -151,8 +152,8 @@ static void begin(void)
 	errno = saved;
 }
 
-/* A process that makes a request and ends has no reader: a file costs it more than its request. Not so where there are threads: what
- * another one counts while the page gets its file would be in neither of the two. */
+/* A process that makes a request and ends has no reader: a file costs it more than its request. Not so where there
+ * are threads: what another one counts while the page gets its file would be in neither of the two. */
 #define FIRST_CONNECTS 1
 #define FIRST_NS (5 * MILLISECOND_NS)
 
@@ -229,7 +230,8 @@ void page_after_fork(bool keeps_gauges)
 	forget_counts(keeps_gauges);
 }
 
-/* What has no file goes to the total at once; if that is another's at the moment, to a file, as one that was killed leaves it. */
+/* What has no file goes to the total at once; if that is another's at the moment, to a file, as one that was killed
+ * leaves it. */
 static void add_private(int folder)
 {
 	int taken;

@@ -1,6 +1,6 @@
 /*
- * The page that this process counts in (pool/stats.h): private memory at first, a file's, where others read it, from the moment that the
- * process has made a few connects or lived for a while.
+ * The page that this process counts in (pool/stats.h): private memory at first, a file's, where others read it, from
+ * the moment that the process has made a few connects or lived for a while.
  */
 #pragma once
 
@@ -19,8 +19,8 @@ void page_choose_place(char *const environment[]);
 /* When the library begins (shim/init.h). */
 void page_init(const struct config *config);
 
-/* Before anything is counted: gives the page its file when it is time. Where that can't be, the page stays private. Holds
- * no lock that a handler may want; errno is preserved. */
+/* Before anything is counted: gives the page its file when it is time. Where that can't be, the page stays private.
+ * Holds no lock that a handler may want; errno is preserved. */
 void page_begin(void);
 
 /* In a fork's child: a page of its own, with nothing counted; gauges stay if `keeps_gauges`. */

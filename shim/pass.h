@@ -15,26 +15,27 @@ bool pass_is_possible(void);
 /* Does pass_make_honest() for every socket that a program without this library is about to inherit. */
 void pass_inheritable(void);
 
-/* Leased connections that a new program is about to inherit unused get to be fresh ones: it would not know that they may be stale.
- * (In a program without threads.) Before they are shared. */
+/* Leased connections that a new program is about to inherit unused get to be fresh ones: it would not know that they
+ * may be stale. (In a program without threads.) Before they are shared. */
 void pass_unused_inheritable(void);
 
-/* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is dialled. */
+/* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is
+ * dialled. */
 void pass_waiting(void);
 
-/* The same in a vfork child, whose descriptors are its own but whose memory is not: its numbers get a connection of their own, which
- * nobody counts, and the parent's go on waiting. */
+/* The same in a vfork child, whose descriptors are its own but whose memory is not: its numbers get a connection of
+ * their own, which nobody counts, and the parent's go on waiting. */
 void pass_waiting_in_child(void);
 
-/* The same for one that was asked for signals, which can't be moved to another file. True if it waited: they are to be asked of
- * what it is now. Preserves errno. */
+/* The same for one that was asked for signals, which can't be moved to another file. True if it waited: they are to
+ * be asked of what it is now. Preserves errno. */
 bool pass_waiting_one(int fd);
 
-/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be, one that
- * waits for its turn is let through, and a request whose end of file is ours to make is asked again as it was written. Marks it
- * as shared. Locked. */
+/* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be,
+ * one that waits for its turn is let through, and a request whose end of file is ours to make is asked again as it
+ * was written. Marks it as shared. Locked. */
 void pass_make_honest(struct sock *sock);
 
-/* The descriptor is about to be read and written where no wrapper sees it, in this process: its socket goes native. Nothing for
- * others. Preserves errno. */
+/* The descriptor is about to be read and written where no wrapper sees it, in this process: its socket goes native.
+ * Nothing for others. Preserves errno. */
 void pass_to_stranger(int fd);

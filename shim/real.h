@@ -1,10 +1,11 @@
 /*
- * The next definition of every function that we interpose: the C library's, or that of another preload behind us; and what we
- * call of the C library's for ourselves, whoever is behind us.
+ * The next definition of every function that we interpose: the C library's, or that of another preload behind us;
+ * and what we call of the C library's for ourselves, whoever is behind us.
  *
- * Bound once (shim/symbols.h: no lock, no memory), before any thread of the program exists, by the constructor or by the first call that
- * comes before it: other libraries' constructors run first, and an allocator's initialisation. Immutable afterwards. The hot
- * ones bind themselves; the others are called through REAL(), but where a socket is followed all are known to be bound.
+ * Bound once (shim/symbols.h: no lock, no memory), before any thread of the program exists, by the constructor or by
+ * the first call that comes before it: other libraries' constructors run first, and an allocator's initialisation.
+ * Immutable afterwards. The hot ones bind themselves; the others are called through REAL(), but where a socket is
+ * followed all are known to be bound.
  */
 #pragma once
 
@@ -119,8 +120,8 @@ struct real {
 
 extern struct real real;
 
-/* What this library needs for itself is the kernel's answer, not what another preload makes of it (libfaketime's clock, fakeroot's
- * user, an allocator's mmap() hooks), and never the host's code. Bound with the others. */
+/* What this library needs for itself is the kernel's answer, not what another preload makes of it (libfaketime's
+ * clock, fakeroot's user, an allocator's mmap() hooks), and never the host's code. Bound with the others. */
 struct libc {
 	int (*clock_gettime)(clockid_t, struct timespec *);
 	uid_t (*geteuid)(void);

@@ -110,8 +110,8 @@ static bool is_it(const struct object *object, uint32_t index, const char *name)
 	return strcmp(object->strings + symbol->st_name, name) == 0;
 }
 
-/* Layout: number of buckets, first index, size and shift of the Bloom filter, the filter, the buckets, the chains of hashes whose
- * lowest bit ends them. */
+/* Layout: number of buckets, first index, size and shift of the Bloom filter, the filter, the buckets, the chains of
+ * hashes whose lowest bit ends them. */
 static uint32_t find_by_gnu_hash(const struct object *object, const struct wanted *wanted)
 {
 	const uint32_t *header = object->gnu_hash;

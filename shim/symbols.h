@@ -1,26 +1,27 @@
 /*
- * Names of functions in the objects that the loader has mapped, looked up without it: dlsym() takes its lock and allocates (a name
- * that is missing makes it format an error), which deadlocks where an allocator's own initialisation has called us with its lock held.
+ * Names of functions in the objects that the loader has mapped, looked up without it: dlsym() takes its lock and
+ * allocates (a name that is missing makes it format an error), which deadlocks where an allocator's own
+ * initialisation has called us with its lock held.
  *
- * Reads the objects' symbol tables (elf(5), DT_GNU_HASH) along the loader's list (struct r_debug, <link.h>). Takes no lock, allocates
- * nothing, makes no system call, and is async-signal-safe; it works from the moment that our own references are bound. Of several
- * versions of a name the default one is taken, as dlsym() does. In a search only objects count that were there when the program
- * started, which nobody unloads.
+ * Reads the objects' symbol tables (elf(5), DT_GNU_HASH) along the loader's list (struct r_debug, <link.h>). Takes
+ * no lock, allocates nothing, makes no system call, and is async-signal-safe; it works from the moment that our own
+ * references are bound. Of several versions of a name the default one is taken, as dlsym() does. In a search only
+ * objects count that were there when the program started, which nobody unloads.
  */
 #pragma once
 
 #include <stdint.h>
 
-/* Names, and where the pointers to what they mean are, as offsets from a base. No address is among it, which the loader would have
- * to relocate in each process. */
+/* Names, and where the pointers to what they mean are, as offsets from a base. No address is among it, which the
+ * loader would have to relocate in each process. */
 struct symbols_list {
 	const char *names; /* one behind the other, each with its end */
 	const uint16_t *offsets;
 	unsigned n;
 };
 
-/* Fills the pointers with the definitions that the loader would use behind ours, as dlsym(RTLD_NEXT). One that has none stays as it
- * is. */
+/* Fills the pointers with the definitions that the loader would use behind ours, as dlsym(RTLD_NEXT). One that has
+ * none stays as it is. */
 void symbols_bind_next(const struct symbols_list *list, void *base);
 
 /* The same with the C library's own, whoever is behind us. */

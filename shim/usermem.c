@@ -1,8 +1,9 @@
 /*
  * The program's memory: what of it can be touched without a fault. See guard.h.
  *
- * Most of what a program passes lies on its stack, in its heap or among its variables, which is known without a system call. For the
- * rest the kernel is asked. A program that has taken pages out of the midst of those is not reckoned with.
+ * Most of what a program passes lies on its stack, in its heap or among its variables, which is known without a
+ * system call. For the rest the kernel is asked. A program that has taken pages out of the midst of those is not
+ * reckoned with.
  */
 #include <errno.h>
 #include <link.h>
@@ -21,7 +22,8 @@
 
 /* Main's stack, as far as it is in use, up to where the process began. Nothing else is mapped so near to it. */
 #define STACK_REACH (16u << 20)
-/* Of another thread's stack, which ends at the thread's own structure (glibc). What else is mapped lies further away. */
+/* Of another thread's stack, which ends at the thread's own structure (glibc). What else is mapped lies further
+ * away. */
 #define THREAD_STACK_REACH (256u << 10)
 extern void *__libc_stack_end;
 
@@ -156,8 +158,8 @@ static bool is_in_image(uintptr_t first, uintptr_t last)
 }
 
 /*
- * Pages that the kernel has answered for within this tick of the clock. Programs use the same few again and again, and one that unmaps a
- * page and passes it on in the same milliseconds, for an error, is not reckoned with.
+ * Pages that the kernel has answered for within this tick of the clock. Programs use the same few again and again,
+ * and one that unmaps a page and passes it on in the same milliseconds, for an error, is not reckoned with.
  */
 #define TICK_SHIFT 22 /* of nanoseconds: 4 ms */
 #define SEEN_PAGES 16
