@@ -28,7 +28,7 @@ void parts_begin(struct parts *parts, const struct sock *sock, int fd, int flags
 		.cookie = swap_cookie(fd),
 		.may_wait = !(flags & MSG_DONTWAIT) && !(sock->status_flags & O_NONBLOCK),
 		.timeout_ns = options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO),
-		.begin_ns = guard_now_ns(),
+		.begin_ns = guard_clock_ns(),
 	};
 }
 
@@ -50,7 +50,7 @@ static void settle(int fd)
 
 static int time_left(const struct parts *parts)
 {
-	uint64_t spent_ns = guard_now_ns() - parts->begin_ns, left_ms;
+	uint64_t spent_ns = guard_clock_ns() - parts->begin_ns, left_ms;
 
 	if (!parts->may_wait)
 		return 0;

@@ -120,7 +120,7 @@ static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages,
 			*timeout = remaining(&limit, &begin);
 		if (timeout && !timeout->tv_sec && !timeout->tv_nsec)
 			break;
-		parts.begin_ns = guard_now_ns();
+		parts.begin_ns = guard_clock_ns();
 	}
 	return (int)done;
 }
