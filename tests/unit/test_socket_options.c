@@ -112,7 +112,7 @@ END_TEST
 
 START_TEST(read_fails_at_any_call)
 {
-	struct socket_options defaults;
+	struct socket_options defaults = {0};
 	int fd = fake_socket_new();
 
 	for (unsigned at = 1; at <= SOCKET_OPTION_COUNT; at++) {
