@@ -26,14 +26,15 @@ SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelet
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
 TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
 
-LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
-POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
-TOOL_POOL_OBJ = $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
-SHIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
-TOOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c))
-UNIT_SRC = $(wildcard tests/unit/test_*.c)
-UNIT_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c))
-FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' | sort))
+LLHTTP_SRC := $(wildcard /usr/share/llhttp/*.c)
+POOL_OBJ := $(call objects,pool) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
+TOOL_POOL_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
+SHIM_OBJ := $(call objects,shim)
+TOOL_OBJ := $(call objects,tools)
+UNIT_SRC := $(shell find tests/unit -name 'test_*.c' | sort)
+UNIT_OBJ := $(call objects,tests/unit)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # A recipe that installs packages continues in a second make: what it installed changes what the lines above find.
 # It uses every processor, unless the first was told how many.
@@ -78,7 +79,7 @@ lint:
 	@BUILD=$(abspath $(BUILD)) MAKE="$(AGAIN)" tests/lint
 
 format:
-	clang-format -i $(wildcard pool/*.[ch] shim/*.[ch] tools/*.[ch] tests/*/*.[ch])
+	clang-format -i $(shell find pool shim tools tests -name '*.[ch]')
 
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TSAN = -fsanitize=thread
@@ -103,7 +104,7 @@ $(BUILD)/libpool.a: $(POOL_OBJ)
 $(BUILD)/hardened/libpool.a: $(TOOL_POOL_OBJ)
 $(BUILD)/libpool.a $(BUILD)/hardened/libpool.a:
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $^
 
 # The tests of the command's modules link them; only main() stays away. Objects of shim/ are never linked: they would
 # interpose the test runner itself.

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "pool/ending.h"
-#include "pool/learn.h"
-#include "pool/rules.h"
+#include "pool/config/rules.h"
+#include "pool/conn/ending.h"
+#include "pool/conn/idle_timeout.h"
 
 #define SECOND_NS 1000000000ull
 #define MILLISECOND_NS 1000000ull

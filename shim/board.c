@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "pool/broker_board.h"
+#include "pool/share/board.h"
 #include "shim/guard.h"
 #include "shim/local_pool.h"
 #include "shim/real.h"

@@ -1,6 +1,6 @@
 /*
- * The broker's board (pool/broker_board.h) as this process sees it: mapped when somebody first wants to know, from the file
- * beside the socket, and looked for again each second, since a broker may have gone and another one come.
+ * The broker's board (pool/share/board.h) as this process sees it: mapped when somebody first wants to know, from the
+ * file beside the socket, and looked for again each second, since a broker may have gone and another one come.
  */
 #pragma once
 

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pool/ending.h"
-#include "pool/ledger.h"
+#include "pool/conn/ending.h"
+#include "pool/conn/ledger.h"
 #include "shim/board.h"
 #include "shim/fdtable.h"
 #include "shim/link.h"

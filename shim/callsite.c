@@ -7,7 +7,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "pool/config.h"
+#include "pool/config/config.h"
 #include "shim/page.h"
 #include "shim/real.h"
 #include "shim/symbols.h"

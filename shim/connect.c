@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "pool/rules.h"
+#include "pool/config/rules.h"
 #include "shim/afterlife.h"
 #include "shim/dial.h"
 #include "shim/export.h"

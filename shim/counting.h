@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 
 struct sock;
 

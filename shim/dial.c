@@ -7,8 +7,8 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include "pool/config.h"
-#include "pool/destination.h"
+#include "pool/config/config.h"
+#include "pool/conn/destination.h"
 #include "shim/borrow.h"
 #include "shim/link.h"
 #include "shim/local_pool.h"

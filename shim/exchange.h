@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "pool/framing_memo.h"
+#include "pool/proto/http1/memo.h"
 
 struct inside_token;
 struct sock;

@@ -11,7 +11,7 @@
 #include <sys/single_threaded.h>
 #include <time.h>
 
-#include "pool/learn.h"
+#include "pool/conn/idle_timeout.h"
 #include "shim/exchange.h"
 #include "shim/finish.h"
 #include "shim/incoming.h"

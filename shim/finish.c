@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "pool/ending.h"
-#include "pool/learn.h"
+#include "pool/conn/ending.h"
+#include "pool/conn/idle_timeout.h"
 #include "shim/borrow.h"
 #include "shim/deferred.h"
 #include "shim/link.h"

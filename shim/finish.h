@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-#include "pool/framing.h"
-#include "pool/stats.h"
+#include "pool/proto/http1/framing.h"
+#include "pool/stats/stats.h"
 
 struct sock;
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "pool/learn.h"
+#include "pool/conn/idle_timeout.h"
 #include "shim/borrow.h"
 #include "shim/fresh.h"
 #include "shim/log.h"

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "pool/ending.h"
+#include "pool/conn/ending.h"
 #include "shim/dial.h"
 #include "shim/log.h"
 #include "shim/options.h"

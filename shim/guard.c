@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/annotate.h"
+#include "pool/base/annotate.h"
 #include "shim/real.h"
 #include "shim/vfork.h"
 

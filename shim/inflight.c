@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "pool/framing_move.h"
+#include "pool/proto/http1/relocate.h"
 #include "shim/log.h"
 #include "shim/pass.h"
 #include "shim/real.h"

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <sys/auxv.h>
 
-#include "pool/config.h"
+#include "pool/config/config.h"
 #include "shim/callsite.h"
 #include "shim/guard.h"
 #include "shim/inflight.h"

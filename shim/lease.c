@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "pool/learn.h"
+#include "pool/conn/idle_timeout.h"
 #include "shim/borrow.h"
 #include "shim/deferred.h"
 #include "shim/dial.h"

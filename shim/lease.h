@@ -9,7 +9,8 @@ struct sock;
 /* Puts the newest fit connection for sock->key under its numbers. False: there is none, so dial. Locked. */
 bool lease_take(struct sock *sock);
 
-/* True where reuse has failed several times in a row (pool/bypass.h), and nothing is kept: the connection is to be left alone. Locked. */
+/* True where reuse has failed several times in a row (pool/conn/bypass.h), and nothing is kept: the connection is to be
+ * left alone. Locked. */
 bool lease_is_bypassed(const struct sock *sock);
 
 /* The same with a connection at hand, CONN_OPEN; ends it if that fails. Locked. */

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "pool/broker_client.h"
+#include "pool/share/client.h"
 #include "shim/borrow.h"
 #include "shim/link.h"
 #include "shim/lease.h"

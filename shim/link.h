@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pool/broker_client.h"
+#include "pool/share/client.h"
 
 struct config;
 struct conn;

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pool/config.h"
+#include "pool/base/sys.h"
+#include "pool/config/config.h"
 #include "pool/idle.h"
-#include "pool/sys.h"
 
 struct sock;
 

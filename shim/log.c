@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pool/stats.h"
-#include "pool/trust.h"
+#include "pool/base/path_trust.h"
+#include "pool/stats/stats.h"
 #include "shim/fdtable.h"
 #include "shim/real.h"
 #include "shim/sock.h"

@@ -9,7 +9,7 @@ enum missed {
 	MISSED_NONE_IDLE,	  /* this process had none, and there is no broker */
 	MISSED_BROKER_NONE,	  /* nor had the broker */
 	MISSED_BROKER_SILENT,	  /* nor could the broker be asked, or it gave no answer */
-	MISSED_PROBED,		  /* it would not have told the truth to who looks: see pool/habits.h */
+	MISSED_PROBED,		  /* it would not have told the truth to who looks: see pool/conn/habits.h */
 	MISSED_UNSAFE_METHOD,	  /* a POST or the like; or what is asked there is never for a kept one */
 	MISSED_IDLE_TIMEOUT,	  /* it had been idle for too long */
 	MISSED_SERVER_IDLE_CLOSE, /* the server had hung up on it */

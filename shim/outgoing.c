@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "pool/arena.h"
+#include "pool/base/arena.h"
 #include "shim/guard.h"
 
 #define BLOCK_SMALL 4096u

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/config.h"
-#include "pool/stats_file.h"
+#include "pool/config/config.h"
+#include "pool/stats/file.h"
 #include "shim/guard.h"
 #include "shim/large.h"
 #include "shim/real.h"

@@ -1,12 +1,12 @@
 /*
- * The page that this process counts in (pool/stats.h): private memory at first, a file's, where others read it, from
- * the moment that the process has made a few connects or lived for a while.
+ * The page that this process counts in (pool/stats/stats.h): private memory at first, a file's, where others read it,
+ * from the moment that the process has made a few connects or lived for a while.
  */
 #pragma once
 
 #include <stdbool.h>
 
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 
 struct config;
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 #include "shim/outgoing.h"
 
 struct sock;

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "pool/annotate.h"
+#include "pool/base/annotate.h"
 #include "shim/finish.h"
 #include "shim/log.h"
 #include "shim/options.h"

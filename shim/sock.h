@@ -14,10 +14,10 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#include "pool/connection.h"
-#include "pool/destination.h"
-#include "pool/framing.h"
+#include "pool/conn/conn.h"
+#include "pool/conn/destination.h"
 #include "pool/idle.h"
+#include "pool/proto/http1/framing.h"
 #include "shim/counting.h"
 #include "shim/fdtable.h"
 #include "shim/guard.h"
@@ -88,7 +88,7 @@ struct sock {
 	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
 	struct socket_options wanted; /* the program's view of the options that can be undone */
 
-	bool is_bypassed;     /* to be left alone once it is dialled, see pool/bypass.h */
+	bool is_bypassed;     /* to be left alone once it is dialled, see pool/conn/bypass.h */
 	struct ticket ticket; /* leave to dial, until there is a connection */
 	struct tally tally;   /* where it is counted */
 	unsigned long thread; /* that connected it */

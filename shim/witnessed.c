@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "pool/ending.h"
-#include "pool/ledger.h"
+#include "pool/conn/ending.h"
+#include "pool/conn/ledger.h"
 #include "shim/real.h"
 #include "shim/sock.h"
 #include "shim/swap.h"

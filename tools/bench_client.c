@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 
 struct worker {
 	pthread_t thread;

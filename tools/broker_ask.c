@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "pool/fdpass.h"
+#include "pool/base/fdpass.h"
 #include "tools/broker_place.h"
 
 static const struct pool_sys sys = {.sendmsg = sendmsg, .recvmsg = recvmsg, .close = close};

@@ -1,7 +1,7 @@
 /* Asking a broker what it holds. */
 #pragma once
 
-#include "pool/broker_wire.h"
+#include "pool/share/wire.h"
 
 /* Calls `each` for everything that the broker at `path` holds; it may take `patience_ms` for each answer. 0, and what the broker says of itself in *flags (enum
  * broker_listed_flags); -ENOENT or -ECONNREFUSED: no broker is there;

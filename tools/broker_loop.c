@@ -1,5 +1,5 @@
 /*
- * The broker's sockets and its loop. What it does with them is pool/broker_core.h's.
+ * The broker's sockets and its loop. What it does with them is pool/broker/broker.h's.
  *
  * One thread, one epoll set: the listening socket, a connection a process, and every held connection, of which only the
  * server's FIN or RST is told. Nothing that a process does may block it or end it.
@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/broker_core.h"
-#include "pool/fdpass.h"
+#include "pool/base/fdpass.h"
+#include "pool/broker/broker.h"
 #include "tools/broker_region.h"
 #include "tools/broker_runs.h"
 #include "tools/broker_sandbox.h"

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pool/trust.h"
+#include "pool/base/path_trust.h"
 
 /* In /tmp anybody may have made it, as a link too; and sudo(8) may leave us another user's $XDG_RUNTIME_DIR, who could put
  * another in its place at any time. */

@@ -1,10 +1,10 @@
-/* The file of the broker's board (pool/broker_board.h), beside its socket. */
+/* The file of the broker's board (pool/share/board.h), beside its socket. */
 #pragma once
 
 #include <stdbool.h>
 #include <sys/un.h>
 
-#include "pool/broker_board.h"
+#include "pool/share/board.h"
 
 /* Room for a socket's path and the suffix. */
 #define BROKER_POST_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof(BROKER_BOARD_SUFFIX))

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "pool/slots.h"
+#include "pool/share/slots.h"
 
 struct slots_region *broker_region_make(int *fd)
 {

@@ -101,7 +101,7 @@ static int add_narrow(scmp_filter_ctx filter)
 		{SCMP_SYS(sendmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_NOSIGNAL)}},
 		{SCMP_SYS(recvmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)}},
 		{SCMP_SYS(setsockopt), 2, {EQUAL(1, SOL_SOCKET), EQUAL(2, SO_LINGER)}},
-		/* pool/ending.c */
+		/* pool/conn/ending.c */
 		{SCMP_SYS(setsockopt), 2, {EQUAL(1, IPPROTO_IP), EQUAL(2, IP_MINTTL)}},
 		{SCMP_SYS(setsockopt), 2, {EQUAL(1, IPPROTO_IPV6), EQUAL(2, IPV6_MINHOPCOUNT)}},
 		{SCMP_SYS(memfd_create), 1, {EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pool/broker_wire.h"
-#include "pool/fdpass.h"
+#include "pool/base/fdpass.h"
+#include "pool/share/wire.h"
 #include "tools/broker_place.h"
 
 /* It says that it is ready by closing this. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/config.h"
+#include "pool/config/config.h"
 #include "tools/namespace.h"
 
 #define WINDOW_MS 2000

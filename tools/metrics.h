@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 
 struct ports_sample;
 struct stats_view;

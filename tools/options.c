@@ -3,7 +3,7 @@
  */
 #include "tools/options.h"
 
-#include "pool/config.h"
+#include "pool/config/config.h"
 #include "tools/commands.h"
 
 #include <string.h>

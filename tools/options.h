@@ -1,5 +1,5 @@
 /*
- * How the option table (pool/config.h) is shown.
+ * How the option table (pool/config/config.h) is shown.
  */
 #pragma once
 

@@ -2,7 +2,7 @@
  * holdline run: turns flags into HOLDLINE_* variables, preloads the shim and becomes the program (same pid, same signals,
  * its exit status). It judges the program beforehand only to warn: whatever it is, it is run.
  */
-#include "pool/config.h"
+#include "pool/config/config.h"
 #include "tools/commands.h"
 #include "tools/options.h"
 #include "tools/run_report.h"

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/config.h"
+#include "pool/config/config.h"
 #include "tools/commands.h"
 #include "tools/report_make.h"
 #include "tools/report_text.h"

@@ -10,9 +10,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "pool/config.h"
-#include "pool/rules.h"
-#include "pool/trust.h"
+#include "pool/base/path_trust.h"
+#include "pool/config/config.h"
+#include "pool/config/rules.h"
 #include "tools/broker_place.h"
 #include "tools/broker_start.h"
 #include "tools/options.h"

@@ -1,11 +1,11 @@
 /*
- * What follows from counts (pool/stats.h), and how a destination is called. Computation only.
+ * What follows from counts (pool/stats/stats.h), and how a destination is called. Computation only.
  */
 #pragma once
 
 #include <stdint.h>
 
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 
 /* "[ffff:...:ffff%4294967295]:65535" fits. */
 #define STATS_COUNTS_NAME_MAX 80

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/stats_file.h"
+#include "pool/stats/file.h"
 #include "tools/proc_file.h"
 #include "tools/stats_run.h"
 #include "tools/stats_view.h"

@@ -1,5 +1,5 @@
 /*
- * A folder with pages of counters (pool/stats_file.h), as a reader sees it, with the folders of `holdline run --report`
+ * A folder with pages of counters (pool/stats/file.h), as a reader sees it, with the folders of `holdline run --report`
  * below it (tools/stats_run.h).
  *
  * Reads copies and maps nothing; links, foreign files, short ones and nonsense are passed over. Two readers, or a reader

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pool/stats_file.h"
+#include "pool/stats/file.h"
 #include "tools/stats_folder.h"
 #include "tools/stats_view.h"
 

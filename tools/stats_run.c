@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/stats_file.h"
+#include "pool/stats/file.h"
 #include "tools/stats_folder.h"
 
 #define HOLDER "holder"

@@ -1,6 +1,6 @@
 /*
- * What programs under Holdline have counted, as one view: pages (pool/stats.h) are added one by one, whoever wrote them,
- * and destinations, call sites, modules of the same name become one. tools/stats_read.h finds the pages.
+ * What programs under Holdline have counted, as one view: pages (pool/stats/stats.h) are added one by one, whoever wrote
+ * them, and destinations, call sites, modules of the same name become one. tools/stats_read.h finds the pages.
  *
  * What is in a page is anybody's: the pages are sound (stats_is_sound), and still every index, count and string in them
  * may be wrong. Strings may contain any byte but NUL. Pointers live until stats_view_fini(). No thread safety.
@@ -17,7 +17,7 @@
 #endif
 #include <uthash.h>
 
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 
 struct stats_view_destination {
 	struct stats_destination sum; /* counts of all; gauges of living processes. family 0: those without a place */

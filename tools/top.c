@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/config.h"
+#include "pool/config/config.h"
 #include "tools/commands.h"
 #include "tools/namespace.h"
 #include "tools/symbolize.h"

@@ -1,13 +1,13 @@
 /*
  * A broker over the fake kernel, and processes that share connections through it as real ones do: their side of the slots
- * is pool/slots.c, their packets are passed by hand.
+ * is pool/share/slots.c, their packets are passed by hand.
  */
 #pragma once
 
 #include "fake_sys.h"
-#include "pool/broker_core.h"
-#include "pool/connection.h"
-#include "pool/destination.h"
+#include "pool/broker/broker.h"
+#include "pool/conn/conn.h"
+#include "pool/conn/destination.h"
 
 #define SECOND 1000000000ull
 #define FAKE_EUID 1000

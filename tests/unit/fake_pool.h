@@ -2,7 +2,7 @@
 #pragma once
 
 #include "fake_sys.h"
-#include "pool/pool_uthash.h"
+#include "pool/base/uthash_arena.h"
 
 #include "pool/idle.h"
 

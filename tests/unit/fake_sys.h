@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pool/sys.h"
+#include "pool/base/sys.h"
 
 #define FAKE_ESTABLISHED 1
 #define FAKE_CLOSE 7

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pool/sys.h"
+#include "pool/base/sys.h"
 
 struct fake_wire {
 	uint64_t now_ns;

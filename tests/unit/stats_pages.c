@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 struct destination_key stats_pages_key(unsigned host, unsigned port)
 {

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 
 struct destination_key;
 

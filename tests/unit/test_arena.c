@@ -1,7 +1,7 @@
 /*
  * Objects of one size: apart, aligned, used again, and never unmapped.
  */
-#include "pool/arena.h"
+#include "pool/base/arena.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * The board: what it shows is what is held, and who can't read it asks.
  */
-#include "pool/broker_board.h"
+#include "pool/share/board.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -2,7 +2,7 @@
  * A process's side of its talk with the broker, against a scripted one at the other end of a socket pair: whatever that
  * one says or leaves unsaid, the process goes on soon, without a descriptor too many.
  */
-#include "pool/broker_client.h"
+#include "pool/share/client.h"
 
 #include <check.h>
 #include <errno.h>
@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "fake_wire.h"
-#include "pool/config.h"
-#include "pool/destination.h"
-#include "pool/fdpass.h"
+#include "pool/base/fdpass.h"
+#include "pool/config/config.h"
+#include "pool/conn/destination.h"
 
 #define OURS fake_wire_fds[0]
 #define BROKERS fake_wire_fds[1]

@@ -1,7 +1,7 @@
 /*
  * What of a process's bytes counts as a message: type, length, bounds and the number of descriptors all have to be right.
  */
-#include "pool/broker_wire.h"
+#include "pool/share/wire.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * Where connections are left alone because reuse fails: after how many, for how long, and what ends it.
  */
-#include "pool/bypass.h"
+#include "pool/conn/bypass.h"
 
 #include <check.h>
 

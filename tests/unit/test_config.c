@@ -1,7 +1,7 @@
 /*
  * The option table and the parsing of its values.
  */
-#include "pool/config.h"
+#include "pool/config/config.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * Keys of destinations: made from addresses and options, read back, of the length that counts.
  */
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -2,7 +2,7 @@
  * What the server gets instead of `close`, and what the program gets instead of `keep-alive`: to the byte, and however
  * the bytes were cut, the server sees a wish to close exactly where framing says that it was not withheld.
  */
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 
 #include <check.h>
 #include <string.h>

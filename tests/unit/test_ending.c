@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "fake_sys.h"
-#include "pool/ending.h"
+#include "pool/conn/ending.h"
 
 static const struct ledger LEDGER = {100, 200};
 

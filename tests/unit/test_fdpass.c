@@ -2,7 +2,7 @@
  * Packets with descriptors beside them, over real sockets: what comes out is what went in, and no descriptor is ever
  * left over, whatever the other side sends.
  */
-#include "pool/fdpass.h"
+#include "pool/base/fdpass.h"
 
 #include <check.h>
 #include <errno.h>

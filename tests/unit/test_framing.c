@@ -2,7 +2,7 @@
  * Where messages end and whether they are canonical: a table of exchanges, each fed whole, cut at every byte, and byte
  * by byte; the verdict must be the same.
  */
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 
 #include <check.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * The memo of framing: whatever it remembers, the outcome is the one that framing alone gives.
  */
-#include "pool/framing_memo.h"
+#include "pool/proto/http1/memo.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * What framing says between the first byte of a request and the last of its response, and the parts of its interface
  * that the table of whole exchanges doesn't reach.
  */
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 
 #include <check.h>
 #include <string.h>

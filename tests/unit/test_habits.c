@@ -1,7 +1,7 @@
 /*
  * What is made of the habits of programs.
  */
-#include "pool/habits.h"
+#include "pool/conn/habits.h"
 
 #include <check.h>
 

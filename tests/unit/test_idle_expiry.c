@@ -5,7 +5,7 @@
 
 #include <check.h>
 
-#include "pool/learn.h"
+#include "pool/conn/idle_timeout.h"
 
 #define TIMED_OUT fake_pool_refused(REFUSAL_IDLE_TIMEOUT)
 

@@ -8,7 +8,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "pool/learn.h"
+#include "pool/conn/idle_timeout.h"
 
 #define N_OPERATIONS 100000
 #define N_DESTINATIONS 12

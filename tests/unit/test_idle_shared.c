@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pool/broker_client.h"
+#include "pool/share/client.h"
 
 static struct broker_client client;
 static struct slots_region region;

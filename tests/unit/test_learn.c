@@ -1,11 +1,11 @@
 /*
  * What servers say and show about idle connections, and what is made of it.
  */
-#include "pool/learn.h"
+#include "pool/conn/idle_timeout.h"
 
 #include <check.h>
 
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 #define SECOND 1000000000ull
 

@@ -1,7 +1,7 @@
 /*
  * Our counts against the kernel's: every verdict from a fake kernel, then with real sockets over loopback.
  */
-#include "pool/ledger.h"
+#include "pool/conn/ledger.h"
 
 #include <check.h>
 #include <errno.h>

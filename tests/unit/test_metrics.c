@@ -12,7 +12,7 @@
 #include "stats_pages.h"
 #include "tools/ports.h"
 #include "tools/stats_view.h"
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 static struct stats_page *page;
 static struct metrics_names names;

@@ -2,7 +2,7 @@
  * Hash tables on the system's memory: it all comes from pool_sys and goes back there, and running out of it at any call
  * leaves the table as it was.
  */
-#include "pool/pool_uthash.h"
+#include "pool/base/uthash_arena.h"
 
 #include <check.h>
 #include <errno.h>

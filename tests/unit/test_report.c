@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 #include "tools/report_html.h"
 #include "tools/report_read.h"
 #include "tools/report_series.h"

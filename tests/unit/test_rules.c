@@ -1,14 +1,14 @@
 /*
  * Rules: which destinations a pattern means, what a rule may say, and where a wrong one is wrong.
  */
-#include "pool/rules.h"
+#include "pool/config/rules.h"
 
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <string.h>
 
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 #define SECOND 1000000000ull
 

@@ -2,15 +2,15 @@
  * Slots from both sides: every change of state, news of what was taken, what shared memory full of lies may do (nothing),
  * and that in a race each idle connection is won exactly once.
  */
-#include "pool/slots.h"
+#include "pool/share/slots.h"
 
 #include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/connection.h"
-#include "pool/destination.h"
+#include "pool/conn/conn.h"
+#include "pool/conn/destination.h"
 
 #define N SLOTS_PER_REGION
 

@@ -2,7 +2,7 @@
  * Options that are undone: the table, the switch from one user's to the next one's, with as few calls as can be, and
  * that the real kernel takes back what it gave.
  */
-#include "pool/socket_options.h"
+#include "pool/conn/socket_options.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * A page of counters: names, claims of entries, what is added up, and pages that are not to be trusted.
  */
-#include "pool/stats.h"
+#include "pool/stats/stats.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 static const uint32_t total_room[STATS_N_ARRAYS] = STATS_TOTAL_ROOM;

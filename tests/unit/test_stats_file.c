@@ -1,7 +1,7 @@
 /*
  * Slots and the total: taken, put back, taken over from the dead, with every system call failing in turn.
  */
-#include "pool/stats_file.h"
+#include "pool/stats/file.h"
 
 #include <check.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 static char path[64];

@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pool/destination.h"
-#include "pool/stats_file.h"
+#include "pool/conn/destination.h"
+#include "pool/stats/file.h"
 #include "stats_pages.h"
 #include "tools/stats_counts.h"
 #include "tools/stats_run.h"

@@ -1,5 +1,5 @@
 /* What may be used of what lies in the file system: a table of statuses. */
-#include "pool/trust.h"
+#include "pool/base/path_trust.h"
 
 #include <check.h>
 
