@@ -81,7 +81,7 @@ static void first_byte_came(struct sock *sock)
 	if (!sock->conn || !(pool = pool_enter(now_ns)))
 		return;
 	bypass_note_reuse(&sock->conn->destination->bypass);
-	learn_survived(sock->conn->destination, now_ns - sock->conn->idle_since_ns);
+	idle_timeout_survived(sock->conn->destination, now_ns - sock->conn->idle_since_ns);
 	pool_leave();
 }
 

@@ -139,7 +139,7 @@ static void park(struct sock *sock)
 		return;
 	}
 	sock->conn = NULL;
-	learn_announced(conn->destination, sock->framing.keep_alive_timeout_s);
+	idle_timeout_announced(conn->destination, sock->framing.keep_alive_timeout_s);
 	conn->n_requests += sock->framing.n_requests;
 	conn->was_looked_at = !sock->has_sent;
 	if (sock->framing.keep_alive_max != UINT32_MAX)

@@ -60,7 +60,7 @@ static bool is_young(const struct sock *sock)
 
 	return sock->is_leased && sock->conn &&
 	       ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading) == LEDGER_EXACT &&
-	       learn_is_young(sock->conn->destination, reading.last_data_ms * MILLISECOND_NS);
+	       idle_timeout_is_young(sock->conn->destination, reading.last_data_ms * MILLISECOND_NS);
 }
 
 /* May a kept connection carry what begins so? */

@@ -25,10 +25,10 @@ static _Atomic(int) fd = -1;
 /* Others may be able to put things at its path. */
 void log_open(const char *path)
 {
-	int low = path[0] ? libc.open(path, TRUST_LOG_FLAGS, 0600) : -1;
+	int low = path[0] ? libc.open(path, PATH_TRUST_LOG_FLAGS, 0600) : -1;
 	struct stat status;
 
-	if (low >= 0 && libc.fstat(low, &status) == 0 && trust_is_log(&status))
+	if (low >= 0 && libc.fstat(low, &status) == 0 && path_trust_is_log(&status))
 		fd = fdtable_move_high(low);
 	else if (low >= 0)
 		real.close(low);

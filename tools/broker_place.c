@@ -21,13 +21,13 @@ static int settle_folder(const char *parent, const char *folder, bool makes)
 
 	if (stat(parent, &status) < 0)
 		return -errno;
-	if (!trust_is_steady(&status, geteuid()))
+	if (!path_trust_is_steady(&status, geteuid()))
 		return -EPERM;
 	if (makes && mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	if (lstat(folder, &status) < 0)
 		return -errno;
-	return trust_is_private(&status, geteuid()) ? 0 : -EPERM;
+	return path_trust_is_private(&status, geteuid()) ? 0 : -EPERM;
 }
 
 static int place_in(const char *parent, const char *folder, bool makes,

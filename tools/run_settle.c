@@ -45,10 +45,10 @@ static int settle_log(const struct config *config)
 	error = make_absolute(config->log_path, path);
 	if (error)
 		return error;
-	fd = open(path, TRUST_LOG_FLAGS, 0600);
+	fd = open(path, PATH_TRUST_LOG_FLAGS, 0600);
 	if (fd < 0)
 		return -errno;
-	is_fit = fstat(fd, &status) == 0 && trust_is_log(&status);
+	is_fit = fstat(fd, &status) == 0 && path_trust_is_log(&status);
 	close(fd);
 	if (!is_fit)
 		return -EINVAL;

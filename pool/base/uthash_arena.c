@@ -3,17 +3,17 @@
 
 static const struct pool_sys *table_sys;
 
-void pool_uthash_use(const struct pool_sys *sys)
+void uthash_arena_use(const struct pool_sys *sys)
 {
 	table_sys = sys;
 }
 
-void *pool_uthash_take(size_t size)
+void *uthash_arena_take(size_t size)
 {
 	return table_sys->map(size);
 }
 
-void pool_uthash_put(void *memory, size_t size)
+void uthash_arena_put(void *memory, size_t size)
 {
 	table_sys->unmap(memory, size);
 }

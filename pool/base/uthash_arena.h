@@ -9,11 +9,11 @@
 #include "pool/base/sys.h"
 
 /* Immutable after the first pool's init. */
-void pool_uthash_use(const struct pool_sys *sys);
-void *pool_uthash_take(size_t size);
-void pool_uthash_put(void *memory, size_t size);
+void uthash_arena_use(const struct pool_sys *sys);
+void *uthash_arena_take(size_t size);
+void uthash_arena_put(void *memory, size_t size);
 
 #define HASH_NONFATAL_OOM 1
-#define uthash_malloc(size) pool_uthash_take(size)
-#define uthash_free(memory, size) pool_uthash_put(memory, size)
+#define uthash_malloc(size) uthash_arena_take(size)
+#define uthash_free(memory, size) uthash_arena_put(memory, size)
 #include <uthash.h>

@@ -86,7 +86,7 @@ static bool is_expired(const struct held *held, uint64_t now_ns)
 	/* A time to come is that of another time namespace (time_namespaces(7)), in which nothing would ever expire. */
 	return now_ns >= contents->expires_ns || contents->idle_since_ns > now_ns + SECOND_NS ||
 	       (now_ns > contents->idle_since_ns &&
-		now_ns - contents->idle_since_ns >= learn_idle_limit_ns(&held->destination->base));
+		now_ns - contents->idle_since_ns >= idle_timeout_limit_ns(&held->destination->base));
 }
 
 /* Not for anybody now, but it may be in a moment. Of one that was taken. */
@@ -271,7 +271,7 @@ static void end_hung_up(struct broker *broker, struct held *held)
 	uint64_t now_ns = broker->sys->now_ns();
 
 	if (now_ns > held->contents.idle_since_ns)
-		learn_closed(&held->destination->base, now_ns - held->contents.idle_since_ns);
+		idle_timeout_closed(&held->destination->base, now_ns - held->contents.idle_since_ns);
 	end(broker, held);
 }
 

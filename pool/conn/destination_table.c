@@ -16,7 +16,7 @@ void destination_table_init(struct destination_table *table, const struct pool_s
 	table->object_size = object_size;
 	table->is_in_use = is_in_use;
 	arena_init(&table->arena, sys, object_size);
-	pool_uthash_use(sys);
+	uthash_arena_use(sys);
 }
 
 /* Forgets the least recently used ones. Those in use go to the list's end, or one with a connection that stays open would

@@ -79,7 +79,7 @@ static int judge_folder(const struct stats_sys *sys, int folder, uid_t user, boo
 
 	if (sys->fstat(folder, &status) < 0 || sys->fstatfs(folder, &system) < 0)
 		return -errno;
-	if (!trust_is_private(&status, user))
+	if (!path_trust_is_private(&status, user))
 		return -EPERM;
 	return may_be_on_disk || system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC ? 0 : -EXDEV;
 }
@@ -106,7 +106,7 @@ static int check_steady(const struct stats_sys *sys, const char *path, uid_t use
 		return -errno;
 	if (sys->fstat(fd, &status) < 0)
 		error = -errno;
-	else if (!trust_is_steady(&status, user))
+	else if (!path_trust_is_steady(&status, user))
 		error = -EPERM;
 	sys->close(fd);
 	return error;

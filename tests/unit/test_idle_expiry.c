@@ -148,7 +148,7 @@ START_TEST(two_threads_clocks_may_cross)
 	ck_assert_uint_eq(fake_pool.n_idle, 3);
 	fake_pool_hang_up(conns[2], 0);
 	ck_assert_ptr_eq(fake_pool_lease(destination), conns[1]);
-	ck_assert_uint_ge(learn_idle_limit_ns(destination), UINT64_MAX - 2 * SECOND);
+	ck_assert_uint_ge(idle_timeout_limit_ns(destination), UINT64_MAX - 2 * SECOND);
 	fake_pool_park(conns[1]);
 	ck_assert_uint_le(conns[1]->expires_ns, fake_kernel.now_ns + 60 * SECOND);
 	expire_after(conns[0]->expires_ns);
@@ -243,11 +243,11 @@ START_TEST(the_server_said_how_long)
 	struct destination *destination = fake_pool_find(1);
 	struct conn *conn = fake_pool_dial(destination);
 
-	learn_announced(destination, 5);
+	idle_timeout_announced(destination, 5);
 	fake_pool_park(conn);
 	ck_assert_uint_eq(conn->expires_ns, fake_kernel.now_ns + 4 * SECOND);
 	ck_assert_ptr_eq(fake_pool_lease(destination), conn);
-	learn_announced(destination, 100); /* longer than we like */
+	idle_timeout_announced(destination, 100); /* longer than we like */
 	fake_pool_park(conn);
 	ck_assert_uint_eq(conn->expires_ns, fake_kernel.now_ns + 60 * SECOND);
 	fake_pool_clear_leaving(0);
@@ -267,7 +267,7 @@ START_TEST(a_stale_one_teaches)
 	conn = fake_pool_dial(destination);
 	fake_pool_park(conn);
 	ck_assert_uint_eq(conn->expires_ns, fake_kernel.now_ns + 9 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(fake_pool_find(2)), UINT64_MAX); /* another server's own affair */
+	ck_assert_uint_eq(idle_timeout_limit_ns(fake_pool_find(2)), UINT64_MAX); /* another server's own affair */
 	fake_pool_clear_leaving(0);
 }
 END_TEST
@@ -284,7 +284,7 @@ START_TEST(what_teaches_nothing)
 	fake_pool_hang_up(conns[1], UINT32_MAX);       /* nothing came since long before: a reset tells no time */
 	fake_socket(conns[0]->fd)->bytes_received = 5; /* not closed */
 	ck_assert_ptr_null(fake_pool_lease(destination));
-	ck_assert_uint_eq(learn_idle_limit_ns(destination), UINT64_MAX);
+	ck_assert_uint_eq(idle_timeout_limit_ns(destination), UINT64_MAX);
 	fake_pool_clear_leaving(0);
 }
 END_TEST
@@ -304,7 +304,7 @@ START_TEST(expiry_does_not_look)
 	ck_assert_uint_eq(fake_pool.n_idle, 0);
 	/* Only for how each is to end. */
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 1000);
-	ck_assert_uint_eq(learn_idle_limit_ns(fake_pool_find(1)), UINT64_MAX);
+	ck_assert_uint_eq(idle_timeout_limit_ns(fake_pool_find(1)), UINT64_MAX);
 	fake_pool_clear_leaving(0);
 }
 END_TEST

@@ -137,7 +137,7 @@ static void connect_as_a_program(unsigned destination)
 
 static void check_deadline(const struct conn *conn)
 {
-	uint64_t age_ns = fake_pool_config.policy.max_conn_age_ns, limit = learn_idle_limit_ns(conn->destination);
+	uint64_t age_ns = fake_pool_config.policy.max_conn_age_ns, limit = idle_timeout_limit_ns(conn->destination);
 
 	if (fake_pool_config.policy.idle_conn_timeout_ns < limit)
 		limit = fake_pool_config.policy.idle_conn_timeout_ns;
@@ -162,7 +162,7 @@ static void end_an_exchange(void)
 	fake_pool_exchange(conn);
 	if (below(20) == 0)
 		conn->requests_left = below(2);
-	learn_announced(conn->destination, below(10) ? 0 : 1 + below(200));
+	idle_timeout_announced(conn->destination, below(10) ? 0 : 1 + below(200));
 	must_refuse = !conn->requests_left || conn->n_requests >= fake_pool_config.policy.max_conn_requests;
 	if (idle_pool_park(&fake_pool, conn, fake_kernel.now_ns)) {
 		uint64_t age = fake_kernel.now_ns - conn->created_ns;

@@ -18,10 +18,10 @@ static void forget(void)
 
 START_TEST(nothing_known_is_no_limit)
 {
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), UINT64_MAX);
-	learn_announced(&destination, 0);
-	learn_survived(&destination, 5 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), UINT64_MAX);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), UINT64_MAX);
+	idle_timeout_announced(&destination, 0);
+	idle_timeout_survived(&destination, 5 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), UINT64_MAX);
 }
 END_TEST
 
@@ -36,88 +36,88 @@ static const struct {
 
 START_TEST(announced_timeout_has_a_margin)
 {
-	learn_announced(&destination, announced[_i].timeout_s);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), announced[_i].limit_ns);
+	idle_timeout_announced(&destination, announced[_i].timeout_s);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), announced[_i].limit_ns);
 }
 END_TEST
 
 START_TEST(last_announcement_counts)
 {
-	learn_announced(&destination, 5);
-	learn_announced(&destination, 60);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 59 * SECOND);
-	learn_announced(&destination, 0); /* an answer without the field says nothing new */
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 59 * SECOND);
-	learn_announced(&destination, 10);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 9 * SECOND);
+	idle_timeout_announced(&destination, 5);
+	idle_timeout_announced(&destination, 60);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 59 * SECOND);
+	idle_timeout_announced(&destination, 0); /* an answer without the field says nothing new */
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 59 * SECOND);
+	idle_timeout_announced(&destination, 10);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 9 * SECOND);
 }
 END_TEST
 
 START_TEST(a_young_connection)
 {
-	ck_assert(learn_is_young(&destination, 0));
-	ck_assert(learn_is_young(&destination, SECOND - 1));
-	ck_assert(!learn_is_young(&destination, SECOND));
-	learn_announced(&destination, 5);
-	ck_assert(learn_is_young(&destination, SECOND - 1));
-	ck_assert(!learn_is_young(&destination, SECOND));
-	learn_closed(&destination, 3 * SECOND);
-	ck_assert(learn_is_young(&destination, SECOND * 3 / 4 - 1));
-	ck_assert(!learn_is_young(&destination, SECOND * 3 / 4));
-	learn_announced(&destination, 2);
-	ck_assert(learn_is_young(&destination, SECOND / 2 - 1));
-	ck_assert(!learn_is_young(&destination, SECOND / 2));
+	ck_assert(idle_timeout_is_young(&destination, 0));
+	ck_assert(idle_timeout_is_young(&destination, SECOND - 1));
+	ck_assert(!idle_timeout_is_young(&destination, SECOND));
+	idle_timeout_announced(&destination, 5);
+	ck_assert(idle_timeout_is_young(&destination, SECOND - 1));
+	ck_assert(!idle_timeout_is_young(&destination, SECOND));
+	idle_timeout_closed(&destination, 3 * SECOND);
+	ck_assert(idle_timeout_is_young(&destination, SECOND * 3 / 4 - 1));
+	ck_assert(!idle_timeout_is_young(&destination, SECOND * 3 / 4));
+	idle_timeout_announced(&destination, 2);
+	ck_assert(idle_timeout_is_young(&destination, SECOND / 2 - 1));
+	ck_assert(!idle_timeout_is_young(&destination, SECOND / 2));
 }
 END_TEST
 
 START_TEST(shortest_close_counts)
 {
-	learn_closed(&destination, 20 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 19 * SECOND);
-	learn_closed(&destination, 30 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 19 * SECOND);
-	learn_closed(&destination, 2 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), SECOND * 3 / 2);
+	idle_timeout_closed(&destination, 20 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 19 * SECOND);
+	idle_timeout_closed(&destination, 30 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 19 * SECOND);
+	idle_timeout_closed(&destination, 2 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), SECOND * 3 / 2);
 }
 END_TEST
 
 START_TEST(close_within_a_second_teaches_nothing)
 {
-	learn_closed(&destination, 0);
-	learn_closed(&destination, SECOND - 1);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), UINT64_MAX);
-	learn_closed(&destination, SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), SECOND * 3 / 4);
+	idle_timeout_closed(&destination, 0);
+	idle_timeout_closed(&destination, SECOND - 1);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), UINT64_MAX);
+	idle_timeout_closed(&destination, SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), SECOND * 3 / 4);
 }
 END_TEST
 
 START_TEST(survival_disproves_a_close)
 {
-	learn_closed(&destination, 10 * SECOND);
-	learn_survived(&destination, 10 * SECOND - 1);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 9 * SECOND);
-	learn_survived(&destination, 10 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), UINT64_MAX);
-	learn_closed(&destination, 40 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 39 * SECOND);
+	idle_timeout_closed(&destination, 10 * SECOND);
+	idle_timeout_survived(&destination, 10 * SECOND - 1);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 9 * SECOND);
+	idle_timeout_survived(&destination, 10 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), UINT64_MAX);
+	idle_timeout_closed(&destination, 40 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 39 * SECOND);
 }
 END_TEST
 
 START_TEST(survival_leaves_the_announcement)
 {
-	learn_announced(&destination, 5);
-	learn_survived(&destination, 100 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 4 * SECOND);
+	idle_timeout_announced(&destination, 5);
+	idle_timeout_survived(&destination, 100 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 4 * SECOND);
 }
 END_TEST
 
 START_TEST(lower_of_both_counts)
 {
-	learn_announced(&destination, 60);
-	learn_closed(&destination, 15 * SECOND);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 14 * SECOND);
-	learn_announced(&destination, 5);
-	ck_assert_uint_eq(learn_idle_limit_ns(&destination), 4 * SECOND);
+	idle_timeout_announced(&destination, 60);
+	idle_timeout_closed(&destination, 15 * SECOND);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 14 * SECOND);
+	idle_timeout_announced(&destination, 5);
+	ck_assert_uint_eq(idle_timeout_limit_ns(&destination), 4 * SECOND);
 }
 END_TEST
 

@@ -23,7 +23,7 @@ static struct item *table;
 static void start(void)
 {
 	fake_sys_start();
-	pool_uthash_use(&fake_sys);
+	uthash_arena_use(&fake_sys);
 	table = NULL;
 	memset(items, 0, sizeof(items));
 }
@@ -54,14 +54,14 @@ static void remove_all(void)
 
 START_TEST(memory_is_the_systems)
 {
-	unsigned char *memory = pool_uthash_take(5000);
+	unsigned char *memory = uthash_arena_take(5000);
 
 	ck_assert_ptr_nonnull(memory);
 	ck_assert_uint_eq(fake_kernel.mapped_bytes, 5000);
-	pool_uthash_put(memory, 5000);
+	uthash_arena_put(memory, 5000);
 	ck_assert_uint_eq(fake_kernel.n_mapped, 0);
 	fake_sys_fail(FAKE_CALL_MAP, 1, 1, ENOMEM);
-	ck_assert_ptr_null(pool_uthash_take(1));
+	ck_assert_ptr_null(uthash_arena_take(1));
 }
 END_TEST
 

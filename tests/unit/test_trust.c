@@ -18,11 +18,11 @@ START_TEST(private_folders)
 	struct stat own = of(S_IFDIR | 0700, USER), open = of(S_IFDIR | 0710, USER), others = of(S_IFDIR | 0700, OTHER),
 		    link = of(S_IFLNK | 0700, USER), roots = of(S_IFDIR | 0700, 0);
 
-	ck_assert(trust_is_private(&own, USER));
-	ck_assert(!trust_is_private(&open, USER));
-	ck_assert(!trust_is_private(&others, USER));
-	ck_assert(!trust_is_private(&link, USER));
-	ck_assert(!trust_is_private(&roots, USER));
+	ck_assert(path_trust_is_private(&own, USER));
+	ck_assert(!path_trust_is_private(&open, USER));
+	ck_assert(!path_trust_is_private(&others, USER));
+	ck_assert(!path_trust_is_private(&link, USER));
+	ck_assert(!path_trust_is_private(&roots, USER));
 }
 END_TEST
 
@@ -33,14 +33,14 @@ START_TEST(steady_folders)
 		    others = of(S_IFDIR | 0700, OTHER), others_sticky = of(S_IFDIR | S_ISVTX | 0777, OTHER),
 		    file = of(S_IFREG | 0600, USER);
 
-	ck_assert(trust_is_steady(&tmp, USER));
-	ck_assert(trust_is_steady(&own, USER));
-	ck_assert(!trust_is_steady(&no_sticky, USER));
-	ck_assert(!trust_is_steady(&group, USER));
-	ck_assert(!trust_is_steady(&others, USER));
-	ck_assert(!trust_is_steady(&others, 0));
-	ck_assert(!trust_is_steady(&others_sticky, USER));
-	ck_assert(!trust_is_steady(&file, USER));
+	ck_assert(path_trust_is_steady(&tmp, USER));
+	ck_assert(path_trust_is_steady(&own, USER));
+	ck_assert(!path_trust_is_steady(&no_sticky, USER));
+	ck_assert(!path_trust_is_steady(&group, USER));
+	ck_assert(!path_trust_is_steady(&others, USER));
+	ck_assert(!path_trust_is_steady(&others, 0));
+	ck_assert(!path_trust_is_steady(&others_sticky, USER));
+	ck_assert(!path_trust_is_steady(&file, USER));
 }
 END_TEST
 
@@ -50,10 +50,10 @@ START_TEST(logs)
 		    pipe = of(S_IFIFO | 0600, USER), linked = of(S_IFREG | 0600, USER);
 
 	linked.st_nlink = 2;
-	ck_assert(trust_is_log(&file));
-	ck_assert(trust_is_log(&terminal));
-	ck_assert(!trust_is_log(&pipe));
-	ck_assert(!trust_is_log(&linked));
+	ck_assert(path_trust_is_log(&file));
+	ck_assert(path_trust_is_log(&terminal));
+	ck_assert(!path_trust_is_log(&pipe));
+	ck_assert(!path_trust_is_log(&linked));
 }
 END_TEST
 
