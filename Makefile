@@ -23,7 +23,7 @@ HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchr
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
 
-# The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
+# The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/base/library.h).
 TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' | sort))
@@ -147,11 +147,11 @@ install: all
 	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
 	install -D -m 644 $(BUILD)/libholdline.so $(DESTDIR)$(LIBDIR)/libholdline.so
 	install -D -m 644 tools/man/holdline.1 $(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
-	install -D -m 644 tools/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
+	install -D -m 644 tools/packaging/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
 	install -D -m 644 tools/prometheus/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml
 	install -D -m 644 tools/prometheus/holdline-dashboard.json $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|@PREFIX@|$(PREFIX)|' tools/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
+	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \

@@ -6,7 +6,7 @@
  * ends while the connection is idle it is the broker's. Whoever asks for the same destination is given a duplicate, after
  * the kernel's ledger has agreed with what the slot says.
  *
- * This is all of the broker but its sockets, signals and loop, which are tools/broker.c's. One thread.
+ * This is all of the broker but its sockets, signals and loop, which are tools/broker/broker.c's. One thread.
  */
 #pragma once
 

@@ -26,7 +26,7 @@ enum broker_message {
 	BROKER_TICKET,	/* over a connection of its own, which is then the ticket: see pool/broker/tickets.c */
 	BROKER_IDLE,	/* something was parked, and somebody waits */
 	BROKER_LIST,	/* what is held, please */
-	BROKER_RUN,	/* stay while the process lives whose pidfd this is: see tools/broker_runs.h */
+	BROKER_RUN,	/* stay while the process lives whose pidfd this is: see tools/broker/runs.h */
 	/* From the broker. */
 	BROKER_WELCOME, /* with the slots' memory; `sequence` is the process's number. `version` alone counts if it is not ours: then there is none */
 	BROKER_ANSWER,	/* a descriptor if there was a connection */
@@ -42,7 +42,7 @@ enum broker_park_flags { BROKER_WAS_UNFIT = 1 /* its first bytes could not have 
 
 enum broker_listed_flags {
 	BROKER_HAS_MORE = 1,	/* there is another page */
-	BROKER_IS_CONFINED = 2, /* it runs with its list of system calls, see tools/broker_sandbox.h */
+	BROKER_IS_CONFINED = 2, /* it runs with its list of system calls, see tools/broker/sandbox.h */
 };
 
 /* Of LEASE and TICKET. */

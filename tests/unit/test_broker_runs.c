@@ -1,7 +1,7 @@
 /*
  * Runs that the broker stays for: real processes and groups, with an epoll set as the loop has it.
  */
-#include "tools/broker_runs.h"
+#include "tools/broker/runs.h"
 
 #include <check.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* The broker's sandbox: what it must refuse, tried in a child that has entered it. */
-#include "tools/broker_sandbox.h"
+#include "tools/broker/sandbox.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * The verdict and the advice of holdline doctor, over situations that are made up.
  */
-#include "tools/doctor.h"
+#include "tools/doctor/doctor.h"
 
 #include <arpa/inet.h>
 #include <check.h>

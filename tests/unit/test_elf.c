@@ -1,7 +1,7 @@
 /*
  * The ELF reader: what it finds in a real file, and that no damaged one leads it astray (run it under ASan, too).
  */
-#include "tools/elf.h"
+#include "tools/program/elf.h"
 
 #include <check.h>
 #include <elf.h>

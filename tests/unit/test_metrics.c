@@ -1,7 +1,7 @@
 /*
  * Metrics: formats, labels, and that counters never go back however destinations come and go.
  */
-#include "tools/metrics.h"
+#include "tools/metrics/metrics.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "stats_pages.h"
-#include "tools/ports.h"
-#include "tools/stats_view.h"
+#include "tools/ports/ports.h"
+#include "tools/stats/view.h"
 #include "pool/conn/destination.h"
 
 static struct stats_page *page;

@@ -1,7 +1,7 @@
 /*
  * The budget of ports and what is made of it: sockets that are made up stand for those of the kernel.
  */
-#include "tools/ports_forecast.h"
+#include "tools/ports/forecast.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -1,7 +1,7 @@
 /*
  * LD_PRELOAD: what the user put there stays, and stays first.
  */
-#include "tools/preload.h"
+#include "tools/program/preload.h"
 
 #include <check.h>
 #include <errno.h>

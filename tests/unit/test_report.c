@@ -1,7 +1,7 @@
 /*
  * Reports: what they come down to in words, how numbers are shown, curves made of samples, and pages of what is no report.
  */
-#include "tools/report_verdict.h"
+#include "tools/report/verdict.h"
 
 #include <check.h>
 #include <cjson/cJSON.h>
@@ -11,12 +11,12 @@
 #include <string.h>
 
 #include "pool/stats/stats.h"
-#include "tools/report_html.h"
-#include "tools/report_read.h"
-#include "tools/report_series.h"
-#include "tools/report_text.h"
-#include "tools/run_samples.h"
-#include "tools/text.h"
+#include "tools/base/text.h"
+#include "tools/report/html.h"
+#include "tools/report/read.h"
+#include "tools/report/samples.h"
+#include "tools/report/series.h"
+#include "tools/report/text.h"
 
 static cJSON *root;
 static struct report_verdict verdict;

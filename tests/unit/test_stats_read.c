@@ -1,7 +1,7 @@
 /*
  * Reading folders of counters: sums, who lives, folders of runs, and what anybody may have put there.
  */
-#include "tools/stats_read.h"
+#include "tools/stats/read.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -18,9 +18,9 @@
 #include "pool/conn/destination.h"
 #include "pool/stats/file.h"
 #include "stats_pages.h"
-#include "tools/stats_counts.h"
-#include "tools/stats_run.h"
-#include "tools/stats_view.h"
+#include "tools/stats/counts.h"
+#include "tools/stats/run_folder.h"
+#include "tools/stats/view.h"
 
 static const uint32_t total_room[STATS_N_ARRAYS] = STATS_TOTAL_ROOM;
 static const char *folder;

@@ -1,7 +1,7 @@
 /*
  * What a pool would have made of recorded uses.
  */
-#include "tools/stats_replay.h"
+#include "tools/stats/replay.h"
 
 #include <check.h>
 #include <stdlib.h>

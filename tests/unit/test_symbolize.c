@@ -1,7 +1,7 @@
 /*
  * Addresses of this very program, found in its own symbols and lines; files that are no such thing.
  */
-#include "tools/symbolize.h"
+#include "tools/stats/symbolize.h"
 
 #include <check.h>
 #include <dlfcn.h>

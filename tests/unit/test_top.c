@@ -1,7 +1,7 @@
 /*
  * The table of holdline top: order, filter, and lines that fit whatever the terminal is.
  */
-#include "tools/top.h"
+#include "tools/top/top.h"
 
 #include <check.h>
 #include <math.h>
