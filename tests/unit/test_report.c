@@ -253,13 +253,13 @@ END_TEST
 
 START_TEST(samples_never_are_too_many)
 {
-	static struct run_samples samples;
+	static struct report_samples samples;
 
-	run_samples_init(&samples);
+	report_samples_init(&samples);
 	for (int i = 0; i < 100000; i++) {
 		/* As the caller does: one each interval. */
 		if (i % (int)(samples.interval_ms / RUN_SAMPLES_FIRST_MS) == 0)
-			run_samples_add(&samples, &(struct run_sample){.seconds = i});
+			report_samples_add(&samples, &(struct report_sample){.seconds = i});
 		ck_assert_uint_le(samples.n, RUN_SAMPLES_MAX);
 	}
 	ck_assert_uint_gt(samples.n, RUN_SAMPLES_MAX / 4);

@@ -333,12 +333,12 @@ END_TEST
 
 START_TEST(folders_of_runs_are_read_and_settled)
 {
-	struct stats_run outer, inner;
+	struct run_folder outer, inner;
 	struct stats_page *dead = stats_pages_new(stats_pages_dead_pid(), "dead");
 
 	stats_pages_count(dead, 80, 5);
-	ck_assert_int_eq(stats_run_begin(&outer, folder), 0);
-	ck_assert_int_eq(stats_run_begin(&inner, outer.path), 0);
+	ck_assert_int_eq(run_folder_begin(&outer, folder), 0);
+	ck_assert_int_eq(run_folder_begin(&inner, outer.path), 0);
 	stats_pages_count(page, 80, 1);
 	stats_pages_write(outer.path, "0001", page, STATS_PAGE_SIZE);
 	stats_pages_write(inner.path, "0002", dead, STATS_PAGE_SIZE);
@@ -347,7 +347,7 @@ START_TEST(folders_of_runs_are_read_and_settled)
 	ck_assert_uint_eq(view.totals.counter[STATS_CONNECTS], 6);
 
 	/* The inner one is over; its numbers are the outer one's now. */
-	stats_run_end(&inner);
+	run_folder_end(&inner);
 	ck_assert_int_eq(access(inner.path, F_OK), -1);
 	read_it();
 	ck_assert_uint_eq(view.n_folders, 2);
@@ -355,7 +355,7 @@ START_TEST(folders_of_runs_are_read_and_settled)
 	ck_assert_uint_eq(view.n_ended, 1);
 
 	/* In the outer one a process still lives: it stays until a reader finds it dead. */
-	stats_run_end(&outer);
+	run_folder_end(&outer);
 	ck_assert_int_eq(access(outer.path, F_OK), 0);
 	read_it();
 	ck_assert_uint_eq(view.totals.counter[STATS_CONNECTS], 6);
@@ -373,10 +373,10 @@ END_TEST
 
 START_TEST(a_run_that_is_under_way_is_not_settled)
 {
-	struct stats_run run;
+	struct run_folder run;
 	struct stats_page *dead = stats_pages_new(stats_pages_dead_pid(), "dead");
 
-	ck_assert_int_eq(stats_run_begin(&run, folder), 0);
+	ck_assert_int_eq(run_folder_begin(&run, folder), 0);
 	stats_pages_count(dead, 80, 5);
 	stats_pages_write(run.path, "0001", dead, STATS_PAGE_SIZE);
 	for (int i = 0; i < 2; i++) {
@@ -397,12 +397,12 @@ END_TEST
 
 START_TEST(a_folder_that_somebody_reads_is_not_settled)
 {
-	struct stats_run run;
+	struct run_folder run;
 	int reader = open(folder, O_RDONLY | O_DIRECTORY);
 
-	ck_assert_int_eq(stats_run_begin(&run, folder), 0);
+	ck_assert_int_eq(run_folder_begin(&run, folder), 0);
 	ck_assert_int_eq(flock(reader, LOCK_SH), 0);
-	stats_run_end(&run);
+	run_folder_end(&run);
 	ck_assert_int_eq(access(run.path, F_OK), 0);
 	close(reader);
 	read_it();
@@ -417,11 +417,11 @@ START_TEST(names_of_runs)
 					  "run-1.x", "run-1/", "xrun-1", "run-1234567890123456789"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		ck_assert_msg(stats_run_is_name(good[i]), "%s", good[i]);
+		ck_assert_msg(run_folder_is_name(good[i]), "%s", good[i]);
 		ck_assert_uint_lt(strlen(good[i]), STATS_RUN_NAME_MAX);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_msg(!stats_run_is_name(bad[i]), "%s", bad[i]);
+		ck_assert_msg(!run_folder_is_name(bad[i]), "%s", bad[i]);
 }
 END_TEST
 

@@ -54,7 +54,7 @@ static void write_table(void)
 	stream = open_memstream(&text, &length);
 	ck_assert_ptr_nonnull(stream);
 	top_sort(&table, view.order);
-	top_write(&table, &view, stream);
+	top_render(&table, &view, stream);
 	ck_assert_int_eq(fclose(stream), 0);
 }
 

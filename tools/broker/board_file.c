@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool make_path(int listener, char path[BROKER_POST_MAX])
+static bool make_path(int listener, char path[BROKER_BOARD_FILE_MAX])
 {
 	struct sockaddr_un address;
 	socklen_t length = sizeof(address);
@@ -18,7 +18,8 @@ static bool make_path(int listener, char path[BROKER_POST_MAX])
 	if (getsockname(listener, (struct sockaddr *)&address, &length) < 0 || length > sizeof(address) ||
 	    address.sun_path[0] != '/')
 		return false;
-	snprintf(path, BROKER_POST_MAX, "%.*s%s", (int)sizeof(address.sun_path), address.sun_path, BROKER_BOARD_SUFFIX);
+	snprintf(path, BROKER_BOARD_FILE_MAX, "%.*s%s", (int)sizeof(address.sun_path), address.sun_path,
+		 BROKER_BOARD_SUFFIX);
 	return true;
 }
 
@@ -32,9 +33,9 @@ static struct broker_board *map_new(int fd)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-struct broker_board *broker_post_make(int listener, char path[BROKER_POST_MAX])
+struct broker_board *broker_board_file_make(int listener, char path[BROKER_BOARD_FILE_MAX])
 {
-	char new_path[BROKER_POST_MAX + 8];
+	char new_path[BROKER_BOARD_FILE_MAX + 8];
 	struct broker_board *board;
 	int fd;
 

@@ -21,7 +21,7 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 {
 	struct broker_listen place;
 	struct broker_board *board;
-	char board_path[BROKER_POST_MAX];
+	char board_path[BROKER_BOARD_FILE_MAX];
 	int error;
 
 	umask(077);
@@ -40,7 +40,7 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 		fprintf(stderr, "holdline broker: %s: %s\n", path, strerror(-error));
 		return EXIT_CANNOT;
 	}
-	board = broker_post_make(place.fd, board_path);
+	board = broker_board_file_make(place.fd, board_path);
 	if (board)
 		broker_loop_use_board(board);
 	broker_listen_tell_ready(is_detached);
@@ -86,7 +86,7 @@ int command_broker(int argc, char **argv)
 		return print_help(), EXIT_USAGE;
 	if (optind < argc)
 		return serve_at(argv[optind], ends_when_idle, is_detached);
-	error = broker_place_find(path);
+	error = broker_path_find(path);
 	if (!error)
 		return serve_at(path, ends_when_idle, is_detached);
 	fprintf(stderr, "holdline broker: no folder for its socket: %s\n", strerror(-error));

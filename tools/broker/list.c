@@ -51,10 +51,10 @@ static int ask_page(struct asking *asking, uint32_t *flags)
 	return error;
 }
 
-int broker_ask_list(const char *path, void (*each)(void *context, const struct broker_held *held), void *context,
-		    int patience_ms, uint32_t *flags)
+int broker_list_held(const char *path, void (*each)(void *context, const struct broker_held *held), void *context,
+		     int patience_ms, uint32_t *flags)
 {
-	struct asking asking = {broker_place_connect(path), patience_ms, each, context, 0};
+	struct asking asking = {broker_path_connect(path), patience_ms, each, context, 0};
 	int error = asking.fd < 0 ? asking.fd : 0;
 
 	for (*flags = BROKER_HAS_MORE; !error && *flags & BROKER_HAS_MORE;)

@@ -58,7 +58,7 @@ static int take_lock(const char *path)
 		return -errno;
 	for (int i = 0; i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
 		struct timespec wait = {0, LOCK_WAIT_NS};
-		int other = broker_place_connect(path);
+		int other = broker_path_connect(path);
 
 		if (other >= 0 || i == LOCK_TRIES - 1) {
 			if (other >= 0)
@@ -76,7 +76,7 @@ static int listen_at(const char *path)
 	struct sockaddr_un address;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t mask = umask(077);
-	int error = fd < 0 ? -errno : broker_place_address(path, &address);
+	int error = fd < 0 ? -errno : broker_path_address(path, &address);
 
 	/* Whose it was has ended: we have the lock. */
 	if (!error && unlink(path) < 0 && errno != ENOENT)

@@ -54,17 +54,17 @@ static int find(bool makes, char path[sizeof(((struct sockaddr_un *)0)->sun_path
 	return place_in("/tmp", folder, makes, path);
 }
 
-int broker_place_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
+int broker_path_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
 {
 	return find(true, path);
 }
 
-int broker_place_look(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
+int broker_path_look(char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
 {
 	return find(false, path);
 }
 
-int broker_place_address(const char *path, struct sockaddr_un *address)
+int broker_path_address(const char *path, struct sockaddr_un *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
@@ -74,10 +74,10 @@ int broker_place_address(const char *path, struct sockaddr_un *address)
 	return 0;
 }
 
-int broker_place_connect(const char *path)
+int broker_path_connect(const char *path)
 {
 	struct sockaddr_un address;
-	int error = broker_place_address(path, &address);
+	int error = broker_path_address(path, &address);
 	int fd;
 
 	if (error)

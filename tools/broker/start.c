@@ -80,7 +80,7 @@ static void tell_of_run(int broker)
 
 int broker_join(const char *path)
 {
-	int fd = broker_place_connect(path);
+	int fd = broker_path_connect(path);
 
 	if (fd < 0)
 		return fd;

@@ -107,7 +107,7 @@ static int report(const char *path, bool wants_json)
 {
 	struct listing listing = {.array = wants_json ? cJSON_CreateArray() : NULL};
 	uint32_t flags;
-	int error = broker_ask_list(path, add, &listing, PATIENCE_MS, &flags);
+	int error = broker_list_held(path, add, &listing, PATIENCE_MS, &flags);
 	bool is_absent = error == -ENOENT || error == -ECONNREFUSED;
 
 	if (error && !is_absent) {
@@ -155,7 +155,7 @@ int command_status(int argc, char **argv)
 		return print_help(stderr), EXIT_USAGE;
 	if (named && *named)
 		return report(named, wants_json);
-	error = broker_place_find(path);
+	error = broker_path_find(path);
 	if (!error)
 		return report(path, wants_json);
 	fprintf(stderr, "holdline status: no folder for a broker's socket: %s\n", strerror(-error));

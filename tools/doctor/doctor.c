@@ -94,13 +94,13 @@ int command_doctor(int argc, char **argv)
 	if (done)
 		return done - 1;
 	setlocale(LC_CTYPE, "");
-	error = options.pid ? namespace_enter(options.pid) : 0;
+	error = options.pid ? netns_enter(options.pid) : 0;
 	if (error) {
 		fprintf(stderr, "holdline doctor: the network namespace of process %d: %s\n", (int)options.pid,
 			strerror(-error));
 		return DOCTOR_UNKNOWN;
 	}
-	error = doctor_look(&report, options.window_ms);
+	error = doctor_observe(&report, options.window_ms);
 	if (error) {
 		fprintf(stderr, "holdline doctor: the kernel does not say: %s\n", strerror(-error));
 		doctor_fini(&report);

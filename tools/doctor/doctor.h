@@ -1,6 +1,6 @@
 /*
  * What holdline doctor found out about the ports of a network namespace, what it makes of that, and how it says so. Looking
- * (doctor_look), judging (doctor_judge, doctor_advise: pure, tested with made-up samples) and printing are apart.
+ * (doctor_observe), judging (doctor_judge, doctor_advise: pure, tested with made-up samples) and printing are apart.
  */
 #pragma once
 
@@ -38,7 +38,7 @@ struct doctor_tuple {
 	struct ports_forecast forecast;
 	struct owners_share shares[DOCTOR_MAX_SHARES];
 	size_t n_shares;
-	struct counted counted;
+	struct attribution counted;
 	unsigned n_unattributed; /* connections that nobody has any more, and no counted dial accounts for */
 };
 
@@ -79,7 +79,7 @@ struct doctor_report {
 
 /* Looks at this process's network namespace for `window_ms`, or just once if that is 0. 0 or -errno; doctor_fini() in any
  * case. */
-int doctor_look(struct doctor_report *report, unsigned window_ms) __attribute__((warn_unused_result));
+int doctor_observe(struct doctor_report *report, unsigned window_ms) __attribute__((warn_unused_result));
 void doctor_fini(struct doctor_report *report);
 
 /* Sets the findings, and from them status and cause. */

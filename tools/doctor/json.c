@@ -93,7 +93,7 @@ static void add_owners(cJSON *object, const struct doctor_tuple *seen)
 	cJSON_AddNumberToObject(object, "unattributed_connections", seen->n_unattributed);
 }
 
-static void add_processes(cJSON *object, const struct counted *counted)
+static void add_processes(cJSON *object, const struct attribution *counted)
 {
 	cJSON *processes = cJSON_AddArrayToObject(object, "processes"), *places;
 
@@ -120,7 +120,7 @@ static void add_processes(cJSON *object, const struct counted *counted)
 
 static void add_counted(cJSON *tuple, const struct doctor_tuple *seen)
 {
-	const struct counted *counted = &seen->counted;
+	const struct attribution *counted = &seen->counted;
 	double rate = doctor_reduced_rate(seen);
 	cJSON *object;
 

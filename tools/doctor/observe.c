@@ -30,13 +30,14 @@ static void look_at(struct doctor_report *report, const struct ports_tuple *tupl
 	seen->n_shares = owners_share(&report->sample, tuple, seen->shares, DOCTOR_MAX_SHARES);
 	for (size_t i = 0; i < seen->n_shares; i++)
 		n_owned += seen->shares[i].n;
-	counted_find(&counts->view, &tuple->key, counts->netns_cookie, symbolizer, &seen->counted);
-	seen->n_unattributed = ports_tuple_used(tuple) - n_owned - counted_explains(&seen->counted, tuple);
+	attribution_find(&counts->view, &tuple->key, counts->netns_cookie, symbolizer, &seen->counted);
+	seen->n_unattributed = ports_tuple_used(tuple) - n_owned - attribution_explains(&seen->counted, tuple);
 }
 
 static void look_at_all(struct doctor_report *report)
 {
-	struct counts counts = {.symbolizer = symbolizer_new(geteuid() != 0), .netns_cookie = counted_netns_cookie()};
+	struct counts counts = {.symbolizer = symbolizer_new(geteuid() != 0),
+				.netns_cookie = attribution_netns_cookie()};
 
 	report->are_counts_missing = stats_read(&counts.view, NULL) != 0;
 	for (const struct ports_tuple *tuple = report->sample.tuples; tuple && report->n_tuples < DOCTOR_MAX_TUPLES;
@@ -64,7 +65,7 @@ static int take_samples(struct doctor_report *report, unsigned window_ms)
 	return error;
 }
 
-int doctor_look(struct doctor_report *report, unsigned window_ms)
+int doctor_observe(struct doctor_report *report, unsigned window_ms)
 {
 	struct utsname system;
 	int error;

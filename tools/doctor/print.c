@@ -138,8 +138,9 @@ static void print_owners(const struct doctor_tuple *seen, FILE *stream)
 			fprintf(stream, "user %u: %u, ", share->uid, share->n);
 		}
 	}
-	if (counted_explains(&seen->counted, seen->tuple))
-		fprintf(stream, "TIME_WAIT after counted dials: %u, ", counted_explains(&seen->counted, seen->tuple));
+	if (attribution_explains(&seen->counted, seen->tuple))
+		fprintf(stream, "TIME_WAIT after counted dials: %u, ",
+			attribution_explains(&seen->counted, seen->tuple));
 	fprintf(stream, "unattributed: %u\n", seen->n_unattributed);
 }
 
@@ -148,7 +149,7 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
-static void print_counted(const struct counted *counted, FILE *stream)
+static void print_counted(const struct attribution *counted, FILE *stream)
 {
 	if (!counted->is_there)
 		return;

@@ -150,7 +150,7 @@ double doctor_reduced_rate(const struct doctor_tuple *seen)
 
 bool doctor_explain(const struct doctor_tuple *seen, char text[DOCTOR_TEXT_MAX])
 {
-	const struct counted *counted = &seen->counted;
+	const struct attribution *counted = &seen->counted;
 	double rate = doctor_reduced_rate(seen);
 	size_t length;
 

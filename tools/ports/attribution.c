@@ -17,7 +17,7 @@
 
 #define IDLE_TIMEOUT_NS 60000000000u /* of HOLDLINE_IDLE_CONN_TIMEOUT where nobody sets it */
 
-uint64_t counted_netns_cookie(void)
+uint64_t attribution_netns_cookie(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t length = sizeof(uint64_t);
@@ -53,7 +53,7 @@ static const struct stats_view_destination *find_destination(const struct stats_
 	return stats_view_find(view, &wanted);
 }
 
-static void set_counts(struct counted *counted, const struct stats_counts *counts)
+static void set_counts(struct attribution *counted, const struct stats_counts *counts)
 {
 	counted->is_there = true;
 	counted->n_connects = counts->counter[STATS_CONNECTS];
@@ -68,7 +68,7 @@ static void set_counts(struct counted *counted, const struct stats_counts *count
 	}
 }
 
-static void put_process(struct counted *counted, const struct stats_view_process *process, uint64_t n_dialed)
+static void put_process(struct attribution *counted, const struct stats_view_process *process, uint64_t n_dialed)
 {
 	size_t at = counted->n_processes;
 
@@ -85,7 +85,7 @@ static void put_process(struct counted *counted, const struct stats_view_process
 	text_make_printable(counted->processes[at].program);
 }
 
-static void find_processes(struct counted *counted, const struct stats_view *view,
+static void find_processes(struct attribution *counted, const struct stats_view *view,
 			   const struct stats_view_destination *destination)
 {
 	for (const struct stats_view_process *process = view->processes; process; process = process->next)
@@ -128,7 +128,7 @@ static void name_place(const struct stats_view_frame *frame, struct symbolizer *
 }
 
 /* The view has those with most dials first. */
-static void find_places(struct counted *counted, const struct stats_view *view,
+static void find_places(struct attribution *counted, const struct stats_view *view,
 			const struct stats_view_destination *destination, struct symbolizer *symbolizer)
 {
 	for (const struct stats_view_callsite *site = view->callsites; site; site = site->hh.next) {
@@ -147,7 +147,7 @@ static void find_places(struct counted *counted, const struct stats_view *view,
 }
 
 /* Out of memory there is no replay. */
-static void replay(struct counted *counted, const struct stats_view *view,
+static void replay(struct attribution *counted, const struct stats_view *view,
 		   const struct stats_view_destination *destination)
 {
 	struct stats_replay_use *uses = calloc(view->n_intervals + 1, sizeof(*uses));
@@ -165,8 +165,8 @@ static void replay(struct counted *counted, const struct stats_view *view,
 	free(uses);
 }
 
-void counted_find(const struct stats_view *view, const struct ports_key *key, uint64_t netns_cookie,
-		  struct symbolizer *symbolizer, struct counted *counted)
+void attribution_find(const struct stats_view *view, const struct ports_key *key, uint64_t netns_cookie,
+		      struct symbolizer *symbolizer, struct attribution *counted)
 {
 	const struct stats_view_destination *destination = find_destination(view, key, netns_cookie);
 
@@ -179,7 +179,7 @@ void counted_find(const struct stats_view *view, const struct ports_key *key, ui
 	replay(counted, view, destination);
 }
 
-unsigned counted_explains(const struct counted *counted, const struct ports_tuple *tuple)
+unsigned attribution_explains(const struct attribution *counted, const struct ports_tuple *tuple)
 {
 	return counted->n_dialed < tuple->n_time_wait ? (unsigned)counted->n_dialed : tuple->n_time_wait;
 }

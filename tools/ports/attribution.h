@@ -33,7 +33,7 @@ struct counted_place {
 	uint64_t n_dialed;
 };
 
-struct counted {
+struct attribution {
 	bool is_there; /* else nothing was counted, and all is 0 */
 	uint64_t n_connects, n_dialed, n_reused;
 	uint64_t n_reusable;	  /* uses after which the connection was kept, or (observe mode) would have been */
@@ -48,11 +48,11 @@ struct counted {
 };
 
 /* The cookie of this process's network namespace, by which pages tell them apart; 0: the kernel has none. */
-uint64_t counted_netns_cookie(void);
+uint64_t attribution_netns_cookie(void);
 
 /* Looks the tuple's destination up. `symbolizer` names the places; NULL: they keep the addresses in their files. */
-void counted_find(const struct stats_view *view, const struct ports_key *key, uint64_t netns_cookie,
-		  struct symbolizer *symbolizer, struct counted *counted);
+void attribution_find(const struct stats_view *view, const struct ports_key *key, uint64_t netns_cookie,
+		      struct symbolizer *symbolizer, struct attribution *counted);
 
 /* TIME_WAITs of the tuple that the counted dials can account for. */
-unsigned counted_explains(const struct counted *counted, const struct ports_tuple *tuple);
+unsigned attribution_explains(const struct attribution *counted, const struct ports_tuple *tuple);

@@ -19,7 +19,7 @@ static bool is_ours(pid_t pid)
 	       ours.st_ino == theirs.st_ino;
 }
 
-int namespace_enter(pid_t pid)
+int netns_enter(pid_t pid)
 {
 	int error = 0, pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 

@@ -49,9 +49,9 @@ void parked_read(struct parked_list *list)
 	uint32_t flags;
 
 	memset(list, 0, sizeof(*list));
-	if ((!named || !*named) && broker_place_look(path))
+	if ((!named || !*named) && broker_path_look(path))
 		return;
-	if (broker_ask_list(named && *named ? named : path, add, list, PATIENCE_MS, &flags))
+	if (broker_list_held(named && *named ? named : path, add, list, PATIENCE_MS, &flags))
 		list->n = 0;
 	if (list->n)
 		qsort(list->entries, list->n, sizeof(list->entries[0]), compare);

@@ -157,7 +157,7 @@ static void add_end(cJSON *root, int status)
 	cJSON_AddStringToObject(root, "signal", name);
 }
 
-static void add_ports(cJSON *root, const struct run_ports *peak)
+static void add_ports(cJSON *root, const struct report_ports *peak)
 {
 	cJSON *ports;
 
@@ -174,7 +174,7 @@ static void add_ports(cJSON *root, const struct run_ports *peak)
 	cJSON_AddStringToObject(ports, "destination", peak->destination);
 }
 
-static void add_sample(cJSON *array, const struct run_sample *sample)
+static void add_sample(cJSON *array, const struct report_sample *sample)
 {
 	cJSON *object = cJSON_CreateObject();
 
@@ -195,7 +195,7 @@ static void add_sample(cJSON *array, const struct run_sample *sample)
 	cJSON_AddItemToArray(array, object);
 }
 
-static void add_samples(cJSON *root, const struct run_samples *samples)
+static void add_samples(cJSON *root, const struct report_samples *samples)
 {
 	cJSON *array = cJSON_AddArrayToObject(root, "samples");
 

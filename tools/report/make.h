@@ -11,7 +11,7 @@
 #define REPORT_SCHEMA_VERSION 1
 
 struct cJSON;
-struct run_samples;
+struct report_samples;
 struct stats_view;
 
 struct report_facts {
@@ -21,8 +21,8 @@ struct report_facts {
 	int status;		  /* as waitpid(2) gives it */
 	uint64_t idle_timeout_ns; /* what a pool is assumed to have; 0: none */
 	const struct stats_view *view;
-	const struct run_samples *samples;
-	struct run_ports peak; /* most ports that were seen in use */
+	const struct report_samples *samples;
+	struct report_ports peak; /* most ports that were seen in use */
 };
 
 /* The caller's to cJSON_Delete(). NULL: no memory. */

@@ -53,7 +53,7 @@ static bool is_of_run(const struct stats_view *view, const struct ports_key *key
 	return false;
 }
 
-void run_ports_look(const struct stats_view *view, struct run_ports *ports)
+void report_ports_look(const struct stats_view *view, struct report_ports *ports)
 {
 	uint64_t cookie = own_netns_cookie();
 	static struct ports_sample sample; /* too large for some stacks */

@@ -8,11 +8,11 @@
 
 struct stats_view;
 
-struct run_ports {
+struct report_ports {
 	unsigned used, usable; /* of the tuple that uses most; usable 0: the kernel would not say */
 	unsigned time_wait;    /* of all the view's destinations together */
 	char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX]; /* of that tuple; "": none is in use */
 };
 
 /* Looks now. */
-void run_ports_look(const struct stats_view *view, struct run_ports *ports);
+void report_ports_look(const struct stats_view *view, struct report_ports *ports);

@@ -1,14 +1,14 @@
 /* See samples.h. */
 #include "tools/report/samples.h"
 
-void run_samples_init(struct run_samples *samples)
+void report_samples_init(struct report_samples *samples)
 {
 	samples->n = 0;
 	samples->interval_ms = RUN_SAMPLES_FIRST_MS;
 }
 
 /* The first one stays; the next to be added is the last. */
-static void thin_out(struct run_samples *samples)
+static void thin_out(struct report_samples *samples)
 {
 	size_t n = 0;
 
@@ -18,7 +18,7 @@ static void thin_out(struct run_samples *samples)
 	samples->interval_ms *= 2;
 }
 
-void run_samples_add(struct run_samples *samples, const struct run_sample *sample)
+void report_samples_add(struct report_samples *samples, const struct report_sample *sample)
 {
 	if (samples->n == RUN_SAMPLES_MAX)
 		thin_out(samples);

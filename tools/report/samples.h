@@ -11,7 +11,7 @@
 #define RUN_SAMPLES_MAX 512
 #define RUN_SAMPLES_FIRST_MS 100
 
-struct run_sample {
+struct report_sample {
 	double seconds; /* since the beginning */
 	uint64_t connects, dialed, reused, reusable, stale, dial_failures;
 	int64_t active, idle;
@@ -19,13 +19,13 @@ struct run_sample {
 	unsigned time_wait;		   /* of all destinations of the run */
 };
 
-struct run_samples {
+struct report_samples {
 	size_t n;
 	unsigned interval_ms;
-	struct run_sample samples[RUN_SAMPLES_MAX];
+	struct report_sample samples[RUN_SAMPLES_MAX];
 };
 
-void run_samples_init(struct run_samples *samples);
+void report_samples_init(struct report_samples *samples);
 
 /* Appends a sample. */
-void run_samples_add(struct run_samples *samples, const struct run_sample *sample);
+void report_samples_add(struct report_samples *samples, const struct report_sample *sample);

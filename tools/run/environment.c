@@ -158,14 +158,14 @@ static void settle_broker(const struct config *config, bool quiet)
 		broker_join(config->broker_path);
 		return;
 	}
-	error = broker_place_find(path);
+	error = broker_path_find(path);
 	if (error == -EPERM && !quiet)
 		fprintf(stderr, "holdline: warning: %s: its folder is not ours alone: nothing is shared\n", path);
 	if (!error && broker_start(path) == 0)
 		setenv("HOLDLINE_BROKER", path, 1);
 }
 
-int run_settle(struct config *config, const char *program, bool is_quiet)
+int run_prepare_environment(struct config *config, const char *program, bool is_quiet)
 {
 	int error = settle_configuration(config);
 

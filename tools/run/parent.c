@@ -22,7 +22,7 @@
 /* As they were when we were started; immutable once the child runs. */
 static sigset_t mask_before;
 static struct sigaction child_action_before;
-static sigset_t waited; /* what run_wait() takes */
+static sigset_t waited; /* what run_parent_wait() takes */
 
 static void block_signals(void)
 {
@@ -92,7 +92,7 @@ static void let_go_of_descriptors(void)
 		closedir(directory);
 }
 
-pid_t run_wait_start(char **argv)
+pid_t run_parent_start(char **argv)
 {
 	pid_t parent = getpid(), child;
 	int failure[2], error;
@@ -178,7 +178,7 @@ static int64_t now_ns(void)
 	return now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
-int run_wait(pid_t child, unsigned (*tick)(void *context), void *context)
+int run_parent_wait(pid_t child, unsigned (*tick)(void *context), void *context)
 {
 	int64_t next_ns = now_ns(), left_ns;
 	int status = 0;
@@ -202,7 +202,7 @@ int run_wait(pid_t child, unsigned (*tick)(void *context), void *context)
 	return status;
 }
 
-int run_wait_end_like(int status)
+int run_parent_end_like(int status)
 {
 	struct rlimit no_core = {0, 0};
 	struct sigaction default_action = {.sa_handler = SIG_DFL};

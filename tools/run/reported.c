@@ -28,9 +28,9 @@
 struct reported {
 	FILE *file; /* NULL: stderr */
 	bool is_json;
-	struct stats_run run;
-	struct run_samples samples;
-	struct run_ports ports, peak; /* now, if they were looked at; and at the worst of times */
+	struct run_folder run;
+	struct report_samples samples;
+	struct report_ports ports, peak; /* now, if they were looked at; and at the worst of times */
 	double next_ports_s;
 	double began_s, began_unix_s;
 };
@@ -75,7 +75,7 @@ static void read_counts(struct reported *reported, struct stats_view *view)
 static void take_sample(struct reported *reported, const struct stats_view *view)
 {
 	const struct stats_counts *counts = &view->totals;
-	struct run_sample sample = {
+	struct report_sample sample = {
 		.seconds = now_s(CLOCK_MONOTONIC) - reported->began_s,
 		.connects = counts->counter[STATS_CONNECTS],
 		.dialed = counts->counter[STATS_DIALED],
@@ -93,7 +93,7 @@ static void take_sample(struct reported *reported, const struct stats_view *view
 	sample.ports_used = reported->ports.used;
 	sample.ports_usable = reported->ports.usable;
 	sample.time_wait = reported->ports.time_wait;
-	run_samples_add(&reported->samples, &sample);
+	report_samples_add(&reported->samples, &sample);
 }
 
 /* To ask the kernel takes longer the more sockets there are, of whomever. */
@@ -101,7 +101,7 @@ static void look_at_ports(struct reported *reported, const struct stats_view *vi
 {
 	double began_s = now_s(CLOCK_MONOTONIC), took_s;
 
-	run_ports_look(view, &reported->ports);
+	report_ports_look(view, &reported->ports);
 	took_s = now_s(CLOCK_MONOTONIC) - began_s;
 	reported->next_ports_s = began_s + took_s * COST_DIVISOR;
 	if (reported->ports.used >= reported->peak.used && reported->ports.usable)
@@ -175,7 +175,7 @@ static const char *outer_folder(const struct config *config)
 	return path;
 }
 
-int run_report(const struct config *config, const char *path, char **argv)
+int run_reported(const struct config *config, const char *path, char **argv)
 {
 	static struct reported reported;
 	struct cJSON *root;
@@ -184,23 +184,23 @@ int run_report(const struct config *config, const char *path, char **argv)
 
 	if (error)
 		return complain(path, error);
-	error = stats_run_begin(&reported.run, outer_folder(config));
+	error = run_folder_begin(&reported.run, outer_folder(config));
 	if (error)
 		return complain("no folder to count in", error);
 	setenv("HOLDLINE_STATS", reported.run.path, 1);
-	run_samples_init(&reported.samples);
+	report_samples_init(&reported.samples);
 	reported.began_s = now_s(CLOCK_MONOTONIC);
 	reported.began_unix_s = now_s(CLOCK_REALTIME);
-	child = run_wait_start(argv);
+	child = run_parent_start(argv);
 	if (child < 0) {
-		stats_run_end(&reported.run);
+		run_folder_end(&reported.run);
 		complain(argv[0], (int)child);
 		return child == -ENOENT ? EXIT_RUN_NOT_FOUND : EXIT_RUN_NOT_EXECUTABLE;
 	}
-	status = run_wait(child, tick, &reported);
+	status = run_parent_wait(child, tick, &reported);
 	root = make_report(&reported, config, argv, status);
-	stats_run_end(&reported.run);
+	run_folder_end(&reported.run);
 	write_report(&reported, root, path);
 	cJSON_Delete(root);
-	return run_wait_end_like(status);
+	return run_parent_end_like(status);
 }

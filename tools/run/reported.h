@@ -5,4 +5,4 @@ struct config;
 
 /* Runs the program; the report goes to stderr, or to the file `path`. Returns the exit status, or ends as the program
  * did. */
-int run_report(const struct config *config, const char *path, char **argv);
+int run_reported(const struct config *config, const char *path, char **argv);

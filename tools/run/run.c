@@ -103,10 +103,10 @@ int command_run(int argc, char **argv)
 		fputs("holdline run: which program? (holdline run --help)\n", stderr);
 		return EXIT_RUN_FAILED;
 	}
-	if (run_settle(&config, argv[optind], flags.is_quiet) < 0)
+	if (run_prepare_environment(&config, argv[optind], flags.is_quiet) < 0)
 		return EXIT_RUN_FAILED;
 	if (flags.reports)
-		return run_report(&config, flags.report_path, argv + optind);
+		return run_reported(&config, flags.report_path, argv + optind);
 	execvp(argv[optind], argv + optind);
 	error = errno;
 	fprintf(stderr, "holdline run: %s: %s\n", argv[optind], strerror(error));

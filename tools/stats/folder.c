@@ -184,7 +184,7 @@ static bool list_folder(struct reading *reading)
 	while ((entry = readdir(directory))) {
 		if (stats_folder_is_slot(entry->d_name) && reading->n_pages < STATS_SLOTS)
 			read_slot(reading, entry->d_name);
-		else if (stats_run_is_name(entry->d_name) && reading->n_runs < MAX_FOLDERS)
+		else if (run_folder_is_name(entry->d_name) && reading->n_runs < MAX_FOLDERS)
 			strcpy(reading->runs[reading->n_runs++], entry->d_name);
 	}
 	closedir(directory);
@@ -260,7 +260,7 @@ static void read_at_depth(struct stats_view *view, int folder, uid_t owner, int 
 	reading->folder = folder;
 	reading->owner = owner;
 	/* No run is settled meanwhile: its numbers would be in two places, or in none. */
-	stats_run_lock_folder(folder, LOCK_SH);
+	run_folder_lock(folder, LOCK_SH);
 	if (!list_folder(reading) || !read_total(reading))
 		view->is_incomplete = true;
 	add_pages(view, reading);
@@ -283,7 +283,7 @@ static void read_at_depth(struct stats_view *view, int folder, uid_t owner, int 
 void stats_folder_read(struct stats_view *view, int fd, uid_t owner)
 {
 	if (owner == geteuid())
-		stats_run_settle(fd);
+		run_folder_fold(fd);
 	read_at_depth(view, fd, owner, 0);
 }
 

@@ -21,7 +21,7 @@
 #define MAX_DEPTH 4
 #define MAX_NAMES 10
 
-bool stats_run_is_name(const char *name)
+bool run_folder_is_name(const char *name)
 {
 	size_t digits;
 
@@ -34,7 +34,7 @@ bool stats_run_is_name(const char *name)
 	return digits > 0 && digits <= 10 && !*name;
 }
 
-bool stats_run_lock_folder(int folder, int operation)
+bool run_folder_lock(int folder, int operation)
 {
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		if (flock(folder, operation | LOCK_NB) == 0)
@@ -140,7 +140,7 @@ static bool move_all(struct level *level)
 	bool is_moved;
 
 	if (!for_each_name(level->folder, stats_folder_is_slot, is_not_living, level) ||
-	    !stats_run_lock_folder(level->outer, LOCK_EX))
+	    !run_folder_lock(level->outer, LOCK_EX))
 		return false;
 	is_moved = for_each_name(level->folder, stats_folder_is_slot, fold_slot, level) &&
 		   for_each_name(level->folder, is_total, move_total, level);
@@ -158,7 +158,7 @@ static bool settle_run(void *context, const char *name)
 	if (folder < 0)
 		return true;
 	if (level.depth < MAX_DEPTH)
-		for_each_name(folder, stats_run_is_name, settle_run, &level);
+		for_each_name(folder, run_folder_is_name, settle_run, &level);
 	/* The folder stays if an inner one does: then its total will once more be added to. */
 	if (move_all(&level)) {
 		unlinkat(folder, HOLDER, 0);
@@ -170,13 +170,13 @@ static bool settle_run(void *context, const char *name)
 	return true;
 }
 
-void stats_run_settle(int folder)
+void run_folder_fold(int folder)
 {
-	for_each_name(folder, stats_run_is_name, settle_run, &(struct level){.folder = folder});
+	for_each_name(folder, run_folder_is_name, settle_run, &(struct level){.folder = folder});
 }
 
 /* Makes and holds run->path, which lies in the folder run->outer or is to be new anyway. */
-static int make_folder(struct stats_run *run)
+static int make_folder(struct run_folder *run)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
@@ -192,7 +192,7 @@ static int make_folder(struct stats_run *run)
 	return -EAGAIN;
 }
 
-static int make_below(struct stats_run *run, const char *outer)
+static int make_below(struct run_folder *run, const char *outer)
 {
 	int error = -EEXIST;
 
@@ -212,14 +212,14 @@ static int make_below(struct stats_run *run, const char *outer)
 }
 
 /* `folder` is `outer`, open, or why it could not be opened. */
-static int try_outer(struct stats_run *run, const char *outer, int folder)
+static int try_outer(struct run_folder *run, const char *outer, int folder)
 {
 	int error;
 
 	if (folder < 0)
 		return folder;
 	run->outer = folder;
-	stats_run_settle(run->outer);
+	run_folder_fold(run->outer);
 	error = make_below(run, outer);
 	if (error)
 		close(run->outer);
@@ -227,7 +227,7 @@ static int try_outer(struct stats_run *run, const char *outer, int folder)
 }
 
 /* Nowhere to add the numbers to, when all is over: below a folder that goes away, too. */
-static int make_apart(struct stats_run *run)
+static int make_apart(struct run_folder *run)
 {
 	const char *parent = getenv("TMPDIR");
 	char path[PATH_MAX];
@@ -237,7 +237,7 @@ static int make_apart(struct stats_run *run)
 	return mkdtemp(path) ? try_outer(run, path, stats_file_open_folder(&stats_sys_libc, path, geteuid())) : -errno;
 }
 
-int stats_run_begin(struct stats_run *run, const char *outer)
+int run_folder_begin(struct run_folder *run, const char *outer)
 {
 	char path[PATH_MAX];
 
@@ -251,7 +251,7 @@ int stats_run_begin(struct stats_run *run, const char *outer)
 	return make_apart(run);
 }
 
-void stats_run_end(struct stats_run *run)
+void run_folder_end(struct run_folder *run)
 {
 	close(run->holder);
 	close(run->folder);

@@ -14,7 +14,7 @@
 
 #define STATS_RUN_NAME_MAX 24 /* "run-4194304.9" */
 
-struct stats_run {
+struct run_folder {
 	char path[PATH_MAX];	       /* for HOLDLINE_STATS */
 	char name[STATS_RUN_NAME_MAX]; /* in the outer folder */
 	int outer, folder, holder;     /* descriptors */
@@ -23,16 +23,16 @@ struct stats_run {
 
 /* Makes the folder of a run below `outer` (NULL: the first of the usual places that will do; if none will, somewhere for
  * temporary files). Settles what older runs have left there. 0 or -errno. */
-int stats_run_begin(struct stats_run *run, const char *outer) __attribute__((warn_unused_result));
+int run_folder_begin(struct run_folder *run, const char *outer) __attribute__((warn_unused_result));
 
 /* Settles it; if processes of the run still live, that is left to a reader after their end. */
-void stats_run_end(struct stats_run *run);
+void run_folder_end(struct run_folder *run);
 
 /* Settles what runs that are over have left in the folder, our own, open as `folder`. */
-void stats_run_settle(int folder);
+void run_folder_fold(int folder);
 
 /* True for the name of a run's folder. */
-bool stats_run_is_name(const char *name);
+bool run_folder_is_name(const char *name);
 
 /* Locks a folder (LOCK_SH or LOCK_EX, flock(2)), waiting for some milliseconds at most. */
-bool stats_run_lock_folder(int folder, int operation);
+bool run_folder_lock(int folder, int operation);

@@ -195,7 +195,7 @@ static void put_bottom(FILE *stream, const struct top_view *view, unsigned n_hid
 	put_line(stream, &line, view->columns, "");
 }
 
-void top_write(const struct top_table *table, const struct top_view *view, FILE *stream)
+void top_render(const struct top_table *table, const struct top_view *view, FILE *stream)
 {
 	struct layout layout = make_layout(table, view);
 	bool is_screen = view->lines > 0;

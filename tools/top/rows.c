@@ -19,7 +19,7 @@ static const struct top_row *find_row(const struct top_table *table, const struc
 
 /* The process that dials most, or else that has most of the connections, and how many more there are. */
 static void name_process(const struct ports_sample *sample, const struct ports_tuple *tuple,
-			 const struct counted *counted, struct top_row *row)
+			 const struct attribution *counted, struct top_row *row)
 {
 	struct owners_share shares[MAX_SHARES];
 	char name[OWNERS_NAME_MAX];
@@ -40,7 +40,7 @@ static void name_process(const struct ports_sample *sample, const struct ports_t
 		 n - 1);
 }
 
-static double reuse_since(const struct counted *counted, const struct top_row *last)
+static double reuse_since(const struct attribution *counted, const struct top_row *last)
 {
 	uint64_t connects = counted->n_connects, reused = counted->n_reused;
 
@@ -65,7 +65,7 @@ static void add_row(struct look *look, const struct ports_tuple *tuple, struct t
 {
 	struct top_row *row = &table->rows[table->n_rows++];
 	struct ports_forecast forecast;
-	struct counted counted;
+	struct attribution counted;
 
 	memset(row, 0, sizeof(*row));
 	row->key = tuple->key;
@@ -78,7 +78,7 @@ static void add_row(struct look *look, const struct ports_tuple *tuple, struct t
 	ports_forecast_make(look->sample, tuple, look->pace.seconds > 0 ? &look->pace : NULL, &forecast);
 	row->dials = forecast.dials;
 	row->exhaustion_s = forecast.exhaustion_s;
-	counted_find(&look->counts, &tuple->key, look->netns_cookie, look->symbolizer, &counted);
+	attribution_find(&look->counts, &tuple->key, look->netns_cookie, look->symbolizer, &counted);
 	row->n_connects = counted.n_connects;
 	row->n_reused = counted.n_reused;
 	row->reuse_ratio = reuse_since(&counted, find_row(look->last, &tuple->key));
@@ -105,7 +105,7 @@ static void make_table(struct look *look, struct top_table *table)
 	}
 }
 
-int top_look(struct ports_sample *sample, const struct ports_sample *before, const struct top_table *last,
+int top_rows(struct ports_sample *sample, const struct ports_sample *before, const struct top_table *last,
 	     struct symbolizer *symbolizer, struct top_table *table)
 {
 	struct look look = {.sample = sample, .last = last, .symbolizer = symbolizer};
@@ -121,7 +121,7 @@ int top_look(struct ports_sample *sample, const struct ports_sample *before, con
 	if (before)
 		look.pace = (struct ports_pace){.seconds = (double)(sample->taken_ns - before->taken_ns) / 1e9,
 						.n_dials = sample->n_dials - before->n_dials};
-	look.netns_cookie = counted_netns_cookie();
+	look.netns_cookie = attribution_netns_cookie();
 	/* Without pages there are just no counts. */
 	if (stats_read(&look.counts, NULL) != 0)
 		look.counts.n_folders = 0;

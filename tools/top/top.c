@@ -138,7 +138,7 @@ static int look(struct sight *sight)
 {
 	static struct top_table table;
 	struct ports_sample sample;
-	int error = top_look(&sample, sight->has_sample ? &sight->sample : NULL,
+	int error = top_rows(&sample, sight->has_sample ? &sight->sample : NULL,
 			     sight->has_sample ? &sight->table : NULL, sight->symbolizer, &table);
 
 	if (error)
@@ -171,7 +171,7 @@ static int run_batch(struct sight *sight, const struct options *options)
 		top_sort(&sight->table, options->view.order);
 		if (i > 0)
 			putchar('\n');
-		top_write(&sight->table, &options->view, stdout);
+		top_render(&sight->table, &options->view, stdout);
 		/* Whoever reads has gone. */
 		if (fflush(stdout) != 0)
 			return 0;
@@ -189,7 +189,7 @@ static int draw(struct sight *sight, struct top_view *view)
 		return -errno;
 	terminal_size(&view->columns, &view->lines);
 	top_sort(&sight->table, view->order);
-	top_write(&sight->table, view, stream);
+	top_render(&sight->table, view, stream);
 	if (fclose(stream) != 0) {
 		free(text);
 		return -ENOMEM;
@@ -289,7 +289,7 @@ int command_top(int argc, char **argv)
 
 	if (error)
 		return error - 1;
-	error = options.pid ? namespace_enter(options.pid) : 0;
+	error = options.pid ? netns_enter(options.pid) : 0;
 	sight.symbolizer = symbolizer_new(geteuid() != 0);
 	if (!error && !options.is_batch && terminal_enter() == 0) {
 		options.view.has_colors = !no_color || !*no_color;

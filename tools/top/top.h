@@ -54,13 +54,13 @@ struct top_view {
 
 /* Looks at the kernel and at the programs' pages. `before`: the sample and the table of the last look, or NULL. `symbolizer`
  * may be NULL. 0 or -errno; then `sample` is empty. */
-int top_look(struct ports_sample *sample, const struct ports_sample *before, const struct top_table *last,
+int top_rows(struct ports_sample *sample, const struct ports_sample *before, const struct top_table *last,
 	     struct symbolizer *symbolizer, struct top_table *table) __attribute__((warn_unused_result));
 
 /* Orders the rows. */
 void top_sort(struct top_table *table, enum top_order order);
 
 /* Writes the table as lines, with a line about the whole first; as many as fit. */
-void top_write(const struct top_table *table, const struct top_view *view, FILE *stream);
+void top_render(const struct top_table *table, const struct top_view *view, FILE *stream);
 
 const char *top_order_name(enum top_order order);
