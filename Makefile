@@ -112,7 +112,7 @@ $(BUILD)/unit-tests: $(UNIT_OBJ) $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUIL
 	$(CC) $(HL_CFLAGS) -fno-lto $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lcheck_pic -lsubunit -lrt -lm -lpthread
 
 $(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
-# Every tests/unit/test_NAME.c is run: it must define `Suite *NAME_suite(void)`.
+# Every test_NAME.c below tests/unit is run: it must define `Suite *NAME_suite(void)`.
 $(BUILD)/tests/unit/main.o: HL_CFLAGS += -D'UNIT_SUITES=$(foreach source,$(UNIT_SRC),SUITE($(patsubst test_%.c,%,$(notdir $(source)))))'
 $(BUILD)/tests/unit/main.o: $(UNIT_SRC)
 
