@@ -21,7 +21,7 @@ HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem /usr/share/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
-SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
+SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/wrap/exports.map -Wl,-soname,libholdline.so
 
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/base/library.h).
 TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
@@ -94,7 +94,7 @@ fuzz:
 	@$(AGAIN) BUILD=build/fuzz CC=clang HARDEN= LTO= CFLAGS="-O1 -g $(ASAN) -fsanitize=fuzzer-no-link" fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=$(abspath build/fuzz) tests/fuzz/run
 
-$(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/holdline.map
+$(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/wrap/exports.map
 	$(CC) $(HL_CFLAGS) $(LTO) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl
 
 $(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/hardened/libpool.a
@@ -125,9 +125,9 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(
 $(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
 # A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
-$(BUILD)/shim/fdlimit.o $(BUILD)/shim/real.o $(BUILD)/shim/symbols.o: HL_CFLAGS += -fno-sanitize=all
+$(BUILD)/shim/base/fdlimit.o $(BUILD)/shim/base/real.o $(BUILD)/shim/base/symbols.o: HL_CFLAGS += -fno-sanitize=all
 # A function in assembly is not seen by the link-time optimizer, which would drop its name.
-$(BUILD)/shim/vfork.o: LTO =
+$(BUILD)/shim/wrap/vfork.o: LTO =
 # One rule for both would be taken as one that makes both at once.
 define compile
 @mkdir -p $(@D)
