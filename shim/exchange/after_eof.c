@@ -26,7 +26,7 @@ static void reset(struct sock *sock)
 	sock->stub.peer = -1;
 }
 
-int afterlife_take_error(struct sock *sock)
+int after_eof_take_error(struct sock *sock)
 {
 	int kernels;
 	socklen_t length = sizeof(kernels);
@@ -38,17 +38,17 @@ int afterlife_take_error(struct sock *sock)
 	return EPIPE;
 }
 
-ssize_t afterlife_send(struct sock *sock, size_t length)
+ssize_t after_eof_send(struct sock *sock, size_t length)
 {
 	if (sock->stub_is_closed) {
-		afterlife_take_error(sock);
+		after_eof_take_error(sock);
 		return -EPIPE;
 	}
 	reset(sock);
 	return (ssize_t)length;
 }
 
-int afterlife_shutdown(struct sock *sock, int how)
+int after_eof_shutdown(struct sock *sock, int how)
 {
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return -EINVAL;
@@ -60,7 +60,7 @@ int afterlife_shutdown(struct sock *sock, int how)
 	return real.shutdown(sock->fds[0], SHUT_RDWR) < 0 ? -errno : 0;
 }
 
-int afterlife_disconnect(struct sock *sock)
+int after_eof_disconnect(struct sock *sock)
 {
 	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM);
 	int error;
@@ -91,11 +91,11 @@ static bool is_taken_for_kept(const struct sock *sock)
 	       !sock_n_inside(sock);
 }
 
-bool afterlife_begin_again(struct sock *sock)
+bool after_eof_begin_again(struct sock *sock)
 {
 	bool cannot_keep = sock->cannot_keep;
 
-	if (!is_taken_for_kept(sock) || afterlife_disconnect(sock))
+	if (!is_taken_for_kept(sock) || after_eof_disconnect(sock))
 		return false;
 	sock->cannot_keep = cannot_keep;
 	sock->file_flags = sock->status_flags;

@@ -13,16 +13,16 @@ struct sock;
 /* The program begins another request there: it was never shown the `close` that the server would have said, had it been asked,
  * and takes the connection for kept (RFC 9112 9.3). True: SOCK_OPEN, with a kept connection or one that is being dialled. False in
  * another state than SOCK_STUB: it has a fresh socket, dialled or not, that can't be followed. */
-bool afterlife_begin_again(struct sock *sock);
+bool after_eof_begin_again(struct sock *sock);
 
 /* A write of `length` readable bytes. The first is taken and meets a reset; the later ones fail. `length` or -errno. */
-ssize_t afterlife_send(struct sock *sock, size_t length);
+ssize_t after_eof_send(struct sock *sock, size_t length);
 
 /* shutdown(2). 0 or -errno. */
-int afterlife_shutdown(struct sock *sock, int how);
+int after_eof_shutdown(struct sock *sock, int how);
 
 /* SO_ERROR: what is pending, which this clears. */
-int afterlife_take_error(struct sock *sock);
+int after_eof_take_error(struct sock *sock);
 
 /* connect(2) with AF_UNSPEC: the descriptor becomes a fresh socket with the program's options, SOCK_NEW. 0 or -errno. */
-int afterlife_disconnect(struct sock *sock);
+int after_eof_disconnect(struct sock *sock);

@@ -66,7 +66,7 @@ static bool has_registration(const struct sock *sock, int fd)
 	return false;
 }
 
-bool closing_begin(int fd)
+bool close_begin(int fd)
 {
 	struct sock *sock = fdtable_get(fd);
 	int saved = errno;
@@ -123,7 +123,7 @@ static void move_if_of(int socket_fd, int fd)
 	sock_leave(sock);
 }
 
-void closing_make_room(int fd)
+void close_make_room(int fd)
 {
 	int end = fdtable_end();
 

@@ -44,7 +44,7 @@ static void settle_debt(struct sock *sock)
 			sock->framing = before;
 		sock_leave_window(sock);
 		outgoing_free(&sock->outgoing, false);
-	} else if (!is_in_use(sock) && ahead_finish(sock)) {
+	} else if (!is_in_use(sock) && read_ahead_finish(sock)) {
 		return;
 	}
 	if (!sock->n_senders)

@@ -69,7 +69,7 @@ static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 	return true;
 }
 
-bool ahead_finish(struct sock *sock)
+bool read_ahead_finish(struct sock *sock)
 {
 	struct outgoing buffer = {0};
 	bool done = false;

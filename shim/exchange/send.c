@@ -211,14 +211,14 @@ static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
 	if (is_readable(transfer, total)) {
 		enum framing_first first = first_classify(transfer, total);
 
-		if ((first == FRAMING_FIRST_SAFE || first == FRAMING_FIRST_UNSAFE) && afterlife_begin_again(sock))
+		if ((first == FRAMING_FIRST_SAFE || first == FRAMING_FIRST_UNSAFE) && after_eof_begin_again(sock))
 			return send_open(sock, transfer);
 		if (sock->state != SOCK_STUB) {
 			/* As a connection that was never followed: what is written must not seem to have gone out. */
 			sock_release(sock, REFUSAL_ERROR);
 			return transfer_native(transfer);
 		}
-		result = afterlife_send(sock, total);
+		result = after_eof_send(sock, total);
 	}
 	sock_leave(sock);
 	return result < 0 ? fail(transfer, (int)-result) : result;

@@ -32,7 +32,7 @@ EXPORT int close(int fd)
 	}
 	/* Before anything has been given up: afterwards it would be too late to act upon it. */
 	pthread_testcancel();
-	return closing_begin(fd) ? real.close(fd) : 0;
+	return close_begin(fd) ? real.close(fd) : 0;
 }
 
 /* A program that shuts down a finished connection before closing it would end one that can be kept. It gets a stub that
@@ -65,7 +65,7 @@ EXPORT int shutdown(int fd, int how)
 	}
 	finish_before_shutdown(sock, how);
 	if (sock->state == SOCK_STUB) {
-		result = afterlife_shutdown(sock, how);
+		result = after_eof_shutdown(sock, how);
 		sock_leave(sock);
 		return result < 0 ? errno = -result, -1 : 0;
 	}
@@ -107,7 +107,7 @@ static int close_around_internal(unsigned first, unsigned last, int flags)
 			if (flags & CLOSE_RANGE_CLOEXEC)
 				forget_close_on_exec((int)fd);
 			else
-				closing_begin((int)fd);
+				close_begin((int)fd);
 			continue;
 		}
 		if (fd > from && real.close_range(from, fd - 1, flags) < 0)
@@ -143,7 +143,7 @@ EXPORT void closefrom(int first)
 	if (REAL(close_range) && close_around_internal((unsigned)first, UINT_MAX, 0) == 0)
 		return;
 	for (int fd = first; fd < fdtable_end(); fd++)
-		closing_begin(fd);
+		close_begin(fd);
 	if (real.closefrom)
 		real.closefrom(first);
 }

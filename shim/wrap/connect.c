@@ -273,7 +273,7 @@ static bool has_failed(int fd)
 
 static int disconnect_stub(struct sock *sock)
 {
-	int error = afterlife_disconnect(sock);
+	int error = after_eof_disconnect(sock);
 
 	sock_leave(sock);
 	return error ? errno = -error, -1 : 0;

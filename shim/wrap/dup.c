@@ -71,8 +71,8 @@ static bool prepare_target(int from, int to)
 		return true;
 	if (REAL(fcntl)(from, F_GETFD) < 0)
 		return false;
-	closing_make_room(to);
-	closing_begin(to);
+	close_make_room(to);
+	close_begin(to);
 	return true;
 }
 

@@ -74,7 +74,7 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 	sock = exchange_return(token, fd);
 
 	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB) {
-		afterlife_send(sock, (size_t)moved);
+		after_eof_send(sock, (size_t)moved);
 		sock_leave(sock);
 	} else if (sock && moved > 0 && sock->state == SOCK_OPEN) {
 		exchange_account_unseen(sock, is_request, (size_t)moved);

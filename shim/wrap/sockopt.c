@@ -150,7 +150,7 @@ static int get_of_stub(struct sock *sock, int fd, int level, int name, void *val
 	if (level == SOL_SOCKET && name == SO_ERROR) {
 		result = real.getsockopt(fd, level, name, value, length);
 		if (result == 0 && *length == sizeof(int))
-			*(int *)value = afterlife_take_error(sock);
+			*(int *)value = after_eof_take_error(sock);
 		return result;
 	}
 	result = ask_parked(sock, level, name, value, length);

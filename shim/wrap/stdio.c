@@ -32,7 +32,7 @@ EXPORT int fclose(FILE *stream)
 	int fd = sock_n_tracked && stream ? fileno_unlocked(stream) : -1;
 
 	if (fd >= 0 && fdtable_get(fd) && !fdtable_is_internal(fd))
-		closing_begin(fd);
+		close_begin(fd);
 	return REAL(fclose)(stream);
 }
 
