@@ -20,7 +20,7 @@
 #define MILLISECOND_NS UINT64_C(1000000)
 #define YOUNG_TRIAL 16
 
-enum framing_first first_classify(const struct transfer *transfer, size_t total)
+enum framing_first first_bytes_classify(const struct transfer *transfer, size_t total)
 {
 	char first[FIRST_BYTES];
 	size_t length = total < sizeof(first) ? total : sizeof(first);
@@ -124,9 +124,9 @@ static bool note_first(struct sock *sock, bool is_fit)
 	return is_of_no_use;
 }
 
-int first_prepare(struct sock *sock, const struct transfer *transfer, size_t total)
+int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size_t total)
 {
-	enum framing_first first = first_classify(transfer, total);
+	enum framing_first first = first_bytes_classify(transfer, total);
 	bool is_fit = is_fit_for_kept(sock, first) && sending_is_repeatable(transfer, total);
 	bool is_of_no_use = note_first(sock, is_fit), was_moved = false;
 	bool is_observed = sock->policy->mode == CONFIG_MODE_OBSERVE;

@@ -12,7 +12,8 @@ struct sock;
 struct transfer;
 
 /* What `total` bytes begin with. */
-enum framing_first first_classify(const struct transfer *transfer, size_t total);
+enum framing_first first_bytes_classify(const struct transfer *transfer, size_t total);
 
 /* Before they are sent. 0; 1: they go native (the lock is gone); or -errno of a dial that failed. Locked. */
-int first_prepare(struct sock *sock, const struct transfer *transfer, size_t total) __attribute__((warn_unused_result));
+int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size_t total)
+	__attribute__((warn_unused_result));

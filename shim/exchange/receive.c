@@ -146,7 +146,7 @@ static void abandon_visit(void *argument)
 
 static ssize_t receive_in_time(struct visit *visit)
 {
-	if (visit->left_ns != PATIENCE_ENDLESS && !patience_wait(visit->transfer->fd, visit->left_ns))
+	if (visit->left_ns != RESPONSE_TIMEOUT_ENDLESS && !response_timeout_wait(visit->transfer->fd, visit->left_ns))
 		return -1;
 	return incoming_receive(&visit->incoming, visit->transfer);
 }
@@ -273,7 +273,7 @@ __attribute__((noinline)) static bool make_visit_with_room(struct visit *visit, 
 static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
 {
 	struct visit visit = {
-		.token = sock_go_inside(sock), .transfer = transfer, .left_ns = patience_left(sock, transfer)};
+		.token = sock_go_inside(sock), .transfer = transfer, .left_ns = response_timeout_left(sock, transfer)};
 	unsigned n_swaps = sock->n_swaps;
 
 	if (sock->n_receivers++ && !(transfer->flags & MSG_PEEK))
@@ -330,7 +330,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 		sock_leave(sock);
 		return 0;
 	}
-	if (sock->state == SOCK_OPEN && whole_is_beyond_us(sock, transfer)) {
+	if (sock->state == SOCK_OPEN && receive_all_is_beyond_us(sock, transfer)) {
 		pass_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return transfer_native(transfer);
@@ -340,8 +340,8 @@ ssize_t exchange_receive(struct transfer *transfer)
 		sock_leave(sock);
 		return transfer_native(transfer);
 	}
-	if ((sock->state == SOCK_OPEN || sock->state == SOCK_STUB) && whole_is_asked(transfer))
-		return whole_receive(sock, transfer, length);
+	if ((sock->state == SOCK_OPEN || sock->state == SOCK_STUB) && receive_all_is_asked(transfer))
+		return receive_all(sock, transfer, length);
 	sock_leave(sock);
 	return exchange_receive_once(transfer);
 }

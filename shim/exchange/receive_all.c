@@ -16,13 +16,13 @@ static bool is_truncating(const struct transfer *transfer)
 	return (transfer->flags & (MSG_TRUNC | MSG_PEEK)) == MSG_TRUNC;
 }
 
-bool whole_is_asked(const struct transfer *transfer)
+bool receive_all_is_asked(const struct transfer *transfer)
 {
 	return (transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT)) == MSG_WAITALL ||
 	       (is_truncating(transfer) && transfer->kind != TRANSFER_RECVMSG);
 }
 
-bool whole_is_beyond_us(const struct sock *sock, const struct transfer *transfer)
+bool receive_all_is_beyond_us(const struct sock *sock, const struct transfer *transfer)
 {
 	int flags = transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT);
 
@@ -94,17 +94,18 @@ static ssize_t drop_part(struct transfer *part, const struct transfer *whole, si
 }
 
 /* On a stack of its own size: small ones have no room for what only this needs. */
-__attribute__((noinline)) ssize_t whole_receive(struct sock *sock, struct transfer *transfer, size_t length)
+__attribute__((noinline)) ssize_t receive_all(struct sock *sock, struct transfer *transfer, size_t length)
 {
 	struct transfer part = *transfer;
-	struct parts parts;
+	struct receive_parts parts;
 	size_t received = 0;
 
 	/* Who does not wait for all takes what is there. */
-	parts_begin(&parts, sock, transfer->fd, transfer->flags | (transfer->flags & MSG_WAITALL ? 0 : MSG_DONTWAIT));
+	receive_parts_begin(&parts, sock, transfer->fd,
+			    transfer->flags | (transfer->flags & MSG_WAITALL ? 0 : MSG_DONTWAIT));
 	sock_leave(sock);
 	part.flags &= ~MSG_WAITALL;
-	while (received < length && (!received || parts_go_on(&parts))) {
+	while (received < length && (!received || receive_parts_go_on(&parts))) {
 		int saved = errno;
 		ssize_t n = is_truncating(transfer) ? drop_part(&part, transfer, received)
 						    : receive_part(&part, transfer, received);

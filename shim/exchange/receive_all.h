@@ -11,11 +11,11 @@
 struct sock;
 struct transfer;
 
-/* True for a receive that is to be done by whole_receive(). */
-bool whole_is_asked(const struct transfer *transfer);
+/* True for a receive that is to be done by receive_all(). */
+bool receive_all_is_asked(const struct transfer *transfer);
 
 /* True if it is none that can be done in parts. Locked. */
-bool whole_is_beyond_us(const struct sock *sock, const struct transfer *transfer);
+bool receive_all_is_beyond_us(const struct sock *sock, const struct transfer *transfer);
 
 /* `length`: of all its buffers. Consumes the lock. */
-ssize_t whole_receive(struct sock *sock, struct transfer *transfer, size_t length);
+ssize_t receive_all(struct sock *sock, struct transfer *transfer, size_t length);

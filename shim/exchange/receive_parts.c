@@ -19,9 +19,9 @@ static uint32_t generation_of(const struct sock *sock)
 	return (uint32_t)(atomic_load(&sock->inside) >> 32);
 }
 
-void parts_begin(struct parts *parts, const struct sock *sock, int fd, int flags)
+void receive_parts_begin(struct receive_parts *parts, const struct sock *sock, int fd, int flags)
 {
-	*parts = (struct parts){
+	*parts = (struct receive_parts){
 		.fd = fd,
 		.sock = sock,
 		.generation = generation_of(sock),
@@ -32,7 +32,7 @@ void parts_begin(struct parts *parts, const struct sock *sock, int fd, int flags
 	};
 }
 
-static bool is_same(const struct parts *parts)
+static bool is_same(const struct receive_parts *parts)
 {
 	if (fdtable_get(parts->fd) == parts->sock && generation_of(parts->sock) == parts->generation)
 		return true;
@@ -48,7 +48,7 @@ static void settle(int fd)
 		sock_leave(sock);
 }
 
-static int time_left(const struct parts *parts)
+static int time_left(const struct receive_parts *parts)
 {
 	uint64_t spent_ns = guard_clock_ns() - parts->begin_ns, left_ms;
 
@@ -68,7 +68,7 @@ static bool is_broken(int fd, short events)
 	return (events & (POLLERR | POLLNVAL)) && (real.ioctl(fd, FIONREAD, &n) < 0 || n <= 0);
 }
 
-bool parts_go_on(const struct parts *parts)
+bool receive_parts_go_on(const struct receive_parts *parts)
 {
 	struct pollfd entry = {.fd = parts->fd, .events = POLLIN};
 	int saved = errno;

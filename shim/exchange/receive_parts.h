@@ -9,7 +9,7 @@
 
 struct sock;
 
-struct parts {
+struct receive_parts {
 	int fd;
 	const struct sock *sock;
 	uint32_t generation;
@@ -20,8 +20,8 @@ struct parts {
 };
 
 /* `flags` of the receive. Locked. */
-void parts_begin(struct parts *parts, const struct sock *sock, int fd, int flags);
+void receive_parts_begin(struct receive_parts *parts, const struct sock *sock, int fd, int flags);
 
 /* Between two parts. True if another one is to be made: it is the same socket still, and something is there, or its end; waits for
  * that if the receive may, for as long as the whole of it may. Preserves errno. */
-bool parts_go_on(const struct parts *parts);
+bool receive_parts_go_on(const struct receive_parts *parts);

@@ -23,20 +23,20 @@ static uint64_t limit_of(const struct sock *sock)
 	return framing->request.in_message ? 0 : sock->policy->response_header_timeout_ns;
 }
 
-uint64_t patience_left(const struct sock *sock, const struct transfer *transfer)
+uint64_t response_timeout_left(const struct sock *sock, const struct transfer *transfer)
 {
 	uint64_t limit_ns = limit_of(sock), own_ns, spent_ns;
 
 	if (!limit_ns || (sock->status_flags & O_NONBLOCK) || (transfer->flags & MSG_DONTWAIT) ||
 	    atomic_load(&sock->is_shared))
-		return PATIENCE_ENDLESS;
+		return RESPONSE_TIMEOUT_ENDLESS;
 	spent_ns = guard_now_ns() - sock->asked_ns;
 	limit_ns = spent_ns < limit_ns ? limit_ns - spent_ns : 0;
 	own_ns = options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO);
-	return own_ns && own_ns <= limit_ns ? PATIENCE_ENDLESS : limit_ns;
+	return own_ns && own_ns <= limit_ns ? RESPONSE_TIMEOUT_ENDLESS : limit_ns;
 }
 
-bool patience_wait(int fd, uint64_t left_ns)
+bool response_timeout_wait(int fd, uint64_t left_ns)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 	uint64_t left_ms = left_ns / MILLISECOND_NS + 1;

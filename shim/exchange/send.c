@@ -177,7 +177,7 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 		return transfer_native(transfer);
 	}
 	if (!sock->has_sent) {
-		error = first_prepare(sock, transfer, total);
+		error = first_bytes_prepare(sock, transfer, total);
 		errno = saved;
 		if (error > 0)
 			return transfer_native(transfer);
@@ -209,7 +209,7 @@ static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
 		return transfer_native(transfer);
 	}
 	if (is_readable(transfer, total)) {
-		enum framing_first first = first_classify(transfer, total);
+		enum framing_first first = first_bytes_classify(transfer, total);
 
 		if ((first == FRAMING_FIRST_SAFE || first == FRAMING_FIRST_UNSAFE) && after_eof_begin_again(sock))
 			return send_open(sock, transfer);

@@ -101,14 +101,15 @@ static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages,
 			    struct timespec *timeout)
 {
 	struct timespec limit = timeout ? *timeout : (struct timespec){0}, begin = limit;
-	struct parts parts;
+	struct receive_parts parts;
 	unsigned done = 0;
 
 	if (timeout)
 		guard_get_time(CLOCK_MONOTONIC, &begin);
-	parts_begin(&parts, sock, fd, flags | (flags & MSG_WAITFORONE ? MSG_DONTWAIT : 0));
+	receive_parts_begin(&parts, sock, fd, flags | (flags & MSG_WAITFORONE ? MSG_DONTWAIT : 0));
 	sock_leave(sock);
-	while (done < n && guard_readable(&messages[done], sizeof(*messages)) && (!done || parts_go_on(&parts))) {
+	while (done < n && guard_readable(&messages[done], sizeof(*messages)) &&
+	       (!done || receive_parts_go_on(&parts))) {
 		ssize_t received = recvmsg(fd, &messages[done].msg_hdr, flags & ~MSG_WAITFORONE);
 
 		if (received < 0)
