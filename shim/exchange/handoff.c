@@ -75,7 +75,7 @@ static void let_through(struct sock *sock)
 		limit_let_through(sock);
 }
 
-void pass_make_honest(struct sock *sock)
+void handoff_make_honest(struct sock *sock)
 {
 	let_through(sock);
 	if (is_owed(sock))
@@ -85,13 +85,13 @@ void pass_make_honest(struct sock *sock)
 	sock_share(sock);
 }
 
-void pass_to_stranger(int fd)
+void handoff_to_stranger(int fd)
 {
 	int saved = errno;
 	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 
 	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_WAITING || sock->state == SOCK_OPEN)) {
-		pass_make_honest(sock);
+		handoff_make_honest(sock);
 		sock_release(sock, REFUSAL_LEDGER);
 	} else if (sock) {
 		sock_leave(sock);
@@ -105,7 +105,7 @@ static void share(int fd)
 
 	if (!sock)
 		return;
-	pass_make_honest(sock);
+	handoff_make_honest(sock);
 	sock_leave(sock);
 }
 
@@ -130,27 +130,27 @@ static void visit_inheritable(void (*visit)(struct sock *sock))
 	}
 }
 
-void pass_inheritable(void)
+void handoff_inheritable(void)
 {
-	visit_inheritable(pass_make_honest);
+	visit_inheritable(handoff_make_honest);
 }
 
-void pass_unused_inheritable(void)
+void handoff_unused_inheritable(void)
 {
 	/* Another thread may be about to use its own. */
 	if (__libc_single_threaded)
 		visit_inheritable(renew_unused);
 }
 
-void pass_waiting(void)
+void handoff_waiting(void)
 {
 	if (limit_has_placed && guard_is_home())
 		visit_inheritable(let_through);
 	else if (limit_has_placed)
-		pass_waiting_in_child();
+		handoff_waiting_in_child();
 }
 
-bool pass_waiting_one(int fd)
+bool handoff_waiting_one(int fd)
 {
 	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
 	bool waited;
@@ -163,12 +163,12 @@ bool pass_waiting_one(int fd)
 	return waited;
 }
 
-bool pass_is_possible(void)
+bool handoff_is_possible(void)
 {
 	return atomic_load_explicit(&sock_n_tracked, memory_order_relaxed);
 }
 
-void pass_descriptors(const struct msghdr *message)
+void handoff_descriptors(const struct msghdr *message)
 {
 	struct msghdr copy;
 

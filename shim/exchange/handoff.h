@@ -7,35 +7,35 @@ struct msghdr;
 struct sock;
 
 /* Marks every tracked socket among a message's SCM_RIGHTS as shared. Tolerates bad pointers. */
-void pass_descriptors(const struct msghdr *message);
+void handoff_descriptors(const struct msghdr *message);
 
 /* True if there is anything that it could be about. */
-bool pass_is_possible(void);
+bool handoff_is_possible(void);
 
-/* Does pass_make_honest() for every socket that a program without this library is about to inherit. */
-void pass_inheritable(void);
+/* Does handoff_make_honest() for every socket that a program without this library is about to inherit. */
+void handoff_inheritable(void);
 
 /* Leased connections that a new program is about to inherit unused get to be fresh ones: it would not know that they
  * may be stale. (In a program without threads.) Before they are shared. */
-void pass_unused_inheritable(void);
+void handoff_unused_inheritable(void);
 
 /* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is
  * dialled. */
-void pass_waiting(void);
+void handoff_waiting(void);
 
 /* The same in a vfork child, whose descriptors are its own but whose memory is not: its numbers get a connection of
  * their own, which nobody counts, and the parent's go on waiting. */
-void pass_waiting_in_child(void);
+void handoff_waiting_in_child(void);
 
 /* The same for one that was asked for signals, which can't be moved to another file. True if it waited: they are to
  * be asked of what it is now. Preserves errno. */
-bool pass_waiting_one(int fd);
+bool handoff_waiting_one(int fd);
 
 /* A leased connection that somebody without our knowledge is to use gets to be the fresh one that it pretends to be,
  * one that waits for its turn is let through, and a request whose end of file is ours to make is asked again as it
  * was written. Marks it as shared. Locked. */
-void pass_make_honest(struct sock *sock);
+void handoff_make_honest(struct sock *sock);
 
 /* The descriptor is about to be read and written where no wrapper sees it, in this process: its socket goes native.
  * Nothing for others. Preserves errno. */
-void pass_to_stranger(int fd);
+void handoff_to_stranger(int fd);

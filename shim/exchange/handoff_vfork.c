@@ -56,7 +56,7 @@ static void replace(int fd)
 	guard_unlock(&sock->lock);
 }
 
-void pass_waiting_in_child(void)
+void handoff_waiting_in_child(void)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		const struct sock *sock = fdtable_get(fd);

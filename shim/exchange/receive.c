@@ -331,7 +331,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 		return 0;
 	}
 	if (sock->state == SOCK_OPEN && receive_all_is_beyond_us(sock, transfer)) {
-		pass_make_honest(sock);
+		handoff_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return transfer_native(transfer);
 	}

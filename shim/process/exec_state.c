@@ -151,7 +151,7 @@ char **inflight_prepare(void *buffer, size_t size, char *const environment[], in
 	if (!is_preloaded(environment)) {
 		/* A file action may take along any of them, but to guess would harm those that stay. */
 		if (guard_is_home())
-			pass_inheritable();
+			handoff_inheritable();
 		return (char **)environment;
 	}
 	memcpy(result, environment, n_environment * sizeof(char *));

@@ -168,9 +168,9 @@ static void hand_over(bool only_inheritable)
 	int saved = errno;
 
 	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed)) {
-		pass_waiting();
+		handoff_waiting();
 		if (guard_is_home())
-			pass_unused_inheritable();
+			handoff_unused_inheritable();
 		sock_share_all(only_inheritable);
 	}
 	errno = saved;

@@ -129,7 +129,7 @@ void sock_retire_all(void)
 
 		if (!sock)
 			continue;
-		pass_make_honest(sock);
+		handoff_make_honest(sock);
 		sock_release(sock, REFUSAL_POLICY);
 	}
 	errno = saved;

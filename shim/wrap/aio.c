@@ -17,7 +17,7 @@
 static void pass(int fd, int priority)
 {
 	if (priority >= 0 && priority <= AIO_PRIO_DELTA_MAX)
-		pass_to_stranger(fd);
+		handoff_to_stranger(fd);
 }
 
 EXPORT int aio_read(struct aiocb *control)

@@ -31,7 +31,7 @@ static int note_alias(int from, int to, bool close_on_exec)
 		sock_add_fd(sock, to, close_on_exec);
 		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3). */
 		if (to <= STDERR_FILENO && !sock->has_sent)
-			pass_make_honest(sock);
+			handoff_make_honest(sock);
 		sock_leave(sock);
 	}
 	errno = saved;
@@ -151,7 +151,7 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 		return result;
 	result = next(fd, command, argument);
 	/* What a placeholder refuses any file would; what it takes is for the socket. */
-	if (result >= 0 && fdtable_get(fd) && is_about_signals(command, (int)(long)argument) && pass_waiting_one(fd))
+	if (result >= 0 && fdtable_get(fd) && is_about_signals(command, (int)(long)argument) && handoff_waiting_one(fd))
 		result = next(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
 		if (is_out_of_numbers(result))

@@ -90,8 +90,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 		.kind = TRANSFER_SENDMSG, .fd = fd, .flags = flags, .message = (struct msghdr *)message};
 
 	if (__builtin_expect(!fdtable_get(fd), 1)) {
-		if (pass_is_possible())
-			pass_descriptors(message);
+		if (handoff_is_possible())
+			handoff_descriptors(message);
 		return REAL(sendmsg)(fd, message, flags);
 	}
 	if (!guard_readable(message, sizeof(*message)))
@@ -106,8 +106,8 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 	unsigned done = 0;
 
 	if (__builtin_expect(!fdtable_get(fd), 1)) {
-		for (unsigned i = 0; i < n && pass_is_possible(); i++)
-			pass_descriptors(&messages[i].msg_hdr);
+		for (unsigned i = 0; i < n && handoff_is_possible(); i++)
+			handoff_descriptors(&messages[i].msg_hdr);
 		return REAL(sendmmsg)(fd, messages, n, flags);
 	}
 	if (!guard_readable(messages, n * sizeof(*messages)))

@@ -111,7 +111,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW) ||
 	     is_late_low_water(sock, level, name, value, length)) &&
 	    !is_refused(sock, level, name, value, length)) {
-		pass_make_honest(sock);
+		handoff_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.setsockopt(fd, level, name, value, length);
 	}
@@ -189,7 +189,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	/* That is a receive in disguise. */
 	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN &&
 	    takes_zero_copy(sock, value, length)) {
-		pass_make_honest(sock);
+		handoff_make_honest(sock);
 		sock_release(sock, REFUSAL_SOCKOPT);
 		return real.getsockopt(fd, level, name, value, length);
 	}

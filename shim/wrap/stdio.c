@@ -23,7 +23,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 	}
 	stream = REAL(fdopen)(fd, mode);
 	if (stream)
-		pass_to_stranger(fd);
+		handoff_to_stranger(fd);
 	return stream;
 }
 
@@ -45,7 +45,7 @@ static bool pass_in_turn(int fd)
 		return false;
 	if (sock)
 		sock_leave(sock);
-	pass_to_stranger(fd);
+	handoff_to_stranger(fd);
 	return true;
 }
 

@@ -209,7 +209,7 @@ static void note_number(long number, const long a[6])
 		break;
 #ifdef SYS_pidfd_getfd
 	case SYS_pidfd_getfd: /* perhaps of this process, which can't be told */
-		pass_to_stranger((int)a[1]);
+		handoff_to_stranger((int)a[1]);
 		break;
 #endif
 	}

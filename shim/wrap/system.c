@@ -33,8 +33,8 @@ static void begin_shell(struct environment *environment)
 	*environment = (struct environment){.own = environ};
 	if (!guard_is_home() || !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed))
 		return;
-	pass_waiting();
-	pass_unused_inheritable();
+	handoff_waiting();
+	handoff_unused_inheritable();
 	sock_share_all(true);
 	/* A handler may have left an earlier call by longjmp. */
 	if (__libc_single_threaded)
