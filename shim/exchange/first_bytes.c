@@ -25,7 +25,7 @@ enum framing_first first_bytes_classify(const struct transfer *transfer, size_t 
 	char first[FIRST_BYTES];
 	size_t length = total < sizeof(first) ? total : sizeof(first);
 
-	sending_copy_out(transfer, 0, first, length);
+	send_plan_copy_out(transfer, 0, first, length);
 	return framing_classify_first(first, length);
 }
 
@@ -34,7 +34,7 @@ static bool is_tls(const struct transfer *transfer, size_t total)
 	char first[FIRST_BYTES];
 	size_t length = total < sizeof(first) ? total : sizeof(first);
 
-	sending_copy_out(transfer, 0, first, length);
+	send_plan_copy_out(transfer, 0, first, length);
 	return framing_is_tls(first, length);
 }
 
@@ -127,7 +127,7 @@ static bool note_first(struct sock *sock, bool is_fit)
 int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size_t total)
 {
 	enum framing_first first = first_bytes_classify(transfer, total);
-	bool is_fit = is_fit_for_kept(sock, first) && sending_is_repeatable(transfer, total);
+	bool is_fit = is_fit_for_kept(sock, first) && send_plan_is_repeatable(transfer, total);
 	bool is_of_no_use = note_first(sock, is_fit), was_moved = false;
 	bool is_observed = sock->policy->mode == CONFIG_MODE_OBSERVE;
 	int error = 0;

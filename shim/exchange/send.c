@@ -39,7 +39,7 @@ static bool is_readable(const struct transfer *transfer, size_t length)
 }
 
 /* The copy, then what was not copied, as one message. */
-static ssize_t send_mixed(const struct transfer *transfer, const struct sending *sending, char *bytes)
+static ssize_t send_mixed(const struct transfer *transfer, const struct send_plan *sending, char *bytes)
 {
 	struct iovec vector[SENDING_VECTOR_MAX] = {{bytes, sending->copied + sending->inserted}};
 	struct msghdr message = {.msg_iov = vector, .msg_iovlen = 1};
@@ -55,7 +55,7 @@ static ssize_t send_mixed(const struct transfer *transfer, const struct sending 
 	return real.sendmsg(transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
 }
 
-static ssize_t send_as_planned(const struct transfer *transfer, const struct sending *sending, char *bytes)
+static ssize_t send_as_planned(const struct transfer *transfer, const struct send_plan *sending, char *bytes)
 {
 	int flags = transfer->flags | MSG_NOSIGNAL;
 	struct msghdr message = {0};
@@ -72,7 +72,7 @@ static ssize_t send_as_planned(const struct transfer *transfer, const struct sen
 
 /* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of it
  * would be a broken field. Waits a bounded time for the rest to go out. */
-static ssize_t push_insertion(int fd, const char *bytes, ssize_t sent, const struct sending *sending)
+static ssize_t push_insertion(int fd, const char *bytes, ssize_t sent, const struct send_plan *sending)
 {
 	size_t end = sending->inserted_at + sending->inserted;
 
@@ -97,17 +97,17 @@ static ssize_t fail(const struct transfer *transfer, int error)
 }
 
 /* Back from the kernel. True: to be tried again on a fresh connection. Consumes the lock else. */
-static bool conclude(struct sock *sock, const struct transfer *transfer, struct sending *sending, ssize_t result,
+static bool conclude(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, ssize_t result,
 		     int error)
 {
 	sock->outgoing = sending->block;
 	if (result > 0) {
 		counting_settle(sock, 0);
-		sending_account(sock, transfer, sending, (size_t)result);
+		send_plan_account(sock, transfer, sending, (size_t)result);
 		exchange_settle(sock);
 		return false;
 	}
-	if (sending_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock, -1) == 0)
+	if (send_plan_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock, -1) == 0)
 		return true;
 	sock_leave(sock);
 	return false;
@@ -116,13 +116,13 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 /* One attempt. True: to be tried again on a fresh connection. Consumes the lock else. */
 static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
 {
-	struct sending sending = {.total = total};
+	struct send_plan sending = {.total = total};
 	struct inside_token token;
 	bool again = false;
 	char *bytes;
 	int saved;
 
-	sending_plan(sock, transfer, &sending);
+	send_plan_make(sock, transfer, &sending);
 	sending.block = sock->outgoing;
 	sock->outgoing = (struct outgoing){0};
 	bytes = sending.block.bytes + sending.base;
@@ -144,7 +144,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 			sock_leave(sock);
 	}
 	if (!again && *result > 0)
-		*result = (ssize_t)sending_own_bytes(&sending, (size_t)*result);
+		*result = (ssize_t)send_plan_own_bytes(&sending, (size_t)*result);
 	errno = saved;
 	return again;
 }

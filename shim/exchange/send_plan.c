@@ -11,7 +11,7 @@
 static const char insertion[] = "Connection: keep-alive\r\n";
 #define INSERTION_LENGTH (sizeof(insertion) - 1)
 
-void sending_copy_out(const struct transfer *transfer, size_t skip, char *to, size_t length)
+void send_plan_copy_out(const struct transfer *transfer, size_t skip, char *to, size_t length)
 {
 	size_t n;
 	const struct iovec *iov = transfer_vector(transfer, &n);
@@ -36,7 +36,7 @@ static bool may_hold_lines(const struct framing *framing)
 }
 
 /* Carries the plan out on the copy. */
-static void apply_plan(struct sock *sock, struct sending *sending)
+static void apply_plan(struct sock *sock, struct send_plan *sending)
 {
 	const struct framing_plan *plan = &sending->plan;
 	struct outgoing *outgoing = &sock->outgoing;
@@ -65,12 +65,12 @@ static bool goes_as_it_is(const struct transfer *transfer)
 		transfer->message->msg_controllen);
 }
 
-bool sending_is_repeatable(const struct transfer *transfer, size_t total)
+bool send_plan_is_repeatable(const struct transfer *transfer, size_t total)
 {
 	return !goes_as_it_is(transfer) && total <= OUTGOING_MAX - INSERTION_LENGTH;
 }
 
-void sending_plan(struct sock *sock, const struct transfer *transfer, struct sending *sending)
+void send_plan_make(struct sock *sock, const struct transfer *transfer, struct send_plan *sending)
 {
 	bool wants_copy = sock->outgoing.is_complete || may_hold_lines(&sock->framing);
 	size_t n_iov, room;
@@ -98,12 +98,12 @@ void sending_plan(struct sock *sock, const struct transfer *transfer, struct sen
 		sending->copied = 0;
 		return;
 	}
-	sending_copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
+	send_plan_copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
 	exchange_feed_request(&sock->framing, sock->outgoing.bytes + sending->base, sending->copied, &sending->plan);
 	apply_plan(sock, sending);
 }
 
-size_t sending_own_bytes(const struct sending *sending, size_t sent)
+size_t send_plan_own_bytes(const struct send_plan *sending, size_t sent)
 {
 	if (sent <= sending->inserted_at)
 		return sent;
@@ -129,7 +129,7 @@ static void feed_accepted(struct sock *sock, const struct transfer *transfer, si
 }
 
 /* Not all of it went out after all. Once an answer was framed on that assumption there is no way back. */
-bool sending_take_back(struct sock *sock, const struct sending *sending)
+bool send_plan_take_back(struct sock *sock, const struct send_plan *sending)
 {
 	if (sock->n_fed != sending->n_fed) {
 		atomic_store(&sock->wants_release, true);
@@ -140,7 +140,7 @@ bool sending_take_back(struct sock *sock, const struct sending *sending)
 }
 
 /* The kernel took less than was planned for: what of the plan went out is known to it and to the framing alike. */
-static void feed_part(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t accepted,
+static void feed_part(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, size_t accepted,
 		      size_t sent)
 {
 	struct outgoing originals = {0};
@@ -151,14 +151,14 @@ static void feed_part(struct sock *sock, const struct transfer *transfer, struct
 		atomic_store(&sock->wants_release, true);
 		return;
 	}
-	sending_copy_out(transfer, 0, originals.bytes, accepted);
+	send_plan_copy_out(transfer, 0, originals.bytes, accepted);
 	framing_feed_request_part(&sock->framing, originals.bytes, accepted, &sending->plan);
 	outgoing_free(&originals, false);
 }
 
-void sending_account(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t sent)
+void send_plan_account(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, size_t sent)
 {
-	size_t accepted = sending_own_bytes(sending, sent);
+	size_t accepted = send_plan_own_bytes(sending, sent);
 
 	sock->has_sent = true;
 	sock->asked_ns = guard_now_ns();
@@ -166,7 +166,7 @@ void sending_account(struct sock *sock, const struct transfer *transfer, struct 
 		sock->conn->ledger.sent += sent;
 	if (accepted >= sending->copied)
 		feed_accepted(sock, transfer, sending->copied, accepted);
-	else if (sending_take_back(sock, sending))
+	else if (send_plan_take_back(sock, sending))
 		feed_part(sock, transfer, sending, accepted, sent);
 	if (sock->outgoing.is_complete && accepted == sending->total && !sending->is_rest_appended && sending->copied)
 		sock->outgoing.length = sending->base + (uint32_t)sent;

@@ -16,7 +16,7 @@ struct transfer;
 #define SENDING_VECTOR_MAX 16
 
 /* One send as it will really be made. */
-struct sending {
+struct send_plan {
 	struct framing before; /* the framing without it: the socket's is ahead, as if all were accepted already,
 					   since another thread may read the answer before we are back */
 	unsigned n_fed;	       /* by then */
@@ -31,21 +31,21 @@ struct sending {
 };
 
 /* The program's bytes behind `skip`. */
-void sending_copy_out(const struct transfer *transfer, size_t skip, char *to, size_t length);
+void send_plan_copy_out(const struct transfer *transfer, size_t skip, char *to, size_t length);
 
 /* False for a first send that can't be kept to be sent again: it is too long, or nobody knows what the kernel makes of what comes with
  * it (control messages, flags). */
-bool sending_is_repeatable(const struct transfer *transfer, size_t total);
+bool send_plan_is_repeatable(const struct transfer *transfer, size_t total);
 
 /* Copies, frames and edits what is to be sent (`sending->total` bytes). Locked. */
-void sending_plan(struct sock *sock, const struct transfer *transfer, struct sending *sending);
+void send_plan_make(struct sock *sock, const struct transfer *transfer, struct send_plan *sending);
 
 /* Undoes a plan of which nothing, or not all, went out. False if it is too late: an answer was framed on that assumption
  * by another thread. Locked. */
-bool sending_take_back(struct sock *sock, const struct sending *sending);
+bool send_plan_take_back(struct sock *sock, const struct send_plan *sending);
 
 /* `sent` > 0 bytes of the plan went out. Locked. */
-void sending_account(struct sock *sock, const struct transfer *transfer, struct sending *sending, size_t sent);
+void send_plan_account(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, size_t sent);
 
 /* From bytes that went out to bytes of the program. */
-size_t sending_own_bytes(const struct sending *sending, size_t sent);
+size_t send_plan_own_bytes(const struct send_plan *sending, size_t sent);
