@@ -40,7 +40,7 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 /* One whose end of file nobody has looked at yet is as good as an idle one. */
 static void free_deferred(const struct sock *sock, uint64_t now_ns)
 {
-	struct idle_pool *pool = deferred_any() ? pool_enter(now_ns) : NULL;
+	struct idle_pool *pool = eof_any() ? pool_enter(now_ns) : NULL;
 	struct destination *destination;
 	bool has_idle;
 
@@ -50,7 +50,7 @@ static void free_deferred(const struct sock *sock, uint64_t now_ns)
 	has_idle = destination && destination->n_idle;
 	pool_leave();
 	if (!has_idle)
-		deferred_settle_all();
+		eof_make_all();
 }
 
 static enum missed missed_by_refusal(enum refusal why)

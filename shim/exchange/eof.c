@@ -16,7 +16,7 @@
 /* A loop that has been told so often and has not read is asleep to this one, and must hear of others. */
 #define TELL_MOST 2
 
-_Atomic(unsigned) deferred_n;
+_Atomic(unsigned) eof_n;
 /* 1 + the number of such a socket; 0: free. A stale one does no harm: the socket says whether it is one. */
 static _Atomic(int) slots[SLOTS];
 
@@ -29,7 +29,7 @@ static bool is_only_read(const struct sock *sock)
 	       !(registration->event.events & ~(uint32_t)HARMLESS_EVENTS);
 }
 
-bool deferred_is_possible(const struct sock *sock)
+bool eof_is_possible(const struct sock *sock)
 {
 	/* One that nothing watches can only be read, closed, or looked at by calls of ours. */
 	bool is_calm = !sock->n_registrations || ((sock->status_flags & O_NONBLOCK) && is_only_read(sock));
@@ -49,7 +49,7 @@ static bool is_registered(struct sock *sock)
 	return is_there;
 }
 
-bool deferred_begin(struct sock *sock)
+bool eof_begin(struct sock *sock)
 {
 	if (sock->n_registrations && !is_registered(sock))
 		return false;
@@ -58,7 +58,7 @@ bool deferred_begin(struct sock *sock)
 
 		if (!atomic_compare_exchange_strong(&slots[i], &nobody, sock->fds[0] + 1))
 			continue;
-		atomic_fetch_add(&deferred_n, 1);
+		atomic_fetch_add(&eof_n, 1);
 		sock->n_told = 0;
 		sock->state = SOCK_ENDING;
 		return true;
@@ -72,13 +72,13 @@ static void free_slot(int fd)
 		int holder = fd + 1;
 
 		if (atomic_compare_exchange_strong(&slots[i], &holder, 0)) {
-			atomic_fetch_sub(&deferred_n, 1);
+			atomic_fetch_sub(&eof_n, 1);
 			return;
 		}
 	}
 }
 
-void deferred_end(struct sock *sock)
+void eof_end(struct sock *sock)
 {
 	free_slot(sock->fds[0]);
 	sock->state = SOCK_OPEN;
@@ -90,14 +90,14 @@ static bool is_told_by(const struct sock *sock, int epfd)
 	       sock->n_told < TELL_MOST;
 }
 
-int deferred_report(int epfd, struct epoll_event *events, int max)
+int eof_report(int epfd, struct epoll_event *events, int max)
 {
-	int most = (int)atomic_load(&deferred_n), n = 0;
+	int most = (int)atomic_load(&eof_n), n = 0;
 
 	if (most > max)
 		most = max;
 	if (most <= 0 || !__libc_single_threaded || !guard_take_for_writing(events, sizeof(*events) * (size_t)most)) {
-		deferred_settle_all();
+		eof_make_all();
 		return 0;
 	}
 	for (unsigned i = 0; i < SLOTS; i++) {
@@ -119,11 +119,11 @@ int deferred_report(int epfd, struct epoll_event *events, int max)
 	return n;
 }
 
-void deferred_settle_all(void)
+void eof_make_all(void)
 {
 	int saved = errno;
 
-	for (unsigned i = 0; i < SLOTS && deferred_any(); i++) {
+	for (unsigned i = 0; i < SLOTS && eof_any(); i++) {
 		int fd = atomic_load(&slots[i]) - 1;
 		struct sock *sock = fd >= 0 ? sock_enter(fd) : NULL;
 

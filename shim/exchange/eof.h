@@ -15,34 +15,34 @@
 
 struct sock;
 
-extern _Atomic(unsigned) deferred_n;
+extern _Atomic(unsigned) eof_n;
 
 /* True if the end of any socket is put off. */
-static inline bool deferred_any(void)
+static inline bool eof_any(void)
 {
-	return __builtin_expect(atomic_load_explicit(&deferred_n, memory_order_relaxed) != 0, 0);
+	return __builtin_expect(atomic_load_explicit(&eof_n, memory_order_relaxed) != 0, 0);
 }
 
-void deferred_settle_all(void);
+void eof_make_all(void);
 
 /* Before anything that could show one without asking sock_enter() for it first: other ways to wait, processes and
  * numbers that inherit, the end of a set. Cheap enough for every wrapper. */
-static inline void deferred_settle(void)
+static inline void eof_make(void)
 {
-	if (deferred_any())
-		deferred_settle_all();
+	if (eof_any())
+		eof_make_all();
 }
 
 /* True if nobody but this thread's event loop could see the end, which then waits for it in one set. Locked. */
-bool deferred_is_possible(const struct sock *sock);
+bool eof_is_possible(const struct sock *sock);
 
 /* SOCK_OPEN becomes SOCK_ENDING: for one of those, whose connection is fit to be kept. False: nothing has changed.
  * Locked. */
-bool deferred_begin(struct sock *sock);
+bool eof_begin(struct sock *sock);
 
 /* It is SOCK_OPEN again, about to be closed or settled. Locked. */
-void deferred_end(struct sock *sock);
+void eof_end(struct sock *sock);
 
 /* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. All others are
  * settled. */
-int deferred_report(int epfd, struct epoll_event *events, int max);
+int eof_report(int epfd, struct epoll_event *events, int max);

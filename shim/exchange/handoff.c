@@ -176,7 +176,7 @@ void handoff_descriptors(const struct msghdr *message)
 	    !guard_readable(message->msg_control, message->msg_controllen))
 		return;
 	/* A set that is handed on is watched by others. */
-	deferred_settle();
+	eof_make();
 	copy = *message;
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(&copy); header; header = CMSG_NXTHDR(&copy, header)) {
 		size_t length = header->cmsg_len - CMSG_LEN(0);

@@ -233,14 +233,14 @@ void finish_with_end_of_file(struct sock *sock)
 
 void finish_with_end_of_file_later(struct sock *sock)
 {
-	if (!deferred_is_possible(sock) || refusal_of_framing(&sock->framing) != REFUSAL_NONE ||
-	    refusal_of_users(sock) != REFUSAL_NONE || !deferred_begin(sock))
+	if (!eof_is_possible(sock) || refusal_of_framing(&sock->framing) != REFUSAL_NONE ||
+	    refusal_of_users(sock) != REFUSAL_NONE || !eof_begin(sock))
 		finish_with_end_of_file(sock);
 }
 
 void finish_settle(struct sock *sock)
 {
-	deferred_end(sock);
+	eof_end(sock);
 	finish_with_end_of_file(sock);
 }
 
@@ -332,7 +332,7 @@ void finish_at_close(struct sock *sock)
 	bool has_ended = sock->state == SOCK_ENDING;
 
 	if (has_ended)
-		deferred_end(sock);
+		eof_end(sock);
 
 	if (sock->conn && (!is_look || sock->is_leased))
 		why = is_look ? REFUSAL_NONE : refusal_of_framing(&sock->framing);

@@ -106,7 +106,7 @@ void process_before_clone(unsigned long flags)
 	else if (!(flags & CLONE_VM) && is_home)
 		sock_share_all(false);
 	else if (!is_thread && is_home)
-		deferred_settle();
+		eof_make();
 	begin_fork(is_home, false, !is_thread);
 	/* A child that shares our memory without being a thread, as vfork's does. */
 	if ((flags & CLONE_VM) && !is_thread)

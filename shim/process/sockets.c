@@ -45,7 +45,7 @@ void sock_share(struct sock *sock)
 
 void sock_share_all(bool only_inheritable)
 {
-	deferred_settle();
+	eof_make();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd);
 

@@ -23,7 +23,7 @@ EXPORT int close(int fd)
 {
 	if (__builtin_expect(!fdtable_get(fd), 1)) {
 		/* It may be a set that waits for such an end. */
-		deferred_settle();
+		eof_make();
 		return real.close(fd);
 	}
 	if (fdtable_is_internal(fd)) {
@@ -101,7 +101,7 @@ static int close_around_internal(unsigned first, unsigned last, int flags)
 	if (internal_end > end)
 		end = internal_end;
 
-	deferred_settle();
+	eof_make();
 	for (unsigned fd = first; fd < end && fd <= last; fd++) {
 		if (!fdtable_is_internal((int)fd)) {
 			if (flags & CLOSE_RANGE_CLOEXEC)

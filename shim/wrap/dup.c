@@ -56,7 +56,7 @@ EXPORT int dup(int fd)
 
 	if (fdtable_is_internal(fd))
 		return refuse();
-	deferred_settle();
+	eof_make();
 	result = REAL(dup)(fd);
 	if (is_out_of_numbers(result))
 		result = REAL(dup)(fd);
@@ -66,7 +66,7 @@ EXPORT int dup(int fd)
 /* The kernel closes `to` in the same instant; what close() would have had to do happens before. */
 static bool prepare_target(int from, int to)
 {
-	deferred_settle();
+	eof_make();
 	if (from == to || !fdtable_get(to))
 		return true;
 	if (REAL(fcntl)(from, F_GETFD) < 0)
@@ -146,7 +146,7 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 		return refuse();
 	/* Flags are asked of this socket only, as event loops do of each new one. */
 	if (fdtable_get(fd) && command != F_GETFL && command != F_SETFL)
-		deferred_settle();
+		eof_make();
 	else if (fdtable_get(fd) && is_answered(fd, command, (int)(long)argument, &result))
 		return result;
 	result = next(fd, command, argument);

@@ -183,7 +183,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
 
-	deferred_settle();
+	eof_make();
 	if (is_idle() || !n)
 		return REAL(poll)(fds, n, timeout_ms);
 	return poll_tracked(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
@@ -191,7 +191,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	deferred_settle();
+	eof_make();
 	if (is_idle() || !n || (timeout && !guard_readable(timeout, sizeof(*timeout))))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	return poll_tracked(fds, n, timeout, mask);
@@ -236,7 +236,7 @@ EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct 
 	struct tokens tokens = {.n = 0};
 	int ready;
 
-	deferred_settle();
+	eof_make();
 	if (is_idle())
 		return REAL(select)(n, reads, writes, excepts, timeout);
 	inside_of_select(&tokens, n, reads, writes, excepts);
@@ -251,7 +251,7 @@ EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const 
 	struct tokens tokens = {.n = 0};
 	int ready;
 
-	deferred_settle();
+	eof_make();
 	if (is_idle())
 		return REAL(pselect)(n, reads, writes, excepts, timeout, mask);
 	inside_of_select(&tokens, n, reads, writes, excepts);
@@ -344,7 +344,7 @@ static struct timespec begin_waiting(void)
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
 {
-	int told = deferred_any() ? deferred_report(epfd, events, max) : 0;
+	int told = eof_any() ? eof_report(epfd, events, max) : 0;
 	struct timespec start;
 
 	if (told)
@@ -360,7 +360,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 
 	if (!mask)
 		return epoll_wait(epfd, events, max, timeout_ms);
-	deferred_settle();
+	eof_make();
 	start = begin_waiting();
 	return finish_epoll(epfd, events, max, timeout_ms, &start, mask,
 			    REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask));
@@ -375,7 +375,7 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
 		errno = ENOSYS;
 		return -1;
 	}
-	deferred_settle();
+	eof_make();
 	ready = real.epoll_pwait2(epfd, events, max, timeout, mask);
 	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */
 	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready, in_ms(timeout)) : ready;

@@ -228,7 +228,7 @@ EXPORT long syscall(long number, ...)
 	va_end(arguments);
 	if (init_is_off())
 		return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-	deferred_settle();
+	eof_make();
 	if (fdtable_get((int)a[0]) && (receive(number, a, &result) || transmit(number, a, &result) ||
 				       ask(number, a, &result) || handle_descriptor(number, a, &result)))
 		return result;

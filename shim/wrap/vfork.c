@@ -23,7 +23,7 @@ __attribute__((used)) int vfork_prepare(void)
 	if (!guard_is_home())
 		return false;
 	/* What the child becomes sees what the kernel shows it. */
-	deferred_settle();
+	eof_make();
 	return fdlimit_hold();
 }
 
