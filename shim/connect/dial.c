@@ -121,12 +121,12 @@ static void give_back_ports(const struct destination_key *key)
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
 
-	link_meet(now_ns);
+	broker_link_meet(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool)
 		return;
 	idle_pool_retire_peer(pool, key);
-	borrow_relieve(pool, key);
+	shared_relieve(pool, key);
 	pool_leave();
 }
 

@@ -67,7 +67,7 @@ static enum missed missed_by_refusal(enum refusal why)
 	}
 }
 
-/* What borrow_take() said. */
+/* What shared_take() said. */
 static enum missed missed_by_answer(int answer)
 {
 	switch (answer) {
@@ -112,7 +112,7 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	pool_leave();
 	/* A ticket asks for both, a connection or leave to dial. */
 	if (!conn && has_broker && why != REFUSAL_PROBED && sock->missed == MISSED_NONE_IDLE) {
-		conn = borrow_take(&sock->key, sock->caller, &answer);
+		conn = shared_take(&sock->key, sock->caller, &answer);
 		sock->missed = missed_by_answer(answer);
 	}
 	if (!conn && why != REFUSAL_NONE && sock->missed != MISSED_PROBED)

@@ -51,7 +51,7 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 static int await_answer(struct ticket *ticket, int timeout_ms)
 {
 	struct pollfd entry = {.fd = ticket->fd, .events = POLLIN};
-	int answer = borrow_read_ticket(ticket->fd, &ticket->number), n;
+	int answer = shared_read_ticket(ticket->fd, &ticket->number), n;
 
 	if (answer != -EAGAIN)
 		return answer;
@@ -59,7 +59,7 @@ static int await_answer(struct ticket *ticket, int timeout_ms)
 	if (n == 0)
 		return -ETIMEDOUT;
 	/* A signal: as a connect() that is restarted. */
-	return n < 0 ? -EAGAIN : borrow_read_ticket(ticket->fd, &ticket->number);
+	return n < 0 ? -EAGAIN : shared_read_ticket(ticket->fd, &ticket->number);
 }
 
 /* Until it is its turn. */
@@ -72,7 +72,7 @@ static int await_turn(struct ticket *ticket, uint64_t timeout_ns)
 	/* Unlike poll() a receive is restarted, or not, after the same signals as the connect() that it stands for. */
 	if (!timeout_ns && real.fcntl(ticket->fd, F_SETFL, O_RDWR) == 0) {
 		while (real.recv(ticket->fd, &byte, sizeof(byte), MSG_PEEK) >= 0) {
-			answer = borrow_read_ticket(ticket->fd, &ticket->number);
+			answer = shared_read_ticket(ticket->fd, &ticket->number);
 			if (answer != -EAGAIN && answer != -EINPROGRESS)
 				return answer;
 		}
@@ -90,7 +90,7 @@ static int await_turn(struct ticket *ticket, uint64_t timeout_ns)
 static void give_back(const struct ticket *ticket)
 {
 	if (ticket->conn)
-		borrow_give_up(ticket->conn);
+		shared_give_up(ticket->conn);
 	/* A child may have inherited it as the descriptor that it was: the broker is to see its end all the same. */
 	if (ticket->fd >= 0) {
 		real.shutdown(ticket->fd, SHUT_RDWR);
@@ -112,7 +112,7 @@ static enum limit_result conclude(struct sock *sock, int answer)
 
 	sock->ticket.conn = NULL;
 	if (conn)
-		conn = borrow_conclude(conn, answer);
+		conn = shared_conclude(conn, answer);
 	if (answer == -ENOENT)
 		return LIMIT_DIAL;
 	/* A connection that is given is counted where it is held; one that is no good any more is not. */
@@ -171,7 +171,7 @@ static enum limit_result queue(int fd, struct ticket *ticket, uint64_t timeout_n
 	int answer;
 
 	if (!sock) {
-		borrow_give_up(ticket->conn);
+		shared_give_up(ticket->conn);
 		fdtable_close_internal(ticket->fd);
 		return LIMIT_FAILED;
 	}
@@ -231,19 +231,19 @@ enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_
 		return LIMIT_DIAL;
 	patience_ms = blocks ? BLOCKING_PATIENCE_MS : PATIENCE_MS;
 	ticket.conn =
-		borrow_ask_ticket(key, max_conns, blocks && has_them_all(key, max_conns), patience_ms, &ticket.fd);
+		shared_ask_ticket(key, max_conns, blocks && has_them_all(key, max_conns), patience_ms, &ticket.fd);
 	if (!ticket.conn)
 		return LIMIT_DIAL;
 	do
 		answer = await_answer(&ticket, patience_ms);
 	while (answer == -EAGAIN);
 	if (answer == -ETIMEDOUT)
-		link_doubt();
+		broker_link_doubt();
 	if (answer == -EINPROGRESS)
 		return queue(fd, &ticket, timeout_ns, locked);
 	*locked = sock = enter_again(fd);
 	if (!sock) {
-		borrow_give_up(ticket.conn);
+		shared_give_up(ticket.conn);
 		fdtable_close_internal(ticket.fd);
 		return LIMIT_FAILED;
 	}
@@ -260,12 +260,12 @@ void limit_force(struct sock *sock)
 
 	if (!sock->policy->max_conns_per_host || sock->ticket.fd >= 0)
 		return;
-	ticket.conn = borrow_ask_ticket(&sock->key, sock->policy->max_conns_per_host, true, PATIENCE_MS, &ticket.fd);
+	ticket.conn = shared_ask_ticket(&sock->key, sock->policy->max_conns_per_host, true, PATIENCE_MS, &ticket.fd);
 	if (!ticket.conn)
 		return;
 	sock->ticket = ticket;
 	if (await_answer(&sock->ticket, PATIENCE_MS) == -ENOENT) {
-		borrow_conclude(sock->ticket.conn, -ENOENT);
+		shared_conclude(sock->ticket.conn, -ENOENT);
 		sock->ticket.conn = NULL;
 	} else {
 		limit_forget(sock);
@@ -286,7 +286,7 @@ static void dial_now(struct sock *sock)
 void limit_settle(struct sock *sock)
 {
 	int saved = errno;
-	int answer = borrow_read_ticket(sock->ticket.fd, &sock->ticket.number);
+	int answer = shared_read_ticket(sock->ticket.fd, &sock->ticket.number);
 
 	if (answer != -EAGAIN && answer != -EINPROGRESS) {
 		sock->reports_connected = true;

@@ -135,7 +135,7 @@ void close_make_room(int fd)
 	if (!fdtable_is_internal(fd))
 		return;
 	log_move(fd);
-	link_move(fd);
+	broker_link_move(fd);
 	for (int other = 0; other < end; other++)
 		if (fdtable_get(other) && !fdtable_is_internal(other))
 			move_if_of(other, fd);

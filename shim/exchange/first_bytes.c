@@ -115,7 +115,7 @@ static bool note_first(struct sock *sock, bool is_fit)
 	/* Asked for more than a look after all: a server may have no room for it beside what was passed over. */
 	if (sock->missed == MISSED_PROBED && !sock->is_leased &&
 	    !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))
-		borrow_retire(pool, &sock->key);
+		shared_retire(pool, &sock->key);
 	/* The server is not to keep one more connection than the program uses. */
 	sock->is_one_too_many = destination->n_idle && idle_pool_is_beyond_peak(destination);
 	if (sock->is_one_too_many)

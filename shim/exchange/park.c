@@ -131,7 +131,7 @@ static void park(struct sock *sock)
 	struct conn *conn = sock->conn;
 	enum refusal why;
 
-	link_meet(now_ns);
+	broker_link_meet(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool) {
 		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->is_witnessed);
@@ -149,7 +149,7 @@ static void park(struct sock *sock)
 	if (why != REFUSAL_NONE)
 		idle_pool_end(pool, conn);
 	else if (!conn->is_in_flight)
-		borrow_offer(pool, conn);
+		shared_offer(pool, conn);
 	pool_leave();
 	if (why == REFUSAL_NONE)
 		counting_park(sock);
@@ -293,7 +293,7 @@ static bool note_look(struct sock *sock)
 	pool = pool_enter(guard_now_ns());
 	if (pool) {
 		habit_looks_note(&sock->conn->destination->looks, sock->caller, true);
-		borrow_note_look(pool, &sock->key);
+		shared_note_look(pool, &sock->key);
 		pool_leave();
 	}
 	return true;

@@ -27,7 +27,7 @@
 
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
-LARGE struct broker_client link_client;
+LARGE struct broker_client broker_link_client;
 static LARGE struct broker_client newcomer;   /* a broker that is being met: nobody else looks at it */
 static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
 static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
@@ -51,7 +51,7 @@ static void *map_shared(int fd, uint64_t length)
 	return NULL;
 }
 
-/* link_share() looks at it without a lock: it stays for as long as it takes to meet another broker. */
+/* broker_link_share() looks at it without a lock: it stays for as long as it takes to meet another broker. */
 static void *left_memory;
 
 static void unmap(void *memory, uint64_t length)
@@ -65,7 +65,7 @@ static void unmap(void *memory, uint64_t length)
  * not kept for long.) */
 static bool is_still_ours(int fd)
 {
-	return (fd != link_client.fd && fd != newcomer.fd) || swap_cookie(fd) == client_cookie;
+	return (fd != broker_link_client.fd && fd != newcomer.fd) || swap_cookie(fd) == client_cookie;
 }
 
 static ssize_t send_message(int fd, const struct msghdr *message, int flags)
@@ -116,21 +116,21 @@ static uint64_t number_of_program(void)
 	return number;
 }
 
-struct broker_client *link_init(const struct config *config)
+struct broker_client *broker_link_init(const struct config *config)
 {
-	broker_client_init(&link_client, &client_sys);
+	broker_client_init(&broker_link_client, &client_sys);
 	broker_client_init(&newcomer, &client_sys);
-	return config->broker_path[0] ? &link_client : NULL;
+	return config->broker_path[0] ? &broker_link_client : NULL;
 }
 
-uint32_t link_euid(void)
+uint32_t broker_link_euid(void)
 {
 	return client_euid;
 }
 
-bool link_is_met(void)
+bool broker_link_is_met(void)
 {
-	return link_client.fd >= 0;
+	return broker_link_client.fd >= 0;
 }
 
 /* It gives us memory and connections: only our own user's is to be trusted, or one for whom a service manager listens. */
@@ -162,7 +162,7 @@ static int dial(const char *path)
 	return fdtable_move_high(fd);
 }
 
-int link_dial(void)
+int broker_link_dial(void)
 {
 	return dial(sock_config->broker_path);
 }
@@ -183,12 +183,12 @@ static void leave_alone(uint64_t now_ns, int patience_ms)
 
 static bool is_left_alone(uint64_t now_ns, int patience_ms)
 {
-	return link_client.fd < 0 && now_ns < left_alone_until_ns && patience_ms <= left_alone_by;
+	return broker_link_client.fd < 0 && now_ns < left_alone_until_ns && patience_ms <= left_alone_by;
 }
 
-void link_part(struct idle_pool *pool, uint64_t now_ns)
+void broker_link_part(struct idle_pool *pool, uint64_t now_ns)
 {
-	int fd = link_client.fd;
+	int fd = broker_link_client.fd;
 
 	leave_alone(now_ns, BROKER_PATIENCE_MS);
 	if (fd < 0)
@@ -203,7 +203,7 @@ static void meet(uint64_t now_ns, const struct destination_key *key, int patienc
 	struct idle_pool *pool;
 	int fd, error;
 
-	if (link_client.fd >= 0 || is_left_alone(now_ns, patience_ms))
+	if (broker_link_client.fd >= 0 || is_left_alone(now_ns, patience_ms))
 		return;
 	leave_alone(now_ns, INT_MAX);
 	fd = dial(sock_config->broker_path);
@@ -215,13 +215,13 @@ static void meet(uint64_t now_ns, const struct destination_key *key, int patienc
 	client_cookie = swap_cookie(fd);
 	client_euid = libc.geteuid();
 	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number,
-				    key && key->euid == link_euid() ? key : NULL, patience_ms);
+				    key && key->euid == broker_link_euid() ? key : NULL, patience_ms);
 	pool = error ? NULL : pool_enter(now_ns);
 	if (pool) {
 		/* Whoever looks without the lock whether it is met sees that last. */
 		newcomer.fd = -1;
-		broker_client_move(&link_client, &newcomer);
-		link_client.fd = fd;
+		broker_client_move(&broker_link_client, &newcomer);
+		broker_link_client.fd = fd;
 		pool_leave();
 		return;
 	}
@@ -241,29 +241,30 @@ static bool begin_question(uint64_t now_ns, const struct destination_key *key, i
 	return true;
 }
 
-bool link_begin_question(uint64_t now_ns, const struct destination_key *key)
+bool broker_link_begin_question(uint64_t now_ns, const struct destination_key *key)
 {
 	return begin_question(now_ns, key, BROKER_PATIENCE_MS);
 }
 
-void link_meet(uint64_t now_ns)
+void broker_link_meet(uint64_t now_ns)
 {
-	if (link_client.fd < 0 && begin_question(now_ns, NULL, BROKER_PATIENCE_MS))
-		link_end_question();
+	if (broker_link_client.fd < 0 && begin_question(now_ns, NULL, BROKER_PATIENCE_MS))
+		broker_link_end_question();
 }
 
-bool link_may_be_met(void)
+bool broker_link_may_be_met(void)
 {
-	return link_is_met() || (sock_config->broker_path[0] && !is_left_alone(guard_now_ns(), BROKER_PATIENCE_MS));
+	return broker_link_is_met() ||
+	       (sock_config->broker_path[0] && !is_left_alone(guard_now_ns(), BROKER_PATIENCE_MS));
 }
 
-void link_wait_to_meet(int patience_ms)
+void broker_link_wait_to_meet(int patience_ms)
 {
 	uint64_t now_ns = guard_now_ns();
 
-	for (int i = 0; i < patience_ms && link_client.fd < 0; i++) {
+	for (int i = 0; i < patience_ms && broker_link_client.fd < 0; i++) {
 		if (begin_question(now_ns, NULL, patience_ms))
-			link_end_question();
+			broker_link_end_question();
 		else if (guard_lock_is_own(&question_lock))
 			return; /* a handler in the midst of its thread's own */
 		else if (is_left_alone(now_ns, patience_ms) && !question_lock.owner)
@@ -273,42 +274,42 @@ void link_wait_to_meet(int patience_ms)
 	}
 }
 
-void link_end_question(void)
+void broker_link_end_question(void)
 {
 	guard_unlock(&question_lock);
 }
 
-void link_doubt(void)
+void broker_link_doubt(void)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool = pool_enter(now_ns);
 
 	if (!pool)
 		return;
-	link_part(pool, now_ns);
+	broker_link_part(pool, now_ns);
 	left_alone_by = INT_MAX;
 	pool_leave();
 }
 
-void link_share(const struct conn *conn)
+void broker_link_share(const struct conn *conn)
 {
-	struct slots_region *region = __atomic_load_n(&link_client.slots.region, __ATOMIC_RELAXED);
+	struct slots_region *region = __atomic_load_n(&broker_link_client.slots.region, __ATOMIC_RELAXED);
 
 	/* It is not mapped in a child of a fork that ran no handlers. */
 	if (conn && region && (guard_is_home() || vfork_is_child))
 		slots_share(region, conn->slot, conn->slot_generation);
 }
 
-void link_move(int from)
+void broker_link_move(int from)
 {
 	int to;
 	struct idle_pool *pool;
 
-	if (link_client.fd != from)
+	if (broker_link_client.fd != from)
 		return;
 	to = fdtable_dup_high(from);
 	if (to >= 0) {
-		link_client.fd = to;
+		broker_link_client.fd = to;
 		return;
 	}
 	pool = pool_enter(guard_now_ns());
@@ -332,21 +333,21 @@ static void map_empty(void *place)
 		libc.munmap(memory, sizeof(struct slots_region));
 }
 
-void link_after_fork_amid(void)
+void broker_link_after_fork_amid(void)
 {
 	int saved = errno;
 
 	map_empty(mapped_last);
-	map_empty(link_client.slots.region);
+	map_empty(broker_link_client.slots.region);
 	map_empty(left_memory);
 	errno = saved;
 }
 
-void link_after_fork(void)
+void broker_link_after_fork(void)
 {
 	/* The memory was not inherited, and the descriptor is closed with all of ours. */
-	link_client.slots.region = NULL;
-	broker_client_end(&link_client);
+	broker_link_client.slots.region = NULL;
+	broker_client_end(&broker_link_client);
 	newcomer.slots.region = NULL;
 	broker_client_end(&newcomer);
 	left_memory = NULL;

@@ -104,7 +104,7 @@ void pool_init(const struct config *config)
 {
 	sock_config = config;
 	idle_pool_init(&pool, &sock_pool_sys, config, page);
-	pool.broker = link_init(config);
+	pool.broker = broker_link_init(config);
 	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	outgoing_init(&sock_pool_sys);
 }
@@ -179,7 +179,7 @@ void pool_after_fork(void)
 {
 	bool had_lock = guard_lock_is_own(&pool_lock);
 
-	link_after_fork();
+	broker_link_after_fork();
 	page_after_fork(had_lock);
 	if (had_lock) {
 		idle_pool_clear(&pool);

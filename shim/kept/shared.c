@@ -23,10 +23,11 @@ static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
 
 	if (!pool)
 		return NULL;
-	if (link_client.fd >= 0 && key->euid == link_euid() && (link_client.is_asked || link_client.slots.n_free)) {
+	if (broker_link_client.fd >= 0 && key->euid == broker_link_euid() &&
+	    (broker_link_client.is_asked || broker_link_client.slots.n_free)) {
 		destination = idle_pool_find(pool, key);
 		conn = destination ? idle_pool_open(pool, destination, now_ns) : NULL;
-		if (conn && !broker_client_reserve(&link_client, conn)) {
+		if (conn && !broker_client_reserve(&broker_link_client, conn)) {
 			idle_pool_discard(pool, conn);
 			conn = NULL;
 		}
@@ -64,7 +65,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 	if (fd >= 0)
 		conn->fd = fd = fdtable_move_high(fd);
 	else if (!is_refusal(fd) && fd != -EMFILE)
-		link_part(pool, now_ns);
+		broker_link_part(pool, now_ns);
 	/* Who may have one knows that something rides there. */
 	if (fd >= 0)
 		habit_streak_break(&conn->destination->unfit);
@@ -73,7 +74,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 	else if (fd == -ESTALE)
 		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
 	if (conn->fd >= 0 && conn->slot >= 0) {
-		slots_read(&link_client.slots, conn);
+		slots_read(&broker_link_client.slots, conn);
 		if (is_as_said(conn)) {
 			stats_count(conn->destination->stats, STATS_LEASED);
 			stats_count(conn->destination->stats, STATS_BORROWED);
@@ -81,7 +82,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 		}
 		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
 	} else if (conn->slot >= 0 && is_refusal(fd)) {
-		slots_free(&link_client.slots, conn);
+		slots_free(&broker_link_client.slots, conn);
 	}
 	idle_pool_end(pool, conn);
 	return NULL;
@@ -90,7 +91,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 /* The process's own connections that the broker holds, too: what else it holds is for others to lend. */
 static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
 {
-	struct idle_pool *pool = link_is_met() ? pool_enter(now_ns) : NULL;
+	struct idle_pool *pool = broker_link_is_met() ? pool_enter(now_ns) : NULL;
 	struct destination *destination;
 	uint32_t n = 0;
 
@@ -98,7 +99,7 @@ static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
 		return 0;
 	destination = idle_pool_find(pool, key);
 	if (destination)
-		n = slots_n_held(&link_client.slots, destination);
+		n = slots_n_held(&broker_link_client.slots, destination);
 	pool_leave();
 	return n;
 }
@@ -114,7 +115,7 @@ static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
 	return n_held && n_held > count_own(key, now_ns);
 }
 
-struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *why)
+struct conn *shared_take(const struct destination_key *key, uint64_t who, int *why)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
@@ -125,14 +126,15 @@ struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *w
 	if (!is_worth_asking(key, now_ns))
 		return NULL;
 	*why = -EAGAIN;
-	if (!link_begin_question(now_ns, key))
+	if (!broker_link_begin_question(now_ns, key))
 		return NULL;
 	conn = prepare(key, now_ns);
 	/* Nobody waits for what comes of a question that was asked already. */
-	if (!conn && link_client.is_asked)
-		link_doubt();
+	if (!conn && broker_link_client.is_asked)
+		broker_link_doubt();
 	if (conn) {
-		*why = fd = broker_client_lease(&link_client, conn, habit_looks_often(&conn->destination->looks, who));
+		*why = fd = broker_client_lease(&broker_link_client, conn,
+						habit_looks_often(&conn->destination->looks, who));
 		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
 		pool = pool_enter(guard_now_ns());
 		if (pool) {
@@ -146,37 +148,37 @@ struct conn *borrow_take(const struct destination_key *key, uint64_t who, int *w
 			conn = NULL;
 		}
 	}
-	link_end_question();
+	broker_link_end_question();
 	return conn;
 }
 
-struct conn *borrow_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int patience_ms,
+struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int patience_ms,
 			       int *fd)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
 	/* Whoever is not counted makes one too many: waits for another thread that is just meeting the broker. */
-	link_wait_to_meet(patience_ms);
+	broker_link_wait_to_meet(patience_ms);
 	conn = prepare(key, now_ns);
 	if (!conn)
 		return NULL;
-	*fd = link_dial();
-	if (*fd >= 0 && broker_client_ask_ticket(&link_client, *fd, conn, max_conns, is_forced) == 0)
+	*fd = broker_link_dial();
+	if (*fd >= 0 && broker_client_ask_ticket(&broker_link_client, *fd, conn, max_conns, is_forced) == 0)
 		return conn;
 	if (*fd >= 0)
 		fdtable_close_internal(*fd);
 	*fd = -1;
-	borrow_give_up(conn);
+	shared_give_up(conn);
 	return NULL;
 }
 
-int borrow_read_ticket(int fd, uint64_t *number)
+int shared_read_ticket(int fd, uint64_t *number)
 {
-	return broker_client_read_ticket(&link_client, fd, number);
+	return broker_client_read_ticket(&broker_link_client, fd, number);
 }
 
-struct conn *borrow_conclude(struct conn *conn, int answer)
+struct conn *shared_conclude(struct conn *conn, int answer)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool = pool_enter(now_ns);
@@ -194,43 +196,43 @@ struct conn *borrow_conclude(struct conn *conn, int answer)
 	return conn;
 }
 
-void borrow_give_up(struct conn *conn)
+void shared_give_up(struct conn *conn)
 {
 	struct idle_pool *pool = pool_enter(guard_now_ns());
 
 	if (!pool)
 		return;
 	/* It may have been given just now: else the broker would count it until it looks. */
-	broker_client_drop(&link_client, conn);
+	broker_client_drop(&broker_link_client, conn);
 	idle_pool_end(pool, conn);
 	pool_leave();
 }
 
-void borrow_offer(struct idle_pool *pool, struct conn *conn)
+void shared_offer(struct idle_pool *pool, struct conn *conn)
 {
 	int error;
 
-	if (!pool->broker || conn->slot >= 0 || conn->destination->key.euid != link_euid())
+	if (!pool->broker || conn->slot >= 0 || conn->destination->key.euid != broker_link_euid())
 		return;
 	error = broker_client_offer(pool->broker, conn, conn->began_unfit);
 	/* It has gone: another one may have come. */
 	if (error && error != -EAGAIN)
-		link_part(pool, guard_now_ns());
+		broker_link_part(pool, guard_now_ns());
 }
 
-void borrow_note_look(struct idle_pool *pool, const struct destination_key *key)
+void shared_note_look(struct idle_pool *pool, const struct destination_key *key)
 {
 	if (pool->broker)
 		broker_client_looked(pool->broker, key);
 }
 
-void borrow_relieve(struct idle_pool *pool, const struct destination_key *key)
+void shared_relieve(struct idle_pool *pool, const struct destination_key *key)
 {
 	if (pool->broker)
 		broker_client_relieve(pool->broker, key, false);
 }
 
-void borrow_retire(struct idle_pool *pool, const struct destination_key *key)
+void shared_retire(struct idle_pool *pool, const struct destination_key *key)
 {
 	if (pool->broker)
 		broker_client_relieve(pool->broker, key, true);

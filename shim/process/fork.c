@@ -81,7 +81,7 @@ static void after_fork_in_child(void)
 	fdlimit_after_fork_in_child(bits & FORK_HAS_LIMIT);
 	if (!(bits & FORK_IS_FIT)) {
 		guard_expect_nobody();
-		link_after_fork_amid();
+		broker_link_after_fork_amid();
 		return;
 	}
 	guard_set_home();

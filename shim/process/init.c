@@ -57,9 +57,9 @@ static void fini(void *unused)
 	(void)unused;
 	if (phase != PHASE_DONE || !guard_is_home())
 		return;
-	if (link_may_be_met())
+	if (broker_link_may_be_met())
 		sock_finish_all();
-	if (!link_is_met())
+	if (!broker_link_is_met())
 		pool_let_go_of_idle();
 	pool_log_stats();
 	page_end();

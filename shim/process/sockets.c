@@ -40,7 +40,7 @@ void sock_share(struct sock *sock)
 {
 	atomic_store(&sock->is_shared, true);
 	spare_settle(sock);
-	link_share(sock->conn);
+	broker_link_share(sock->conn);
 }
 
 void sock_share_all(bool only_inheritable)
