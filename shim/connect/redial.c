@@ -187,7 +187,7 @@ static void undo_edits(struct sock *sock)
 }
 
 /* With a descriptor for the new connection in hand nothing but the dial itself can fail. */
-static int replace_with(struct replacement *replacement, enum fresh_reason reason)
+static int replace_with(struct replacement *replacement, enum redial_reason reason)
 {
 	struct sock *sock = replacement->sock;
 	int fd = replacement->fd;
@@ -198,9 +198,9 @@ static int replace_with(struct replacement *replacement, enum fresh_reason reaso
 	if (!swap_take_registrations_out(sock))
 		return -EAGAIN;
 	limit_force(sock);
-	if (reason == FRESH_FOR_UNFIT)
+	if (reason == REDIAL_FOR_UNFIT)
 		end_old(sock);
-	if (reason == FRESH_FOR_STRANGER)
+	if (reason == REDIAL_FOR_STRANGER)
 		undo_edits(sock);
 	error = dial_unlocked(replacement);
 	if (sock->state == SOCK_FREE)
@@ -215,16 +215,16 @@ static int replace_with(struct replacement *replacement, enum fresh_reason reaso
 }
 
 /* For the log. */
-static const char *why_missed(const struct sock *sock, enum fresh_reason reason)
+static const char *why_missed(const struct sock *sock, enum redial_reason reason)
 {
-	if (reason == FRESH_FOR_STALE)
+	if (reason == REDIAL_FOR_STALE)
 		return missed_names[MISSED_STALE];
-	if (reason == FRESH_FOR_UNFIT && sock->missed != MISSED_NONE)
+	if (reason == REDIAL_FOR_UNFIT && sock->missed != MISSED_NONE)
 		return missed_names[sock->missed];
 	return missed_names[MISSED_SHARED];
 }
 
-static int replace(struct replacement *replacement, enum fresh_reason reason)
+static int replace(struct replacement *replacement, enum redial_reason reason)
 {
 	struct sock *sock = replacement->sock;
 	int error;
@@ -247,7 +247,7 @@ static int replace(struct replacement *replacement, enum fresh_reason reason)
 	return 0;
 }
 
-int fresh_replace(struct sock *sock, enum fresh_reason reason, int longest_ms)
+int redial(struct sock *sock, enum redial_reason reason, int longest_ms)
 {
 	struct replacement replacement = {.sock = sock, .fd = -1, .status_flags = O_RDWR, .longest_ms = longest_ms};
 	int error;

@@ -8,11 +8,11 @@
 
 struct sock;
 
-enum fresh_reason {
-	FRESH_FOR_STALE,    /* the server has hung up: what was sent is sent again */
-	FRESH_FOR_UNFIT,    /* alive, but not to be risked. It ends before the dial, so that a server that serves one
+enum redial_reason {
+	REDIAL_FOR_STALE,    /* the server has hung up: what was sent is sent again */
+	REDIAL_FOR_UNFIT,    /* alive, but not to be risked. It ends before the dial, so that a server that serves one
 			       connection at a time is free */
-	FRESH_FOR_STRANGER, /* somebody is to read the answer who can't be told that the end of file is ours to make: the
+	REDIAL_FOR_STRANGER, /* somebody is to read the answer who can't be told that the end of file is ours to make: the
 			       request is sent again as the program wrote it, and the server makes it */
 };
 
@@ -26,4 +26,4 @@ enum fresh_reason {
  * Locked; the lock is given up while it blocks, and it is had again on return, even if the program has closed the socket
  * meanwhile: then the state is SOCK_FREE, and sock_leave() is all that may be done with it.
  */
-int fresh_replace(struct sock *sock, enum fresh_reason reason, int longest_ms) __attribute__((warn_unused_result));
+int redial(struct sock *sock, enum redial_reason reason, int longest_ms) __attribute__((warn_unused_result));

@@ -109,7 +109,7 @@ int exchange_recover(struct sock *sock, int longest_ms)
 	/* Another process may have had the answer. */
 	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
 		return -EBUSY;
-	error = fresh_replace(sock, FRESH_FOR_STALE, longest_ms);
+	error = redial(sock, REDIAL_FOR_STALE, longest_ms);
 	if (error)
 		return error;
 	counting_refuse(sock, REFUSAL_STALE);
@@ -122,7 +122,7 @@ bool exchange_recover_from_timeout(struct sock *sock)
 {
 	if (sock->framing.response_started || !sock->outgoing.is_complete || !framing_can_replay(&sock->framing))
 		return false;
-	return fresh_replace(sock, FRESH_FOR_STALE, -1) == 0;
+	return redial(sock, REDIAL_FOR_STALE, -1) == 0;
 }
 
 void exchange_put_back_close(char *bytes, const struct framing_plan *plan)

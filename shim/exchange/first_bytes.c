@@ -134,7 +134,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 
 	if (sock->is_leased && !is_fit) {
 		sock->missed = first == FRAMING_FIRST_NOT_HTTP ? MISSED_UNKNOWN_PROTOCOL : MISSED_UNSAFE_METHOD;
-		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
+		error = redial(sock, REDIAL_FOR_UNFIT, -1);
 		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
 		if ((error == -EMFILE || error == -ENFILE) && first == FRAMING_FIRST_UNSAFE &&
@@ -144,7 +144,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 			counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
 		sock->missed = MISSED_STALE;
-		error = fresh_replace(sock, FRESH_FOR_UNFIT, -1);
+		error = redial(sock, REDIAL_FOR_UNFIT, -1);
 	}
 	if (error)
 		return error;

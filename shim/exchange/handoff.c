@@ -37,7 +37,7 @@ static void settle_debt(struct sock *sock)
 	unsigned n_fed = sock->n_fed;
 
 	if (!is_in_use(sock) && can_be_asked_again(sock)) {
-		if (fresh_replace(sock, FRESH_FOR_STRANGER, -1) == 0 || sock->state != SOCK_OPEN)
+		if (redial(sock, REDIAL_FOR_STRANGER, -1) == 0 || sock->state != SOCK_OPEN)
 			return;
 		/* The old connection lives on, asked to stay. */
 		if (sock->n_fed == n_fed)
@@ -65,7 +65,7 @@ static bool is_unused_lease(const struct sock *sock)
 /* If it can't be replaced it stays what it was: alive when last seen. */
 static void renew_unused(struct sock *sock)
 {
-	if (is_unused_lease(sock) && fresh_replace(sock, FRESH_FOR_UNFIT, -1))
+	if (is_unused_lease(sock) && redial(sock, REDIAL_FOR_UNFIT, -1))
 		log_event("not replaced", sock, NULL);
 }
 

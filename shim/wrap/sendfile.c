@@ -53,7 +53,7 @@ static bool enter_unseen(int fd, int timeout_option, const struct other_end *oth
 	if (!sock)
 		return true;
 	if (sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && !is_refused(other) &&
-	    fresh_replace(sock, FRESH_FOR_UNFIT, -1) == 0 && !sock->conn) {
+	    redial(sock, REDIAL_FOR_UNFIT, -1) == 0 && !sock->conn) {
 		sock_leave(sock);
 		return true;
 	}
