@@ -62,15 +62,16 @@ static size_t count_environment(char *const environment[])
 /* NULL: it has none. */
 static char **find_variable(char **environment)
 {
-	size_t length = sizeof(INFLIGHT_VARIABLE) - 1;
+	size_t length = sizeof(EXEC_STATE_VARIABLE) - 1;
 
 	for (char **at = environment; at && *at; at++)
-		if (**at == *INFLIGHT_VARIABLE && strncmp(*at, INFLIGHT_VARIABLE, length) == 0 && (*at)[length] == '=')
+		if (**at == *EXEC_STATE_VARIABLE && strncmp(*at, EXEC_STATE_VARIABLE, length) == 0 &&
+		    (*at)[length] == '=')
 			return at;
 	return NULL;
 }
 
-void inflight_forget(char **environment)
+void exec_state_forget(char **environment)
 {
 	char **at = find_variable(environment);
 
@@ -78,8 +79,8 @@ void inflight_forget(char **environment)
 		at[0] = at[1];
 }
 
-/* A first look without locks; inflight_prepare() may find other ones, so the size is for the most that it can take. */
-size_t inflight_size(char *const environment[], int all)
+/* A first look without locks; exec_state_prepare() may find other ones, so the size is for the most that it can take. */
+size_t exec_state_size(char *const environment[], int all)
 {
 	size_t n = 0;
 
@@ -90,7 +91,8 @@ size_t inflight_size(char *const environment[], int all)
 	}
 	if (!n)
 		return 0;
-	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(INFLIGHT_VARIABLE) + 1 + n * RECORD_TEXT;
+	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(EXEC_STATE_VARIABLE) + 1 +
+	       n * RECORD_TEXT;
 }
 
 /* The file name under which the loader has us. */
@@ -140,12 +142,12 @@ static bool describe(int fd, int all, struct record *record)
 	return owed;
 }
 
-char **inflight_prepare(void *buffer, size_t size, char *const environment[], int all)
+char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all)
 {
 	size_t n_environment = count_environment(environment);
 	char **result = buffer;
 	char *text = (char *)(result + n_environment + 2);
-	size_t most = (size - (n_environment + 2) * sizeof(char *) - sizeof(INFLIGHT_VARIABLE) - 1) / RECORD_TEXT;
+	size_t most = (size - (n_environment + 2) * sizeof(char *) - sizeof(EXEC_STATE_VARIABLE) - 1) / RECORD_TEXT;
 	unsigned n = 0;
 
 	if (!is_preloaded(environment)) {
@@ -157,11 +159,11 @@ char **inflight_prepare(void *buffer, size_t size, char *const environment[], in
 	memcpy(result, environment, n_environment * sizeof(char *));
 	result[n_environment] = NULL;
 	/* What a system() had that was left by longjmp. */
-	inflight_forget(result);
+	exec_state_forget(result);
 	n_environment = count_environment(result);
 	result[n_environment] = text;
 	result[n_environment + 1] = NULL;
-	text = stpcpy(text, INFLIGHT_VARIABLE "=");
+	text = stpcpy(text, EXEC_STATE_VARIABLE "=");
 	for (int fd = 0, end = fdtable_end(); fd < end && n < most; fd++) {
 		struct record record = {0};
 
@@ -236,21 +238,21 @@ static void receive_record(const struct record *record)
 	}
 }
 
-bool inflight_is_told(char **environment)
+bool exec_state_is_told(char **environment)
 {
 	return find_variable(environment) != NULL;
 }
 
-void inflight_receive(char **environment)
+void exec_state_receive(char **environment)
 {
 	char **at = find_variable(environment);
 	struct record record;
 
 	if (!at)
 		return;
-	for (const char *text = *at + sizeof(INFLIGHT_VARIABLE); parse_hex(text, &record, sizeof(record));
+	for (const char *text = *at + sizeof(EXEC_STATE_VARIABLE); parse_hex(text, &record, sizeof(record));
 	     text += RECORD_TEXT)
 		if (record.stamp == framing_stamp() && record.cookie)
 			receive_record(&record);
-	inflight_forget(environment);
+	exec_state_forget(environment);
 }

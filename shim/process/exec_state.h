@@ -10,21 +10,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INFLIGHT_VARIABLE "HOLDLINE_INFLIGHT"
+#define EXEC_STATE_VARIABLE "HOLDLINE_INFLIGHT"
 
-/* How large a buffer inflight_prepare() needs for the exchanges that now are to be inherited (0: there are none), and for an
+/* How large a buffer exec_state_prepare() needs for the exchanges that now are to be inherited (0: there are none), and for an
  * environment with one more variable. No more: the caller's stack may be a small one. `all`: also those on close-on-exec descriptors, which file actions may duplicate. */
-size_t inflight_size(char *const environment[], int all);
+size_t exec_state_size(char *const environment[], int all);
 
 /* Fills the buffer (aligned for pointers, of that size) with a new environment that carries them, and returns that. Where the new program
  * will not have this library, the servers are asked to make the end of file, and the environment stays what it is. */
-char **inflight_prepare(void *buffer, size_t size, char *const environment[], int all);
+char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all);
 
 /* Takes the variable out of an environment. */
-void inflight_forget(char **environment);
+void exec_state_forget(char **environment);
 
 /* In the constructor: true if the variable is there. */
-bool inflight_is_told(char **environment);
+bool exec_state_is_told(char **environment);
 
 /* In the constructor, when the library has begun: takes over what the variable names, and takes the variable away. */
-void inflight_receive(char **environment);
+void exec_state_receive(char **environment);

@@ -88,12 +88,12 @@ static void after_fork_in_child(void)
 	sock_after_fork_in_child();
 }
 
-void process_init(void)
+void fork_init(void)
 {
 	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-void process_before_clone(unsigned long flags)
+void fork_before_clone(unsigned long flags)
 {
 	bool is_thread = flags & CLONE_THREAD, is_home = guard_is_home();
 
@@ -113,7 +113,7 @@ void process_before_clone(unsigned long flags)
 		guard_distrust_memory();
 }
 
-void process_after_clone(unsigned long flags, bool is_child)
+void fork_after_clone(unsigned long flags, bool is_child)
 {
 	if (!is_child)
 		after_fork_in_parent();
@@ -139,9 +139,9 @@ EXPORT pid_t _Fork(void)
 {
 	pid_t pid;
 
-	process_before_clone(0);
+	fork_before_clone(0);
 	pid = REAL(_Fork)();
-	process_after_clone(0, pid == 0);
+	fork_after_clone(0, pid == 0);
 	return pid;
 }
 
@@ -156,9 +156,9 @@ EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...
 	for (int i = 0; i < 3; i++)
 		further[i] = va_arg(arguments, void *);
 	va_end(arguments);
-	process_before_clone((unsigned)flags);
+	fork_before_clone((unsigned)flags);
 	result = REAL(clone)(run, stack, flags, argument, further[0], further[1], further[2]);
-	process_after_clone((unsigned)flags, false);
+	fork_after_clone((unsigned)flags, false);
 	return result;
 }
 
@@ -187,10 +187,10 @@ static void before_exec(void)
 }
 
 /* The environment for a new program, in the caller's frame; `all` as in exec_state.h. */
-#define WITH_INFLIGHT(environment, all)                                                                              \
-	({                                                                                                           \
-		size_t size_ = inflight_size(environment, all);                                                      \
-		size_ ? inflight_prepare(__builtin_alloca(size_), size_, environment, all) : (char **)(environment); \
+#define WITH_INFLIGHT(environment, all)                                                                                \
+	({                                                                                                             \
+		size_t size_ = exec_state_size(environment, all);                                                      \
+		size_ ? exec_state_prepare(__builtin_alloca(size_), size_, environment, all) : (char **)(environment); \
 	})
 
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[])
@@ -275,7 +275,7 @@ EXPORT int execle(const char *path, const char *first, ...)
 }
 
 /* Programs look whether there are filters by setting one that can't be read. */
-void process_before_seccomp(long mode, const void *filter)
+void fork_before_seccomp(long mode, const void *filter)
 {
 	bool is_tried = mode == SECCOMP_MODE_FILTER ? guard_readable(filter, sizeof(struct sock_fprog))
 						    : mode == SECCOMP_MODE_STRICT;
@@ -294,7 +294,7 @@ EXPORT int prctl(int operation, ...)
 		argument[i] = va_arg(arguments, unsigned long);
 	va_end(arguments);
 	if (operation == PR_SET_SECCOMP)
-		process_before_seccomp((long)argument[0], (const void *)argument[1]);
+		fork_before_seccomp((long)argument[0], (const void *)argument[1]);
 	return REAL(prctl)(operation, argument[0], argument[1], argument[2], argument[3]);
 }
 

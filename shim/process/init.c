@@ -129,13 +129,13 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 		return;
 	guard_learn_memory();
 	page_choose_place(environment);
-	process_init();
+	fork_init();
 	phase = PHASE_READY;
 	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor of ours. */
 	if (config.log_path[0] && !init_is_done())
 		return;
-	if (inflight_is_told(environment) && init_is_done())
-		inflight_receive(environment);
+	if (exec_state_is_told(environment) && init_is_done())
+		exec_state_receive(environment);
 	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
 	__cxa_atexit(fini, NULL, NULL);
 }

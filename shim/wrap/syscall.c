@@ -202,10 +202,10 @@ static void note_number(long number, const long a[6])
 {
 	switch (number) {
 	case SYS_prctl:
-		process_before_seccomp(a[0] == PR_SET_SECCOMP ? (long)a[1] : 0, (const void *)a[2]);
+		fork_before_seccomp(a[0] == PR_SET_SECCOMP ? (long)a[1] : 0, (const void *)a[2]);
 		break;
 	case SYS_seccomp: /* its first two operations are the modes, the others only ask */
-		process_before_seccomp((unsigned long)a[0] <= 1 ? (long)a[0] + 1 : 0, (const void *)a[2]);
+		fork_before_seccomp((unsigned long)a[0] <= 1 ? (long)a[0] + 1 : 0, (const void *)a[2]);
 		break;
 #ifdef SYS_pidfd_getfd
 	case SYS_pidfd_getfd: /* perhaps of this process, which can't be told */
@@ -241,8 +241,8 @@ EXPORT long syscall(long number, ...)
 			sock_retire_all();
 		return result;
 	}
-	process_before_clone(flags);
+	fork_before_clone(flags);
 	result = REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-	process_after_clone(flags, result == 0);
+	fork_after_clone(flags, result == 0);
 	return result;
 }

@@ -38,10 +38,10 @@ static void begin_shell(struct environment *environment)
 	sock_share_all(true);
 	/* A handler may have left an earlier call by longjmp. */
 	if (__libc_single_threaded)
-		inflight_forget(environ);
-	size = __libc_single_threaded ? inflight_size(environ, 0) : 0;
+		exec_state_forget(environ);
+	size = __libc_single_threaded ? exec_state_size(environ, 0) : 0;
 	if (size && size <= OUTGOING_MAX && outgoing_reserve(&environment->memory, size))
-		environ = environment->prepared = inflight_prepare(environment->memory.bytes, size, environ, 0);
+		environ = environment->prepared = exec_state_prepare(environment->memory.bytes, size, environ, 0);
 	errno = saved;
 }
 
@@ -63,7 +63,7 @@ static void end_shell(struct environment *environment)
 
 	/* A handler may have changed a variable, in our array or in a copy of that, which the program has then. */
 	if (environment->prepared && environment->prepared != environment->own)
-		inflight_forget(environ);
+		exec_state_forget(environ);
 	if (environment->prepared && environ == environment->prepared)
 		give_back(environment);
 	outgoing_free(&environment->memory, false);
