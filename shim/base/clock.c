@@ -5,7 +5,7 @@
 
 #define SECOND_NS 1000000000
 
-struct timespec remaining(const struct timespec *limit, const struct timespec *begin)
+struct timespec clock_remaining(const struct timespec *limit, const struct timespec *begin)
 {
 	struct timespec now, left = {0};
 	time_t seconds;

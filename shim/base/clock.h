@@ -5,4 +5,4 @@
 
 /* What remains now of a limit that began at `begin` by CLOCK_MONOTONIC; zero once it has been reached. Any limit is borne, however
  * long. */
-struct timespec remaining(const struct timespec *limit, const struct timespec *begin);
+struct timespec clock_remaining(const struct timespec *limit, const struct timespec *begin);

@@ -61,7 +61,7 @@ static void bind_libc(void)
 	symbols_bind_libc(&list, &sys);
 }
 
-void page_choose_place(char *const environment[])
+void stats_page_choose_place(char *const environment[])
 {
 	for (; *environment; environment++)
 		if (**environment == 'X' && strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 &&
@@ -69,7 +69,7 @@ void page_choose_place(char *const environment[])
 			strcpy(runtime, *environment + 16);
 }
 
-void page_init(const struct config *config)
+void stats_page_init(const struct config *config)
 {
 	uintptr_t end = ((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE;
 
@@ -169,14 +169,14 @@ static bool is_young(void)
 	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS && __libc_single_threaded;
 }
 
-void page_look(void)
+void stats_page_look(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&state, memory_order_relaxed) == PAGE_PRIVATE, 0) && n_first &&
 	    guard_now_ns() - first_ns >= FIRST_NS)
 		begin();
 }
 
-void page_begin(void)
+void stats_page_begin(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&state, memory_order_acquire) > PAGE_BEGINNING, 1))
 		return;
@@ -184,7 +184,7 @@ void page_begin(void)
 		begin();
 }
 
-void page_keep(void)
+void stats_page_keep(void)
 {
 	if (state == PAGE_PRIVATE && n_first)
 		begin();
@@ -211,7 +211,7 @@ static void forget_counts(bool keeps_gauges)
 	page->pid = 0;
 }
 
-void page_after_fork(bool keeps_gauges)
+void stats_page_after_fork(bool keeps_gauges)
 {
 	void *own;
 
@@ -244,7 +244,7 @@ static void add_private(int folder)
 		slot = (unsigned)taken;
 }
 
-void page_end(void)
+void stats_page_end(void)
 {
 	bool is_counted = state == PAGE_SHARED || (state == PAGE_PRIVATE && n_first);
 	int saved = errno, folder = is_counted ? open_folder() : -1;

@@ -10,27 +10,27 @@
 
 struct config;
 
-/* Counted in from the constructor on. Never NULL after page_init(). */
+/* Counted in from the constructor on. Never NULL after stats_page_init(). */
 extern struct stats_page *page;
 
 /* In the constructor, with what the process was started with: where the user's files are (XDG_RUNTIME_DIR). */
-void page_choose_place(char *const environment[]);
+void stats_page_choose_place(char *const environment[]);
 
 /* When the library begins (shim/process/init.h). */
-void page_init(const struct config *config);
+void stats_page_init(const struct config *config);
 
 /* Before anything is counted: gives the page its file when it is time. Where that can't be, the page stays private.
  * Holds no lock that a handler may want; errno is preserved. */
-void page_begin(void);
+void stats_page_begin(void);
 
 /* In a fork's child: a page of its own, with nothing counted; gauges stay if `keeps_gauges`. */
-void page_after_fork(bool keeps_gauges);
+void stats_page_after_fork(bool keeps_gauges);
 
 /* A connection is used: the same, where the process has lived for a while by now. */
-void page_look(void);
+void stats_page_look(void);
 
 /* The process becomes another program: what was counted gets a file, and stays there. Async-signal-safe. */
-void page_keep(void);
+void stats_page_keep(void);
 
 /* At the process's end: adds it to the total. Async-signal-safe; errno is preserved. */
-void page_end(void);
+void stats_page_end(void);

@@ -191,7 +191,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 	framing_init(&sock->framing, may_rewrite(sock));
 	if (!sock->in_window)
 		sock_enter_window(sock);
-	counting_lease(sock);
+	events_lease(sock);
 	log_event("lease", sock, NULL);
 	return true;
 }
@@ -237,7 +237,7 @@ static int dial_in_place(struct sock *sock)
 
 	if (fd < 0)
 		return fd;
-	counting_begin_dial(&sock->tally);
+	events_begin_dial(&sock->tally);
 	error = lease_begin_dial(sock, fd) ? swap_files(sock, fd) : -ENOBUFS;
 	real.close(fd);
 	return error;

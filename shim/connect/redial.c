@@ -137,9 +137,9 @@ static int dial_unlocked(struct replacement *replacement)
 	sock->replacer = (unsigned long)pthread_self();
 	replacement->is_unlocked = true;
 	sock_leave(sock);
-	counting_begin_dial(&replacement->tally);
+	events_begin_dial(&replacement->tally);
 	error = dial(replacement->fd, &key, wait_ms);
-	counting_end_dial(&replacement->tally, replacement->fd, error ? -error : wait_ms ? 0 : EINPROGRESS);
+	events_end_dial(&replacement->tally, replacement->fd, error ? -error : wait_ms ? 0 : EINPROGRESS);
 	if (!error && block->length)
 		error = send_all(replacement->fd, block->bytes, block->length, wait_ms);
 	return return_to_lock(replacement) ? error : -EBADF;

@@ -112,7 +112,7 @@ int exchange_recover(struct sock *sock, int longest_ms)
 	error = redial(sock, REDIAL_FOR_STALE, longest_ms);
 	if (error)
 		return error;
-	counting_refuse(sock, REFUSAL_STALE);
+	events_refuse(sock, REFUSAL_STALE);
 	if (is_replay)
 		stats_count(sock->tally.destination, STATS_REPLAYED);
 	return 0;

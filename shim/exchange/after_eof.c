@@ -102,7 +102,7 @@ bool after_eof_begin_again(struct sock *sock)
 	sock->has_sent = false;
 	sock->parked = NULL;
 	outgoing_reset(&sock->outgoing);
-	counting_connect_again(sock);
+	events_connect_again(sock);
 	if (lease_take(sock))
 		return true;
 	limit_force(sock);

@@ -30,7 +30,7 @@ static void end_last(struct sock *sock, int fd)
 {
 	bool was_connected = sock->state != SOCK_NEW && sock->state != SOCK_WAITING;
 
-	counting_settle_by_kernel(sock, false);
+	events_settle_by_kernel(sock, false);
 	switch (sock->state) {
 	case SOCK_OPEN:
 	case SOCK_ENDING:
@@ -55,7 +55,7 @@ static void end_last(struct sock *sock, int fd)
 		break;
 	}
 	if (was_connected)
-		counting_close(sock, fd);
+		events_close(sock, fd);
 }
 
 static bool has_registration(const struct sock *sock, int fd)

@@ -141,7 +141,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 		    is_still_quiet(transfer->fd))
 			error = 0;
 		else if (first == FRAMING_FIRST_UNSAFE)
-			counting_refuse(sock, REFUSAL_UNSAFE_METHOD);
+			events_refuse(sock, REFUSAL_UNSAFE_METHOD);
 	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
 		sock->missed = MISSED_STALE;
 		error = redial(sock, REDIAL_FOR_UNFIT, -1);

@@ -152,18 +152,18 @@ static void park(struct sock *sock)
 		shared_offer(pool, conn);
 	pool_leave();
 	if (why == REFUSAL_NONE)
-		counting_park(sock);
+		events_park(sock);
 	else
-		counting_refuse(sock, why);
+		events_refuse(sock, why);
 	log_event(why == REFUSAL_NONE ? "park" : "end", sock, why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
 }
 
 static void count_refusal(struct sock *sock, enum refusal why)
 {
 	if (why == REFUSAL_NONE)
-		counting_would_park(sock);
+		events_would_park(sock);
 	else
-		counting_refuse(sock, why);
+		events_refuse(sock, why);
 	log_event(why == REFUSAL_NONE ? "reusable" : "not kept", sock,
 		  why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
 }

@@ -306,7 +306,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 	struct sock *sock;
 
 	pthread_testcancel();
-	page_look();
+	stats_page_look();
 	sock = sock_enter_as_it_is(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);

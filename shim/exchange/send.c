@@ -102,7 +102,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 {
 	sock->outgoing = sending->block;
 	if (result > 0) {
-		counting_settle(sock, 0);
+		events_settle(sock, 0);
 		send_plan_account(sock, transfer, sending, (size_t)result);
 		exchange_settle(sock);
 		return false;

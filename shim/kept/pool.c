@@ -180,7 +180,7 @@ void pool_after_fork(void)
 	bool had_lock = guard_lock_is_own(&pool_lock);
 
 	broker_link_after_fork();
-	page_after_fork(had_lock);
+	stats_page_after_fork(had_lock);
 	if (had_lock) {
 		idle_pool_clear(&pool);
 	} else {

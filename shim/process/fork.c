@@ -182,7 +182,7 @@ static void before_exec(void)
 
 	hand_over(true);
 	if (guard_is_home())
-		page_keep();
+		stats_page_keep();
 	errno = saved;
 }
 

@@ -62,14 +62,14 @@ static void fini(void *unused)
 	if (!broker_link_is_met())
 		pool_let_go_of_idle();
 	pool_log_stats();
-	page_end();
+	stats_page_end();
 }
 
 static void begin(void)
 {
 	guard_set_home();
 	log_open(config.log_path);
-	page_init(&config);
+	stats_page_init(&config);
 	callsite_init(&config);
 	pool_init(&config);
 	listen_note_all();
@@ -106,7 +106,7 @@ bool init_is_done(void)
 void init_end_at_once(void)
 {
 	if (phase == PHASE_DONE && guard_is_home())
-		page_end();
+		stats_page_end();
 }
 
 bool init_is_off(void)
@@ -128,7 +128,7 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
 		return;
 	guard_learn_memory();
-	page_choose_place(environment);
+	stats_page_choose_place(environment);
 	fork_init();
 	phase = PHASE_READY;
 	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor of ours. */

@@ -34,15 +34,15 @@ static struct stats_destination *find_destination(const struct destination_key *
 	return last;
 }
 
-void counting_connect(struct sock *sock, void *caller)
+void events_connect(struct sock *sock, void *caller)
 {
-	page_begin();
+	stats_page_begin();
 	sock->tally.destination = find_destination(&sock->key);
 	sock->tally.callsite = callsite_find(sock->tally.destination, caller);
-	counting_connect_again(sock);
+	events_connect_again(sock);
 }
 
-void counting_connect_again(struct sock *sock)
+void events_connect_again(struct sock *sock)
 {
 	struct tally *tally = &sock->tally;
 
@@ -53,13 +53,13 @@ void counting_connect_again(struct sock *sock)
 		stats_add(&tally->callsite->connects, 1);
 }
 
-void counting_begin_dial(struct tally *tally)
+void events_begin_dial(struct tally *tally)
 {
 	if (tally->destination)
 		tally->dialing_ns = guard_clock_ns();
 }
 
-void counting_end_dial(struct tally *tally, int fd, int error)
+void events_end_dial(struct tally *tally, int fd, int error)
 {
 	uint64_t duration_ns;
 
@@ -79,10 +79,10 @@ void counting_end_dial(struct tally *tally, int fd, int error)
 	PROBE_DIAL(fd, port_of(tally), duration_ns);
 }
 
-void counting_settle(struct sock *sock, int error)
+void events_settle(struct sock *sock, int error)
 {
 	if (__builtin_expect(sock->tally.dialing_ns != 0, 0))
-		counting_end_dial(&sock->tally, fd_of(sock), error);
+		events_end_dial(&sock->tally, fd_of(sock), error);
 }
 
 /* Of tcpi_state: netinet/tcp.h has them, but not the newer fields of tcp_info. */
@@ -103,16 +103,16 @@ __attribute__((noinline)) static void ask_kernel(struct sock *sock, int fd, bool
 		return;
 	}
 	/* Whoever acknowledged something was there. */
-	counting_settle(sock, info.tcpi_state == STATE_CLOSE && !info.tcpi_bytes_acked ? ECONNREFUSED : 0);
+	events_settle(sock, info.tcpi_state == STATE_CLOSE && !info.tcpi_bytes_acked ? ECONNREFUSED : 0);
 }
 
-void counting_settle_by_kernel(struct sock *sock, bool goes_on)
+void events_settle_by_kernel(struct sock *sock, bool goes_on)
 {
 	if (sock->tally.dialing_ns && sock->n_fds)
 		ask_kernel(sock, sock->fds[0], goes_on);
 }
 
-void counting_lease(const struct sock *sock)
+void events_lease(const struct sock *sock)
 {
 	PROBE_REUSE(fd_of(sock), port_of(&sock->tally));
 }
@@ -132,7 +132,7 @@ static void note_failure(const struct sock *sock, enum refusal why)
 		log_event("bypass", sock, stats_refusal_names[why]);
 }
 
-void counting_refuse(struct sock *sock, enum refusal why)
+void events_refuse(struct sock *sock, enum refusal why)
 {
 	if (sock->tally.has_failed)
 		return;
@@ -141,19 +141,19 @@ void counting_refuse(struct sock *sock, enum refusal why)
 	PROBE_REFUSE(fd_of(sock), port_of(&sock->tally), why);
 }
 
-void counting_park(struct sock *sock)
+void events_park(struct sock *sock)
 {
 	sock->tally.was_kept = true;
 	PROBE_RETURN(fd_of(sock), port_of(&sock->tally));
 }
 
-void counting_would_park(struct sock *sock)
+void events_would_park(struct sock *sock)
 {
 	sock->tally.was_kept = true;
 	stats_count(sock->tally.destination, STATS_REUSABLE);
 }
 
-void counting_close(struct sock *sock, int fd)
+void events_close(struct sock *sock, int fd)
 {
 	struct tally *tally = &sock->tally;
 

@@ -22,25 +22,25 @@ struct tally {
 };
 
 /* connect() on a new socket whose key is complete, called from `caller` (a return address). */
-void counting_connect(struct sock *sock, void *caller);
+void events_connect(struct sock *sock, void *caller);
 
 /* What stands for another connect() of the program, from the same place. */
-void counting_connect_again(struct sock *sock);
+void events_connect_again(struct sock *sock);
 
 /* A dial begins; then what became of it: `error` 0, or an errno. EINPROGRESS and EINTR: not known yet. */
-void counting_begin_dial(struct tally *tally);
-void counting_end_dial(struct tally *tally, int fd, int error);
+void events_begin_dial(struct tally *tally);
+void events_end_dial(struct tally *tally, int fd, int error);
 
 /* Something shows that the dial under way has succeeded (0) or failed (errno). One comparison if none is. */
-void counting_settle(struct sock *sock, int error);
+void events_settle(struct sock *sock, int error);
 
 /* The same, asked of the kernel, since the socket is not followed any more (`goes_on`) or is about to be closed. */
-void counting_settle_by_kernel(struct sock *sock, bool goes_on);
+void events_settle_by_kernel(struct sock *sock, bool goes_on);
 
-void counting_lease(const struct sock *sock);
-void counting_refuse(struct sock *sock, enum refusal why);
-void counting_park(struct sock *sock);
-void counting_would_park(struct sock *sock); /* observe mode */
+void events_lease(const struct sock *sock);
+void events_refuse(struct sock *sock, enum refusal why);
+void events_park(struct sock *sock);
+void events_would_park(struct sock *sock); /* observe mode */
 
 /* The program has closed the socket. */
-void counting_close(struct sock *sock, int fd);
+void events_close(struct sock *sock, int fd);

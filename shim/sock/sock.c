@@ -254,9 +254,9 @@ void sock_release(struct sock *sock, enum refusal why)
 	spare_drop(sock);
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
-		counting_refuse(sock, why);
+		events_refuse(sock, why);
 	}
-	counting_settle_by_kernel(sock, true);
+	events_settle_by_kernel(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
 	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {

@@ -114,7 +114,7 @@ static struct sock *lease_after_all(int fd)
 /* What becomes of a connection in progress nobody asks any more: it counts as made. */
 static void leave_alone(struct sock *sock)
 {
-	counting_settle(sock, 0);
+	events_settle(sock, 0);
 	sock_release(sock, REFUSAL_BYPASSED);
 }
 
@@ -151,7 +151,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 		if (limit != LIMIT_DIAL)
 			return report_lease(locked);
 	}
-	counting_begin_dial(&tally);
+	events_begin_dial(&tally);
 	while ((result = dial_try(&dial)) < 0 && dial_waits_for_port(&dial)) {
 		struct sock *leased = lease_after_all(fd);
 
@@ -163,7 +163,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	}
 	saved = errno;
 	sock_come_out(token);
-	counting_end_dial(&tally, fd, result ? saved : 0);
+	events_end_dial(&tally, fd, result ? saved : 0);
 	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
 		sock = sock_enter(fd);
 		if (sock && sock->state == SOCK_NEW) {
@@ -191,10 +191,10 @@ static int connect_native(struct sock *sock, int fd, const struct sockaddr *addr
 	if (tally.destination)
 		log_event("dial", sock, missed_names[is_own ? MISSED_OWN_PORT : MISSED_SOCKOPT]);
 	sock_release(sock, is_own ? REFUSAL_POLICY : REFUSAL_SOCKOPT);
-	counting_begin_dial(&tally);
+	events_begin_dial(&tally);
 	result = real.connect(fd, address, length);
 	saved = errno;
-	counting_end_dial(&tally, fd, result == 0 || saved == EINPROGRESS || saved == EINTR ? 0 : saved);
+	events_end_dial(&tally, fd, result == 0 || saved == EINPROGRESS || saved == EINTR ? 0 : saved);
 	errno = saved;
 	return result;
 }
@@ -232,7 +232,7 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 	is_known = complete_key(sock, fd, address, length);
 	sock->caller = (uintptr_t)caller;
 	if (is_known)
-		counting_connect(sock, caller);
+		events_connect(sock, caller);
 	if (!is_known || sock->cannot_keep || listen_is_own_port(sock->key.port)) {
 		errno = saved;
 		return connect_native(sock, fd, address, length);
@@ -298,7 +298,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 	result = real.connect(fd, address, length);
 	error = result ? errno : 0;
 	if (error != EALREADY && error != EINPROGRESS && (sock = sock_enter(fd))) {
-		counting_settle(sock, error == EISCONN ? 0 : error);
+		events_settle(sock, error == EISCONN ? 0 : error);
 		sock->reports_connected &= result < 0;
 		sock_leave(sock);
 	}

@@ -105,7 +105,7 @@ static const struct timespec *remaining_of(const struct timespec *timeout, const
 {
 	if (!timeout)
 		return NULL;
-	*left = remaining(timeout, start);
+	*left = clock_remaining(timeout, start);
 	return left;
 }
 

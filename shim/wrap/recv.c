@@ -118,7 +118,7 @@ static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages,
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
 		if (timeout)
-			*timeout = remaining(&limit, &begin);
+			*timeout = clock_remaining(&limit, &begin);
 		if (timeout && !timeout->tv_sec && !timeout->tv_nsec)
 			break;
 		parts.begin_ns = guard_clock_ns();

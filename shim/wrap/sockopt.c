@@ -200,7 +200,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	else
 		result = real.getsockopt(fd, level, name, value, length);
 	if (result == 0 && level == SOL_SOCKET && name == SO_ERROR && *length == sizeof(int) && *(int *)value)
-		counting_settle(sock, *(int *)value);
+		events_settle(sock, *(int *)value);
 	if (result == 0 && options_is_forced(sock, level, name))
 		options_view(sock, level, name, value, length);
 	if (result == 0)
