@@ -21,19 +21,20 @@ HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem /usr/share/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
-SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/holdline.map -Wl,-soname,libholdline.so
+SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/wrap/exports.map -Wl,-soname,libholdline.so
 
-# The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/library.h).
+# The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/base/library.h).
 TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
 
-LLHTTP_SRC = $(wildcard /usr/share/llhttp/*.c)
-POOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard pool/*.c)) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
-TOOL_POOL_OBJ = $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
-SHIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
-TOOL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c))
-UNIT_SRC = $(wildcard tests/unit/test_*.c)
-UNIT_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/*.c))
-FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' | sort))
+LLHTTP_SRC := $(wildcard /usr/share/llhttp/*.c)
+POOL_OBJ := $(call objects,pool) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
+TOOL_POOL_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
+SHIM_OBJ := $(call objects,shim)
+TOOL_OBJ := $(call objects,tools)
+UNIT_SRC := $(shell find tests/unit -name 'test_*.c' | sort)
+UNIT_OBJ := $(call objects,tests/unit)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # A recipe that installs packages continues in a second make: what it installed changes what the lines above find.
 # It uses every processor, unless the first was told how many.
@@ -78,7 +79,7 @@ lint:
 	@BUILD=$(abspath $(BUILD)) MAKE="$(AGAIN)" tests/lint
 
 format:
-	clang-format -i $(wildcard pool/*.[ch] shim/*.[ch] tools/*.[ch] tests/*/*.[ch])
+	clang-format -i $(shell find pool shim tools tests -name '*.[ch]')
 
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TSAN = -fsanitize=thread
@@ -93,7 +94,7 @@ fuzz:
 	@$(AGAIN) BUILD=build/fuzz CC=clang HARDEN= LTO= CFLAGS="-O1 -g $(ASAN) -fsanitize=fuzzer-no-link" fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=$(abspath build/fuzz) tests/fuzz/run
 
-$(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/holdline.map
+$(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/wrap/exports.map
 	$(CC) $(HL_CFLAGS) $(LTO) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl
 
 $(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/hardened/libpool.a
@@ -103,7 +104,7 @@ $(BUILD)/libpool.a: $(POOL_OBJ)
 $(BUILD)/hardened/libpool.a: $(TOOL_POOL_OBJ)
 $(BUILD)/libpool.a $(BUILD)/hardened/libpool.a:
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $^
 
 # The tests of the command's modules link them; only main() stays away. Objects of shim/ are never linked: they would
 # interpose the test runner itself.
@@ -111,7 +112,7 @@ $(BUILD)/unit-tests: $(UNIT_OBJ) $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUIL
 	$(CC) $(HL_CFLAGS) -fno-lto $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lcheck_pic -lsubunit -lrt -lm -lpthread
 
 $(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
-# Every tests/unit/test_NAME.c is run: it must define `Suite *NAME_suite(void)`.
+# Every test_NAME.c below tests/unit is run: it must define `Suite *NAME_suite(void)`.
 $(BUILD)/tests/unit/main.o: HL_CFLAGS += -D'UNIT_SUITES=$(foreach source,$(UNIT_SRC),SUITE($(patsubst test_%.c,%,$(notdir $(source)))))'
 $(BUILD)/tests/unit/main.o: $(UNIT_SRC)
 
@@ -124,9 +125,9 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(
 $(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
 # A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
-$(BUILD)/shim/fdlimit.o $(BUILD)/shim/real.o $(BUILD)/shim/symbols.o: HL_CFLAGS += -fno-sanitize=all
+$(BUILD)/shim/base/fdlimit.o $(BUILD)/shim/base/real.o $(BUILD)/shim/base/symbols.o: HL_CFLAGS += -fno-sanitize=all
 # A function in assembly is not seen by the link-time optimizer, which would drop its name.
-$(BUILD)/shim/vfork.o: LTO =
+$(BUILD)/shim/wrap/vfork.o: LTO =
 # One rule for both would be taken as one that makes both at once.
 define compile
 @mkdir -p $(@D)
@@ -146,11 +147,11 @@ install: all
 	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
 	install -D -m 644 $(BUILD)/libholdline.so $(DESTDIR)$(LIBDIR)/libholdline.so
 	install -D -m 644 tools/man/holdline.1 $(DESTDIR)$(PREFIX)/share/man/man1/holdline.1
-	install -D -m 644 tools/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
+	install -D -m 644 tools/packaging/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
 	install -D -m 644 tools/prometheus/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml
 	install -D -m 644 tools/prometheus/holdline-dashboard.json $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|@PREFIX@|$(PREFIX)|' tools/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
+	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "pool/ending.h"
-#include "pool/learn.h"
-#include "pool/rules.h"
+#include "pool/config/rules.h"
+#include "pool/conn/ending.h"
+#include "pool/conn/idle_timeout.h"
 
 #define SECOND_NS 1000000000ull
 #define MILLISECOND_NS 1000000ull
@@ -159,7 +159,7 @@ static uint64_t age_limit_ns(const struct conn *conn)
 static uint64_t deadline_ns(const struct conn *conn, uint64_t now_ns)
 {
 	const struct policy *policy = conn->destination->policy;
-	uint64_t idle_limit = learn_idle_limit_ns(conn->destination);
+	uint64_t idle_limit = idle_timeout_limit_ns(conn->destination);
 	uint64_t age = now_ns - conn->created_ns;
 	uint64_t age_limit = age_limit_ns(conn);
 
@@ -251,7 +251,7 @@ static enum refusal refusal_of_idle(struct idle_pool *pool, const struct conn *c
 	if (verdict == LEDGER_CLOSED && idle_ns < SECOND_NS)
 		bypass_note_failure(&conn->destination->bypass, REFUSAL_SERVER_IDLE_CLOSE, now_ns);
 	if (verdict == LEDGER_CLOSED && reading.last_ack_ms * MILLISECOND_NS < idle_ns)
-		learn_closed(conn->destination, idle_ns - reading.last_ack_ms * MILLISECOND_NS);
+		idle_timeout_closed(conn->destination, idle_ns - reading.last_ack_ms * MILLISECOND_NS);
 	return verdict == LEDGER_CLOSED ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_LEDGER;
 }
 

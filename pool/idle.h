@@ -13,12 +13,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pool/arena.h"
-#include "pool/broker_client.h"
-#include "pool/config.h"
-#include "pool/connection.h"
-#include "pool/destination_table.h"
-#include "pool/stats.h"
+#include "pool/base/arena.h"
+#include "pool/config/config.h"
+#include "pool/conn/conn.h"
+#include "pool/conn/destination_table.h"
+#include "pool/share/client.h"
+#include "pool/stats/stats.h"
 
 #define IDLE_WHEEL_SLOTS 128
 

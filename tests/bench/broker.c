@@ -4,7 +4,7 @@
  *
  * usage: broker SOCKET N_HELD N_DESTINATIONS; prints microseconds: BARE LEASE PARK (best of several rounds)
  */
-#include "pool/pool_uthash.h"
+#include "pool/base/uthash_arena.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/broker_client.h"
-#include "pool/config.h"
-#include "pool/fdpass.h"
+#include "pool/base/fdpass.h"
+#include "pool/config/config.h"
+#include "pool/share/client.h"
 
 #define ROUNDS 9
 #define TRIPS 1000

@@ -4,7 +4,7 @@
  *
  * Prints a line each: IDLE DESTINATIONS NANOSECONDS (the best of several rounds: whatever else runs only adds).
  */
-#include "pool/pool_uthash.h"
+#include "pool/base/uthash_arena.h"
 
 #include <linux/tcp.h>
 #include <stdbool.h>

@@ -8,14 +8,14 @@
  *     the slot says of its bytes is what the kernel counts;
  *   - nobody is let through beyond the limit of his ticket, nor waits for a place that is free.
  */
-#include "pool/broker_core.h"
+#include "pool/broker/broker.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 #define MAX_OPERATIONS 3000
 #define MAX_PROCESSES 10 /* and tickets */

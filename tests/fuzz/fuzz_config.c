@@ -1,7 +1,7 @@
 /*
  * Any text as the value of every option: it is taken or refused, never read or written beyond.
  */
-#include "pool/config.h"
+#include "pool/config/config.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  *   - what is read from them are the same messages: methods, targets, versions, fields, bodies, and where each ends;
  *   - where the server is not told `close` any more, the owner knows that it owes the end (`edited`).
  */
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 
 #include <stdlib.h>
 #include <string.h>

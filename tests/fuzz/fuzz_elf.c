@@ -1,7 +1,7 @@
 /*
  * Any bytes as an ELF file: nothing beyond them is read, and every list comes to an end.
  */
-#include "tools/elf.h"
+#include "tools/program/elf.h"
 
 #include <elf.h>
 #include <string.h>

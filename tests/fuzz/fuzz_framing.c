@@ -9,7 +9,7 @@
  *   - a server that reads the edited bytes sees what was sent, and a wish to close exactly if it was not withheld;
  *   - for a canonical, complete conversation plain llhttp finds the same messages.
  */
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 
 #include <stdlib.h>
 #include <string.h>

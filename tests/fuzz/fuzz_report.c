@@ -3,14 +3,14 @@
  *   - Tables and a page are made of it, whatever is missing or of another type, in bounded time and space;
  *   - no text of it becomes a tag, an attribute or an escape sequence of a terminal, and no number is NaN or infinite.
  */
-#include "tools/report_html.h"
+#include "tools/report/html.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/report_text.h"
+#include "tools/report/text.h"
 
 #define MUST(condition) ((condition) ? (void)0 : abort())
 

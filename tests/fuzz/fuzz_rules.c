@@ -4,13 +4,13 @@
  *   - what is found for a destination is the config's, or that of one of its rules;
  *   - rules in front that match nothing of it change nothing.
  */
-#include "pool/rules.h"
+#include "pool/config/rules.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool/destination.h"
+#include "pool/conn/destination.h"
 
 #define MUST(condition) ((condition) ? (void)0 : abort())
 

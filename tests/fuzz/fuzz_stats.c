@@ -6,13 +6,13 @@
  *     in order, and the replay of them needs no more than there are;
  *   - adding the page to a total, and that to a view, gives the same sums.
  */
-#include "tools/stats_view.h"
+#include "tools/stats/view.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/stats_counts.h"
-#include "tools/stats_replay.h"
+#include "tools/stats/counts.h"
+#include "tools/stats/replay.h"
 
 #define MUST(condition) ((condition) ? (void)0 : abort())
 

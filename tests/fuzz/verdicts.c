@@ -7,7 +7,7 @@
  *
  * Each case is told byte by byte, whole, and in pieces cut by SEED; that these come to the same verdicts is checked here.
  */
-#include "pool/framing.h"
+#include "pool/proto/http1/framing.h"
 
 #include <inttypes.h>
 #include <stdio.h>

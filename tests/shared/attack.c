@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pool/broker_wire.h"
-#include "pool/fdpass.h"
+#include "pool/base/fdpass.h"
+#include "pool/share/wire.h"
 
 static const struct pool_sys sys = {.sendmsg = sendmsg, .recvmsg = recvmsg, .close = close};
 

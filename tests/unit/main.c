@@ -1,5 +1,5 @@
 /*
- * Runs every suite of this folder. UNIT_SUITES comes from the Makefile: SUITE(name) for each test_name.c there is, so
+ * Runs every suite below this folder. UNIT_SUITES comes from the Makefile: SUITE(name) for each test_name.c there is, so
  * that none can be forgotten. CK_RUN_SUITE and CK_RUN_CASE choose some, as usual with Check.
  */
 #include <check.h>

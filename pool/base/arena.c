@@ -1,0 +1,66 @@
+/* Chunks from the system, handed out one object after the other; what comes back is a list through the objects'
+ * first bytes. See arena.h. */
+#include "pool/base/arena.h"
+
+#include <string.h>
+
+#define CHUNK_MIN (64u * 1024)
+/* Most processes need few of anything: those lie together, on few pages. */
+#define FIRST_OBJECTS 4u
+
+void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size)
+{
+	size_t align = _Alignof(max_align_t);
+
+	arena->sys = sys;
+	arena->object_size = (object_size + align - 1) / align * align;
+	arena->chunk_size = arena->object_size > CHUNK_MIN ? arena->object_size : CHUNK_MIN;
+	arena->free_list = NULL;
+	arena->untouched = NULL;
+	arena->n_untouched = 0;
+	arena->has_chunk = false;
+	arena->n_used = 0;
+}
+
+static int grow(struct arena *arena)
+{
+	size_t size = arena->chunk_size;
+
+	if (!arena->has_chunk && size > FIRST_OBJECTS * arena->object_size)
+		size = FIRST_OBJECTS * arena->object_size;
+	arena->untouched = arena->sys->map(size);
+	arena->n_untouched = arena->untouched ? size / arena->object_size : 0;
+	arena->has_chunk |= arena->untouched != NULL;
+	return arena->untouched ? 0 : -1;
+}
+
+/* The next one of a chunk, whose memory the system gives when it is first written to. */
+static void *take_untouched(struct arena *arena)
+{
+	void *object = arena->untouched;
+
+	arena->untouched += arena->object_size;
+	arena->n_untouched--;
+	return object;
+}
+
+void *arena_take(struct arena *arena)
+{
+	void *object = arena->free_list;
+
+	if (object)
+		memcpy(&arena->free_list, object, sizeof(void *));
+	else if (arena->n_untouched || grow(arena) == 0)
+		object = take_untouched(arena);
+	else
+		return NULL;
+	arena->n_used++;
+	return object;
+}
+
+void arena_put(struct arena *arena, void *object)
+{
+	memcpy(object, &arena->free_list, sizeof(void *));
+	arena->free_list = object;
+	arena->n_used--;
+}

@@ -1,0 +1,355 @@
+/* The connections that the broker holds: whose they are, whom they go to, when they end. See broker.h. */
+#include <string.h>
+#include <utlist.h>
+
+#include "pool/broker/private.h"
+#include "pool/conn/ending.h"
+#include "pool/conn/idle_timeout.h"
+#include "pool/conn/ledger.h"
+
+#define SECOND_NS 1000000000ull
+
+void held_salt_key(const struct broker_process *process, struct destination_key *key)
+{
+	if (process->is_private)
+		key->netns_cookie ^= (uint64_t)process->number << 32;
+}
+
+/* A process's slot is not about this connection any more. */
+static void detach(struct held *held)
+{
+	if (!held->owner)
+		return;
+	atomic_store(&held->owner->region->is_held[held->slot], 0);
+	held->owner->held[held->slot] = NULL;
+	held->owner = NULL;
+}
+
+/* Our duplicate goes; whoever uses the connection goes on with it. */
+void held_forget(struct broker *broker, struct held *held)
+{
+	detach(held);
+	broker->sys->close(held->fd);
+	held->fd = -1;
+	DL_DELETE2(held->destination->held, held, destination_prev, destination_next);
+	DL_DELETE2(broker->oldest, held, age_prev, age_next);
+	held->destination->n_held--;
+	broker_board_count(&broker->counts, &held->destination->base.key, -1);
+	broker->n_held--;
+	arena_put(&broker->held_arena, held);
+}
+
+/* Ends a connection that is ours. */
+static void end(struct broker *broker, struct held *held)
+{
+	ending_make(broker->sys, held->fd, &held->contents.ledger, held->may_have_holders);
+	held_forget(broker, held);
+}
+
+/* The process that used it is dead, and its end is to be the connection's, whoever may have a descriptor left: what is
+ * queued goes out, then FIN, as the kernel closes. SO_LINGER of its would have our own close() wait for that. */
+static void hang_up(struct broker *broker, const struct held *held)
+{
+	static const struct linger none;
+
+	broker->sys->setsockopt(held->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	if (held->may_have_holders)
+		broker->sys->shutdown(held->fd, SHUT_RDWR);
+}
+
+/* Gets an idle one out of its process's hands. False if it is in use, or is nobody's business of ours. */
+static bool take(struct held *held)
+{
+	uint64_t program;
+
+	if (!held->owner)
+		return true;
+	program = held->owner->program;
+	if (!slots_take(held->owner->region, held->slot, held->generation, &held->contents))
+		return false;
+	detach(held);
+	held->may_have_holders = true;
+	/* Something rode on it. */
+	if (held->contents.n_requests > held->n_requests_lent) {
+		habit_streak_break(&held->destination->base.unfit);
+		habit_looks_note(&held->destination->base.looks, program, false);
+	}
+	if (held->contents.keep_alive_timeout_ns)
+		held->destination->base.keep_alive_timeout_ns = held->contents.keep_alive_timeout_ns;
+	return true;
+}
+
+static bool is_expired(const struct held *held, uint64_t now_ns)
+{
+	const struct slot_contents *contents = &held->contents;
+
+	/* A time to come is that of another time namespace (time_namespaces(7)), in which nothing would ever expire. */
+	return now_ns >= contents->expires_ns || contents->idle_since_ns > now_ns + SECOND_NS ||
+	       (now_ns > contents->idle_since_ns &&
+		now_ns - contents->idle_since_ns >= idle_timeout_limit_ns(&held->destination->base));
+}
+
+/* Not for anybody now, but it may be in a moment. Of one that was taken. */
+static bool is_for_later(struct broker *broker, const struct held *held, uint64_t now_ns)
+{
+	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
+	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_IN_FLIGHT;
+}
+
+/* Likewise. */
+static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_ns)
+{
+	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
+	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_EXACT;
+}
+
+/* Is it as true an answer as a new handshake? (What is no connection any more will be found to be none.) */
+static bool tells_the_truth(struct broker *broker, const struct held *held)
+{
+	const struct slot_contents *contents =
+		held->owner ? &held->owner->region->slots[held->slot].contents : &held->contents;
+	struct ledger_reading reading = {.last_ack_ms = UINT32_MAX};
+
+	return ledger_check(broker->sys, held->fd, &contents->ledger, &reading) == LEDGER_CLOSED ||
+	       (reading.last_ack_ms <= HABIT_ALIVE_MS && !contents->was_looked_at);
+}
+
+bool held_wants_truth(const struct broker_destination *destination, const struct broker_process *process,
+		      const struct broker_request *request)
+{
+	return (request->head.flags & BROKER_WANTS_TRUTH) ||
+	       habit_looks_often(&destination->base.looks, process->program);
+}
+
+static bool is_idle(const struct held *held)
+{
+	return !held->owner || slots_state(held->owner->region, held->slot, held->generation) == SLOT_IDLE;
+}
+
+bool held_has_idle(const struct broker_destination *destination)
+{
+	const struct held *held = destination->held;
+
+	for (int i = 0; held && i < HELD_LOOKS; i++, held = held->destination_next)
+		if (is_idle(held))
+			return true;
+	return false;
+}
+
+void held_retire(struct broker *broker, struct broker_destination *destination, uint32_t looks)
+{
+	struct held *held = destination->held ? destination->held->destination_prev : NULL;
+
+	for (uint32_t i = 0; held && i < looks; i++) {
+		if (take(held)) {
+			end(broker, held);
+			return;
+		}
+		held = held == destination->held ? NULL : held->destination_prev;
+	}
+}
+
+/* The longest idle of all. */
+static bool retire_oldest(struct broker *broker)
+{
+	struct held *held = broker->oldest;
+
+	for (int i = 0; held && i < HELD_LOOKS; i++, held = held->age_next) {
+		if (take(held)) {
+			end(broker, held);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void move_to_front(struct broker *broker, struct held *held)
+{
+	DL_DELETE2(held->destination->held, held, destination_prev, destination_next);
+	DL_PREPEND2(held->destination->held, held, destination_prev, destination_next);
+	DL_DELETE2(broker->oldest, held, age_prev, age_next);
+	DL_APPEND2(broker->oldest, held, age_prev, age_next);
+}
+
+static void give(struct broker *broker, struct broker_process *process, struct held *held,
+		 const struct broker_request *request)
+{
+	held->owner = process;
+	memcpy(held->parker_name, process->name, sizeof(held->parker_name));
+	held->slot = (unsigned)request->slot;
+	held->generation = request->generation;
+	process->held[held->slot] = held;
+	atomic_store(&process->region->is_held[held->slot], 1);
+	move_to_front(broker, held);
+}
+
+/* Takes the newest fit one of a destination for a process, into its slot. */
+struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
+		       const struct broker_request *request, uint32_t looks)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+	struct held *held = destination->held, *next;
+	bool wants_truth = held_wants_truth(destination, process, request);
+
+	for (uint32_t i = 0; held && i < looks; i++, held = next) {
+		next = held->destination_next;
+		if (wants_truth && is_idle(held) && !tells_the_truth(broker, held))
+			continue;
+		if (!take(held))
+			continue;
+		if (!is_fit(broker, held, now_ns)) {
+			if (!is_for_later(broker, held, now_ns))
+				end(broker, held);
+			continue;
+		}
+		if (destination->base.keep_alive_timeout_ns)
+			held->contents.keep_alive_timeout_ns = destination->base.keep_alive_timeout_ns;
+		/* What the request says of its slot is the process's own business, but for the bounds. */
+		if (!slots_give(process->region, (unsigned)request->slot, request->generation, &held->contents))
+			return NULL;
+		give(broker, process, held, request);
+		held->n_requests_lent = held->contents.n_requests;
+		return held;
+	}
+	return NULL;
+}
+
+bool held_make_room(struct broker *broker, const struct broker_process *process, struct broker_destination *destination)
+{
+	uint32_t limit = broker->max_held;
+
+	if (process->max_idle_conns_per_host && destination->n_held >= process->max_idle_conns_per_host)
+		held_retire(broker, destination, HELD_LOOKS);
+	if (process->max_idle_conns && process->max_idle_conns < limit)
+		limit = process->max_idle_conns;
+	return broker->n_held < limit || retire_oldest(broker) || broker->n_held < broker->max_held;
+}
+
+struct held *held_add(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
+		      const struct broker_request *request, int fd)
+{
+	struct held *held = arena_take(&broker->held_arena);
+
+	if (!held)
+		return NULL;
+	memset(held, 0, sizeof(*held));
+	held->fd = fd;
+	held->cookie = request->cookie;
+	held->destination = destination;
+	held->n_requests_lent = UINT32_MAX;
+	DL_PREPEND2(destination->held, held, destination_prev, destination_next);
+	DL_APPEND2(broker->oldest, held, age_prev, age_next);
+	destination->n_held++;
+	broker_board_count(&broker->counts, &destination->base.key, 1);
+	broker->n_held++;
+	give(broker, process, held, request);
+	return held;
+}
+
+/* What a process that has ended leaves behind. In use at its end: if a child of its may have it that goes on, else it ends
+ * with the process, though one that it was taken from still sleeps on its descriptor. */
+void held_inherit(struct broker *broker, struct held *held)
+{
+	bool is_private = held->owner->is_private;
+	bool may_have_holders = held->may_have_holders;
+
+	if (!take(held)) {
+		if (held->owner->has_ended &&
+		    slots_state(held->owner->region, held->slot, held->generation) == SLOT_LEASED)
+			hang_up(broker, held);
+		held_forget(broker, held);
+		return;
+	}
+	held->may_have_holders = may_have_holders;
+	if (is_private)
+		end(broker, held);
+}
+
+/* By FIN or RST: of one that is idle and ours. */
+static void end_hung_up(struct broker *broker, struct held *held)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+
+	if (now_ns > held->contents.idle_since_ns)
+		idle_timeout_closed(&held->destination->base, now_ns - held->contents.idle_since_ns);
+	end(broker, held);
+}
+
+void broker_note_end(struct broker *broker, struct held *held)
+{
+	static const struct ledger none;
+
+	/* The object may have gone on to another connection since. */
+	if (held->fd < 0 || ledger_check(broker->sys, held->fd, &none, NULL) != LEDGER_CLOSED)
+		return;
+	/* In use: whoever has it sees the end himself, but may just have looked for the last time. */
+	if (take(held))
+		end_hung_up(broker, held);
+	else if (slots_state(held->owner->region, held->slot, held->generation) == SLOT_FREE)
+		held_forget(broker, held);
+	else
+		held->has_hung_up = true;
+	tickets_serve(broker);
+}
+
+static void look_after(struct broker *broker, struct held *held, uint64_t now_ns)
+{
+	enum slot_state state = SLOT_IDLE;
+
+	if (held->owner)
+		state = slots_state(held->owner->region, held->slot, held->generation);
+	switch (state) {
+	case SLOT_LEASED:
+	case SLOT_SHARED:
+		return;
+	case SLOT_FREE:
+	case SLOT_TAKEN:
+		held_forget(broker, held);
+		return;
+	case SLOT_IDLE:
+		break;
+	}
+	/* Whoever swaps it out of idle and back again meanwhile has written a later time. */
+	if (held->owner && !held->has_hung_up) {
+		held->contents = held->owner->region->slots[held->slot].contents;
+		if (!is_expired(held, now_ns))
+			return;
+	}
+	if (held->owner && !take(held))
+		return;
+	/* A hang-up in the midst of its use says nothing about how long the server keeps what is idle. */
+	if (held->has_hung_up || is_expired(held, now_ns))
+		end(broker, held);
+}
+
+void broker_tick(struct broker *broker)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+
+	for (struct held *held = broker->oldest, *next; held; held = next) {
+		next = held->age_next;
+		look_after(broker, held, now_ns);
+	}
+	tickets_serve(broker);
+}
+
+void held_give_up(struct broker *broker, struct held *held)
+{
+	if (take(held))
+		end(broker, held);
+	else
+		held_forget(broker, held);
+}
+
+void held_relieve(struct broker *broker, const struct destination_key *key)
+{
+	int n = 0;
+
+	for (struct held *held = broker->oldest, *next; held && n < HELD_LOOKS; held = next) {
+		next = held->age_next;
+		if (destination_key_is_same_peer(&held->destination->base.key, key) && take(held)) {
+			end(broker, held);
+			n++;
+		}
+	}
+}

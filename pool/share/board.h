@@ -1,0 +1,51 @@
+/*
+ * The board: what a broker lets every process of its user read without a word, in a file beside its socket. It says for how
+ * many connections there are descriptors at the broker, by a number made of their destination, so that a process need not ask
+ * where there is nothing; whoever has no board, or finds it unsound, asks.
+ *
+ * Several destinations may have one place: then a process asks in vain. It never fails to ask where the broker holds a
+ * connection that is idle, or will be without saying so (slots.h), but for the microseconds in which that changes.
+ *
+ * One writer, the broker. A reader believes nothing else: it bounds what it reads, and a lie costs it reuse.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/conn/destination.h"
+
+#define BROKER_BOARD_VERSION 1
+#define BROKER_BOARD_PLACES 1024
+#define BROKER_BOARD_SUFFIX ".board" /* behind the socket's path */
+
+struct broker_board {
+	uint32_t stamp;		   /* of version and size: another's is no board */
+	_Atomic(uint32_t) is_open; /* the broker serves */
+	uint64_t salt;
+	uint64_t reserved[6];
+	_Atomic(uint16_t) n_held[BROKER_BOARD_PLACES]; /* the most that fits means that or more */
+	/* For what is known of the destinations of a place and outlives a process (that reuse fails there, until when). 0. */
+	_Atomic(uint64_t) notes[BROKER_BOARD_PLACES];
+};
+
+/* The broker's side: its own counts, which nobody else can write, shown on a board. */
+struct broker_counts {
+	struct broker_board *board; /* NULL: none */
+	uint64_t salt;
+	uint32_t n_held[BROKER_BOARD_PLACES];
+};
+
+/* Opens the board, which is zeroed memory, and shows the counts on it. */
+void broker_board_open(struct broker_counts *counts, struct broker_board *board, uint64_t salt);
+void broker_board_close(struct broker_counts *counts);
+
+/* One more connection to a destination is held, or (-1) one less. */
+void broker_board_count(struct broker_counts *counts, const struct destination_key *key, int change);
+
+/* True if memory of this size may be read as a board. */
+bool broker_board_is_sound(const struct broker_board *board, uint64_t size);
+
+/* How many connections are held that may be to this destination. UINT32_MAX: nobody can say, the broker has gone. */
+uint32_t broker_board_n_held(const struct broker_board *board, const struct destination_key *key);

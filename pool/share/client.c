@@ -1,0 +1,309 @@
+/* See client.h. */
+#include "pool/share/client.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "pool/base/fdpass.h"
+#include "pool/config/config.h"
+#include "pool/conn/destination.h"
+
+#define MILLISECOND_NS 1000000u
+
+void broker_client_init(struct broker_client *client, const struct pool_sys *sys)
+{
+	client->sys = sys;
+	client->fd = -1;
+	client->sequence = 0;
+	client->is_asked = false;
+	slots_detach(&client->slots);
+}
+
+void broker_client_move(struct broker_client *to, struct broker_client *from)
+{
+	to->sequence = from->sequence;
+	to->number = from->number;
+	to->is_asked = from->is_asked;
+	to->fd = from->fd;
+	slots_move(&to->slots, &from->slots);
+	broker_client_init(from, from->sys);
+}
+
+/* The next packet, or -errno. Whatever descriptor came with it is the caller's. */
+static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, uint64_t deadline_ns,
+			    int *passed)
+{
+	struct pollfd entry = {.fd = client->fd, .events = POLLIN};
+	unsigned n_passed;
+
+	for (;;) {
+		ssize_t length = fdpass_receive(client->sys, client->fd, packet, sizeof(*packet), passed, &n_passed);
+		uint64_t now_ns;
+
+		if (length != -EAGAIN)
+			return length ? length : -ECONNRESET;
+		now_ns = client->sys->now_ns();
+		if (now_ns >= deadline_ns)
+			return -ETIMEDOUT;
+		/* A signal's handler has run: that takes nothing from the time. */
+		if (client->sys->poll(&entry, 1, (int)((deadline_ns - now_ns) / MILLISECOND_NS) + 1) < 0 &&
+		    errno != EINTR)
+			return -errno;
+	}
+}
+
+static bool is_ours(const union broker_packet *packet, ssize_t length, size_t expected, enum broker_message type)
+{
+	return length == (ssize_t)expected && packet->head.version == broker_wire_stamp() && packet->head.type == type;
+}
+
+static uint64_t deadline(const struct broker_client *client, int patience_ms)
+{
+	return client->sys->now_ns() + (uint64_t)patience_ms * MILLISECOND_NS;
+}
+
+static int be_welcome(struct broker_client *client, int patience_ms)
+{
+	union broker_packet packet;
+	struct slots_region *region;
+	int passed;
+	ssize_t length = await_packet(client, &packet, deadline(client, patience_ms), &passed);
+
+	if (length < 0)
+		return (int)length;
+	if (!is_ours(&packet, length, sizeof(packet.head), BROKER_WELCOME) || passed < 0) {
+		if (passed >= 0)
+			client->sys->close(passed);
+		if (length >= (ssize_t)sizeof(packet.head) && packet.head.version != broker_wire_stamp())
+			return -EPROTONOSUPPORT;
+		return -EPROTO;
+	}
+	region = client->sys->map_shared(passed, sizeof(*region));
+	client->sys->close(passed);
+	if (!region)
+		return -ENOMEM;
+	if (client->is_asked)
+		slots_attach_asked(&client->slots, region);
+	else
+		slots_attach(&client->slots, region);
+	client->number = packet.head.sequence;
+	return 0;
+}
+
+/* Before there is an answer to anything: one turn of the broker's instead of two. */
+static int ask_first(struct broker_client *client, const struct destination_key *key)
+{
+	struct broker_request request = {
+		.head = broker_wire_head(BROKER_LEASE, ++client->sequence, BROKER_IS_ASKED),
+		.slot = SLOTS_FIRST,
+		.generation = SLOTS_FIRST_GENERATION,
+		.key = *key,
+	};
+
+	client->is_asked = true;
+	return fdpass_send(client->sys, client->fd, &request, sizeof(request), -1);
+}
+
+int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
+			uint64_t program, const struct destination_key *first, int patience_ms)
+{
+	struct broker_hello hello = {
+		.head = broker_wire_head(BROKER_HELLO, 0, config->pool == CONFIG_POOL_LOCAL ? BROKER_IS_PRIVATE : 0),
+		.max_idle_conns = config->max_idle_conns,
+		.max_idle_conns_per_host = config->policy.max_idle_conns_per_host,
+		.program = program,
+	};
+	int error;
+
+	strncpy(hello.name, name, sizeof(hello.name) - 1);
+	client->fd = fd;
+	error = fdpass_send(client->sys, fd, &hello, sizeof(hello), -1);
+	if (!error && first)
+		error = ask_first(client, first);
+	if (!error)
+		error = be_welcome(client, patience_ms);
+	if (error)
+		broker_client_end(client);
+	return error;
+}
+
+void broker_client_end(struct broker_client *client)
+{
+	struct slots_region *region = client->slots.region;
+
+	slots_detach(&client->slots);
+	if (region)
+		client->sys->unmap(region, sizeof(*region));
+	client->fd = -1;
+	client->is_asked = false;
+}
+
+bool broker_client_reserve(struct broker_client *client, struct conn *conn)
+{
+	if (!client->is_asked)
+		return slots_reserve(&client->slots, conn);
+	slots_reserve_asked(&client->slots, conn);
+	return true;
+}
+
+static int send_request(struct broker_client *client, enum broker_message type, uint32_t flags, const struct conn *conn,
+			const struct destination_key *key, int passed)
+{
+	/* Only questions have one, and whoever asks is alone; others may park meanwhile. */
+	uint32_t sequence = type == BROKER_LEASE ? client->sequence : 0;
+	struct broker_request request = {.head = broker_wire_head(type, sequence, flags)};
+
+	if (client->fd < 0)
+		return -ENOTCONN;
+	if (conn) {
+		request.slot = (uint64_t)conn->slot;
+		request.generation = conn->slot_generation;
+		request.cookie = conn->cookie;
+		request.ticket = conn->ticket_number;
+	}
+	if (key)
+		request.key = *key;
+	return fdpass_send(client->sys, client->fd, &request, sizeof(request), passed);
+}
+
+static int read_answer(const struct broker_reply *reply, int passed)
+{
+	switch (reply->head.flags) {
+	case BROKER_GIVEN:
+		/* Without a descriptor: this process has no room for it. */
+		return passed >= 0 ? passed : -EMFILE;
+	case BROKER_NONE:
+		return passed < 0 ? -ENOENT : -EPROTO;
+	case BROKER_DIAL:
+		return passed < 0 ? -ECONNREFUSED : -EPROTO;
+	case BROKER_UNHEARD:
+		return passed < 0 ? -ESTALE : -EPROTO;
+	case BROKER_UNFIT:
+		return passed < 0 ? -EPERM : -EPROTO;
+	default:
+		return -EPROTO;
+	}
+}
+
+int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth)
+{
+	uint64_t deadline_ns = deadline(client, BROKER_PATIENCE_MS);
+	union broker_packet packet;
+	int error, passed;
+
+	if (!client->is_asked) {
+		client->sequence++;
+		error = send_request(client, BROKER_LEASE, wants_truth ? BROKER_WANTS_TRUTH : 0, conn,
+				     &conn->destination->key, -1);
+		if (error)
+			return error;
+	}
+	client->is_asked = false;
+	for (;;) {
+		ssize_t length = await_packet(client, &packet, deadline_ns, &passed);
+
+		if (length < 0)
+			return (int)length;
+		if (is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER) &&
+		    packet.head.sequence == client->sequence) {
+			error = read_answer(&packet.reply, passed);
+			if (error == -EPROTO)
+				break;
+			return error;
+		}
+		/* The answer to a question that a signal handler's longjmp left open. */
+		if (!is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER))
+			break;
+		if (passed >= 0)
+			client->sys->close(passed);
+	}
+	if (passed >= 0)
+		client->sys->close(passed);
+	return -EPROTO;
+}
+
+int broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit)
+{
+	int error;
+
+	if (client->fd < 0 || !conn->cookie || !slots_reserve(&client->slots, conn))
+		return 0;
+	slots_publish(&client->slots, conn);
+	error = send_request(client, BROKER_PARK, was_unfit ? BROKER_WAS_UNFIT : 0, conn, &conn->destination->key,
+			     conn->fd);
+	if (error)
+		slots_free(&client->slots, conn);
+	else
+		conn->is_witnessed = true;
+	return error;
+}
+
+void broker_client_tell_idle(struct broker_client *client)
+{
+	struct broker_head idle = broker_wire_head(BROKER_IDLE, 0, 0);
+
+	/* If the broker is behind it looks for itself, every second. */
+	if (client->fd >= 0 && fdpass_send(client->sys, client->fd, &idle, sizeof(idle), -1))
+		return;
+}
+
+int broker_client_ask_ticket(const struct broker_client *client, int fd, const struct conn *conn, uint32_t max_conns,
+			     bool is_forced)
+{
+	struct broker_request request = {
+		.head = broker_wire_head(BROKER_TICKET, 0, is_forced ? BROKER_IS_FORCED : 0),
+		.slot = (uint64_t)conn->slot,
+		.generation = conn->slot_generation,
+		.ticket = client->number,
+		.max_conns = max_conns,
+		.key = conn->destination->key,
+	};
+
+	return fdpass_send(client->sys, fd, &request, sizeof(request), -1);
+}
+
+int broker_client_read_ticket(const struct broker_client *client, int fd, uint64_t *number)
+{
+	union broker_packet packet;
+	unsigned n_passed;
+	int passed;
+	ssize_t length = fdpass_receive(client->sys, fd, &packet, sizeof(packet), &passed, &n_passed);
+
+	if (length < 0)
+		return (int)length;
+	if (is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
+		*number = packet.reply.ticket;
+		if (packet.head.flags == BROKER_QUEUED && passed < 0)
+			return -EINPROGRESS;
+		return read_answer(&packet.reply, passed);
+	}
+	if (passed >= 0)
+		client->sys->close(passed);
+	return -ECONNRESET;
+}
+
+void broker_client_drop(struct broker_client *client, struct conn *conn)
+{
+	struct conn before = *conn;
+
+	if (conn->slot < 0)
+		return;
+	slots_free(&client->slots, conn);
+	/* If the broker is behind it will find the slot freed when it looks. */
+	if (send_request(client, BROKER_DROP, 0, &before, NULL, -1))
+		return;
+}
+
+void broker_client_looked(struct broker_client *client, const struct destination_key *key)
+{
+	/* A look that goes unnoticed is followed by another. */
+	if (send_request(client, BROKER_LOOKED, 0, NULL, key, -1))
+		return;
+}
+
+void broker_client_relieve(struct broker_client *client, const struct destination_key *key, bool just_one)
+{
+	/* What it does not hear of now it will be asked for again in a moment. */
+	if (send_request(client, BROKER_RELIEVE, just_one ? BROKER_JUST_ONE : 0, NULL, key, -1))
+		return;
+}

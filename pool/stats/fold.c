@@ -1,0 +1,103 @@
+/* Adding pages up: a process's into a total, when it has ended. See stats.h. */
+#include "pool/stats/stats.h"
+
+#include <string.h>
+
+void stats_add_counts(struct stats_counts *to, const struct stats_counts *from)
+{
+	uint64_t *sums = (uint64_t *)to;
+	const uint64_t *numbers = (const uint64_t *)from;
+
+	for (size_t i = 0; i < sizeof(*to) / sizeof(*sums); i++)
+		if (numbers[i])
+			stats_add(&sums[i], numbers[i]);
+}
+
+void stats_sum(const struct stats_page *page, struct stats_counts *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++)
+		if (stats_has(page, STATS_DESTINATIONS, i))
+			stats_add_counts(sum, &stats_destination_at(page, i)->counts);
+}
+
+/* Where a page's destinations are in the total: looked up once. A page with more of them than ours have is another's. */
+#define PLACES 512
+
+struct folding {
+	struct stats_page *total;
+	const struct stats_page *page;
+	uint32_t places[PLACES]; /* 0: the place of what has none */
+};
+
+static void find_places(struct folding *folding)
+{
+	const struct stats_page *page = folding->page;
+
+	for (uint32_t i = 0; i < PLACES; i++)
+		folding->places[i] =
+			i < page->n_max[STATS_DESTINATIONS] && stats_has(page, STATS_DESTINATIONS, i)
+				? stats_index_of(folding->total,
+						 stats_find_same(folding->total, stats_destination_at(page, i)))
+				: 0;
+}
+
+static uint32_t place_of(const struct folding *folding, uint32_t index)
+{
+	return index < PLACES ? folding->places[index] : 0;
+}
+
+static uint8_t fold_module(const struct folding *folding, uint8_t index)
+{
+	const struct stats_page *page = folding->page;
+
+	if (index >= page->n_max[STATS_MODULES] || !stats_has(page, STATS_MODULES, index))
+		return STATS_NO_MODULE;
+	return stats_find_module(folding->total, stats_module_at(page, index)->path, 0);
+}
+
+static void fold_callsite(const struct folding *folding, const struct stats_callsite *from)
+{
+	struct stats_callsite wanted = *from, *to;
+
+	wanted.destination = place_of(folding, from->destination);
+	for (uint32_t i = 0; i < STATS_MAX_FRAMES; i++)
+		if (i < from->n_frames)
+			wanted.module[i] = fold_module(folding, from->module[i]);
+	to = stats_find_callsite(folding->total, &wanted);
+	if (!to)
+		return;
+	stats_add(&to->connects, from->connects);
+	stats_add(&to->dialed, from->dialed);
+}
+
+static void fold_intervals(const struct folding *folding)
+{
+	const struct stats_page *page = folding->page;
+	uint64_t n = page->n_intervals, n_max = page->n_max[STATS_INTERVALS];
+
+	for (uint64_t number = n > n_max ? n - n_max : 0; number < n; number++) {
+		const struct stats_interval *from = stats_interval_at(page, (uint32_t)(number % n_max));
+		uint32_t place = place_of(folding, from->destination);
+
+		if (from->number)
+			stats_add_interval(folding->total, stats_destination_at(folding->total, place), from->began_ns,
+					   from->ended_ns, from->was_kept);
+	}
+}
+
+void stats_fold(struct stats_page *total, const struct stats_page *page)
+{
+	struct folding folding = {.total = total, .page = page};
+
+	find_places(&folding);
+	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++)
+		if (stats_has(page, STATS_DESTINATIONS, i))
+			stats_add_counts(&stats_destination_at(total, place_of(&folding, i))->counts,
+					 &stats_destination_at(page, i)->counts);
+	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++)
+		if (stats_has(page, STATS_CALLSITES, i))
+			fold_callsite(&folding, stats_callsite_at(page, i));
+	fold_intervals(&folding);
+	total->n_ended += page->pid ? 1 : page->n_ended;
+}

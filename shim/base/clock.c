@@ -1,0 +1,30 @@
+/* See clock.h. */
+#include "shim/base/clock.h"
+
+#include "shim/base/lock.h"
+
+#define SECOND_NS 1000000000
+
+struct timespec clock_remaining(const struct timespec *limit, const struct timespec *begin)
+{
+	struct timespec now, left = {0};
+	time_t seconds;
+	long nanoseconds;
+
+	guard_get_time(CLOCK_MONOTONIC, &now);
+	seconds = now.tv_sec - begin->tv_sec;
+	nanoseconds = now.tv_nsec - begin->tv_nsec;
+	if (nanoseconds < 0) {
+		nanoseconds += SECOND_NS;
+		seconds--;
+	}
+	if (limit->tv_sec < seconds || (limit->tv_sec == seconds && limit->tv_nsec <= nanoseconds))
+		return left;
+	left.tv_sec = limit->tv_sec - seconds;
+	left.tv_nsec = limit->tv_nsec - nanoseconds;
+	if (left.tv_nsec < 0) {
+		left.tv_nsec += SECOND_NS;
+		left.tv_sec--;
+	}
+	return left;
+}

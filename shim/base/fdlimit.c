@@ -1,0 +1,268 @@
+/* See fdlimit.h; and the calls with which a program asks for its limit. */
+#include "shim/base/fdlimit.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "shim/base/fdtable.h"
+#include "shim/base/lock.h"
+#include "shim/base/real.h"
+#include "shim/wrap/wrap.h"
+
+/* Room above the soft limit that we ask for. */
+#define HIGH_ROOM 16384
+/* From the entry of system() to its child's beginning, on a loaded machine. */
+#define BRIEFLY_NS 100000000u
+/* So many threads at once. One more takes somebody's place, whose hold then ends with its own. */
+#define N_BRIEF 16
+
+static struct guard_lock limit_lock; /* covers the two below */
+static struct rlimit own_limit;	     /* the program's, while it is raised */
+static _Atomic(unsigned) n_changes;  /* odd: it is raised */
+static _Atomic(unsigned) n_making;   /* threads that are making a process: nobody is to wait for them */
+/* The same for those that are inside system(): until when, 0: nobody. */
+static _Atomic(uint64_t) held_until_ns[N_BRIEF];
+
+#define SPINS 1000
+
+/* Whoever raises it has done in a microsecond, but may not be running. */
+static bool try_to_lock(void)
+{
+	for (int i = 0; i < SPINS; i++) {
+		if (n_making || guard_lock_is_own(&limit_lock))
+			return false;
+		if (guard_lock_try_now(&limit_lock))
+			return true;
+		libc.sched_yield();
+	}
+	return false;
+}
+
+static bool is_raised(void)
+{
+	return n_changes & 1;
+}
+
+/* What `ask` does, at a moment when the limit was not raised by us. False: it is, and `*own` is the program's. */
+static bool ask_between(void (*ask)(void *), void *question, struct rlimit *own)
+{
+	for (int i = 0; i < SPINS && guard_is_home(); i++) {
+		unsigned before = n_changes;
+
+		if (before & 1)
+			*own = own_limit;
+		else
+			ask(question);
+		if (before == n_changes)
+			return !(before & 1);
+	}
+	ask(question);
+	return true;
+}
+
+struct question {
+	__rlimit_resource_t resource;
+	struct rlimit *limit;
+	int name;
+	long result;
+};
+
+static void ask_limit(void *argument)
+{
+	struct question *question = argument;
+
+	question->result = REAL(getrlimit)(question->resource, question->limit);
+}
+
+static bool is_held_briefly(void)
+{
+	uint64_t latest_ns = 0;
+
+	for (int i = 0; i < N_BRIEF; i++) {
+		uint64_t until_ns = atomic_load_explicit(&held_until_ns[i], memory_order_relaxed);
+
+		latest_ns = until_ns > latest_ns ? until_ns : latest_ns;
+	}
+	return latest_ns && guard_now_ns() < latest_ns;
+}
+
+/* What the program has, whoever has raised it. */
+static void look_at_own(struct rlimit *own)
+{
+	struct question question = {.resource = RLIMIT_NOFILE, .limit = own};
+
+	if (!ask_between(ask_limit, &question, own) || question.result == 0)
+		return;
+	*own = (struct rlimit){0, 0};
+}
+
+enum fdlimit_result fdlimit_raise(struct rlimit *own)
+{
+	struct rlimit raised;
+	int saved = errno;
+
+	if (is_held_briefly() || !try_to_lock()) {
+		look_at_own(own);
+		errno = saved;
+		return FDLIMIT_BUSY;
+	}
+	if (REAL(getrlimit)(RLIMIT_NOFILE, own) == 0 && own->rlim_cur < own->rlim_max && own->rlim_cur < FDTABLE_SIZE) {
+		raised = own_limit = *own;
+		raised.rlim_cur = own->rlim_max - own->rlim_cur > HIGH_ROOM ? own->rlim_cur + HIGH_ROOM : own->rlim_max;
+		atomic_fetch_add(&n_changes, 1);
+		if (REAL(setrlimit)(RLIMIT_NOFILE, &raised) == 0)
+			return FDLIMIT_RAISED;
+		atomic_fetch_add(&n_changes, 1);
+	}
+	guard_unlock(&limit_lock);
+	errno = saved;
+	return FDLIMIT_NO_ROOM;
+}
+
+void fdlimit_restore(void)
+{
+	int saved = errno;
+
+	REAL(setrlimit)(RLIMIT_NOFILE, &own_limit);
+	atomic_fetch_add(&n_changes, 1);
+	guard_unlock(&limit_lock);
+	errno = saved;
+}
+
+bool fdlimit_hold(void)
+{
+	atomic_fetch_add(&n_making, 1);
+	if (guard_lock_try(&limit_lock))
+		return true;
+	atomic_fetch_sub(&n_making, 1);
+	return false;
+}
+
+void fdlimit_release(void)
+{
+	guard_unlock(&limit_lock);
+	atomic_fetch_sub(&n_making, 1);
+}
+
+uint64_t fdlimit_hold_briefly(void)
+{
+	uint64_t now_ns = guard_now_ns(), hold = now_ns + BRIEFLY_NS;
+	int i = 0;
+
+	for (; i < N_BRIEF; i++) {
+		uint64_t until_ns = held_until_ns[i];
+
+		if (until_ns <= now_ns && atomic_compare_exchange_strong(&held_until_ns[i], &until_ns, hold))
+			break;
+	}
+	if (i == N_BRIEF)
+		atomic_store(&held_until_ns[0], hold);
+	/* Whoever is at it has done when we can have the lock. */
+	if (guard_lock_try(&limit_lock))
+		guard_unlock(&limit_lock);
+	return hold;
+}
+
+void fdlimit_end_hold(uint64_t hold)
+{
+	/* If another has the same, one of the two is left for that. */
+	for (int i = 0; i < N_BRIEF; i++) {
+		uint64_t expected = hold;
+
+		if (atomic_compare_exchange_strong(&held_until_ns[i], &expected, 0))
+			return;
+	}
+}
+
+void fdlimit_after_fork_in_child(bool was_held)
+{
+	n_making = 0;
+	if (was_held) {
+		guard_unlock(&limit_lock);
+		return;
+	}
+	if (is_raised())
+		REAL(setrlimit)(RLIMIT_NOFILE, &own_limit);
+	/* Else a handler has forked, and returns to where it is restored once more. */
+	if (guard_lock_is_own(&limit_lock))
+		return;
+	n_changes = 0;
+	limit_lock.owner = 0;
+}
+
+EXPORT int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+{
+	struct question question = {.resource = resource, .limit = limit};
+	struct rlimit own;
+
+	if (resource != RLIMIT_NOFILE)
+		return REAL(getrlimit)(resource, limit);
+	if (ask_between(ask_limit, &question, &own))
+		return (int)question.result;
+	if (!guard_readable(limit, sizeof(*limit)))
+		return errno = EFAULT, -1;
+	*limit = own;
+	return 0;
+}
+
+EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+	bool is_held = resource == RLIMIT_NOFILE && guard_is_home() && guard_lock_try(&limit_lock);
+	int result = REAL(setrlimit)(resource, limit);
+
+	if (is_held)
+		guard_unlock(&limit_lock);
+	else if (result == 0 && resource == RLIMIT_NOFILE && guard_lock_is_own(&limit_lock) && is_raised())
+		own_limit = *limit;
+	return result;
+}
+
+EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
+{
+	bool is_held = resource == RLIMIT_NOFILE && guard_is_home() && (pid == 0 || pid == guard_pid()) &&
+		       guard_lock_try(&limit_lock);
+	int result = REAL(prlimit)(pid, resource, set, get);
+
+	if (is_held)
+		guard_unlock(&limit_lock);
+	return result;
+}
+
+/* The same structures in a 64-bit world. */
+EXPORT int getrlimit64(__rlimit_resource_t resource, struct rlimit64 *limit)
+{
+	return getrlimit(resource, (struct rlimit *)limit);
+}
+
+EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
+{
+	return setrlimit(resource, (const struct rlimit *)limit);
+}
+
+EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *set, struct rlimit64 *get)
+{
+	return prlimit(pid, resource, (const struct rlimit *)set, (struct rlimit *)get);
+}
+
+static void ask_name(void *argument)
+{
+	struct question *question = argument;
+
+	question->result = REAL(sysconf)(question->name);
+}
+
+EXPORT long sysconf(int name)
+{
+	struct question question = {.name = name};
+	struct rlimit own;
+
+	if (name != _SC_OPEN_MAX)
+		return REAL(sysconf)(name);
+	return ask_between(ask_name, &question, &own) ? question.result : (long)own.rlim_cur;
+}
+
+EXPORT int getdtablesize(void)
+{
+	return (int)sysconf(_SC_OPEN_MAX);
+}

@@ -1,0 +1,148 @@
+/* See fdtable.h. */
+#include "shim/base/fdtable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "shim/base/fdlimit.h"
+#include "shim/base/large.h"
+#include "shim/base/real.h"
+#include "shim/sock/sock.h"
+
+LARGE _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
+LARGE struct sock fdtable_internal;
+
+/* Only grow. Ours stand far above the program's: a walk over the one kind must not go through all between. */
+static _Atomic(int) end, internal_end;
+static _Atomic(int) internal_begin = FDTABLE_SIZE;
+static _Atomic(int) n_internal;
+/* Above those that we took among the program's, since its limit could not be raised just then. */
+static _Atomic(int) passing_end;
+
+bool fdtable_set(int fd, struct sock *sock)
+{
+	_Atomic(int) *last = sock == &fdtable_internal ? &internal_end : &end;
+	int seen = atomic_load_explicit(last, memory_order_relaxed);
+
+	if ((unsigned)fd >= FDTABLE_SIZE)
+		return false;
+	while (sock && seen <= fd && !atomic_compare_exchange_weak(last, &seen, fd + 1))
+		;
+	seen = atomic_load_explicit(&internal_begin, memory_order_relaxed);
+	while (sock == &fdtable_internal && seen > fd && !atomic_compare_exchange_weak(&internal_begin, &seen, fd))
+		;
+	atomic_store_explicit(&fdtable[fd], sock, memory_order_release);
+	return true;
+}
+
+int fdtable_end(void)
+{
+	return atomic_load_explicit(&end, memory_order_relaxed);
+}
+
+static int count_internal(int from, int to)
+{
+	int n = 0;
+
+	for (int fd = from; fd < to; fd++)
+		n += fdtable_is_internal(fd);
+	return n;
+}
+
+/* Where to begin among the program's own numbers: a sixteenth of them is ours at the most. -EMFILE if it is. */
+static int find_floor(const struct rlimit *own, bool is_for_good)
+{
+	int room = own->rlim_cur > FDTABLE_SIZE ? FDTABLE_SIZE : (int)own->rlim_cur;
+	int floor = room - room / 4, last = fdtable_end() < room ? fdtable_end() : room;
+	/* Those above are not in the way of the program's. */
+	int n = is_for_good ? atomic_load(&n_internal) : count_internal(floor, last);
+
+	return (rlim_t)n < own->rlim_cur / 16 ? floor : -EMFILE;
+}
+
+int fdtable_internal_begin(void)
+{
+	return atomic_load_explicit(&internal_begin, memory_order_relaxed);
+}
+
+int fdtable_internal_end(void)
+{
+	return atomic_load_explicit(&internal_end, memory_order_relaxed);
+}
+
+int fdtable_dup_high(int fd)
+{
+	struct rlimit own = {0};
+	enum fdlimit_result limit = fdlimit_raise(&own);
+	int floor = limit == FDLIMIT_RAISED ? (int)own.rlim_cur : find_floor(&own, limit == FDLIMIT_NO_ROOM);
+	int high, seen = atomic_load(&passing_end);
+
+	if (floor < 0)
+		return floor;
+	high = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, floor);
+	if (high < 0)
+		high = -errno;
+	if (limit == FDLIMIT_RAISED)
+		fdlimit_restore();
+	while (limit == FDLIMIT_BUSY && seen <= high && !atomic_compare_exchange_weak(&passing_end, &seen, high + 1))
+		;
+	if (high >= 0 && !fdtable_set(high, &fdtable_internal)) {
+		real.close(high);
+		return -EMFILE;
+	}
+	atomic_fetch_add(&n_internal, high >= 0);
+	return high;
+}
+
+int fdtable_move_high(int fd)
+{
+	int high = fdtable_dup_high(fd);
+
+	real.close(fd);
+	return high;
+}
+
+int fdtable_renew_high(int fd)
+{
+	int high;
+
+	if (fd >= atomic_load_explicit(&passing_end, memory_order_relaxed))
+		return fd;
+	high = fdtable_dup_high(fd);
+	if (high < 0)
+		return fd;
+	fdtable_close_internal(fd);
+	return high;
+}
+
+int fdtable_close_internal(int fd)
+{
+	int error = errno;
+
+	fdtable_set(fd, NULL);
+	real.close(fd);
+	atomic_fetch_sub(&n_internal, 1);
+	errno = error;
+	return 0;
+}
+
+int fdtable_open_socket(int domain, int type)
+{
+	int fd = REAL(socket)(domain, type | SOCK_CLOEXEC, 0);
+	struct rlimit own;
+
+	if (fd >= 0)
+		return fd;
+	if (errno != EMFILE)
+		return -errno;
+	if (fdlimit_raise(&own) != FDLIMIT_RAISED) {
+		fd = pool_let_go_of_idle() ? REAL(socket)(domain, type | SOCK_CLOEXEC, 0) : -1;
+		return fd < 0 ? -EMFILE : fd;
+	}
+	fd = REAL(socket)(domain, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		fd = -errno;
+	fdlimit_restore();
+	return fd;
+}

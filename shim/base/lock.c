@@ -1,0 +1,270 @@
+/* See lock.h. Raw system calls, since the wrappers' names are ours and libc's may be cancellation points. What is about
+ * the program's memory is in usermem.c. */
+#include "shim/base/lock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/single_threaded.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pool/base/annotate.h"
+#include "shim/base/real.h"
+#include "shim/wrap/vfork.h"
+
+#define SPINS_BUSY 200
+#define SPINS_YIELDING 20000
+
+/* Changed in the constructor and in a fork's child only, while there is one thread. */
+static pid_t home_pid; /* 0: this process has none yet */
+static _Atomic(bool) *home_page;
+static pid_t expected_pid; /* whose home it may become, 0: whoever is first */
+
+static _Atomic(bool) is_memory_trusted;
+
+/* Of the calling thread: how many locks it holds, and what it was before the first (UNCHANGED: as it is). */
+static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
+static __thread int cancel_state __attribute__((tls_model("initial-exec")));
+#define UNCHANGED (-1)
+
+/* Where its stack was when it took the first of them, and when it began to handle something; 0: it does not. */
+static __thread uintptr_t held_frame __attribute__((tls_model("initial-exec")));
+static __thread uintptr_t handling_frame __attribute__((tls_model("initial-exec")));
+
+/* The C library's calls under a lock are cancellation points; nobody else would unlock. Whoever is alone can only cancel
+ * itself, which ends the process, and with it the lock. */
+static void hold(void)
+{
+	if (n_held++)
+		return;
+	held_frame = (uintptr_t)__builtin_frame_address(0);
+	if (__libc_single_threaded)
+		cancel_state = UNCHANGED;
+	else
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+}
+
+static void let_go(void)
+{
+	if (cancel_state != UNCHANGED)
+		pthread_setcancelstate(cancel_state, NULL);
+}
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
+}
+
+static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
+{
+	unsigned long owner = 0;
+
+	if (atomic_compare_exchange_strong_explicit(&lock->owner, &owner, self, memory_order_acquire,
+						    memory_order_relaxed)) {
+		ANNOTATE_LOCKED(lock);
+		hold();
+		lock->frame = (uintptr_t)__builtin_frame_address(0);
+		return true;
+	}
+	*is_own = owner == self;
+	return false;
+}
+
+__attribute__((noinline)) static bool wait_for(struct guard_lock *lock, unsigned long self)
+{
+	bool is_own = false;
+
+	for (int i = 0; i < SPINS_BUSY + SPINS_YIELDING; i++) {
+		if (try_once(lock, self, &is_own))
+			return true;
+		if (is_own)
+			guard_lock_is_abandoned(lock);
+		if (is_own || atomic_load_explicit(&lock->is_lost, memory_order_relaxed))
+			return false;
+		if (i < SPINS_BUSY)
+			pause_briefly();
+		else
+			libc.sched_yield();
+	}
+	atomic_store(&lock->is_lost, true);
+	return false;
+}
+
+bool guard_lock_try(struct guard_lock *lock)
+{
+	unsigned long self = (unsigned long)pthread_self();
+	bool is_own;
+
+	return __builtin_expect(try_once(lock, self, &is_own), 1) || wait_for(lock, self);
+}
+
+bool guard_lock_try_now(struct guard_lock *lock)
+{
+	bool is_own;
+
+	return try_once(lock, (unsigned long)pthread_self(), &is_own);
+}
+
+void guard_unlock(struct guard_lock *lock)
+{
+	/* In this order, since a handler may leave by longjmp in between. */
+	if (n_held && --n_held == 0)
+		let_go();
+	atomic_store_explicit(&lock->is_lost, false, memory_order_relaxed);
+	ANNOTATE_UNLOCKED(lock);
+	atomic_store_explicit(&lock->owner, 0, memory_order_release);
+}
+
+bool guard_lock_is_own(const struct guard_lock *lock)
+{
+	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
+}
+
+/* What the kernel puts on a stack below an interrupted function: the registers, the floating point ones too (sigreturn(2)); not less
+ * than so much on any machine. */
+#define SIGNAL_FRAME_MIN 1024
+
+/* A handler that has interrupted a function runs further down the same stack, or on the alternate one. Another call that the same
+ * program makes later may lie a little deeper, too: as the compiler has it. */
+static bool is_within(uintptr_t frame)
+{
+	stack_t alternate;
+
+	if ((uintptr_t)__builtin_frame_address(0) + SIGNAL_FRAME_MIN <= frame)
+		return true;
+	return sigaltstack(NULL, &alternate) < 0 || (alternate.ss_flags & SS_ONSTACK);
+}
+
+bool guard_is_interrupted(void)
+{
+	return (n_held && is_within(held_frame)) || (handling_frame && is_within(handling_frame));
+}
+
+uintptr_t guard_begin_handling(void)
+{
+	uintptr_t outer = handling_frame;
+
+	handling_frame = (uintptr_t)__builtin_frame_address(0);
+	return outer;
+}
+
+void guard_end_handling(uintptr_t outer)
+{
+	handling_frame = outer;
+}
+
+bool guard_lock_is_abandoned(struct guard_lock *lock)
+{
+	if (!guard_lock_is_own(lock) || is_within(lock->frame))
+		return false;
+	if (!atomic_exchange(&lock->is_lost, true) && n_held) {
+		n_held = 0;
+		let_go();
+	}
+	return true;
+}
+
+/* The page reads as zeroes in the child of any fork, whatever made it (madvise(2), MADV_WIPEONFORK). */
+static void *map_home_page(void)
+{
+	size_t page = (size_t)getauxval(AT_PAGESZ);
+	void *memory = libc.mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	if (libc.madvise(memory, page, MADV_WIPEONFORK) == 0)
+		return memory;
+	libc.munmap(memory, page);
+	return NULL;
+}
+
+pid_t guard_pid(void)
+{
+	if (!libc.syscall)
+		real_bind();
+	return (pid_t)libc.syscall(SYS_getpid);
+}
+
+bool guard_is_home(void)
+{
+	if (__builtin_expect(is_memory_trusted, 1))
+		return atomic_load_explicit(home_page, memory_order_relaxed) && !vfork_is_child;
+	return home_pid && guard_pid() == home_pid;
+}
+
+bool guard_may_settle(void)
+{
+	return !vfork_is_child && (!expected_pid || guard_pid() == expected_pid);
+}
+
+bool guard_is_home_to_be(void)
+{
+	return home_pid ? guard_is_home() : guard_may_settle();
+}
+
+void guard_expect_pid(void)
+{
+	if (!home_pid && !expected_pid && !vfork_is_child)
+		expected_pid = guard_pid();
+}
+
+void guard_expect_nobody(void)
+{
+	expected_pid = 0;
+}
+
+void guard_set_home(void)
+{
+	home_pid = guard_pid();
+	expected_pid = 0;
+	if (!home_page)
+		home_page = map_home_page();
+	is_memory_trusted = VFORK_IS_SEEN && home_page;
+	if (home_page)
+		atomic_store(home_page, true);
+}
+
+void guard_distrust_memory(void)
+{
+	is_memory_trusted = false;
+}
+
+/* A process may say of itself what a kernel's signal says (rt_tgsigqueueinfo(2)). */
+void guard_raise_sigpipe(void)
+{
+	siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
+	int error = errno;
+
+	info.si_pid = guard_pid();
+	info.si_uid = libc.getuid();
+	libc.syscall(SYS_rt_tgsigqueueinfo, info.si_pid, libc.syscall(SYS_gettid), SIGPIPE, &info);
+	errno = error;
+}
+
+void guard_get_time(clockid_t clock, struct timespec *now)
+{
+	libc.clock_gettime(clock, now);
+}
+
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	guard_get_time(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t guard_clock_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t guard_now_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
+}

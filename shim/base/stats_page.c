@@ -1,0 +1,286 @@
+/* See stats_page.h. */
+#include "shim/base/stats_page.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/single_threaded.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pool/config/config.h"
+#include "pool/stats/file.h"
+#include "shim/base/large.h"
+#include "shim/base/lock.h"
+#include "shim/base/real.h"
+#include "shim/base/symbols.h"
+
+#define MILLISECOND_NS 1000000u
+#define SECOND_MS 1000u
+/* For another thread that is giving the page its file. */
+#define PATIENCE 1000
+
+enum page_state { PAGE_PRIVATE, PAGE_BEGINNING, PAGE_SHARED, PAGE_STAYS_PRIVATE };
+
+/* Its place can be mapped over as a whole, whatever the size of the kernel's pages. Costs nothing until it is used. */
+static LARGE char memory[2 * STATS_PAGE_SIZE];
+struct stats_page *page = (struct stats_page *)memory;
+static _Atomic(enum page_state) state = PAGE_STAYS_PRIVATE;
+
+/* Immutable after init. */
+static const char *stats_path;
+static LARGE char runtime[PATH_MAX];
+static bool is_observing;
+
+static unsigned slot; /* while PAGE_SHARED */
+static _Atomic(uint8_t) program_module = STATS_NO_MODULE;
+
+static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
+
+/* It also ends after the destructors of libraries that were preloaded with us, whose names for these calls would
+ * still come first. */
+static struct stats_sys sys;
+
+/* clang-format off */
+#define CALLS(F) \
+	F(openat) F(mkdir) F(close) F(fstat) F(fstatfs) F(pread) F(pwrite) F(fallocate) F(flock) F(unlinkat) F(mmap) F(munmap) F(kill)
+/* clang-format on */
+#define AS_TEXT(name) #name "\0"
+#define AS_OFFSET(name) offsetof(struct stats_sys, name),
+
+static void bind_libc(void)
+{
+	static const char names[] = CALLS(AS_TEXT);
+	static const uint16_t offsets[] = {CALLS(AS_OFFSET)};
+	const struct symbols_list list = {names, offsets, sizeof(offsets) / sizeof(offsets[0])};
+
+	_Static_assert(sizeof(sys) == sizeof(offsets) / sizeof(offsets[0]) * sizeof(void *), "each call is bound");
+	symbols_bind_libc(&list, &sys);
+}
+
+void stats_page_choose_place(char *const environment[])
+{
+	for (; *environment; environment++)
+		if (**environment == 'X' && strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 &&
+		    strlen(*environment + 16) < sizeof(runtime))
+			strcpy(runtime, *environment + 16);
+}
+
+struct large_part stats_page_part(void)
+{
+	page = (struct stats_page *)(((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE);
+	return (struct large_part){page, STATS_PAGE_SIZE};
+}
+
+void stats_page_init(const struct config *config)
+{
+	bind_libc();
+	stats_init(page, room);
+	stats_path = config->stats_path;
+	is_observing = config->policy.mode == CONFIG_MODE_OBSERVE;
+	if (strcmp(stats_path, "off") != 0)
+		state = PAGE_PRIVATE;
+}
+
+static int open_folder(void)
+{
+	char path[PATH_MAX];
+	int folder = -ENOENT;
+
+	if (strcmp(stats_path, "auto") != 0)
+		return stats_file_open_folder(&sys, stats_path, libc.geteuid());
+	for (unsigned choice = 0; folder < 0 && choice < 2; choice++)
+		if (stats_file_place(choice, runtime, libc.geteuid(), path) == 0)
+			folder = stats_file_open_default(&sys, path, libc.geteuid());
+	return folder;
+}
+
+static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
+{
+	struct timespec now;
+
+	guard_get_time(clock, &now);
+	return ((uint64_t)now.tv_sec * SECOND_MS * MILLISECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
+}
+
+/* Its name is asked for when others can read it: that costs as much as a tenth of a first exchange. */
+static void name_program(void)
+{
+	char *path = program_module == STATS_NO_MODULE ? NULL : stats_module_at(page, program_module)->path;
+	int saved = errno;
+
+	if (path && !path[0])
+		(void)!libc.readlink("/proc/self/exe", path, STATS_PATH_MAX - 1);
+	errno = saved;
+}
+
+uint8_t stats_page_find_program(uint64_t load_address)
+{
+	if (program_module == STATS_NO_MODULE) {
+		program_module = stats_find_module(page, "", load_address);
+		if (state == PAGE_SHARED || state == PAGE_BEGINNING)
+			name_program();
+	}
+	return program_module;
+}
+
+static void describe(void)
+{
+	struct stat status;
+
+	name_program();
+	page->pid = (uint32_t)guard_pid();
+	page->euid = libc.geteuid();
+	page->pid_namespace = libc.stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+	page->began_unix_ms = read_clock(CLOCK_REALTIME, MILLISECOND_NS);
+	page->began_ns = read_clock(CLOCK_MONOTONIC, 1);
+	page->is_observing = is_observing;
+	memcpy(page->program, program_invocation_short_name,
+	       strnlen(program_invocation_short_name, sizeof(page->program)));
+}
+
+static enum page_state give_file(void)
+{
+	int folder = open_folder(), taken;
+
+	if (folder < 0)
+		return PAGE_STAYS_PRIVATE;
+	describe();
+	taken = stats_file_take(&sys, folder, page);
+	sys.close(folder);
+	if (taken < 0)
+		return PAGE_STAYS_PRIVATE;
+	slot = (unsigned)taken;
+	return PAGE_SHARED;
+}
+
+static void begin(void)
+{
+	enum page_state expected = PAGE_PRIVATE;
+	int saved = errno, cancel_state;
+
+	if (atomic_compare_exchange_strong(&state, &expected, PAGE_BEGINNING)) {
+		/* What it calls are cancellation points. */
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+		state = give_file();
+		pthread_setcancelstate(cancel_state, NULL);
+	}
+	/* What is counted now might be in neither of the two. */
+	for (int i = 0; i < PATIENCE && state == PAGE_BEGINNING; i++)
+		libc.sched_yield();
+	/* It was left by longjmp, or we interrupt it. */
+	expected = PAGE_BEGINNING;
+	atomic_compare_exchange_strong(&state, &expected, PAGE_STAYS_PRIVATE);
+	errno = saved;
+}
+
+/* A process that makes a request and ends has no reader: a file costs it more than its request. Not so where there
+ * are threads: what another one counts while the page gets its file would be in neither of the two. */
+#define FIRST_CONNECTS 1
+#define FIRST_NS (5 * MILLISECOND_NS)
+
+static _Atomic(unsigned) n_first; /* connects while it is private */
+static uint64_t first_ns;
+
+static bool is_young(void)
+{
+	uint64_t now_ns = guard_now_ns();
+
+	if (!n_first)
+		first_ns = now_ns;
+	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS && __libc_single_threaded;
+}
+
+void stats_page_look(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&state, memory_order_relaxed) == PAGE_PRIVATE, 0) && n_first &&
+	    guard_now_ns() - first_ns >= FIRST_NS)
+		begin();
+}
+
+void stats_page_begin(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&state, memory_order_acquire) > PAGE_BEGINNING, 1))
+		return;
+	if (state == PAGE_BEGINNING || !is_young())
+		begin();
+}
+
+void stats_page_keep(void)
+{
+	if (state == PAGE_PRIVATE && n_first)
+		begin();
+}
+
+static void forget_counts(bool keeps_gauges)
+{
+	for (uint32_t i = 0; i < room[STATS_DESTINATIONS]; i++) {
+		struct stats_destination *destination = stats_destination_at(page, i);
+
+		if (!stats_has(page, STATS_DESTINATIONS, i))
+			continue;
+		memset(&destination->counts, 0, sizeof(destination->counts));
+		if (!keeps_gauges)
+			destination->active = destination->idle = 0;
+	}
+	for (uint32_t i = 0; i < room[STATS_CALLSITES]; i++) {
+		if (stats_has(page, STATS_CALLSITES, i)) {
+			stats_callsite_at(page, i)->connects = 0;
+			stats_callsite_at(page, i)->dialed = 0;
+		}
+	}
+	page->n_intervals = 0;
+	page->pid = 0;
+}
+
+void stats_page_after_fork(bool keeps_gauges)
+{
+	void *own;
+
+	if (state == PAGE_SHARED) {
+		own = libc.mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (own == MAP_FAILED)
+			return; /* goes on in the parent's: only whose the numbers are is lost */
+		memcpy(own, page, STATS_PAGE_SIZE);
+		if (libc.mremap(own, STATS_PAGE_SIZE, STATS_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, page) ==
+		    MAP_FAILED)
+			return;
+	}
+	if (state == PAGE_SHARED || state == PAGE_BEGINNING)
+		state = PAGE_PRIVATE;
+	n_first = 0;
+	forget_counts(keeps_gauges);
+}
+
+/* What has no file goes to the total at once; if that is another's at the moment, to a file, as one that was killed
+ * leaves it. */
+static void add_private(int folder)
+{
+	int taken;
+
+	describe();
+	if (stats_file_fold_total(&sys, folder, page) == 0)
+		return;
+	taken = stats_file_take(&sys, folder, page);
+	if (taken >= 0)
+		slot = (unsigned)taken;
+}
+
+void stats_page_end(void)
+{
+	bool is_counted = state == PAGE_SHARED || (state == PAGE_PRIVATE && n_first);
+	int saved = errno, folder = is_counted ? open_folder() : -1;
+
+	if (folder >= 0 && state == PAGE_PRIVATE)
+		add_private(folder);
+	else if (folder >= 0) /* What can't be added now is when the slot is taken. */
+		(void)!stats_file_put(&sys, folder, slot, page);
+	if (folder >= 0)
+		sys.close(folder);
+	state = PAGE_STAYS_PRIVATE;
+	errno = saved;
+}

@@ -1,0 +1,43 @@
+/*
+ * The page that this process counts in (pool/stats/stats.h): private memory at first, a file's, where others read it,
+ * from the moment that the process has made a few connects or lived for a while.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "pool/stats/stats.h"
+#include "shim/base/large.h"
+
+struct config;
+
+/* Counted in from the constructor on. Never NULL after stats_page_init(). */
+extern struct stats_page *page;
+
+/* In the constructor, with what the process was started with: where the user's files are (XDG_RUNTIME_DIR). */
+void stats_page_choose_place(char *const environment[]);
+
+/* What stats_page_init() and counting write to. */
+struct large_part stats_page_part(void);
+
+/* When the library begins (shim/process/init.h), after stats_page_part(). */
+void stats_page_init(const struct config *config);
+
+/* The program itself as a module of the page (stats_find_module). */
+uint8_t stats_page_find_program(uint64_t load_address);
+
+/* Before anything is counted: gives the page its file when it is time. Where that can't be, the page stays private.
+ * Holds no lock that a handler may want; errno is preserved. */
+void stats_page_begin(void);
+
+/* In a fork's child: a page of its own, with nothing counted; gauges stay if `keeps_gauges`. */
+void stats_page_after_fork(bool keeps_gauges);
+
+/* A connection is used: the same, where the process has lived for a while by now. */
+void stats_page_look(void);
+
+/* The process becomes another program: what was counted gets a file, and stays there. Async-signal-safe. */
+void stats_page_keep(void);
+
+/* At the process's end: adds it to the total. Async-signal-safe; errno is preserved. */
+void stats_page_end(void);

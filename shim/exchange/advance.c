@@ -1,0 +1,187 @@
+/* See advance.h. */
+#include "shim/exchange/advance.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "shim/base/large.h"
+#include "shim/base/log.h"
+#include "shim/base/real.h"
+#include "shim/connect/redial.h"
+#include "shim/exchange/park.h"
+#include "shim/sock/sock.h"
+
+/* Of all connections of the process. */
+static LARGE struct framing_memo memo;
+
+/* Where little is asked nothing comes twice, and the memo's pages cost more than it saves. */
+#define FEEDS_WITHOUT_MEMO 4
+static _Atomic(unsigned) n_feeds;
+
+static bool is_memo_worth(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&n_feeds, memory_order_relaxed) >= FEEDS_WITHOUT_MEMO, 1))
+		return true;
+	n_feeds++;
+	return false;
+}
+
+void exchange_feed_request(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan)
+{
+	if (is_memo_worth())
+		framing_memo_feed_request(&memo, framing, bytes, length, plan);
+	else
+		framing_feed_request(framing, bytes, length, plan);
+}
+
+void exchange_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan)
+{
+	if (is_memo_worth())
+		framing_memo_feed_response(&memo, framing, bytes, length, plan);
+	else
+		framing_feed_response(framing, bytes, length, plan);
+}
+
+struct sock *exchange_return(struct inside_token token, int fd)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return NULL;
+	if (sock == token.sock && (uint32_t)(atomic_load(&sock->inside) >> 32) == token.generation)
+		return sock;
+	sock_leave(sock);
+	return NULL;
+}
+
+bool exchange_is_hang_up(ssize_t result, int error)
+{
+	if (result >= 0)
+		return result == 0;
+	switch (error) {
+	case EPIPE:
+	case ECONNRESET:
+	case ECONNABORTED:
+	case ENOTCONN:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The first bytes of an answer may have come, and lie unread before the end. */
+static bool lives_or_has_answer(const struct sock *sock)
+{
+	uint64_t known = sock->conn->ledger.received;
+	struct ledger_reading reading = {0};
+	char byte;
+
+	/* Nor is one dead that is established. */
+	switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading)) {
+	case LEDGER_CLOSED:
+		break;
+	case LEDGER_EXACT:
+	case LEDGER_IN_FLIGHT:
+	case LEDGER_UNSETTLED:
+	case LEDGER_SURPLUS:
+	case LEDGER_MISMATCH:
+	case LEDGER_UNKNOWN:
+		return true;
+	}
+	if (reading.received != known + 1)
+		return reading.received > known;
+	/* The kernel counts a FIN as one. */
+	return real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+int exchange_recover(struct sock *sock, int longest_ms)
+{
+	bool nothing_lost = !sock->has_sent || (sock->outgoing.is_complete && framing_can_replay(&sock->framing));
+	bool is_replay = sock->outgoing.length > 0;
+	int error;
+
+	if (!sock_in_window(sock) || !nothing_lost || sock->replacer || sock->n_senders || sock->n_receivers)
+		return -EBUSY;
+	/* Another process may have had the answer. */
+	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
+		return -EBUSY;
+	error = redial(sock, REDIAL_FOR_STALE, longest_ms);
+	if (error)
+		return error;
+	events_refuse(sock, REFUSAL_STALE);
+	if (is_replay)
+		stats_count(sock->tally.destination, STATS_REPLAYED);
+	return 0;
+}
+
+bool exchange_recover_from_timeout(struct sock *sock)
+{
+	if (sock->framing.response_started || !sock->outgoing.is_complete || !framing_can_replay(&sock->framing))
+		return false;
+	return redial(sock, REDIAL_FOR_STALE, -1) == 0;
+}
+
+void exchange_put_back_close(char *bytes, const struct framing_plan *plan)
+{
+	for (unsigned i = 0; i < plan->n_edits; i++) {
+		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
+		memcpy(bytes + plan->edits[i].offset, "close", 5);
+	}
+}
+
+void exchange_settle(struct sock *sock)
+{
+	const struct framing *framing = &sock->framing;
+
+	if (sock->state != SOCK_OPEN) {
+		sock_leave(sock);
+	} else if (framing->edited && framing->close_wanted && framing->response_ended) {
+		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own
+		 * would leave a TIME_WAIT on our side. */
+		if (!framing->server_closes && !sock->is_lost)
+			finish_with_end_of_file_later(sock);
+		sock_leave(sock);
+	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {
+		/* Never to be kept, and nothing owed: out of the way. */
+		sock_release(sock, finish_refusal_of_doubt(framing->doubt));
+	} else if (framing->lost || (framing_server_may_wait(framing) && !sock->is_lost)) {
+		finish_by_server(sock);
+		sock_leave(sock);
+	} else {
+		sock_leave(sock);
+	}
+}
+
+void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
+{
+	uint64_t skippable =
+		is_request ? framing_skippable_request(&sock->framing) : framing_skippable_response(&sock->framing);
+
+	if (length > skippable && sock->framing.edited) {
+		sock_leave_window(sock);
+		finish_by_server(sock);
+		sock_leave(sock);
+		return;
+	}
+	if (length > skippable) {
+		sock_release(sock, REFUSAL_LEDGER);
+		return;
+	}
+	if (is_request) {
+		sock->has_sent = true;
+		if (sock->conn)
+			sock->conn->ledger.sent += length;
+		outgoing_free(&sock->outgoing, false);
+		framing_skip_request(&sock->framing, length);
+	} else {
+		if (sock->conn)
+			sock->conn->ledger.received += length;
+		sock_leave_window(sock);
+		framing_skip_response(&sock->framing, length);
+	}
+	exchange_settle(sock);
+}

@@ -1,0 +1,52 @@
+/*
+ * See fastopen.h. MSG_FASTOPEN is the option TCP_FASTOPEN_CONNECT, a connect() and a send() in one: with a cookie at hand that
+ * connect() sends nothing, and the send's bytes go out with the SYN; without one it dials, and a socket that doesn't block says
+ * EINPROGRESS either way. Taken apart, a kept connection can stand in for the dial, and a fresh one is followed.
+ */
+#include "shim/exchange/fastopen.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "shim/base/lock.h"
+#include "shim/base/real.h"
+#include "shim/exchange/iocall.h"
+#include "shim/sock/sock.h"
+
+static const struct sockaddr *address_of(const struct transfer *transfer, socklen_t *length)
+{
+	if (transfer->kind == TRANSFER_SENDMSG) {
+		*length = transfer->message->msg_namelen;
+		return transfer->message->msg_name;
+	}
+	*length = transfer->kind == TRANSFER_SENDTO ? transfer->address_length : 0;
+	return transfer->kind == TRANSFER_SENDTO ? transfer->address : NULL;
+}
+
+/* What is wrong with any other the kernel says best. */
+static bool is_for(const struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	return length >= (socklen_t)sizeof(struct sockaddr_in) &&
+	       length <= (socklen_t)sizeof(struct sockaddr_storage) && guard_readable(address, length) &&
+	       address->sa_family == sock->domain;
+}
+
+ssize_t fastopen_send(struct sock *sock, struct transfer *transfer)
+{
+	static const int on = 1;
+	int saved = errno;
+	socklen_t length;
+	const struct sockaddr *address = address_of(transfer, &length);
+	bool is_sound = is_for(sock, address, length);
+
+	sock_leave(sock);
+	if (!is_sound || setsockopt(transfer->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)))
+		return transfer_native(transfer);
+	if (connect(transfer->fd, address, length))
+		return -1;
+	errno = saved;
+	transfer->flags &= ~MSG_FASTOPEN;
+	return exchange_send(transfer);
+}

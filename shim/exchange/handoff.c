@@ -1,0 +1,196 @@
+/* See handoff.h. */
+#include "shim/exchange/handoff.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/single_threaded.h>
+#include <sys/socket.h>
+
+#include "shim/base/log.h"
+#include "shim/connect/limit.h"
+#include "shim/connect/redial.h"
+#include "shim/exchange/eof.h"
+#include "shim/exchange/park.h"
+#include "shim/exchange/read_ahead.h"
+#include "shim/sock/sock.h"
+
+/* The request as it was written can still be put to a fresh connection, for which nothing is owed. */
+static bool can_be_asked_again(const struct sock *sock)
+{
+	const struct framing *framing = &sock->framing;
+
+	return framing->edited && !framing->response_started && !framing->response_ended &&
+	       !framing->request.in_message && framing_can_replay(framing) && sock->outgoing.is_complete &&
+	       sock->outgoing.length;
+}
+
+/* Another thread is on the old file: what is put in its place it would not see, or see twice. */
+static bool is_in_use(const struct sock *sock)
+{
+	return sock->n_senders || sock->n_receivers || sock->replacer || sock_n_inside(sock);
+}
+
+/* The end of file that we owe is made independent of us, one way or another. */
+static void settle_debt(struct sock *sock)
+{
+	struct framing before = sock->framing;
+	unsigned n_fed = sock->n_fed;
+
+	if (!is_in_use(sock) && can_be_asked_again(sock)) {
+		if (redial(sock, REDIAL_FOR_STRANGER, -1) == 0 || sock->state != SOCK_OPEN)
+			return;
+		/* The old connection lives on, asked to stay. */
+		if (sock->n_fed == n_fed)
+			sock->framing = before;
+		sock_leave_window(sock);
+		outgoing_free(&sock->outgoing, false);
+	} else if (!is_in_use(sock) && read_ahead_finish(sock)) {
+		return;
+	}
+	if (!sock->n_senders)
+		finish_by_server(sock);
+}
+
+static bool is_owed(const struct sock *sock)
+{
+	return sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended;
+}
+
+static bool is_unused_lease(const struct sock *sock)
+{
+	return sock->state == SOCK_OPEN && sock->is_leased && !sock->has_sent && !atomic_load(&sock->is_shared) &&
+	       !is_in_use(sock);
+}
+
+/* If it can't be replaced it stays what it was: alive when last seen. */
+static void renew_unused(struct sock *sock)
+{
+	if (is_unused_lease(sock) && redial(sock, REDIAL_FOR_UNFIT, -1))
+		log_event("not replaced", sock, NULL);
+}
+
+static void let_through(struct sock *sock)
+{
+	if (sock->state == SOCK_WAITING)
+		limit_let_through(sock);
+}
+
+void handoff_make_honest(struct sock *sock)
+{
+	let_through(sock);
+	if (is_owed(sock))
+		settle_debt(sock);
+	else
+		renew_unused(sock);
+	sock_share(sock);
+}
+
+void handoff_to_stranger(int fd)
+{
+	int saved = errno;
+	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_WAITING || sock->state == SOCK_OPEN)) {
+		handoff_make_honest(sock);
+		sock_release(sock, REFUSAL_LEDGER);
+	} else if (sock) {
+		sock_leave(sock);
+	}
+	errno = saved;
+}
+
+static void share(int fd)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return;
+	handoff_make_honest(sock);
+	sock_leave(sock);
+}
+
+static bool is_inherited(const struct sock *sock, int fd)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++)
+		if (sock->fds[i] == fd)
+			return !sock_is_close_on_exec(sock, i);
+	return false;
+}
+
+static void visit_inheritable(void (*visit)(struct sock *sock))
+{
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		if (is_inherited(sock, fd))
+			visit(sock);
+		sock_leave(sock);
+	}
+}
+
+void handoff_inheritable(void)
+{
+	visit_inheritable(handoff_make_honest);
+}
+
+void handoff_unused_inheritable(void)
+{
+	/* Another thread may be about to use its own. */
+	if (__libc_single_threaded)
+		visit_inheritable(renew_unused);
+}
+
+void handoff_waiting(void)
+{
+	if (limit_has_placed && guard_is_home())
+		visit_inheritable(let_through);
+	else if (limit_has_placed)
+		handoff_waiting_in_child();
+}
+
+bool handoff_waiting_one(int fd)
+{
+	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+	bool waited;
+
+	if (!sock)
+		return false;
+	waited = sock->state == SOCK_WAITING;
+	let_through(sock);
+	sock_leave(sock);
+	return waited;
+}
+
+bool handoff_is_possible(void)
+{
+	return atomic_load_explicit(&sock_n_tracked, memory_order_relaxed);
+}
+
+void handoff_descriptors(const struct msghdr *message)
+{
+	struct msghdr copy;
+
+	if (!guard_readable(message, sizeof(*message)) || !message->msg_control ||
+	    !guard_readable(message->msg_control, message->msg_controllen))
+		return;
+	/* A set that is handed on is watched by others. */
+	eof_make();
+	copy = *message;
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(&copy); header; header = CMSG_NXTHDR(&copy, header)) {
+		size_t length = header->cmsg_len - CMSG_LEN(0);
+		size_t room = message->msg_controllen - (size_t)((char *)header - (char *)message->msg_control);
+
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+		    header->cmsg_len < CMSG_LEN(0) || header->cmsg_len > room)
+			continue;
+		for (size_t at = 0; at + sizeof(int) <= length; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(header) + at, sizeof(fd));
+			if (fdtable_get(fd))
+				share(fd);
+		}
+	}
+}

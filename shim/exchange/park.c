@@ -1,0 +1,372 @@
+/* See park.h. */
+#include "shim/exchange/park.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "pool/conn/ending.h"
+#include "pool/conn/idle_timeout.h"
+#include "shim/base/log.h"
+#include "shim/base/real.h"
+#include "shim/exchange/eof.h"
+#include "shim/kept/broker_link.h"
+#include "shim/kept/shared.h"
+#include "shim/sock/options.h"
+#include "shim/sock/sock.h"
+#include "shim/sock/stub.h"
+#include "shim/sock/swap.h"
+#include "shim/sock/witnessed.h"
+
+enum refusal finish_refusal_of_doubt(enum framing_doubt doubt)
+{
+	switch (doubt) {
+	case FRAMING_CANONICAL:
+		return REFUSAL_NONE;
+	case FRAMING_DOUBT_NOT_CANONICAL:
+		return REFUSAL_NOT_CANONICAL;
+	case FRAMING_DOUBT_UPGRADE:
+		return REFUSAL_UPGRADE;
+	case FRAMING_DOUBT_AUTH_BOUND:
+		return REFUSAL_AUTH_BOUND;
+	case FRAMING_DOUBT_UNKNOWN_PROTOCOL:
+		return REFUSAL_UNKNOWN_PROTOCOL;
+	case FRAMING_DOUBT_ERROR:
+		return REFUSAL_ERROR;
+	}
+	return REFUSAL_ERROR;
+}
+
+static enum refusal refusal_of_close(enum framing_close why)
+{
+	switch (why) {
+	case FRAMING_HTTP10:
+		return REFUSAL_HTTP10;
+	case FRAMING_UNTIL_END:
+		return REFUSAL_NO_FRAMING;
+	case FRAMING_STAYS: /* it was asked to close, and will */
+	case FRAMING_SAYS_CLOSE:
+		return REFUSAL_SERVER_CLOSE;
+	}
+	return REFUSAL_SERVER_CLOSE;
+}
+
+static enum refusal refusal_of_framing(const struct framing *framing)
+{
+	enum refusal why = finish_refusal_of_doubt(framing->doubt);
+
+	if (why != REFUSAL_NONE)
+		return why;
+	if (!framing_at_boundary(framing))
+		return REFUSAL_CLIENT_CLOSE;
+	return framing_can_keep(framing) ? REFUSAL_NONE : refusal_of_close(framing->server_closes);
+}
+
+enum refusal finish_refusal_at_end(const struct framing *framing)
+{
+	enum refusal why = refusal_of_framing(framing);
+
+	return why == REFUSAL_NONE || why == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE : why;
+}
+
+static enum refusal refusal_of_ledger(const struct sock *sock)
+{
+	enum ledger_verdict verdict = ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL);
+
+	sock->conn->is_in_flight = verdict == LEDGER_IN_FLIGHT;
+	switch (verdict) {
+	case LEDGER_EXACT:
+		return REFUSAL_NONE;
+	case LEDGER_IN_FLIGHT: /* where connections are counted, somebody may be waiting for it */
+		return sock->policy->max_conns_per_host ? REFUSAL_LEDGER : REFUSAL_NONE;
+	case LEDGER_CLOSED:
+		return REFUSAL_SERVER_CLOSE;
+	case LEDGER_SURPLUS:
+		return REFUSAL_BODY_UNREAD;
+	case LEDGER_UNSETTLED:
+	case LEDGER_MISMATCH:
+	case LEDGER_UNKNOWN:
+		return REFUSAL_LEDGER;
+	}
+	return REFUSAL_LEDGER;
+}
+
+/* As far as can be told without the kernel's ledger. */
+static enum refusal refusal_of_users(const struct sock *sock)
+{
+	if (sock->policy->mode != CONFIG_MODE_FULL)
+		return REFUSAL_POLICY;
+	if (sock->is_shared || sock->has_uncounted_waiter || sock->replacer || sock->n_senders || sock->n_receivers ||
+	    sock_n_inside(sock))
+		return REFUSAL_SHARED;
+	if (sock->cannot_swap || sock->cannot_keep)
+		return REFUSAL_SOCKOPT;
+	return sock->conn && swap_is_ours(sock) ? REFUSAL_NONE : REFUSAL_LEDGER;
+}
+
+static enum refusal refusal_of_use(const struct sock *sock)
+{
+	return refusal_of_users(sock) ?: refusal_of_ledger(sock);
+}
+
+/* Makes the connection ready to live without the program: a descriptor of our own, its way to end, what was learned. */
+static enum refusal prepare_park(struct sock *sock)
+{
+	struct conn *conn = sock->conn;
+
+	conn->status_flags = sock->status_flags;
+	conn->fd = conn->fd < 0 ? fdtable_dup_high(sock->fds[0]) : fdtable_renew_high(conn->fd);
+	if (conn->fd < 0)
+		return conn->fd == -EMFILE ? REFUSAL_POOL_FULL : REFUSAL_ERROR;
+	if (options_forgo_time_wait(conn, conn->fd) || options_forgo_linger(conn, conn->fd))
+		return REFUSAL_SOCKOPT;
+	return REFUSAL_NONE;
+}
+
+/* Into the pool, or ended by it: in either case no business of this socket any more. */
+static void park(struct sock *sock)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool;
+	struct conn *conn = sock->conn;
+	enum refusal why;
+
+	broker_link_meet(now_ns);
+	pool = pool_enter(now_ns);
+	if (!pool) {
+		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->is_witnessed);
+		sock_drop_conn(sock);
+		return;
+	}
+	sock->conn = NULL;
+	idle_timeout_announced(conn->destination, sock->framing.keep_alive_timeout_s);
+	conn->n_requests += sock->framing.n_requests;
+	conn->was_looked_at = !sock->has_sent;
+	if (sock->framing.keep_alive_max != UINT32_MAX)
+		conn->requests_left = sock->framing.keep_alive_max;
+	why = idle_pool_park(pool, conn, now_ns);
+	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
+	if (why != REFUSAL_NONE)
+		idle_pool_end(pool, conn);
+	else if (!conn->is_in_flight)
+		shared_offer(pool, conn);
+	pool_leave();
+	if (why == REFUSAL_NONE)
+		events_park(sock);
+	else
+		events_refuse(sock, why);
+	log_event(why == REFUSAL_NONE ? "park" : "end", sock, why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
+}
+
+static void count_refusal(struct sock *sock, enum refusal why)
+{
+	if (why == REFUSAL_NONE)
+		events_would_park(sock);
+	else
+		events_refuse(sock, why);
+	log_event(why == REFUSAL_NONE ? "reusable" : "not kept", sock,
+		  why == REFUSAL_NONE ? NULL : stats_refusal_names[why]);
+}
+
+static void end_in_place(struct sock *sock)
+{
+	sock_leave_window(sock);
+	sock->state = SOCK_ENDED;
+	/* Wakes every reader and poller, in this and in other processes; what is queued stays readable. */
+	real.shutdown(sock->fds[0], SHUT_RD);
+}
+
+/* Whoever began to wait on the old file just now must not be left waiting on it. */
+static bool swap_to_stub(struct sock *sock)
+{
+	int error;
+
+	if (!swap_note_names(sock) || !stub_take(&sock->stub))
+		return false;
+	if (!stub_set_flags(&sock->stub, sock->status_flags) || !sock_close_gate(sock)) {
+		stub_put(&sock->stub, true);
+		return false;
+	}
+	error = swap_files(sock, sock->stub.end);
+	sock_open_gate(sock);
+	if (error)
+		stub_put(&sock->stub, true);
+	return error == 0;
+}
+
+/* The connection into the pool, a stub in its place; or why not. */
+static enum refusal park_behind_stub(struct sock *sock)
+{
+	enum refusal why = refusal_of_framing(&sock->framing);
+
+	if (why == REFUSAL_NONE)
+		why = refusal_of_use(sock);
+	if (why == REFUSAL_NONE)
+		why = prepare_park(sock);
+	if (why == REFUSAL_NONE && !swap_to_stub(sock))
+		why = REFUSAL_ERROR;
+	if (why != REFUSAL_NONE)
+		return why;
+	sock_leave_window(sock);
+	sock->state = SOCK_STUB;
+	sock->parked = sock->conn;
+	sock->parked_cookie = sock->conn->cookie;
+	park(sock);
+	return REFUSAL_NONE;
+}
+
+void finish_with_end_of_file(struct sock *sock)
+{
+	int saved = errno;
+	enum refusal why = park_behind_stub(sock);
+
+	if (why != REFUSAL_NONE) {
+		count_refusal(sock, why);
+		/* A server that sends more than it said is the only one to know how much. */
+		if (why == REFUSAL_BODY_UNREAD || framing_has_surplus(&sock->framing))
+			finish_by_server(sock);
+		else
+			end_in_place(sock);
+	}
+	errno = saved;
+}
+
+void finish_with_end_of_file_later(struct sock *sock)
+{
+	if (!eof_is_possible(sock) || refusal_of_framing(&sock->framing) != REFUSAL_NONE ||
+	    refusal_of_users(sock) != REFUSAL_NONE || !eof_begin(sock))
+		finish_with_end_of_file(sock);
+}
+
+void finish_settle(struct sock *sock)
+{
+	eof_end(sock);
+	finish_with_end_of_file(sock);
+}
+
+void finish_at_exit(struct sock *sock)
+{
+	int saved = errno;
+
+	if (sock->state == SOCK_OPEN)
+		park_behind_stub(sock);
+	errno = saved;
+}
+
+void finish_by_server(struct sock *sock)
+{
+	int saved = errno;
+
+	if (!sock->is_lost && swap_note_names(sock) && !framing_has_more_to_send(&sock->framing))
+		real.shutdown(sock->fds[0], SHUT_WR);
+	sock->is_lost = true;
+	sock->cannot_keep = true;
+	errno = saved;
+}
+
+void finish_lost(struct sock *sock)
+{
+	int saved = errno;
+
+	count_refusal(sock, finish_refusal_at_end(&sock->framing));
+	if (swap_to_stub(sock)) {
+		sock->state = SOCK_STUB;
+		sock->stub_asks_fresh = true;
+		sock_drop_conn(sock);
+	} else {
+		sock->state = SOCK_ENDED;
+	}
+	errno = saved;
+}
+
+/* A connection that was leased and never used is as good as it was; but whoever often opens one only to see whether it opens
+ * wants the truth. */
+static bool note_look(struct sock *sock)
+{
+	struct idle_pool *pool;
+
+	if (sock->has_sent)
+		return false;
+	/* The loser of a race between addresses is closed while it is still being dialled: that is no probe. */
+	if (!sock->is_leased && refusal_of_ledger(sock) != REFUSAL_NONE)
+		return true;
+	pool = pool_enter(guard_now_ns());
+	if (pool) {
+		habit_looks_note(&sock->conn->destination->looks, sock->caller, true);
+		shared_note_look(pool, &sock->key);
+		pool_leave();
+	}
+	return true;
+}
+
+/* An answer that ended before the connection did was delimited by itself; that the server closed was the program's wish,
+ * which would have been withheld. */
+void finish_observed(struct sock *sock, bool by_server)
+{
+	const struct framing *framing = &sock->framing;
+	enum refusal why = by_server ? finish_refusal_at_end(framing) : refusal_of_framing(framing);
+
+	if (why == REFUSAL_SERVER_CLOSE && framing->close_wanted && framing->response_ended)
+		why = REFUSAL_NONE;
+	count_refusal(sock, why);
+}
+
+void finish_ended(struct sock *sock)
+{
+	int saved = errno;
+
+	/* If it fails there is a TIME_WAIT. */
+	if (!atomic_load(&sock->is_shared) && sock->framing.close_wanted && sock->conn && swap_is_ours(sock) &&
+	    options_forgo_time_wait(sock->conn, sock->fds[0]))
+		log_event("time wait", sock, NULL);
+	if (swap_is_ours(sock))
+		witnessed_end(sock, true);
+	errno = saved;
+}
+
+void finish_at_close(struct sock *sock)
+{
+	int saved = errno;
+	enum refusal why = REFUSAL_CLIENT_CLOSE;
+	bool is_look = sock->conn && note_look(sock);
+	bool has_ended = sock->state == SOCK_ENDING;
+
+	if (has_ended)
+		eof_end(sock);
+
+	if (sock->conn && (!is_look || sock->is_leased))
+		why = is_look ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
+	if (sock->policy->mode == CONFIG_MODE_OBSERVE) {
+		if (!is_look)
+			finish_observed(sock, false);
+		errno = saved;
+		return;
+	}
+	if (why == REFUSAL_NONE)
+		why = refusal_of_use(sock);
+	if (why == REFUSAL_NONE)
+		why = prepare_park(sock);
+	if (why == REFUSAL_NONE && !swap_delete_registrations(sock, sock->fds[0]))
+		why = REFUSAL_SOCKOPT;
+	if (why == REFUSAL_NONE) {
+		sock_leave_window(sock);
+		park(sock);
+	} else if (has_ended) {
+		count_refusal(sock, why);
+		finish_ended(sock);
+	} else {
+		count_refusal(sock, why);
+		if (sock->conn && sock->is_leased)
+			options_restore(sock, sock->fds[0]);
+		witnessed_end(sock, false);
+	}
+	errno = saved;
+}
+
+void finish_released(struct sock *sock)
+{
+	int saved = errno;
+
+	witnessed_end(sock, false);
+	errno = saved;
+}

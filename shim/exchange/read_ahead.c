@@ -1,0 +1,86 @@
+/* See read_ahead.h. */
+#include "shim/exchange/read_ahead.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "shim/base/real.h"
+#include "shim/exchange/advance.h"
+#include "shim/sock/sock.h"
+#include "shim/sock/stub.h"
+#include "shim/sock/swap.h"
+
+#define WAIT_NS UINT64_C(2000000000)
+
+/* Looks until the answer lies whole in the kernel's queue. Its length from here, 0 if it does not get there. */
+static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
+{
+	uint64_t begin_ns = guard_now_ns();
+
+	while (guard_now_ns() - begin_ns < WAIT_NS) {
+		ssize_t n = real.recv(sock->fds[0], bytes, room, MSG_PEEK | MSG_DONTWAIT);
+		struct framing framing = sock->framing;
+		struct framing_plan plan = {0};
+
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || n == (ssize_t)room)
+			return 0;
+		if (n > 0)
+			framing_feed_response(&framing, bytes, (size_t)n, &plan);
+		if (n > 0 && framing.response_ended) {
+			exchange_put_back_close(bytes, &plan);
+			return (size_t)n;
+		}
+		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+	}
+	return 0;
+}
+
+/* A stub with something to read before its end. */
+static bool make_pair(struct stub *stub, const char *bytes, size_t length)
+{
+	if (!stub_open_pair(stub))
+		return false;
+	if (real.send(stub->peer, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length &&
+	    real.shutdown(stub->peer, SHUT_WR) == 0)
+		return true;
+	stub_close_pair(stub);
+	return false;
+}
+
+static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
+{
+	struct stub stub = {-1, -1, 0};
+
+	if (!swap_note_names(sock) || !make_pair(&stub, bytes, length))
+		return false;
+	if (real.fcntl(stub.end, F_SETFL, sock->status_flags) < 0 || swap_files(sock, stub.end)) {
+		stub_close_pair(&stub);
+		return false;
+	}
+	sock->stub = stub;
+	sock->state = SOCK_STUB;
+	sock->stub_asks_fresh = true;
+	/* Others will have it: the pair is not to be used again. */
+	atomic_store(&sock->is_shared, true);
+	sock_leave_window(sock);
+	sock_drop_conn(sock);
+	return true;
+}
+
+bool read_ahead_finish(struct sock *sock)
+{
+	struct outgoing buffer = {0};
+	bool done = false;
+	size_t length;
+
+	if (sock->state != SOCK_OPEN || sock->is_lost || sock->framing.lost || sock->framing.request.in_message ||
+	    !outgoing_reserve(&buffer, OUTGOING_MAX))
+		return false;
+	length = wait_for_rest(sock, buffer.bytes, OUTGOING_MAX);
+	if (length)
+		done = put_ahead(sock, buffer.bytes, length);
+	outgoing_free(&buffer, false);
+	return done;
+}

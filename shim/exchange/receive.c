@@ -1,0 +1,347 @@
+/*
+ * Receiving on a tracked connection: the answer is framed as it passes, and at its end the program gets the end of file
+ * that the server would have made. A kept connection that dies before the first byte is replaced on the way.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/single_threaded.h>
+#include <time.h>
+
+#include "pool/conn/idle_timeout.h"
+#include "shim/base/real.h"
+#include "shim/base/stats_page.h"
+#include "shim/exchange/advance.h"
+#include "shim/exchange/handoff.h"
+#include "shim/exchange/incoming.h"
+#include "shim/exchange/iocall.h"
+#include "shim/exchange/park.h"
+#include "shim/exchange/receive_all.h"
+#include "shim/exchange/response_timeout.h"
+#include "shim/sock/options.h"
+#include "shim/sock/sock.h"
+
+/* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). What is in a
+ * pipe can't be taken back. */
+static bool is_request_timeout(const struct transfer *transfer, const struct incoming *incoming, size_t received)
+{
+	static const char status[] = "HTTP/1.x 408";
+	const char *bytes = incoming->bytes;
+
+	return bytes && transfer->kind != TRANSFER_SPLICE && received >= sizeof(status) - 1 &&
+	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
+}
+
+/* What came is framed, and goes on to the program with what is put back into it. */
+static void feed_received(struct framing *framing, const struct incoming *incoming, size_t received)
+{
+	struct framing_plan plan = {0};
+
+	if (incoming->bytes) {
+		exchange_feed_response(framing, incoming->bytes, received, &plan);
+		exchange_put_back_close(incoming->bytes, &plan);
+	} else {
+		framing_pass_response(framing, received);
+	}
+	incoming_deliver(incoming, received, &plan);
+}
+
+/* What is only looked at is shown as it will be read. */
+static void show_peeked(const struct sock *sock, const struct incoming *incoming, size_t received)
+{
+	struct framing framing = sock->framing;
+
+	feed_received(&framing, incoming, received);
+}
+
+/* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes in
+ * pieces wait 40 ms for it (tcp(7), TCP_QUICKACK). Where the answer has come whole, our next request acknowledges it. */
+static void acknowledge_piece(const struct sock *sock, int fd)
+{
+	static const int on = 1;
+
+	if (sock->is_leased && sock->framing.response.in_message)
+		real.setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+static void first_byte_came(struct sock *sock)
+{
+	struct idle_pool *pool;
+	uint64_t now_ns;
+
+	if (sock->outgoing.is_complete)
+		outgoing_free(&sock->outgoing, false);
+	if (!sock->in_window)
+		return;
+	sock_leave_window(sock);
+	now_ns = guard_now_ns();
+	if (!sock->conn || !(pool = pool_enter(now_ns)))
+		return;
+	bypass_note_reuse(&sock->conn->destination->bypass);
+	idle_timeout_survived(sock->conn->destination, now_ns - sock->conn->idle_since_ns);
+	pool_leave();
+}
+
+/* The bytes have left the kernel: what they mean for the exchange. Consumes the lock. */
+static void account(struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
+		    size_t received)
+{
+	if (sock->conn)
+		sock->conn->ledger.received += received;
+	first_byte_came(sock);
+	sock->n_fed++;
+	feed_received(&sock->framing, incoming, received);
+	acknowledge_piece(sock, transfer->fd);
+	exchange_settle(sock);
+}
+
+/* The connection's own end: nothing is left for us to do on it. Consumes the lock. */
+static void native_end(struct sock *sock, ssize_t result)
+{
+	if (sock->state == SOCK_FREE) {
+		sock_leave(sock);
+		return;
+	}
+	if (result == 0)
+		framing_feed_response_end(&sock->framing);
+	if (sock->is_lost) {
+		finish_lost(sock);
+		sock_leave(sock);
+		return;
+	}
+	if (sock->policy->mode == CONFIG_MODE_OBSERVE && result == 0) {
+		finish_observed(sock, true);
+		sock_release(sock, REFUSAL_NONE);
+		return;
+	}
+	sock_release(sock, result == 0 ? finish_refusal_at_end(&sock->framing) : REFUSAL_ERROR);
+}
+
+/* A thread on its way through a call that may block. */
+struct visit {
+	struct inside_token token;
+	const struct transfer *transfer;
+	struct incoming incoming;
+	uint64_t left_ns; /* to wait */
+};
+
+static void end_visit(void *argument)
+{
+	struct visit *visit = argument;
+
+	if (sock_come_out(visit->token))
+		atomic_fetch_sub(&visit->token.sock->n_receivers, 1);
+}
+
+static void abandon_visit(void *argument)
+{
+	struct visit *visit = argument;
+
+	end_visit(visit);
+	incoming_end(&visit->incoming);
+}
+
+static ssize_t receive_in_time(struct visit *visit)
+{
+	if (visit->left_ns != RESPONSE_TIMEOUT_ENDLESS && !response_timeout_wait(visit->transfer->fd, visit->left_ns))
+		return -1;
+	return incoming_receive(&visit->incoming, visit->transfer);
+}
+
+/* The thread may be cancelled in it. Whoever is alone can only cancel itself, which ends the process. */
+static ssize_t visit_kernel(struct visit *visit)
+{
+	ssize_t result;
+	int saved;
+
+	if (__libc_single_threaded) {
+		result = receive_in_time(visit);
+	} else {
+		pthread_cleanup_push(abandon_visit, visit);
+		result = receive_in_time(visit);
+		pthread_cleanup_pop(false);
+	}
+	saved = errno;
+	end_visit(visit);
+	errno = saved;
+	return result;
+}
+
+/* An answer may be here before the thread that sent the request has accounted for it; it is about to. */
+static void wait_for_senders(struct inside_token token)
+{
+	for (int i = 0; i < 100 && atomic_load(&token.sock->n_senders); i++)
+		libc.sched_yield();
+}
+
+static bool is_pipes(const struct transfer *transfer)
+{
+	return transfer->kind == TRANSFER_SPLICE && *transfer->pipe_refused;
+}
+
+/* What the call brought, with the lock, which this consumes. True: a fresh connection is in place, try again. */
+static bool conclude(struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
+		     ssize_t result, int error)
+{
+	bool is_peek = transfer->flags & MSG_PEEK;
+	bool is_hang_up = !is_pipes(transfer) && exchange_is_hang_up(result, error);
+	bool again = false;
+
+	if (sock->state == SOCK_OPEN && result > 0 && is_peek)
+		show_peeked(sock, incoming, (size_t)result);
+	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !is_hang_up))
+		sock_leave(sock);
+	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, incoming, (size_t)result) &&
+				 (again = exchange_recover_from_timeout(sock))))
+		account(sock, transfer, incoming, (size_t)result);
+	else if (again || exchange_recover(sock, -1) == 0)
+		again = (sock_leave(sock), true);
+	else if (is_peek)
+		sock_leave(sock);
+	else
+		native_end(sock, result);
+	return again;
+}
+
+/* The end that was met may be the old connection's, which another thread is replacing or has replaced. Consumes the lock
+ * if true; `*result` is to be returned, or tried again for if it is 0. */
+static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, int *error)
+{
+	if (!exchange_is_hang_up(*result, *error) || (!sock_is_being_replaced(sock) && sock->n_swaps == n_swaps))
+		return false;
+	*result = 0;
+	if (sock->status_flags & O_NONBLOCK) {
+		*result = -1;
+		*error = EAGAIN;
+	}
+	sock_leave(sock);
+	if (!*result)
+		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+	return true;
+}
+
+/* What was looked at in our memory another thread has taken before the program had it: it waits on, if it does. */
+static bool was_taken(const struct sock *sock, const struct visit *visit, ssize_t result, int error)
+{
+	return visit->incoming.way == INCOMING_LOOKED && result < 0 && error == EAGAIN && sock->state == SOCK_OPEN &&
+	       !(sock->status_flags & O_NONBLOCK) && !(visit->transfer->flags & MSG_DONTWAIT) &&
+	       !options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO);
+}
+
+static bool make_visit(struct visit *visit, unsigned n_swaps, ssize_t *result)
+{
+	const struct transfer *transfer = visit->transfer;
+	struct sock *sock;
+	bool again = false;
+	int saved;
+
+	*result = visit_kernel(visit);
+	saved = errno;
+	wait_for_senders(visit->token);
+	sock = exchange_return(visit->token, transfer->fd);
+	if (sock && !is_pipes(transfer) && was_replaced(sock, n_swaps, result, &saved)) {
+		again = *result == 0;
+	} else if (sock && was_taken(sock, visit, *result, saved)) {
+		sock_leave(sock);
+		again = true;
+	} else if (sock && sock->state == SOCK_OPEN) {
+		again = conclude(sock, transfer, &visit->incoming, *result, saved);
+	} else {
+		if (*result > 0)
+			incoming_deliver(&visit->incoming, (size_t)*result, NULL);
+		if (sock)
+			sock_leave(sock);
+	}
+	incoming_end(&visit->incoming);
+	errno = saved;
+	return again;
+}
+
+/* Not on the stack of every receive: small ones have no room for it. */
+__attribute__((noinline)) static bool make_visit_with_room(struct visit *visit, unsigned n_swaps, ssize_t *result)
+{
+	char room[INCOMING_STACK];
+
+	visit->incoming.bytes = room;
+	return make_visit(visit, n_swaps, result);
+}
+
+/* One receive as the program asked for it. True: to be tried again. Consumes the lock. */
+static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
+{
+	struct visit visit = {
+		.token = sock_go_inside(sock), .transfer = transfer, .left_ns = response_timeout_left(sock, transfer)};
+	unsigned n_swaps = sock->n_swaps;
+
+	if (sock->n_receivers++ && !(transfer->flags & MSG_PEEK))
+		atomic_store(&sock->wants_release, true);
+	incoming_plan(&visit.incoming, sock, transfer);
+	sock_leave(sock);
+	return visit.incoming.wants_stack ? make_visit_with_room(&visit, n_swaps, result)
+					  : make_visit(&visit, n_swaps, result);
+}
+
+ssize_t exchange_receive_once(struct transfer *transfer)
+{
+	ssize_t result;
+	struct sock *sock;
+
+	do {
+		sock = sock_enter(transfer->fd);
+		if (!sock || sock->state != SOCK_OPEN) {
+			if (sock)
+				sock_leave(sock);
+			return transfer_native(transfer);
+		}
+	} while (attempt(sock, transfer, &result));
+	return result;
+}
+
+ssize_t exchange_receive(struct transfer *transfer)
+{
+	size_t length = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
+	struct sock *sock;
+
+	pthread_testcancel();
+	stats_page_look();
+	sock = sock_enter_as_it_is(transfer->fd);
+	if (!sock)
+		return transfer_native(transfer);
+	if (sock->state == SOCK_ENDING && (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))))
+		finish_settle(sock);
+	if (sock->state == SOCK_WAITING) {
+		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
+
+		if (error || !sock)
+			return error ? errno = -error, -1 : transfer_native(transfer);
+	}
+	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
+		sock_leave(sock);
+		errno = transfer->flags & MSG_OOB ? EINVAL : EAGAIN;
+		return -1;
+	}
+	if ((sock->state == SOCK_STUB || sock->state == SOCK_ENDING) && !atomic_load(&sock->is_shared) &&
+	    transfer->kind <= TRANSFER_RECV && length) {
+		/* What the stub itself would say. (A shared one may hold an answer that was read ahead.) */
+		sock->end_was_read = true;
+		sock_leave(sock);
+		return 0;
+	}
+	if (sock->state == SOCK_OPEN && receive_all_is_beyond_us(sock, transfer)) {
+		handoff_make_honest(sock);
+		sock_release(sock, REFUSAL_SOCKOPT);
+		return transfer_native(transfer);
+	}
+	/* Neither takes anything from the stream. */
+	if (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
+		sock_leave(sock);
+		return transfer_native(transfer);
+	}
+	if ((sock->state == SOCK_OPEN || sock->state == SOCK_STUB) && receive_all_is_asked(transfer))
+		return receive_all(sock, transfer, length);
+	sock_leave(sock);
+	return exchange_receive_once(transfer);
+}

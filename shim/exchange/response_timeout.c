@@ -1,0 +1,50 @@
+/* See response_timeout.h. */
+#include "shim/exchange/response_timeout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+
+#include "shim/base/real.h"
+#include "shim/exchange/iocall.h"
+#include "shim/sock/options.h"
+#include "shim/sock/sock.h"
+
+#define MILLISECOND_NS 1000000u
+
+static uint64_t limit_of(const struct sock *sock)
+{
+	const struct framing *framing = &sock->framing;
+
+	if (!sock->has_sent || framing->response_started || !framing->n_outstanding)
+		return 0;
+	if (framing->expect_continue && sock->policy->expect_continue_timeout_ns)
+		return sock->policy->expect_continue_timeout_ns;
+	return framing->request.in_message ? 0 : sock->policy->response_header_timeout_ns;
+}
+
+uint64_t response_timeout_left(const struct sock *sock, const struct transfer *transfer)
+{
+	uint64_t limit_ns = limit_of(sock), own_ns, spent_ns;
+
+	if (!limit_ns || (sock->status_flags & O_NONBLOCK) || (transfer->flags & MSG_DONTWAIT) ||
+	    atomic_load(&sock->is_shared))
+		return RESPONSE_TIMEOUT_ENDLESS;
+	spent_ns = guard_now_ns() - sock->asked_ns;
+	limit_ns = spent_ns < limit_ns ? limit_ns - spent_ns : 0;
+	own_ns = options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO);
+	return own_ns && own_ns <= limit_ns ? RESPONSE_TIMEOUT_ENDLESS : limit_ns;
+}
+
+bool response_timeout_wait(int fd, uint64_t left_ns)
+{
+	struct pollfd entry = {.fd = fd, .events = POLLIN};
+	uint64_t left_ms = left_ns / MILLISECOND_NS + 1;
+	int n = REAL(poll)(&entry, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+
+	if (n)
+		return n > 0;
+	real.shutdown(fd, SHUT_RDWR);
+	errno = ETIMEDOUT;
+	return false;
+}

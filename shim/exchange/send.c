@@ -1,0 +1,263 @@
+/*
+ * Sending on a tracked connection: the request is framed, asked to keep the server's connection, and remembered for as
+ * long as it may have to be sent again. What the program is told about lengths is about its own bytes.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/base/real.h"
+#include "shim/connect/redial.h"
+#include "shim/exchange/advance.h"
+#include "shim/exchange/after_eof.h"
+#include "shim/exchange/fastopen.h"
+#include "shim/exchange/first_bytes.h"
+#include "shim/exchange/iocall.h"
+#include "shim/exchange/send_plan.h"
+#include "shim/sock/options.h"
+#include "shim/sock/sock.h"
+
+/* The first `length` bytes; whatever lies beyond is left to the kernel, which may be the one to find it bad. */
+static bool is_readable(const struct transfer *transfer, size_t length)
+{
+	size_t n;
+	const struct iovec *iov;
+
+	if (!transfer_is_readable(transfer))
+		return false;
+	iov = transfer_vector(transfer, &n);
+	for (size_t i = 0; i < n && length; i++) {
+		size_t part = iov[i].iov_len < length ? iov[i].iov_len : length;
+
+		if (!guard_readable(iov[i].iov_base, part))
+			return false;
+		length -= part;
+	}
+	return true;
+}
+
+/* The copy, then what was not copied, as one message. */
+static ssize_t send_mixed(const struct transfer *transfer, const struct send_plan *sending, char *bytes)
+{
+	struct iovec vector[SENDING_VECTOR_MAX] = {{bytes, sending->copied + sending->inserted}};
+	struct msghdr message = {.msg_iov = vector, .msg_iovlen = 1};
+	size_t n, skip = sending->copied;
+	const struct iovec *iov = transfer_vector(transfer, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (iov[i].iov_len > skip)
+			vector[message.msg_iovlen++] =
+				(struct iovec){(char *)iov[i].iov_base + skip, iov[i].iov_len - skip};
+		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
+	}
+	return real.sendmsg(transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
+}
+
+static ssize_t send_as_planned(const struct transfer *transfer, const struct send_plan *sending, char *bytes)
+{
+	int flags = transfer->flags | MSG_NOSIGNAL;
+	struct msghdr message = {0};
+
+	if (sending->copied && sending->is_rest_appended)
+		return send_mixed(transfer, sending, bytes);
+	if (sending->copied)
+		return real.send(transfer->fd, bytes, sending->copied + sending->inserted, flags);
+	if (transfer->kind == TRANSFER_SENDMSG)
+		return real.sendmsg(transfer->fd, transfer->message, flags);
+	message.msg_iov = (struct iovec *)transfer_vector(transfer, &message.msg_iovlen);
+	return real.sendmsg(transfer->fd, &message, flags);
+}
+
+/* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of it
+ * would be a broken field. Waits a bounded time for the rest to go out. */
+static ssize_t push_insertion(int fd, const char *bytes, ssize_t sent, const struct send_plan *sending)
+{
+	size_t end = sending->inserted_at + sending->inserted;
+
+	for (int tries = 0; (size_t)sent > sending->inserted_at && (size_t)sent < end && tries < 100; tries++) {
+		struct pollfd entry = {.fd = fd, .events = POLLOUT};
+		ssize_t n = real.send(fd, bytes + sent, end - (size_t)sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n > 0)
+			sent += n;
+		else if (REAL(poll)(&entry, 1, 10) < 0 && errno != EINTR)
+			break;
+	}
+	return sent;
+}
+
+static ssize_t fail(const struct transfer *transfer, int error)
+{
+	if (error == EPIPE && !(transfer->flags & MSG_NOSIGNAL))
+		guard_raise_sigpipe();
+	errno = error;
+	return -1;
+}
+
+/* Back from the kernel. True: to be tried again on a fresh connection. Consumes the lock else. */
+static bool conclude(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, ssize_t result,
+		     int error)
+{
+	sock->outgoing = sending->block;
+	if (result > 0) {
+		events_settle(sock, 0);
+		send_plan_account(sock, transfer, sending, (size_t)result);
+		exchange_settle(sock);
+		return false;
+	}
+	if (send_plan_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock, -1) == 0)
+		return true;
+	sock_leave(sock);
+	return false;
+}
+
+/* One attempt. True: to be tried again on a fresh connection. Consumes the lock else. */
+static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
+{
+	struct send_plan sending = {.total = total};
+	struct inside_token token;
+	bool again = false;
+	char *bytes;
+	int saved;
+
+	send_plan_make(sock, transfer, &sending);
+	sending.block = sock->outgoing;
+	sock->outgoing = (struct outgoing){0};
+	bytes = sending.block.bytes + sending.base;
+	sock->n_senders++;
+	token = sock_go_inside(sock);
+	sock_leave(sock);
+	*result = send_as_planned(transfer, &sending, bytes);
+	if (*result > 0 && sending.inserted)
+		*result = push_insertion(transfer->fd, bytes, *result, &sending);
+	saved = errno;
+	if (sock_come_out(token))
+		atomic_fetch_sub(&token.sock->n_senders, 1);
+	sock = exchange_return(token, transfer->fd);
+	if (sock && sock->state == SOCK_OPEN) {
+		again = conclude(sock, transfer, &sending, *result, saved);
+	} else {
+		outgoing_free(&sending.block, false);
+		if (sock)
+			sock_leave(sock);
+	}
+	if (!again && *result > 0)
+		*result = (ssize_t)send_plan_own_bytes(&sending, (size_t)*result);
+	errno = saved;
+	return again;
+}
+
+/* Where nobody can tell what goes out: who comes next knows that what we know is not the truth any more. Consumes the lock. */
+static ssize_t send_unseen(struct sock *sock, const struct transfer *transfer)
+{
+	struct inside_token token = sock_go_inside(sock);
+	ssize_t result;
+
+	sock_leave(sock);
+	result = transfer_native(transfer);
+	if (sock_come_out(token) && result > 0)
+		atomic_store(&token.sock->wants_release, true);
+	return result;
+}
+
+static ssize_t send_open(struct sock *sock, struct transfer *transfer)
+{
+	int saved = errno;
+	size_t total;
+	ssize_t result = 0;
+	int error;
+
+	if (sock->n_senders || !is_readable(transfer, OUTGOING_MAX))
+		return send_unseen(sock, transfer);
+	total = transfer_length(transfer);
+	if (!total || total > SSIZE_MAX) {
+		sock_leave(sock);
+		return transfer_native(transfer);
+	}
+	if (!sock->has_sent) {
+		error = first_bytes_prepare(sock, transfer, total);
+		errno = saved;
+		if (error > 0)
+			return transfer_native(transfer);
+		if (error < 0) {
+			sock_leave(sock);
+			return fail(transfer, -error);
+		}
+	}
+	/* (What was shut down says so.) */
+	if (framing_is_behind_last(&sock->framing) && !sock->cannot_keep) {
+		sock_leave(sock);
+		return (ssize_t)total;
+	}
+	while (attempt(sock, transfer, total, &result))
+		;
+	if (result < 0)
+		return fail(transfer, errno);
+	errno = saved;
+	return result;
+}
+
+static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
+{
+	size_t total = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
+	ssize_t result = -EFAULT;
+
+	if (!total) {
+		sock_leave(sock);
+		return transfer_native(transfer);
+	}
+	if (is_readable(transfer, total)) {
+		enum framing_first first = first_bytes_classify(transfer, total);
+
+		if ((first == FRAMING_FIRST_SAFE || first == FRAMING_FIRST_UNSAFE) && after_eof_begin_again(sock))
+			return send_open(sock, transfer);
+		if (sock->state != SOCK_STUB) {
+			/* As a connection that was never followed: what is written must not seem to have gone out. */
+			sock_release(sock, REFUSAL_ERROR);
+			return transfer_native(transfer);
+		}
+		result = after_eof_send(sock, total);
+	}
+	sock_leave(sock);
+	return result < 0 ? fail(transfer, (int)-result) : result;
+}
+
+ssize_t exchange_send(struct transfer *transfer)
+{
+	struct sock *sock;
+
+	pthread_testcancel();
+	sock = sock_enter(transfer->fd);
+	if (!sock)
+		return transfer_native(transfer);
+	if (sock->state == SOCK_WAITING) {
+		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_SNDTIMEO);
+
+		if (error || !sock)
+			return error ? fail(transfer, -error) : transfer_native(transfer);
+	}
+	switch (sock->state) {
+	case SOCK_OPEN:
+		return send_open(sock, transfer);
+	case SOCK_STUB:
+		if (!(transfer->flags & MSG_FASTOPEN))
+			return send_on_stub(sock, transfer);
+		sock_leave(sock);
+		return fail(transfer, EISCONN);
+	case SOCK_NEW:
+		if (transfer->flags & MSG_FASTOPEN)
+			return fastopen_send(sock, transfer);
+		sock_leave(sock);
+		break;
+	case SOCK_WAITING:
+	case SOCK_ENDING: /* sock_enter() has settled it */
+	case SOCK_ENDED:
+	case SOCK_RELEASED:
+	case SOCK_FREE:
+		sock_leave(sock);
+		break;
+	}
+	return transfer_native(transfer);
+}

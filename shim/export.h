@@ -1,4 +1,0 @@
-/* A wrapper that the program's calls are to reach; everything else in the library is hidden (holdline.map agrees). */
-#pragma once
-
-#define EXPORT __attribute__((visibility("default")))

@@ -1,0 +1,365 @@
+/* See broker_link.h. */
+#include "shim/kept/broker_link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shim/base/fdtable.h"
+#include "shim/base/large.h"
+#include "shim/base/lock.h"
+#include "shim/base/real.h"
+#include "shim/kept/board.h"
+#include "shim/kept/pool.h"
+#include "shim/sock/sock.h"
+#include "shim/sock/swap.h"
+#include "shim/wrap/vfork.h"
+
+#define SECOND_NS 1000000000ull
+/* A broker that was no use is left alone for so long. */
+#define LEFT_ALONE_NS (10 * SECOND_NS)
+#define MEETING_WAIT_NS 1000000
+
+/* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
+static struct guard_lock question_lock;
+LARGE struct broker_client broker_link_client;
+static LARGE struct broker_client newcomer;   /* a broker that is being met: nobody else looks at it */
+static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
+static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
+static _Atomic(int) left_alone_by; /* nor does who has no more patience than this, in milliseconds, ask before */
+static _Atomic(uint32_t) client_euid;
+static uint64_t program_number;
+
+static void *mapped_last; /* stays when it is unmapped */
+
+static void *map_shared(int fd, uint64_t length)
+{
+	void *memory = libc.mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	mapped_last = memory; /* before a fork can leave it out */
+	/* A fork's child has no business there, whatever made it. */
+	if (libc.madvise(memory, length, MADV_DONTFORK) == 0)
+		return memory;
+	libc.munmap(memory, length);
+	return NULL;
+}
+
+/* broker_link_share() looks at it without a lock: it stays for as long as it takes to meet another broker. */
+static void *left_memory;
+
+static void unmap(void *memory, uint64_t length)
+{
+	if (left_memory)
+		libc.munmap(left_memory, length);
+	left_memory = memory;
+}
+
+/* A program that closes descriptors by raw system calls may have got the number for something of its own. (A ticket's is
+ * not kept for long.) */
+static bool is_still_ours(int fd)
+{
+	return (fd != broker_link_client.fd && fd != newcomer.fd) || swap_cookie(fd) == client_cookie;
+}
+
+static ssize_t send_message(int fd, const struct msghdr *message, int flags)
+{
+	if (is_still_ours(fd))
+		return REAL(sendmsg)(fd, message, flags);
+	errno = EBADF;
+	return -1;
+}
+
+static ssize_t receive_message(int fd, struct msghdr *message, int flags)
+{
+	if (is_still_ours(fd))
+		return REAL(recvmsg)(fd, message, flags);
+	errno = EBADF;
+	return -1;
+}
+
+static int close_received(int fd)
+{
+	return real.close(fd);
+}
+
+static int wait_for(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	return REAL(poll)(fds, n, timeout_ms);
+}
+
+static const struct pool_sys client_sys = {
+	.close = close_received,
+	.now_ns = guard_now_ns,
+	.unmap = unmap,
+	.sendmsg = send_message,
+	.recvmsg = receive_message,
+	.poll = wait_for,
+	.map_shared = map_shared,
+};
+
+/* FNV-1a over the executable's name: to tell programs apart, no more. */
+static uint64_t number_of_program(void)
+{
+	char path[256];
+	ssize_t length = libc.readlink("/proc/self/exe", path, sizeof(path));
+	uint64_t number = 14695981039346656037ull;
+
+	for (ssize_t i = 0; i < length; i++)
+		number = (number ^ (unsigned char)path[i]) * 1099511628211ull;
+	return number;
+}
+
+size_t broker_link_parts(struct large_part *parts)
+{
+	parts[0] = (struct large_part){&link_client, offsetof(struct broker_client, slots)};
+	parts[1] = (struct large_part){&newcomer, offsetof(struct broker_client, slots)};
+	return 2;
+}
+
+struct broker_client *broker_link_init(const struct config *config)
+{
+	broker_client_init(&broker_link_client, &client_sys);
+	broker_client_init(&newcomer, &client_sys);
+	return config->broker_path[0] ? &broker_link_client : NULL;
+}
+
+uint32_t broker_link_euid(void)
+{
+	return client_euid;
+}
+
+bool broker_link_is_met(void)
+{
+	return broker_link_client.fd >= 0;
+}
+
+/* It gives us memory and connections: only our own user's is to be trusted, or one for whom a service manager listens. */
+static bool is_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	return REAL(getsockopt)(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+	       (peer.uid == libc.geteuid() || peer.uid == 0);
+}
+
+/* Connected, high and ours; or -errno. */
+static int dial(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = REAL(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || !is_trusted(fd)) {
+		real.close(fd);
+		return -ECONNREFUSED;
+	}
+	return fdtable_move_high(fd);
+}
+
+int broker_link_dial(void)
+{
+	return dial(sock_config->broker_path);
+}
+
+static void close_client(int fd)
+{
+	if (swap_cookie(fd) == client_cookie)
+		fdtable_close_internal(fd);
+	else
+		fdtable_set(fd, NULL);
+}
+
+static void leave_alone(uint64_t now_ns, int patience_ms)
+{
+	left_alone_by = patience_ms;
+	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
+}
+
+static bool is_left_alone(uint64_t now_ns, int patience_ms)
+{
+	return broker_link_client.fd < 0 && now_ns < left_alone_until_ns && patience_ms <= left_alone_by;
+}
+
+void broker_link_part(struct idle_pool *pool, uint64_t now_ns)
+{
+	int fd = broker_link_client.fd;
+
+	leave_alone(now_ns, BROKER_PATIENCE_MS);
+	if (fd < 0)
+		return;
+	idle_pool_part(pool);
+	close_client(fd);
+}
+
+/* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
+static void meet(uint64_t now_ns, const struct destination_key *key, int patience_ms)
+{
+	struct idle_pool *pool;
+	int fd, error;
+
+	if (broker_link_client.fd >= 0 || is_left_alone(now_ns, patience_ms))
+		return;
+	leave_alone(now_ns, INT_MAX);
+	fd = dial(sock_config->broker_path);
+	if (fd < 0)
+		return;
+	left_alone_by = patience_ms;
+	if (!program_number)
+		program_number = number_of_program();
+	client_cookie = swap_cookie(fd);
+	client_euid = libc.geteuid();
+	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number,
+				    key && key->euid == broker_link_euid() ? key : NULL, patience_ms);
+	pool = error ? NULL : pool_enter(now_ns);
+	if (pool) {
+		/* Whoever looks without the lock whether it is met sees that last. */
+		newcomer.fd = -1;
+		broker_client_move(&broker_link_client, &newcomer);
+		broker_link_client.fd = fd;
+		pool_leave();
+		return;
+	}
+	broker_client_end(&newcomer);
+	close_client(fd);
+	if (error == -EPROTONOSUPPORT) {
+		left_alone_by = INT_MAX;
+		left_alone_until_ns = UINT64_MAX;
+	}
+}
+
+static bool begin_question(uint64_t now_ns, const struct destination_key *key, int patience_ms)
+{
+	if (!sock_config->broker_path[0] || is_left_alone(now_ns, patience_ms) || !guard_lock_try(&question_lock))
+		return false;
+	meet(now_ns, key, patience_ms);
+	return true;
+}
+
+bool broker_link_begin_question(uint64_t now_ns, const struct destination_key *key)
+{
+	return begin_question(now_ns, key, BROKER_PATIENCE_MS);
+}
+
+void broker_link_meet(uint64_t now_ns)
+{
+	if (broker_link_client.fd < 0 && begin_question(now_ns, NULL, BROKER_PATIENCE_MS))
+		broker_link_end_question();
+}
+
+bool broker_link_may_be_met(void)
+{
+	return broker_link_is_met() ||
+	       (sock_config->broker_path[0] && !is_left_alone(guard_now_ns(), BROKER_PATIENCE_MS));
+}
+
+void broker_link_wait_to_meet(int patience_ms)
+{
+	uint64_t now_ns = guard_now_ns();
+
+	for (int i = 0; i < patience_ms && broker_link_client.fd < 0; i++) {
+		if (begin_question(now_ns, NULL, patience_ms))
+			broker_link_end_question();
+		else if (guard_lock_is_own(&question_lock))
+			return; /* a handler in the midst of its thread's own */
+		else if (is_left_alone(now_ns, patience_ms) && !question_lock.owner)
+			return;
+		else
+			libc.nanosleep(&(struct timespec){0, MEETING_WAIT_NS}, NULL);
+	}
+}
+
+void broker_link_end_question(void)
+{
+	guard_unlock(&question_lock);
+}
+
+void broker_link_doubt(void)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+
+	if (!pool)
+		return;
+	broker_link_part(pool, now_ns);
+	left_alone_by = INT_MAX;
+	pool_leave();
+}
+
+void broker_link_share(const struct conn *conn)
+{
+	struct slots_region *region = __atomic_load_n(&broker_link_client.slots.region, __ATOMIC_RELAXED);
+
+	/* It is not mapped in a child of a fork that ran no handlers. */
+	if (conn && region && (guard_is_home() || vfork_is_child))
+		slots_share(region, conn->slot, conn->slot_generation);
+}
+
+void broker_link_move(int from)
+{
+	int to;
+	struct idle_pool *pool;
+
+	if (broker_link_client.fd != from)
+		return;
+	to = fdtable_dup_high(from);
+	if (to >= 0) {
+		broker_link_client.fd = to;
+		return;
+	}
+	pool = pool_enter(guard_now_ns());
+	if (!pool)
+		return;
+	idle_pool_part(pool);
+	pool_leave();
+}
+
+/* Nothing where something else is by now. */
+static void map_empty(void *place)
+{
+	void *memory;
+
+	if (!place)
+		return;
+	memory = libc.mmap(place, sizeof(struct slots_region), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	/* An old kernel takes the place for a wish (mmap(2)). */
+	if (memory != MAP_FAILED && memory != place)
+		libc.munmap(memory, sizeof(struct slots_region));
+}
+
+void broker_link_after_fork_amid(void)
+{
+	int saved = errno;
+
+	map_empty(mapped_last);
+	map_empty(broker_link_client.slots.region);
+	map_empty(left_memory);
+	errno = saved;
+}
+
+void broker_link_after_fork(void)
+{
+	/* The memory was not inherited, and the descriptor is closed with all of ours. */
+	broker_link_client.slots.region = NULL;
+	broker_client_end(&broker_link_client);
+	newcomer.slots.region = NULL;
+	broker_client_end(&newcomer);
+	left_memory = NULL;
+	board_after_fork();
+	left_alone_until_ns = 0;
+	question_lock.owner = 0;
+	atomic_store(&question_lock.is_lost, false);
+}

@@ -1,0 +1,28 @@
+/*
+ * Why a connect was not given a kept connection, or the one that it was given had to be replaced: the last word of the log's
+ * lines `dial` and `redial`.
+ */
+#pragma once
+
+enum missed {
+	MISSED_NONE,		  /* it was given one */
+	MISSED_NONE_IDLE,	  /* this process had none, and there is no broker */
+	MISSED_BROKER_NONE,	  /* nor had the broker */
+	MISSED_BROKER_SILENT,	  /* nor could the broker be asked, or it gave no answer */
+	MISSED_PROBED,		  /* it would not have told the truth to who looks: see pool/conn/habits.h */
+	MISSED_UNSAFE_METHOD,	  /* a POST or the like; or what is asked there is never for a kept one */
+	MISSED_IDLE_TIMEOUT,	  /* it had been idle for too long */
+	MISSED_SERVER_IDLE_CLOSE, /* the server had hung up on it */
+	MISSED_STALE,		  /* the same, found when it was used */
+	MISSED_LEDGER,		  /* somebody had used it past us */
+	MISSED_LIMIT,		  /* leave to dial came first: MAX_CONNS_PER_HOST */
+	MISSED_POLICY,		  /* mode observe */
+	MISSED_OWN_PORT,	  /* this process listens there */
+	MISSED_SHARED,		  /* another process may use the socket too */
+	MISSED_SOCKOPT,		  /* an option, flag or call that can't be undone */
+	MISSED_UNKNOWN_PROTOCOL,  /* what was sent first was not HTTP */
+	MISSED_ERROR,
+	MISSED_COUNT
+};
+
+extern const char *const missed_names[MISSED_COUNT];

@@ -1,0 +1,212 @@
+/* See pool.h. */
+#include "shim/kept/pool.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "shim/base/large.h"
+#include "shim/base/log.h"
+#include "shim/base/real.h"
+#include "shim/base/stats_page.h"
+#include "shim/kept/broker_link.h"
+#include "shim/sock/replay.h"
+#include "shim/sock/sock.h"
+#include "shim/sock/spare.h"
+#include "shim/sock/stub.h"
+
+const struct config *sock_config;
+
+static struct guard_lock pool_lock; /* covers the two below and the stubs' store */
+static LARGE struct idle_pool pool;
+static struct arena sock_arena;
+
+/* The first memory is this library's own: it costs no system call, and no page until it is written to. */
+#define FIRST_MEMORY (384u * 1024)
+static LARGE _Alignas(64) char first_memory[FIRST_MEMORY];
+static _Atomic(uint64_t) first_used;
+/* A socket, its connection and its destination. */
+#define FIRST_PAGES (12u * 1024)
+#define FIRST_DESCRIPTORS 64
+
+static void *take_first_memory(uint64_t length)
+{
+	uint64_t rounded = (length + 63) & ~UINT64_C(63), at = first_used;
+
+	do {
+		if (rounded > FIRST_MEMORY - at)
+			return NULL;
+	} while (!atomic_compare_exchange_weak(&first_used, &at, at + rounded));
+	return first_memory + at;
+}
+
+static void *map_memory(uint64_t length)
+{
+	void *memory = take_first_memory(length);
+	int error = errno;
+
+	if (memory)
+		return memory;
+	memory = libc.mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	errno = error;
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap_memory(void *memory, uint64_t length)
+{
+	if ((char *)memory < first_memory || (char *)memory >= first_memory + FIRST_MEMORY)
+		libc.munmap(memory, length);
+}
+
+static int pool_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	return real.getsockopt(fd, level, name, value, length);
+}
+
+static int disconnect(int fd)
+{
+	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	int error = errno;
+	int result = real.connect(fd, &nowhere, sizeof(nowhere));
+
+	errno = error;
+	return result;
+}
+
+static int pool_shutdown(int fd, int how)
+{
+	int error = errno;
+	int result = real.shutdown(fd, how);
+
+	errno = error;
+	return result;
+}
+
+static ssize_t pool_recv(int fd, void *buffer, size_t length, int flags)
+{
+	return real.recv(fd, buffer, length, flags);
+}
+
+static int pool_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	return real.setsockopt(fd, level, name, value, length);
+}
+
+const struct pool_sys sock_pool_sys = {
+	.getsockopt = pool_getsockopt,
+	.recv = pool_recv,
+	.disconnect = disconnect,
+	.shutdown = pool_shutdown,
+	.setsockopt = pool_setsockopt,
+	.close = fdtable_close_internal,
+	.now_ns = guard_now_ns,
+	.map = map_memory,
+	.unmap = unmap_memory,
+};
+
+size_t pool_parts(struct large_part parts[LARGE_PARTS_MAX])
+{
+	parts[0] = (struct large_part){first_memory, FIRST_PAGES};
+	parts[1] = (struct large_part){&pool, sizeof(pool)};
+	parts[2] = (struct large_part){fdtable, FIRST_DESCRIPTORS * sizeof(fdtable[0])};
+	return 3 + broker_link_parts(parts + 3);
+}
+
+void pool_init(const struct config *config)
+{
+	sock_config = config;
+	idle_pool_init(&pool, &sock_pool_sys, config, page);
+	pool.broker = broker_link_init(config);
+	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
+	outgoing_init(&sock_pool_sys);
+}
+
+struct idle_pool *pool_enter(uint64_t now_ns)
+{
+	/* A child whose parent was interrupted in the midst of us goes on with what we were doing. */
+	if (!guard_is_home() || !guard_lock_try(&pool_lock))
+		return NULL;
+	idle_pool_expire(&pool, now_ns);
+	return &pool;
+}
+
+void pool_leave(void)
+{
+	guard_unlock(&pool_lock);
+}
+
+struct sock *pool_take_sock(void)
+{
+	struct sock *sock = NULL;
+
+	if (pool_enter(guard_now_ns())) {
+		sock = arena_take(&sock_arena);
+		pool_leave();
+	}
+	return sock;
+}
+
+void pool_put_sock(struct sock *sock)
+{
+	if (!pool_enter(guard_now_ns()))
+		return;
+	arena_put(&sock_arena, sock);
+	pool_leave();
+}
+
+bool pool_let_go_of_idle(void)
+{
+	bool found;
+
+	if (!pool_enter(guard_now_ns()))
+		return false;
+	found = pool.n_idle > 0;
+	idle_pool_let_go(&pool);
+	found |= stub_close_all();
+	found |= spare_close_all();
+	pool_leave();
+	return sock_drop_spares() || found;
+}
+
+void pool_log_stats(void)
+{
+	struct stats_counts sum;
+
+	stats_sum(page, &sum);
+	if (sum.counter[STATS_CONNECTS])
+		log_stats(&sum);
+}
+
+bool pool_lock_for_fork(void)
+{
+	return guard_lock_try(&pool_lock);
+}
+
+void pool_unlock_after_fork(void)
+{
+	guard_unlock(&pool_lock);
+}
+
+void pool_after_fork(void)
+{
+	bool had_lock = guard_lock_is_own(&pool_lock);
+
+	broker_link_after_fork();
+	stats_page_after_fork(had_lock);
+	if (had_lock) {
+		idle_pool_clear(&pool);
+	} else {
+		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
+		struct broker_client *broker = pool.broker;
+
+		idle_pool_init(&pool, &sock_pool_sys, sock_config, page);
+		pool.broker = broker;
+		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
+	}
+	stub_forget_all();
+	spare_forget_all();
+	outgoing_after_fork();
+	if (had_lock)
+		guard_unlock(&pool_lock);
+	else
+		pool_lock.owner = 0;
+}

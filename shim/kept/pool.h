@@ -1,0 +1,46 @@
+/*
+ * The pool of this process, the lock around it, and the system calls that it is given. What else the lock covers says so
+ * where it is (stubs, spares, the arena of struct sock).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/base/sys.h"
+#include "pool/config/config.h"
+#include "pool/idle.h"
+#include "shim/base/large.h"
+
+struct sock;
+
+extern const struct config *sock_config; /* immutable after init */
+extern const struct pool_sys sock_pool_sys;
+
+/* What pool_init() and a first exchange write to; how many parts that are (LARGE_PARTS_MAX - 2 at the most). */
+size_t pool_parts(struct large_part parts[LARGE_PARTS_MAX]);
+
+/* When the library begins (shim/init.h). */
+void pool_init(const struct config *config);
+
+/* The idle pool and its lock; NULL if the lock can't be had: then do without. Expires what is due. */
+struct idle_pool *pool_enter(uint64_t now_ns) __attribute__((warn_unused_result));
+void pool_leave(void);
+
+/* Ends every parked connection and closes every stub and spare in store: the program needs their descriptors, or may not
+ * use them any more. False if there was none. */
+bool pool_let_go_of_idle(void);
+
+/* The counters, to the log. */
+void pool_log_stats(void);
+
+/* Around fork: waits for the pool's lock for a bounded time. False: it was not had, and is not to be given back. */
+bool pool_lock_for_fork(void) __attribute__((warn_unused_result));
+void pool_unlock_after_fork(void);
+
+/* In its child: no parked connection is ours. */
+void pool_after_fork(void);
+
+/* Memory for a socket, unspecified contents; NULL: none, or no lock. */
+struct sock *pool_take_sock(void);
+void pool_put_sock(struct sock *sock);

@@ -1,0 +1,239 @@
+/* See shared.h. */
+#include "shim/kept/shared.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "pool/conn/ending.h"
+#include "pool/conn/ledger.h"
+#include "shim/base/fdtable.h"
+#include "shim/base/real.h"
+#include "shim/kept/board.h"
+#include "shim/kept/broker_link.h"
+#include "shim/kept/pool.h"
+#include "shim/sock/sock.h"
+#include "shim/sock/swap.h"
+
+/* A connection object with a slot, to be filled by the answer. */
+static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
+{
+	struct idle_pool *pool = pool_enter(now_ns);
+	struct destination *destination;
+	struct conn *conn = NULL;
+
+	if (!pool)
+		return NULL;
+	if (broker_link_client.fd >= 0 && key->euid == broker_link_euid() &&
+	    (broker_link_client.is_asked || broker_link_client.slots.n_free)) {
+		destination = idle_pool_find(pool, key);
+		conn = destination ? idle_pool_open(pool, destination, now_ns) : NULL;
+		if (conn && !broker_client_reserve(&broker_link_client, conn)) {
+			idle_pool_discard(pool, conn);
+			conn = NULL;
+		}
+	}
+	pool_leave();
+	return conn;
+}
+
+/* The broker may be wrong, or lie. */
+static bool is_as_said(const struct conn *conn)
+{
+	struct destination_key key = conn->destination->key;
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+
+	if (!conn->cookie || swap_cookie(conn->fd) != conn->cookie)
+		return false;
+	if (real.getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
+	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
+		return false;
+	return destination_key_is_same_peer(&key, &conn->destination->key) &&
+	       ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
+}
+
+/* The broker is well, and has said no. */
+static bool is_refusal(int fd)
+{
+	return fd == -ENOENT || fd == -ECONNREFUSED || fd == -ESTALE || fd == -EPERM;
+}
+
+/* `fd` is what the question brought: a descriptor or -errno. */
+static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, uint64_t now_ns)
+{
+	conn->is_witnessed |= fd >= 0;
+	if (fd >= 0)
+		conn->fd = fd = fdtable_move_high(fd);
+	else if (!is_refusal(fd) && fd != -EMFILE)
+		broker_link_part(pool, now_ns);
+	/* Who may have one knows that something rides there. */
+	if (fd >= 0)
+		habit_streak_break(&conn->destination->unfit);
+	else if (fd == -EPERM)
+		habit_streak_believe(&conn->destination->unfit);
+	else if (fd == -ESTALE)
+		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
+	if (conn->fd >= 0 && conn->slot >= 0) {
+		slots_read(&broker_link_client.slots, conn);
+		if (is_as_said(conn)) {
+			stats_count(conn->destination->stats, STATS_LEASED);
+			stats_count(conn->destination->stats, STATS_BORROWED);
+			return conn;
+		}
+		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
+	} else if (conn->slot >= 0 && is_refusal(fd)) {
+		slots_free(&broker_link_client.slots, conn);
+	}
+	idle_pool_end(pool, conn);
+	return NULL;
+}
+
+/* The process's own connections that the broker holds, too: what else it holds is for others to lend. */
+static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
+{
+	struct idle_pool *pool = broker_link_is_met() ? pool_enter(now_ns) : NULL;
+	struct destination *destination;
+	uint32_t n = 0;
+
+	if (!pool)
+		return 0;
+	destination = idle_pool_find(pool, key);
+	if (destination)
+		n = slots_n_held(&broker_link_client.slots, destination);
+	pool_leave();
+	return n;
+}
+
+/* Not where nothing can come of it: what a private process parks it gets itself, and what the board doesn't show nobody has. */
+static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
+{
+	uint32_t n_held;
+
+	if (!sock_config->broker_path[0] || sock_config->pool == CONFIG_POOL_LOCAL)
+		return false;
+	n_held = board_n_held(key, now_ns);
+	return n_held && n_held > count_own(key, now_ns);
+}
+
+struct conn *shared_take(const struct destination_key *key, uint64_t who, int *why)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool;
+	struct conn *conn;
+	int fd;
+
+	*why = -ENOENT;
+	if (!is_worth_asking(key, now_ns))
+		return NULL;
+	*why = -EAGAIN;
+	if (!broker_link_begin_question(now_ns, key))
+		return NULL;
+	conn = prepare(key, now_ns);
+	/* Nobody waits for what comes of a question that was asked already. */
+	if (!conn && broker_link_client.is_asked)
+		broker_link_doubt();
+	if (conn) {
+		*why = fd = broker_client_lease(&broker_link_client, conn,
+						habit_looks_often(&conn->destination->looks, who));
+		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
+		pool = pool_enter(guard_now_ns());
+		if (pool) {
+			conn = receive(pool, conn, fd, now_ns);
+			pool_leave();
+		} else {
+			if (fd >= 0) {
+				ending_make_for_all(&sock_pool_sys, fd);
+				real.close(fd);
+			}
+			conn = NULL;
+		}
+	}
+	broker_link_end_question();
+	return conn;
+}
+
+struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int patience_ms,
+			       int *fd)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct conn *conn;
+
+	/* Whoever is not counted makes one too many: waits for another thread that is just meeting the broker. */
+	broker_link_wait_to_meet(patience_ms);
+	conn = prepare(key, now_ns);
+	if (!conn)
+		return NULL;
+	*fd = broker_link_dial();
+	if (*fd >= 0 && broker_client_ask_ticket(&broker_link_client, *fd, conn, max_conns, is_forced) == 0)
+		return conn;
+	if (*fd >= 0)
+		fdtable_close_internal(*fd);
+	*fd = -1;
+	shared_give_up(conn);
+	return NULL;
+}
+
+int shared_read_ticket(int fd, uint64_t *number)
+{
+	return broker_client_read_ticket(&broker_link_client, fd, number);
+}
+
+struct conn *shared_conclude(struct conn *conn, int answer)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+
+	if (!pool) {
+		if (answer >= 0) {
+			ending_make_for_all(&sock_pool_sys, answer);
+			real.close(answer);
+		}
+		return NULL;
+	}
+	/* The ticket's own connection failing says nothing about the other one. */
+	conn = receive(pool, conn, answer < 0 ? -ENOENT : answer, now_ns);
+	pool_leave();
+	return conn;
+}
+
+void shared_give_up(struct conn *conn)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (!pool)
+		return;
+	/* It may have been given just now: else the broker would count it until it looks. */
+	broker_client_drop(&broker_link_client, conn);
+	idle_pool_end(pool, conn);
+	pool_leave();
+}
+
+void shared_offer(struct idle_pool *pool, struct conn *conn)
+{
+	int error;
+
+	if (!pool->broker || conn->slot >= 0 || conn->destination->key.euid != broker_link_euid())
+		return;
+	error = broker_client_offer(pool->broker, conn, conn->began_unfit);
+	/* It has gone: another one may have come. */
+	if (error && error != -EAGAIN)
+		broker_link_part(pool, guard_now_ns());
+}
+
+void shared_note_look(struct idle_pool *pool, const struct destination_key *key)
+{
+	if (pool->broker)
+		broker_client_looked(pool->broker, key);
+}
+
+void shared_relieve(struct idle_pool *pool, const struct destination_key *key)
+{
+	if (pool->broker)
+		broker_client_relieve(pool->broker, key, false);
+}
+
+void shared_retire(struct idle_pool *pool, const struct destination_key *key)
+{
+	if (pool->broker)
+		broker_client_relieve(pool->broker, key, true);
+}

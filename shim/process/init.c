@@ -1,0 +1,152 @@
+/* See init.h. */
+#include "shim/process/init.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/auxv.h>
+
+#include "pool/config/config.h"
+#include "shim/base/callsite.h"
+#include "shim/base/large.h"
+#include "shim/base/lock.h"
+#include "shim/base/log.h"
+#include "shim/base/real.h"
+#include "shim/base/stats_page.h"
+#include "shim/base/symbols.h"
+#include "shim/connect/listen.h"
+#include "shim/kept/broker_link.h"
+#include "shim/kept/pool.h"
+#include "shim/process/exec_state.h"
+#include "shim/process/fork.h"
+#include "shim/sock/sock.h"
+
+enum phase {
+	PHASE_OFF,   /* before the constructor, and where nothing is wanted */
+	PHASE_READY, /* the settings are known */
+	PHASE_BEGINNING,
+	PHASE_DONE,
+};
+
+static _Atomic(enum phase) phase;
+static _Atomic(unsigned long) beginner; /* the thread that is in the midst of it */
+#define PATIENCE 10000
+/* Aligned so that what each process reads of it lies on one page. */
+static LARGE _Alignas(512) struct config config; /* immutable after init */
+
+/* Off, unless some rule says otherwise. */
+static bool is_wanted(const struct config *wanted)
+{
+	bool any = wanted->policy.mode != CONFIG_MODE_OFF;
+
+	for (unsigned i = 0; i < wanted->n_rules; i++)
+		any |= wanted->rules[i].policy.mode != CONFIG_MODE_OFF;
+	return any;
+}
+
+/* Whoever starts a setuid program writes its environment, which is not to make its log or choose its broker. The loader
+ * drops LD_PRELOAD for it, but not what /etc/ld.so.preload names (ld.so(8), getauxval(3)). */
+static bool is_another_users_tool(void)
+{
+	return getauxval(AT_SECURE) != 0;
+}
+
+/* After the destructors of all libraries, which may have a last request to send: see init(). */
+static void fini(void *unused)
+{
+	(void)unused;
+	if (phase != PHASE_DONE || !guard_is_home())
+		return;
+	if (broker_link_may_be_met())
+		sock_finish_all();
+	if (!broker_link_is_met())
+		pool_let_go_of_idle();
+	pool_log_stats();
+	stats_page_end();
+}
+
+static void make_memory_present(void)
+{
+	struct large_part parts[LARGE_PARTS_MAX];
+	size_t n = pool_parts(parts);
+
+	parts[n++] = stats_page_part();
+	parts[n++] = (struct large_part){&config, sizeof(config)};
+	large_make_present(parts, n);
+}
+
+static void begin(void)
+{
+	guard_set_home();
+	make_memory_present();
+	log_open(config.log_path);
+	stats_page_init(&config);
+	callsite_init(&config);
+	pool_init(&config);
+	listen_note_all();
+}
+
+/* Another thread is about to have done it; not so for a handler that has interrupted its own. */
+static bool wait_for_beginner(void)
+{
+	for (int i = 0; i < PATIENCE && phase == PHASE_BEGINNING && beginner != (unsigned long)pthread_self(); i++)
+		libc.sched_yield();
+	return phase == PHASE_DONE;
+}
+
+bool init_is_done(void)
+{
+	enum phase ready = PHASE_READY;
+	int saved = errno;
+
+	if (__builtin_expect(phase == PHASE_DONE, 1))
+		return true;
+	if (phase == PHASE_BEGINNING)
+		return wait_for_beginner();
+	if (phase != PHASE_READY || !guard_may_settle())
+		return false;
+	if (!atomic_compare_exchange_strong(&phase, &ready, PHASE_BEGINNING))
+		return wait_for_beginner();
+	beginner = (unsigned long)pthread_self();
+	begin();
+	phase = PHASE_DONE;
+	errno = saved;
+	return true;
+}
+
+void init_end_at_once(void)
+{
+	if (phase == PHASE_DONE && guard_is_home())
+		stats_page_end();
+}
+
+bool init_is_off(void)
+{
+	return phase == PHASE_OFF;
+}
+
+int __cxa_atexit(void (*function)(void *), void *argument, void *library);
+
+/* The loader passes what it passes to main(). `environ` is the program's own variable where that has one, and not set yet. */
+__attribute__((constructor)) static void init(int n_arguments, char **arguments, char **environment)
+{
+	(void)n_arguments;
+	(void)arguments;
+	real_bind();
+	symbols_end_startup();
+	config_set_defaults(&config);
+	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
+	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
+		return;
+	guard_learn_memory();
+	stats_page_choose_place(environment);
+	fork_init();
+	phase = PHASE_READY;
+	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor of ours. */
+	if (config.log_path[0] && !init_is_done())
+		return;
+	if (exec_state_is_told(environment) && init_is_done())
+		exec_state_receive(environment);
+	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
+	__cxa_atexit(fini, NULL, NULL);
+}

@@ -1,0 +1,136 @@
+/* What happens to all sockets of the program at once: around fork and exec, at the end, when descriptors are needed. See sock.h. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "shim/exchange/eof.h"
+#include "shim/kept/broker_link.h"
+#include "shim/exchange/park.h"
+#include "shim/base/log.h"
+#include "shim/exchange/handoff.h"
+#include "shim/base/real.h"
+#include "shim/sock/sock.h"
+#include "shim/sock/spare.h"
+
+bool sock_drop_spares(void)
+{
+	bool found = false;
+
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		/* The caller may hold one of them. */
+		if (!sock || sock == &fdtable_internal || guard_lock_is_own(&sock->lock) || !(sock = sock_enter(fd)))
+			continue;
+		found |= sock->spare >= 0;
+		spare_drop(sock);
+		sock_leave(sock);
+	}
+	return found;
+}
+
+static bool is_inheritable(const struct sock *sock)
+{
+	for (unsigned i = 0; i < sock->n_fds && i < SOCK_MAX_FDS; i++)
+		if (!sock_is_close_on_exec(sock, i))
+			return true;
+	return false;
+}
+
+void sock_share(struct sock *sock)
+{
+	atomic_store(&sock->is_shared, true);
+	spare_settle(sock);
+	broker_link_share(sock->conn);
+}
+
+void sock_share_all(bool only_inheritable)
+{
+	eof_make();
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		if (sock && sock != &fdtable_internal && (!only_inheritable || is_inheritable(sock)))
+			sock_share(sock);
+	}
+}
+
+/* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not connected. */
+static void leave_waiting_room(struct sock *sock)
+{
+	int type = SOCK_STREAM | SOCK_CLOEXEC | (sock->status_flags & O_NONBLOCK);
+	int fd = REAL(socket)(sock->domain, type, 0);
+
+	for (unsigned i = 0; fd >= 0 && i < sock->n_fds; i++)
+		real.dup3(fd, sock->fds[i], sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0);
+	if (fd >= 0)
+		real.close(fd);
+	sock->state = SOCK_ENDED;
+	sock->cannot_keep = true;
+}
+
+/* The child's own view of a socket that the parent has too. */
+static void inherit(struct sock *sock)
+{
+	/* How it ends is the parent's business, and the epoll sets that it is in are. */
+	if (sock->conn) {
+		sock->conn->fd = -1;
+		sock->conn->is_witnessed = false;
+		sock->conn->ticket = -1;
+	}
+	sock->ticket = (struct ticket){.fd = -1};
+	sock->tally = (struct tally){0};
+	if (sock->state == SOCK_WAITING)
+		leave_waiting_room(sock);
+	sock->spare = -1;
+	sock->stub = (struct stub){-1, -1, 0};
+	/* Who held its lock does not exist here, and may have been half-way through a change. */
+	if (sock->lock.owner)
+		atomic_store(&sock->wants_release, true);
+	sock->lock.owner = 0;
+	atomic_store(&sock->inside, atomic_load(&sock->inside) >> 32 << 32);
+	sock->n_senders = 0;
+	sock->n_receivers = 0;
+}
+
+void sock_after_fork_in_child(void)
+{
+	pool_after_fork();
+	for (int fd = fdtable_internal_begin(), end = fdtable_internal_end(); fd < end; fd++)
+		if (fdtable_is_internal(fd) && fd != log_fd())
+			fdtable_close_internal(fd);
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		if (sock && sock != &fdtable_internal)
+			inherit(sock);
+	}
+}
+
+void sock_finish_all(void)
+{
+	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		finish_at_exit(sock);
+		sock_leave(sock);
+	}
+}
+
+void sock_retire_all(void)
+{
+	int saved = errno;
+
+	sock_is_retired = true;
+	pool_let_go_of_idle();
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		handoff_make_honest(sock);
+		sock_release(sock, REFUSAL_POLICY);
+	}
+	errno = saved;
+}

@@ -1,0 +1,316 @@
+/* Life and locking of the program's sockets, and the pool behind them. See sock.h. */
+#include "shim/sock/sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "pool/base/annotate.h"
+#include "shim/base/log.h"
+#include "shim/base/real.h"
+#include "shim/exchange/park.h"
+#include "shim/sock/options.h"
+#include "shim/sock/spare.h"
+
+_Atomic(unsigned) sock_n_in_window;
+_Atomic(unsigned) sock_n_tracked;
+_Atomic(unsigned) sock_n_replaced;
+_Atomic(bool) sock_is_retired;
+
+void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
+{
+	int status_flags = O_RDWR | (type_flags & SOCK_NONBLOCK);
+	struct sock *sock = NULL;
+	uint64_t generation;
+
+	if ((unsigned)fd < FDTABLE_SIZE)
+		sock = pool_take_sock();
+	if (!sock) {
+		fdtable_set(fd, NULL);
+		if (spare) {
+			real.fcntl(fd, F_SETFL, status_flags);
+			fdtable_close_internal(spare->fd);
+		}
+		return;
+	}
+	/* The lock and the count may still be looked at through stale pointers: they live on. */
+	generation = atomic_load(&sock->inside) >> 32;
+	atomic_store(&sock->inside, (generation + 1) << 32);
+	atomic_store(&sock->wants_release, false);
+	atomic_store(&sock->wants_close, 0);
+	atomic_store(&sock->has_uncounted_waiter, false);
+	atomic_store(&sock->is_shared, false);
+	memset((char *)sock + offsetof(struct sock, state), 0, sizeof(*sock) - offsetof(struct sock, state));
+	sock->state = SOCK_NEW;
+	sock->domain = domain;
+	sock->policy = &sock_config->policy;
+	sock->ticket.fd = -1;
+	sock->stub = (struct stub){-1, -1, 0};
+	sock->fds[0] = fd;
+	sock->close_on_exec[0] = type_flags & SOCK_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN;
+	sock->n_fds = 1;
+	sock->status_flags = status_flags;
+	sock->file_flags = spare ? spare->status_flags : status_flags;
+	sock->spare = spare ? spare->fd : -1;
+	atomic_fetch_add(&sock_n_tracked, 1);
+	ANNOTATE_PUBLISHED(sock);
+	fdtable_set(fd, sock);
+}
+
+struct sock *sock_enter(int fd)
+{
+	struct sock *sock = sock_enter_as_it_is(fd);
+
+	if (sock && __builtin_expect(sock->state == SOCK_ENDING, 0))
+		finish_settle(sock);
+	return sock;
+}
+
+struct sock *sock_enter_as_it_is(int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+
+	if (!sock || sock == &fdtable_internal || !guard_is_home())
+		return NULL;
+	if (!guard_lock_try(&sock->lock)) {
+		atomic_store(&sock->wants_release, true);
+		return NULL;
+	}
+	if (fdtable_get(fd) != sock) {
+		guard_unlock(&sock->lock);
+		return NULL;
+	}
+	ANNOTATE_FOUND(sock);
+	/* A stub or an ended socket promises nothing that a stranger's call could have broken. */
+	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
+		/* The end of file that may be owed is the server's to make then. */
+		if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
+			finish_by_server(sock);
+		sock_release(sock, REFUSAL_SHARED);
+		return NULL;
+	}
+	if (sock->state == SOCK_ENDING && atomic_load(&sock->wants_release))
+		sock->cannot_keep = true;
+	return sock;
+}
+
+/* While we held the lock, others may have closed numbers that they could not take away in order. */
+static void drop_lost_numbers(struct sock *sock)
+{
+	for (unsigned i = 0; i < sock->n_fds;) {
+		if (fdtable_get(sock->fds[i]) == sock)
+			i++;
+		else
+			sock->fds[i] = sock->fds[--sock->n_fds];
+	}
+}
+
+static void close_late(struct sock *sock)
+{
+	int fd = atomic_exchange(&sock->wants_close, 0) - 1;
+
+	if (fd < 0)
+		return;
+	sock_remove_fd(sock, fd);
+	real.close(fd);
+}
+
+void sock_leave(struct sock *sock)
+{
+	if (sock->state == SOCK_FREE) {
+		/* It was closed while its connection was being replaced. */
+		pool_put_sock(sock);
+		guard_unlock(&sock->lock);
+		return;
+	}
+	if (atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
+		drop_lost_numbers(sock);
+		close_late(sock);
+		if (!sock->n_fds) {
+			sock_drop_conn(sock);
+			sock_free(sock);
+			return;
+		}
+	}
+	guard_unlock(&sock->lock);
+}
+
+void sock_add_fd(struct sock *sock, int fd, bool close_on_exec)
+{
+	spare_drop(sock);
+	if (sock->n_fds < SOCK_MAX_FDS && fdtable_set(fd, sock)) {
+		sock->close_on_exec[sock->n_fds] = close_on_exec ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN;
+		sock->fds[sock->n_fds++] = fd;
+		return;
+	}
+	/* An alias that we can't follow could not be swapped, and its reads would not be framed. */
+	sock->cannot_swap = true;
+	atomic_store(&sock->is_shared, true);
+}
+
+bool sock_remove_fd(struct sock *sock, int fd)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++) {
+		if (sock->fds[i] != fd)
+			continue;
+		sock->fds[i] = sock->fds[--sock->n_fds];
+		sock->close_on_exec[i] = sock->close_on_exec[sock->n_fds];
+		fdtable_set(fd, NULL);
+		break;
+	}
+	return sock->n_fds == 0;
+}
+
+bool sock_is_close_on_exec(const struct sock *sock, unsigned index)
+{
+	if (sock->close_on_exec[index] == SOCK_ASK_KERNEL)
+		return REAL(fcntl)(sock->fds[index], F_GETFD) & FD_CLOEXEC;
+	return sock->close_on_exec[index] == SOCK_CLOSES_ON_EXEC;
+}
+
+void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++)
+		if (sock->fds[i] == fd)
+			sock->close_on_exec[i] = (uint8_t)value;
+}
+
+bool sock_is_being_replaced(const struct sock *sock)
+{
+	return sock->replacer && sock->replacer != (unsigned long)pthread_self();
+}
+
+bool sock_in_window(const struct sock *sock)
+{
+	return (sock->state == SOCK_OPEN || sock->state == SOCK_WAITING) && sock->in_window;
+}
+
+void sock_enter_window(struct sock *sock)
+{
+	sock->in_window = true;
+	outgoing_reset(&sock->outgoing);
+	atomic_fetch_add(&sock_n_in_window, 1);
+}
+
+void sock_leave_window(struct sock *sock)
+{
+	if (!sock->in_window)
+		return;
+	sock->in_window = false;
+	if (sock->is_leased)
+		stats_count(sock->tally.destination, STATS_REUSED);
+	outgoing_free(&sock->outgoing, false);
+	atomic_fetch_sub(&sock_n_in_window, 1);
+	if (sock->has_forced_timeout)
+		options_end_forced_timeout(sock);
+}
+
+void sock_drop_conn(struct sock *sock)
+{
+	struct idle_pool *locked;
+
+	if (!sock->conn)
+		return;
+	locked = pool_enter(guard_now_ns());
+	if (locked) {
+		idle_pool_discard(locked, sock->conn);
+		pool_leave();
+	} else if (sock->conn->fd >= 0) {
+		/* Its object is lost to the pool, but the connection must end when the program ends it. */
+		fdtable_close_internal(sock->conn->fd);
+		sock->conn->fd = -1;
+	}
+	sock->conn = NULL;
+}
+
+void sock_free(struct sock *sock)
+{
+	spare_drop(sock);
+	limit_forget(sock);
+	sock_leave_window(sock);
+	outgoing_free(&sock->outgoing, false);
+	sock->state = SOCK_FREE;
+	atomic_fetch_sub(&sock_n_tracked, 1);
+	/* Who is replacing its connection holds a pointer to it, and puts it back when done. */
+	if (!sock->replacer)
+		pool_put_sock(sock);
+	guard_unlock(&sock->lock);
+}
+
+void sock_release(struct sock *sock, enum refusal why)
+{
+	if (sock->state == SOCK_FREE) {
+		sock_leave(sock);
+		return;
+	}
+	if (sock->state == SOCK_RELEASED && !sock_is_retired && sock->n_fds) {
+		sock_leave(sock);
+		return;
+	}
+	spare_drop(sock);
+	if (why != REFUSAL_NONE) {
+		log_event("native", sock, stats_refusal_names[why]);
+		events_refuse(sock, why);
+	}
+	events_settle_by_kernel(sock, true);
+	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
+		options_restore(sock, sock->fds[0]);
+	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {
+		sock_leave_window(sock);
+		outgoing_free(&sock->outgoing, false);
+		sock->state = SOCK_RELEASED;
+		sock_leave(sock);
+		return;
+	}
+	while (sock->n_fds)
+		sock_remove_fd(sock, sock->fds[0]);
+	sock_drop_conn(sock);
+	sock_free(sock);
+}
+
+#define GATE 0x80000000u
+
+struct inside_token sock_go_inside(struct sock *sock)
+{
+	uint64_t inside = atomic_load(&sock->inside);
+
+	/* A swap takes microseconds; a handler that interrupted it must not wait for it. */
+	for (int i = 0; (inside & GATE) && i < 1000 && !guard_lock_is_own(&sock->lock); i++) {
+		libc.sched_yield();
+		inside = atomic_load(&sock->inside);
+	}
+	inside = atomic_fetch_add(&sock->inside, 1);
+	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
+}
+
+bool sock_close_gate(struct sock *sock)
+{
+	uint64_t nobody = atomic_load(&sock->inside) >> 32 << 32;
+
+	return atomic_compare_exchange_strong(&sock->inside, &nobody, nobody | GATE);
+}
+
+void sock_open_gate(struct sock *sock)
+{
+	atomic_fetch_and(&sock->inside, ~(uint64_t)GATE);
+}
+
+bool sock_come_out(struct inside_token token)
+{
+	uint64_t inside = atomic_load(&token.sock->inside);
+
+	do {
+		if (inside >> 32 != token.generation || !((uint32_t)inside & ~GATE))
+			return false;
+	} while (!atomic_compare_exchange_weak(&token.sock->inside, &inside, inside - 1));
+	return true;
+}
+
+unsigned sock_n_inside(const struct sock *sock)
+{
+	return (uint32_t)atomic_load(&sock->inside) & ~GATE;
+}

@@ -1,0 +1,125 @@
+/* See spare.h. */
+#include "shim/sock/spare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "shim/base/real.h"
+#include "shim/sock/identity.h"
+#include "shim/sock/sock.h"
+
+#define STORE_SIZE 32
+
+struct store {
+	struct spare spares[STORE_SIZE];
+	unsigned n;
+};
+
+static struct store stores[2]; /* IPv4, IPv6 */
+
+static struct store *store_of(int domain)
+{
+	return &stores[domain == AF_INET6];
+}
+
+struct spare spare_take(int domain)
+{
+	struct store *store = store_of(domain);
+	struct spare spare = {-1, 0};
+
+	/* A look without the lock saves it for programs that never have any. */
+	if (!__atomic_load_n(&store->n, __ATOMIC_RELAXED) || !pool_enter(guard_now_ns()))
+		return spare;
+	if (store->n)
+		spare = store->spares[--store->n];
+	pool_leave();
+	return spare;
+}
+
+int spare_duplicate(const struct spare *spare, int type_flags)
+{
+	return real.fcntl(spare->fd, type_flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+}
+
+void spare_settle(struct sock *sock)
+{
+	int saved = errno;
+
+	if (sock->state != SOCK_NEW || !sock->n_fds || sock->file_flags == sock->status_flags)
+		return;
+	if (real.fcntl(sock->fds[0], F_SETFL, sock->status_flags) == 0)
+		sock->file_flags = sock->status_flags;
+	errno = saved;
+}
+
+bool spare_answer(struct sock *sock, int command, int argument, int *result)
+{
+	if (sock->state != SOCK_NEW || sock->spare < 0 || atomic_load(&sock->is_shared) ||
+	    (command == F_SETFL && (argument & (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME))))
+		return false;
+	if (command == F_SETFL)
+		sock->status_flags = (sock->status_flags & ~O_NONBLOCK) | (argument & O_NONBLOCK);
+	*result = command == F_SETFL ? 0 : sock->status_flags;
+	return true;
+}
+
+static bool put(struct spare spare, int domain)
+{
+	struct store *store = store_of(domain);
+	bool kept = false;
+
+	if (!pool_enter(guard_now_ns()))
+		return false;
+	if (store->n < STORE_SIZE) {
+		store->spares[store->n++] = spare;
+		kept = true;
+	}
+	pool_leave();
+	return kept;
+}
+
+static bool is_untouched(const struct sock *sock)
+{
+	return sock->n_fds == 1 && !atomic_load(&sock->is_shared) && !sock->wanted.set && !sock->key.options_length &&
+	       !sock->key.is_bound && !sock->cannot_keep && !sock->cannot_swap && !sock_n_inside(sock);
+}
+
+void spare_prepare(struct sock *sock)
+{
+	if (sock->state != SOCK_NEW || !is_untouched(sock) || !identity_is_steady())
+		spare_drop(sock);
+	else if (sock->spare < 0)
+		sock->spare = fdtable_dup_high(sock->fds[0]);
+}
+
+void spare_keep(struct sock *sock)
+{
+	if (sock->spare >= 0 && put((struct spare){sock->spare, sock->file_flags}, sock->domain))
+		sock->spare = -1;
+	spare_drop(sock);
+}
+
+void spare_drop(struct sock *sock)
+{
+	spare_settle(sock);
+	if (sock->spare < 0)
+		return;
+	fdtable_close_internal(sock->spare);
+	sock->spare = -1;
+}
+
+bool spare_close_all(void)
+{
+	bool found = stores[0].n || stores[1].n;
+
+	for (int i = 0; i < 2; i++)
+		while (stores[i].n)
+			fdtable_close_internal(stores[i].spares[--stores[i].n].fd);
+	return found;
+}
+
+void spare_forget_all(void)
+{
+	stores[0].n = 0;
+	stores[1].n = 0;
+}

@@ -1,0 +1,189 @@
+/* dup, dup2, dup3, fcntl: further numbers for a socket, and numbers that are taken over. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "shim/base/real.h"
+#include "shim/exchange/close.h"
+#include "shim/exchange/eof.h"
+#include "shim/exchange/handoff.h"
+#include "shim/sock/sock.h"
+#include "shim/sock/spare.h"
+#include "shim/wrap/wrap.h"
+
+/* `to` has become another number of `from`. In a vfork child it is the child's only, which may then hand it on. */
+static int note_alias(int from, int to, bool close_on_exec)
+{
+	struct sock *sock;
+	int saved = errno;
+
+	if (to < 0)
+		return to;
+	if (!guard_is_home()) {
+		sock = fdtable_get(from);
+		if (sock && sock != &fdtable_internal)
+			sock_share(sock);
+		return to;
+	}
+	sock = sock_enter(from);
+	if (sock) {
+		sock_add_fd(sock, to, close_on_exec);
+		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3). */
+		if (to <= STDERR_FILENO && !sock->has_sent)
+			handoff_make_honest(sock);
+		sock_leave(sock);
+	}
+	errno = saved;
+	return to;
+}
+
+static int refuse(void)
+{
+	errno = EBADF;
+	return -1;
+}
+
+/* Where there is no room above the soft limit, our descriptors are among the program's; it comes first. */
+static bool is_out_of_numbers(int result)
+{
+	return result < 0 && errno == EMFILE && guard_is_home() && pool_let_go_of_idle();
+}
+
+EXPORT int dup(int fd)
+{
+	int result;
+
+	if (fdtable_is_internal(fd))
+		return refuse();
+	eof_make();
+	result = REAL(dup)(fd);
+	if (is_out_of_numbers(result))
+		result = REAL(dup)(fd);
+	return fdtable_get(fd) ? note_alias(fd, result, false) : result;
+}
+
+/* The kernel closes `to` in the same instant; what close() would have had to do happens before. */
+static bool prepare_target(int from, int to)
+{
+	eof_make();
+	if (from == to || !fdtable_get(to))
+		return true;
+	if (REAL(fcntl)(from, F_GETFD) < 0)
+		return false;
+	close_make_room(to);
+	close_begin(to);
+	return true;
+}
+
+EXPORT int dup2(int from, int to)
+{
+	if (fdtable_is_internal(from))
+		return refuse();
+	if (from == to || !prepare_target(from, to))
+		return REAL(dup2)(from, to);
+	return fdtable_get(from) ? note_alias(from, REAL(dup2)(from, to), false) : REAL(dup2)(from, to);
+}
+
+EXPORT int dup3(int from, int to, int flags)
+{
+	if (fdtable_is_internal(from))
+		return refuse();
+	if (from == to || (flags & ~O_CLOEXEC) || !prepare_target(from, to))
+		return REAL(dup3)(from, to, flags);
+	return fdtable_get(from) ? note_alias(from, REAL(dup3)(from, to, flags), flags & O_CLOEXEC)
+				 : REAL(dup3)(from, to, flags);
+}
+
+#define SETTABLE_FLAGS (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
+
+/* Signals for readiness can't be moved from one socket to another. */
+static bool is_about_signals(int command, int argument)
+{
+	return command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
+	       (command == F_SETFL && (argument & O_ASYNC));
+}
+
+static void note_command(int fd, int command, long argument)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return;
+	if (command == F_SETFL)
+		sock->status_flags = sock->file_flags =
+			(sock->status_flags & ~SETTABLE_FLAGS) | ((int)argument & SETTABLE_FLAGS);
+	if (command == F_SETFD)
+		sock_note_close_on_exec(sock, fd, argument & FD_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
+	if (is_about_signals(command, sock->status_flags)) {
+		spare_drop(sock);
+		sock->cannot_keep = true;
+	}
+	sock_leave(sock);
+}
+
+static bool is_noteworthy(int command)
+{
+	return command == F_SETFL || command == F_SETFD || command == F_SETOWN || command == F_SETOWN_EX ||
+	       command == F_SETSIG;
+}
+
+static bool is_answered(int fd, int command, int argument, int *result)
+{
+	struct sock *sock = sock_enter(fd);
+	bool answered = sock && spare_answer(sock, command, argument, result);
+
+	if (sock)
+		sock_leave(sock);
+	return answered;
+}
+
+static int control(int (*next)(int, int, ...), int fd, int command, void *argument)
+{
+	int result;
+
+	if (fdtable_is_internal(fd))
+		return refuse();
+	/* Flags are asked of this socket only, as event loops do of each new one. */
+	if (fdtable_get(fd) && command != F_GETFL && command != F_SETFL)
+		eof_make();
+	else if (fdtable_get(fd) && is_answered(fd, command, (int)(long)argument, &result))
+		return result;
+	result = next(fd, command, argument);
+	/* What a placeholder refuses any file would; what it takes is for the socket. */
+	if (result >= 0 && fdtable_get(fd) && is_about_signals(command, (int)(long)argument) && handoff_waiting_one(fd))
+		result = next(fd, command, argument);
+	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
+		if (is_out_of_numbers(result))
+			result = next(fd, command, argument);
+		return fdtable_get(fd) ? note_alias(fd, result, command == F_DUPFD_CLOEXEC) : result;
+	}
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return result;
+	if (result >= 0 && is_noteworthy(command))
+		note_command(fd, command, (long)argument);
+	return result;
+}
+
+EXPORT int fcntl(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	return control(REAL(fcntl), fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...);
+EXPORT int fcntl64(int fd, int command, ...)
+{
+	va_list arguments;
+	void *argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, void *);
+	va_end(arguments);
+	return control(REAL(fcntl64), fd, command, argument);
+}

@@ -1,0 +1,382 @@
+/*
+ * poll, select, epoll and their kin. They are wrapped for two reasons only: to know which threads are inside (a thread that
+ * waits on a file must not be left waiting on it after a swap), and to keep the end of a kept connection that has gone stale
+ * from a program that would take it for its own connection's. Readiness itself is always the kernel's.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+
+#include "shim/base/clock.h"
+#include "shim/base/real.h"
+#include "shim/connect/limit.h"
+#include "shim/exchange/advance.h"
+#include "shim/exchange/eof.h"
+#include "shim/sock/sock.h"
+#include "shim/wrap/wrap.h"
+
+#define TOKENS_MAX 32
+#define HANG_UP_POLL (POLLERR | POLLHUP | POLLRDHUP)
+#define HANG_UP_EPOLL (EPOLLERR | EPOLLHUP | EPOLLRDHUP)
+
+struct tokens {
+	struct inside_token token[TOKENS_MAX];
+	unsigned n;
+};
+
+static inline bool is_idle(void)
+{
+	return !atomic_load_explicit(&sock_n_tracked, memory_order_relaxed);
+}
+
+static void go_inside(struct tokens *tokens, int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+
+	if (!sock || sock == &fdtable_internal)
+		return;
+	/* More than we can count: that one is never parked. */
+	if (tokens->n == TOKENS_MAX)
+		atomic_store(&sock->has_uncounted_waiter, true);
+	else
+		tokens->token[tokens->n++] = sock_go_inside(sock);
+}
+
+static void come_out(struct tokens *tokens)
+{
+	while (tokens->n)
+		sock_come_out(tokens->token[--tokens->n]);
+}
+
+/* True if the event was the end of a stale connection, which has been replaced, or could not be in the time that is left: the
+ * program is to wait on. */
+static bool recover(int fd, int left_ms)
+{
+	struct sock *sock;
+	int saved = errno, error;
+
+	if (!fdtable_get(fd))
+		return false;
+	sock = sock_enter(fd);
+	if (!sock)
+		return false;
+	if (sock_is_being_replaced(sock)) {
+		sock_leave(sock);
+		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+		errno = saved;
+		return true;
+	}
+	error = exchange_recover(sock, left_ms);
+	sock_leave(sock);
+	errno = saved;
+	return error == 0 || error == -ETIMEDOUT;
+}
+
+/* True if the event was a placeholder's, whose turn has come or whose broker is gone: the program is to hear of the connection
+ * that stands there now, and of nothing that it could take for the server's. */
+static bool turn_has_come(int fd)
+{
+	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+	bool has_come = false;
+
+	if (!sock)
+		return false;
+	if (sock->state == SOCK_WAITING) {
+		limit_settle(sock);
+		has_come = sock->state != SOCK_WAITING;
+	}
+	sock_leave(sock);
+	return has_come;
+}
+
+static bool any_in_window(void)
+{
+	return atomic_load_explicit(&sock_n_in_window, memory_order_relaxed);
+}
+
+/* What remains of a timeout that began at `start`; NULL stays NULL. */
+static const struct timespec *remaining_of(const struct timespec *timeout, const struct timespec *start,
+					   struct timespec *left)
+{
+	if (!timeout)
+		return NULL;
+	*left = clock_remaining(timeout, start);
+	return left;
+}
+
+static void inside_of_poll(struct tokens *tokens, const struct pollfd *fds, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++)
+		go_inside(tokens, fds[i].fd);
+}
+
+/* The hang-up was that of a connection which another thread has replaced meanwhile: it is gone. */
+static bool has_passed(const struct pollfd *entry)
+{
+	struct pollfd again = {.fd = entry->fd, .events = entry->events};
+
+	return fdtable_get(entry->fd) && REAL(poll)(&again, 1, 0) >= 0 && !(again.revents & (HANG_UP_POLL | POLLNVAL));
+}
+
+static int in_ms(const struct timespec *time)
+{
+	if (!time)
+		return -1;
+	return time->tv_sec < INT_MAX / 1000 ? (int)(time->tv_sec * 1000 + (time->tv_nsec + 999999) / 1000000)
+					     : INT_MAX;
+}
+
+static bool is_over(const struct timespec *left)
+{
+	return left && !left->tv_sec && !left->tv_nsec;
+}
+
+static bool is_to_be_swallowed(const struct pollfd *entry, const struct timespec *left)
+{
+	if (entry->revents && turn_has_come(entry->fd))
+		return true;
+	return (entry->revents & HANG_UP_POLL) && (recover(entry->fd, in_ms(left)) || has_passed(entry));
+}
+
+/* Returns how many entries still have events. */
+static int swallow_poll(struct pollfd *fds, nfds_t n, int ready, const struct timespec *left)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		if (!is_to_be_swallowed(&fds[i], left))
+			continue;
+		fds[i].revents = 0;
+		ready--;
+	}
+	return ready;
+}
+
+/* Which of the names was called decides nothing but the first real call; a repetition is always ppoll. */
+static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	struct tokens tokens = {.n = 0};
+	struct timespec start, left;
+	const struct timespec *wait = timeout;
+	unsigned n_replaced = sock_n_replaced;
+	int ready;
+
+	if (n > SIZE_MAX / sizeof(*fds) || !guard_readable(fds, n * sizeof(*fds)))
+		return REAL(ppoll)(fds, n, timeout, mask);
+	guard_get_time(CLOCK_MONOTONIC, &start);
+	do {
+		inside_of_poll(&tokens, fds, n);
+		ready = REAL(ppoll)(fds, n, wait, mask);
+		come_out(&tokens);
+		if (ready <= 0 || (!any_in_window() && n_replaced == sock_n_replaced))
+			return ready;
+		ready = swallow_poll(fds, n, ready, remaining_of(timeout, &start, &left));
+		wait = remaining_of(timeout, &start, &left);
+	} while (ready == 0 && !is_over(wait));
+	return ready;
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l};
+
+	eof_make();
+	if (is_idle() || !n)
+		return REAL(poll)(fds, n, timeout_ms);
+	return poll_tracked(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
+}
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	eof_make();
+	if (is_idle() || !n || (timeout && !guard_readable(timeout, sizeof(*timeout))))
+		return REAL(ppoll)(fds, n, timeout, mask);
+	return poll_tracked(fds, n, timeout, mask);
+}
+
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t room);
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t room)
+{
+	return room / sizeof(*fds) < n ? REAL(__poll_chk)(fds, n, timeout_ms, room) : poll(fds, n, timeout_ms);
+}
+
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room);
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room)
+{
+	return room / sizeof(*fds) < n ? REAL(__ppoll_chk)(fds, n, timeout, mask, room) : ppoll(fds, n, timeout, mask);
+}
+
+static bool is_in(const fd_set *set, int fd)
+{
+	/* Programs make sets larger than FD_SETSIZE; the kernel goes by n alone, and so do we. */
+	return set && ((const unsigned long *)set)[fd / (8 * (int)sizeof(long))] >> fd % (8 * (int)sizeof(long)) & 1;
+}
+
+static bool is_set_readable(const fd_set *set, int n)
+{
+	return !set || guard_readable(set, ((size_t)n + 63) / 64 * 8);
+}
+
+static void inside_of_select(struct tokens *tokens, int n, const fd_set *reads, const fd_set *writes,
+			     const fd_set *excepts)
+{
+	if (n < 0 || !is_set_readable(reads, n) || !is_set_readable(writes, n) || !is_set_readable(excepts, n))
+		return;
+	for (int fd = 0; fd < n && fd < fdtable_end(); fd++)
+		if (fdtable_get(fd) && (is_in(reads, fd) || is_in(writes, fd) || is_in(excepts, fd)))
+			go_inside(tokens, fd);
+}
+
+/* A stale connection only shows as readable here, and reading is where it is replaced. */
+EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
+{
+	struct tokens tokens = {.n = 0};
+	int ready;
+
+	eof_make();
+	if (is_idle())
+		return REAL(select)(n, reads, writes, excepts, timeout);
+	inside_of_select(&tokens, n, reads, writes, excepts);
+	ready = REAL(select)(n, reads, writes, excepts, timeout);
+	come_out(&tokens);
+	return ready;
+}
+
+EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const struct timespec *timeout,
+		   const sigset_t *mask)
+{
+	struct tokens tokens = {.n = 0};
+	int ready;
+
+	eof_make();
+	if (is_idle())
+		return REAL(pselect)(n, reads, writes, excepts, timeout, mask);
+	inside_of_select(&tokens, n, reads, writes, excepts);
+	ready = REAL(pselect)(n, reads, writes, excepts, timeout, mask);
+	come_out(&tokens);
+	return ready;
+}
+
+/* The event carries the program's own data, not a descriptor: the registration with that data is looked for. */
+static int find_in_window(int epfd, const struct epoll_event *event)
+{
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+		int found = -1;
+
+		if (!sock || sock == &fdtable_internal || !(sock = sock_enter(fd)))
+			continue;
+		for (unsigned i = 0; sock_in_window(sock) && i < sock->n_registrations; i++)
+			if (sock->registrations[i].epfd == epfd &&
+			    memcmp(&sock->registrations[i].event.data, &event->data, sizeof(event->data)) == 0)
+				found = fd;
+		sock_leave(sock);
+		if (found >= 0)
+			return found;
+	}
+	return -1;
+}
+
+/* A one-shot registration has spent itself on the event that the program is not to see. */
+static void arm_again(int epfd, int fd, const struct epoll_event *event)
+{
+	struct sock *sock = sock_enter(fd);
+
+	if (!sock)
+		return;
+	for (unsigned i = 0; i < sock->n_registrations; i++) {
+		struct registration *registration = &sock->registrations[i];
+
+		if (registration->epfd == epfd && (registration->event.events & EPOLLONESHOT) &&
+		    memcmp(&registration->event.data, &event->data, sizeof(event->data)) == 0)
+			real.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &registration->event);
+	}
+	sock_leave(sock);
+}
+
+static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_ms)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		bool is_end = events[i].events & HANG_UP_EPOLL;
+		int fd = is_end || limit_has_placed ? find_in_window(epfd, &events[i]) : -1;
+
+		if (fd >= 0 && (turn_has_come(fd) || (is_end && recover(fd, left_ms))))
+			arm_again(epfd, fd, &events[i]);
+		else
+			events[kept++] = events[i];
+	}
+	return kept;
+}
+
+/* Events that were all swallowed are no reason to return early: waits for what is left of the time. */
+static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeout_ms, struct timespec *start,
+			const sigset_t *mask, int ready)
+{
+	struct timespec limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000000l}, left;
+	const struct timespec *timeout = timeout_ms < 0 ? NULL : &limit;
+
+	if (ready > 0 && any_in_window() && !start->tv_sec)
+		guard_get_time(CLOCK_MONOTONIC, start);
+	while (ready > 0 && any_in_window()) {
+		ready = swallow_epoll(epfd, events, ready, in_ms(remaining_of(timeout, start, &left)));
+		timeout_ms = in_ms(remaining_of(timeout, start, &left));
+		if (ready || !timeout_ms)
+			break;
+		ready = REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
+	}
+	return ready;
+}
+
+/* For who has a socket of ours. One that another thread opens while the call waits may be told of by it, too. */
+static struct timespec begin_waiting(void)
+{
+	struct timespec start = {0};
+
+	if (sock_n_tracked)
+		guard_get_time(CLOCK_MONOTONIC, &start);
+	return start;
+}
+
+EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
+{
+	int told = eof_any() ? eof_report(epfd, events, max) : 0;
+	struct timespec start;
+
+	if (told)
+		return told;
+	start = begin_waiting();
+	return finish_epoll(epfd, events, max, timeout_ms, &start, NULL,
+			    REAL(epoll_wait)(epfd, events, max, timeout_ms));
+}
+
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask)
+{
+	struct timespec start;
+
+	if (!mask)
+		return epoll_wait(epfd, events, max, timeout_ms);
+	eof_make();
+	start = begin_waiting();
+	return finish_epoll(epfd, events, max, timeout_ms, &start, mask,
+			    REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask));
+}
+
+EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+			const sigset_t *mask)
+{
+	int ready;
+
+	if (!REAL(epoll_pwait2)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	eof_make();
+	ready = real.epoll_pwait2(epfd, events, max, timeout, mask);
+	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */
+	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready, in_ms(timeout)) : ready;
+}

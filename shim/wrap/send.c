@@ -1,0 +1,123 @@
+/* write, writev, send, sendto, sendmsg, sendmmsg and the like. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/base/fdtable.h"
+#include "shim/base/lock.h"
+#include "shim/base/real.h"
+#include "shim/exchange/handoff.h"
+#include "shim/exchange/iocall.h"
+#include "shim/wrap/wrap.h"
+
+/* As in recv.c. */
+#define OUT_OF_LINE __attribute__((noinline, cold))
+
+OUT_OF_LINE static ssize_t write_tracked(int fd, const void *buffer, size_t length)
+{
+	struct transfer transfer = {.kind = TRANSFER_WRITE, .fd = fd, .single = {(void *)buffer, length}};
+
+	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t write(int fd, const void *buffer, size_t length)
+{
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.write(fd, buffer, length)
+						     : write_tracked(fd, buffer, length);
+}
+
+OUT_OF_LINE static ssize_t writev_tracked(int fd, const struct iovec *iov, int n)
+{
+	struct transfer transfer = {.kind = TRANSFER_WRITEV, .fd = fd, .iov = iov, .n_iov = (size_t)n};
+
+	return n < 0 ? real.writev(fd, iov, n) : exchange_send(&transfer);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.writev(fd, iov, n) : writev_tracked(fd, iov, n);
+}
+
+/* As preadv2(). */
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+
+	if (fdtable_get(fd) && offset == -1 && !flags)
+		return writev(fd, iov, n);
+	if (fdtable_get(fd) && offset == -1 && flags == RWF_NOWAIT && n >= 0)
+		return sendmsg(fd, &message, MSG_DONTWAIT);
+	return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(pwritev2)(fd, iov, n, offset, flags);
+}
+
+EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+	return pwritev2(fd, iov, n, offset, flags);
+}
+
+OUT_OF_LINE static ssize_t send_tracked(int fd, const void *buffer, size_t length, int flags)
+{
+	struct transfer transfer = {
+		.kind = TRANSFER_SEND, .fd = fd, .flags = flags, .single = {(void *)buffer, length}};
+
+	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)
+{
+	return __builtin_expect(!fdtable_get(fd), 1) ? real.send(fd, buffer, length, flags)
+						     : send_tracked(fd, buffer, length, flags);
+}
+
+EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
+		      socklen_t address_length)
+{
+	struct transfer transfer = {.kind = TRANSFER_SENDTO,
+				    .fd = fd,
+				    .flags = flags,
+				    .single = {(void *)buffer, length},
+				    .address = (struct sockaddr *)address,
+				    .address_length = address_length};
+
+	if (__builtin_expect(!fdtable_get(fd), 1))
+		return real.sendto(fd, buffer, length, flags, address, address_length);
+	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	struct transfer transfer = {
+		.kind = TRANSFER_SENDMSG, .fd = fd, .flags = flags, .message = (struct msghdr *)message};
+
+	if (__builtin_expect(!fdtable_get(fd), 1)) {
+		if (handoff_is_possible())
+			handoff_descriptors(message);
+		return REAL(sendmsg)(fd, message, flags);
+	}
+	if (!guard_readable(message, sizeof(*message)))
+		return REAL(sendmsg)(fd, message, flags);
+	transfer.iov = message->msg_iov;
+	transfer.n_iov = message->msg_iovlen;
+	return exchange_send(&transfer);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+	unsigned done = 0;
+
+	if (__builtin_expect(!fdtable_get(fd), 1)) {
+		for (unsigned i = 0; i < n && handoff_is_possible(); i++)
+			handoff_descriptors(&messages[i].msg_hdr);
+		return REAL(sendmmsg)(fd, messages, n, flags);
+	}
+	if (!guard_readable(messages, n * sizeof(*messages)))
+		return REAL(sendmmsg)(fd, messages, n, flags);
+	while (done < n) {
+		ssize_t sent = sendmsg(fd, &messages[done].msg_hdr, flags);
+
+		if (sent < 0)
+			return done ? (int)done : -1;
+		messages[done++].msg_len = (unsigned)sent;
+	}
+	return (int)done;
+}

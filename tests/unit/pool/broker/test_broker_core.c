@@ -1,0 +1,772 @@
+/*
+ * The broker: who is given which connection, what it takes a process's word for (nothing that it can look up), and what
+ * packets it bears with.
+ */
+#include <check.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "tests/unit/fake/broker.h"
+
+static struct fake_process a, b, c;
+static struct conn one, two, three;
+
+static void start(void)
+{
+	fake_broker_start();
+	fake_process_start(&a, "a", 0);
+	fake_process_start(&b, "b", 0);
+	fake_process_start(&c, "c", 0);
+}
+
+static void park_one_at(struct fake_process *process, unsigned destination)
+{
+	fake_process_dial(&one, destination);
+	fake_process_park(process, &one);
+	ck_assert_ptr_nonnull(fake_broker_find(&one));
+}
+
+/* One that the broker has, idle in process a. */
+static void park_one(void)
+{
+	park_one_at(&a, 1);
+}
+
+START_TEST(handed_from_process_to_process)
+{
+	park_one();
+	one.options.set = 1;
+	fake_kernel.now_ns += 3 * SECOND;
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
+	ck_assert_int_eq(fake_socket(two.fd)->duplicate_of, one.fd);
+	ck_assert_uint_eq(two.cookie, one.cookie);
+	ck_assert_uint_eq(two.created_ns, one.created_ns);
+	ck_assert_uint_eq(two.n_requests, 1);
+	ck_assert_mem_eq(&two.ledger, &one.ledger, sizeof(one.ledger));
+	/* a can't have it any more, and closes its descriptor. */
+	ck_assert(!slots_claim(&a.slots, &one));
+	ck_assert_uint_eq(fake_process_let_go(&a), 1);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_NONE);
+	fake_process_exchange(&two);
+	fake_process_park(&b, &two);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(three.n_requests, 2);
+	ck_assert_uint_eq(fake_process_let_go(&b), 1);
+	fake_process_exchange(&three);
+	fake_process_park(&c, &three);
+	/* Back to where it began. */
+	ck_assert_int_eq(fake_process_lease(&a, &one, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(one.n_requests, 3);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert(!fake_socket_original(one.fd)->was_disconnected);
+}
+END_TEST
+
+START_TEST(newest_first)
+{
+	struct conn conns[5], got;
+
+	for (unsigned i = 0; i < 5; i++) {
+		fake_process_dial(&conns[i], 1);
+		fake_process_park(i % 2 ? &a : &b, &conns[i]);
+	}
+	for (unsigned i = 5; i-- > 0;) {
+		ck_assert_int_eq(fake_process_lease(&c, &got, 1), BROKER_GIVEN);
+		ck_assert_uint_eq(got.cookie, conns[i].cookie);
+	}
+	ck_assert_int_eq(fake_process_lease(&c, &got, 1), BROKER_NONE);
+}
+END_TEST
+
+START_TEST(used_last_is_newest)
+{
+	struct conn conns[3], got;
+
+	for (unsigned i = 0; i < 3; i++) {
+		fake_process_dial(&conns[i], 1);
+		fake_process_park(&a, &conns[i]);
+	}
+	fake_process_claim(&a, &conns[1]);
+	fake_process_claim(&a, &conns[2]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(got.cookie, conns[0].cookie);
+	fake_process_park(&b, &got);
+	fake_process_park(&a, &conns[1]);
+	fake_process_park(&a, &conns[2]);
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(two.cookie, conns[0].cookie);
+}
+END_TEST
+
+START_TEST(what_is_in_use_is_passed_over)
+{
+	struct conn conns[5], got;
+
+	for (unsigned i = 0; i < 5; i++) {
+		fake_process_dial(&conns[i], 1);
+		fake_process_park(&a, &conns[i]);
+	}
+	fake_process_claim(&a, &conns[4]);
+	fake_process_claim(&a, &conns[3]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(got.cookie, conns[2].cookie);
+	fake_process_park(&a, &conns[4]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(got.cookie, conns[4].cookie);
+}
+END_TEST
+
+/* Each of what makes a key: a connection of another one is none. */
+START_TEST(another_destination_is_another)
+{
+	struct destination_key *key = &fake_broker_destination(9)->key;
+
+	park_one();
+	*key = one.destination->key;
+	switch (_i) {
+	case 0:
+		key->netns_cookie++;
+		break;
+	case 1:
+		key->port++;
+		break;
+	case 2:
+		key->address[15]++;
+		break;
+	case 3:
+		key->family = AF_INET6;
+		break;
+	case 4:
+		key->is_bound = 1;
+		break;
+	case 5:
+		key->local_address[0]++;
+		break;
+	case 6:
+		ck_assert_int_eq(destination_key_add_option(key, IPPROTO_IP, 1, &_i, sizeof(_i)), 0);
+		break;
+	case 7:
+		key->euid++;
+		break;
+	case 8:
+		key->scope_id++;
+		break;
+	default:
+		break; /* the very same */
+	}
+	ck_assert_int_eq(fake_process_lease(&b, &two, 9), _i < 9 ? BROKER_NONE : BROKER_GIVEN);
+}
+END_TEST
+
+/* What the kernel says of a descriptor and the process doesn't. */
+START_TEST(only_what_is_as_said_is_held)
+{
+	struct fake_socket *socket;
+	int fd, error = 0;
+
+	fake_process_dial(&one, 1);
+	ck_assert(slots_reserve(&a.slots, &one));
+	slots_publish(&a.slots, &one);
+	socket = fake_socket(one.fd);
+	switch (_i) {
+	case 0:
+		socket->cookie++;
+		break;
+	case 1:
+		socket->cookie = one.cookie = 0;
+		break;
+	case 2:
+		socket->protocol = IPPROTO_UDP;
+		break;
+	case 3:
+		socket->netns_cookie = 5;
+		break;
+	case 4:
+		((struct sockaddr_in *)&socket->peer)->sin_port++;
+		break;
+	case 5:
+		((struct sockaddr_in *)&socket->peer)->sin_addr.s_addr++;
+		break;
+	case 6:
+		socket->peer.sin6_family = AF_INET6;
+		socket->peer_length = sizeof(socket->peer);
+		break;
+	case 7:
+		socket->peer.sin6_family = AF_UNIX;
+		break;
+	case 8:
+		socket->peer_length = 2;
+		break;
+	case 9:
+		fake_sys_fail(FAKE_CALL_GETPEERNAME, 1, 1, ENOTCONN);
+		break;
+	case 10: /* protocol */
+	case 11: /* cookie */
+		fake_sys_fail(FAKE_CALL_GETSOCKOPT, (unsigned)_i - 9, 1, ENOTSOCK);
+		break;
+	case 12:
+		one.destination = fake_broker_destination(2);
+		break;
+	case 13:
+		fake_broker_destination(1)->key.euid++;
+		break;
+	case 14:
+		slots_free(&a.slots, &one);
+		one.slot = 0; /* not idle, so not parked */
+		break;
+	case 15:
+		one.slot_generation++;
+		break;
+	case 16:
+		fake_sys_fail(FAKE_CALL_WATCH, 1, 1, ENOSPC);
+		break;
+	case 17: /* a kernel that knows nothing of namespaces */
+		fake_sys_fail(FAKE_CALL_GETSOCKOPT, 3, 1, ENOPROTOOPT);
+		break;
+	default:
+		break; /* nothing wrong */
+	}
+	fd = fake_socket_duplicate(one.fd);
+	error = fake_process_request(&a, BROKER_PARK, 0, &one, fd);
+	ck_assert_int_eq(error, 0);
+	ck_assert_uint_eq(fake_broker.n_held, _i >= 17);
+	ck_assert(fake_socket(fd)->is_open == (_i >= 17));
+	ck_assert(fake_socket(one.fd)->is_open);
+	ck_assert(!socket->was_disconnected);
+}
+END_TEST
+
+/* Not given out, and ended: nobody else knows what has happened to it. */
+START_TEST(only_what_is_clean_is_given)
+{
+	struct slot_contents *said;
+	struct fake_socket *socket;
+
+	park_one();
+	said = &a.slots.region->slots[one.slot].contents;
+	socket = fake_socket(one.fd);
+	switch (_i) {
+	case 0:
+		socket->bytes_received++;
+		break;
+	case 1:
+		socket->bytes_sent++;
+		break;
+	case 2:
+		socket->unacked = 1;
+		said->ledger.sent++;
+		break;
+	case 3:
+		socket->notsent_bytes = 1;
+		break;
+	case 4:
+		fake_broker_hang_up_silently(&one);
+		break;
+	case 5:
+		said->ledger.sent--;
+		break;
+	case 6:
+		said->cookie++;
+		break;
+	case 7:
+		said->expires_ns = fake_kernel.now_ns;
+		break;
+	case 8:
+		said->keep_alive_timeout_ns = 4 * SECOND;
+		fake_kernel.now_ns += 3 * SECOND; /* a margin before the server's own time */
+		break;
+	case 9:
+		fake_sys_fail(FAKE_CALL_GETSOCKOPT, 1, 1, EBADF);
+		break;
+	default:
+		break;
+	}
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), _i < 10 ? BROKER_NONE : BROKER_GIVEN);
+	ck_assert_uint_eq(fake_broker.n_held, _i >= 10);
+	/* a has a descriptor of it, too. What is on its way arrives all the same. */
+	ck_assert(socket->was_disconnected == (_i < 10 && _i != 2 && _i != 3));
+	ck_assert_uint_eq(fake_process_let_go(&a), 1);
+}
+END_TEST
+
+/* Its server may still be reading: it is left alone, and given when it has. */
+START_TEST(one_in_flight_is_for_later)
+{
+	park_one();
+	fake_socket(one.fd)->unacked = 1;
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_NONE);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert(!fake_socket(one.fd)->was_disconnected);
+	fake_socket(one.fd)->unacked = 0;
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(fake_process_let_go(&a), 1);
+}
+END_TEST
+
+/* What a process says before it knows the memory that it is to share: its first question's answer is there already. */
+START_TEST(the_first_question_comes_with_hello)
+{
+	struct fake_process fresh;
+
+	park_one();
+	fake_process_start(&fresh, "fresh", 0);
+	slots_detach(&fresh.slots);
+	two = (struct conn){.fd = -1,
+			    .slot = SLOTS_FIRST,
+			    .slot_generation = SLOTS_FIRST_GENERATION,
+			    .destination = fake_broker_destination(_i ? 2 : 1)};
+	ck_assert_int_eq(fake_process_request(&fresh, BROKER_LEASE, BROKER_IS_ASKED, &two, -1), 0);
+	ck_assert_uint_eq(fake_broker_out.packet.head.flags, _i ? BROKER_NONE : BROKER_GIVEN);
+	slots_attach_asked(&fresh.slots, fresh.process->region);
+	slots_reserve_asked(&fresh.slots, &two);
+	ck_assert_uint_eq(slots_n_held(&fresh.slots, two.destination), !_i);
+	if (_i) {
+		slots_free(&fresh.slots, &two);
+	} else {
+		fake_process_receive(&fresh, &two, fake_broker_out.passed);
+		ck_assert_uint_eq(two.cookie, one.cookie);
+		fake_process_close(&fresh, &two);
+	}
+	/* The slot is as any other from here on. */
+	ck_assert_uint_eq(fresh.slots.n_free, SLOTS_PER_REGION);
+	ck_assert_int_eq(fake_process_lease(&fresh, &two, 2), BROKER_NONE);
+	fake_process_end(&fresh);
+	fake_process_let_go(&a);
+}
+END_TEST
+
+START_TEST(behind_an_unclean_one_may_be_a_clean_one)
+{
+	struct conn conns[3], got;
+
+	for (unsigned i = 0; i < 3; i++) {
+		fake_process_dial(&conns[i], 1);
+		fake_process_park(&a, &conns[i]);
+	}
+	fake_socket(conns[2].fd)->bytes_received++;
+	fake_broker_hang_up_silently(&conns[1]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(got.cookie, conns[0].cookie);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+}
+END_TEST
+
+START_TEST(private_processes_lend_nothing)
+{
+	struct fake_process private;
+
+	fake_process_start(&private, "private", BROKER_IS_PRIVATE);
+	fake_process_dial(&one, 1);
+	fake_process_park(&private, &one);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert_int_eq(fake_process_lease(&a, &two, 1), BROKER_NONE);
+	/* It is not of less use to itself. */
+	ck_assert_int_eq(fake_process_lease(&private, &two, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(two.cookie, one.cookie);
+	ck_assert_uint_eq(fake_process_let_go(&private), 1);
+}
+END_TEST
+
+static void park_unfit(struct conn *conn)
+{
+	fake_process_dial(conn, 1);
+	ck_assert(slots_reserve(&a.slots, conn));
+	conn->expires_ns = UINT64_MAX;
+	slots_publish(&a.slots, conn);
+	ck_assert_int_eq(fake_process_request(&a, BROKER_PARK, BROKER_WAS_UNFIT, conn, fake_socket_duplicate(conn->fd)),
+			 0);
+}
+
+START_TEST(a_destination_where_nothing_rides)
+{
+	struct conn conns[4], got;
+
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(fake_process_lease(&c, &got, 2), BROKER_NONE);
+		park_unfit(&conns[i]);
+	}
+	/* The longest idle one makes room at the server, each time. */
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
+		for (unsigned j = 0; j < 4; j++)
+			ck_assert(fake_socket(conns[j].fd)->was_disconnected == (j <= i));
+	}
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+	/* Until one was fit again. */
+	fake_process_dial(&one, 1);
+	fake_process_park(&a, &one);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+}
+END_TEST
+
+START_TEST(what_is_ridden_on_is_of_use)
+{
+	struct conn conns[20], got;
+
+	/* One program leaves what another rides on, again and again. */
+	for (unsigned i = 0; i < 20; i++) {
+		park_unfit(&conns[i]);
+		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+		ck_assert_uint_eq(got.cookie, conns[i].cookie);
+		if (i < 17)
+			fake_process_exchange(&got);
+		fake_process_park(&b, &got);
+		ck_assert_int_eq(fake_process_lease(&c, &got, 1), BROKER_GIVEN);
+		fake_process_close(&c, &got);
+	}
+	/* The last three were lent and came back as they were. */
+	park_unfit(&conns[0]);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
+}
+END_TEST
+
+static void look(struct fake_process *process, int n)
+{
+	two = (struct conn){.destination = fake_broker_destination(1)};
+	for (int i = 0; i < n; i++)
+		ck_assert_int_eq(fake_process_request(process, BROKER_LOOKED, 0, &two, -1), 0);
+}
+
+START_TEST(who_looks_is_told_the_truth)
+{
+	struct conn got;
+
+	park_one();
+	fake_socket((int)one.cookie)->last_ack_ms = HABIT_ALIVE_MS + 1;
+	look(&b, 1);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNHEARD);
+	fake_process_claim(&a, &one);
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_NONE); /* in use */
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	fake_process_park(&a, &one);
+	fake_process_dial(&three, 2);
+	fake_process_park(&a, &three);
+	fake_socket((int)three.cookie)->last_ack_ms = HABIT_ALIVE_MS + 1;
+	ck_assert_int_eq(fake_process_lease(&b, &got, 2), BROKER_GIVEN); /* elsewhere it is as others */
+	/* Heard just now. */
+	fake_socket((int)one.cookie)->last_ack_ms = HABIT_ALIVE_MS;
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	got.was_looked_at = true;
+	fake_process_park(&b, &got);
+	/* That was told once. */
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_UNHEARD);
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN); /* no looker */
+}
+END_TEST
+
+START_TEST(nobody_looks_for_ever)
+{
+	struct conn conns[16], got;
+
+	look(&b, 100);
+	for (unsigned i = 0; i < 16; i++) {
+		fake_process_dial(&conns[i], 1);
+		fake_process_park(&b, &conns[i]);
+		fake_socket((int)conns[i].cookie)->last_ack_ms = 60000;
+	}
+	/* More than half of its last are uses by now. */
+	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
+	look(&c, 1);
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_UNHEARD);
+	/* It was a request after all, and the server may have room for just one. */
+	ck_assert_int_eq(fake_process_request(&c, BROKER_RELIEVE, BROKER_JUST_ONE, &got, -1), 0);
+	ck_assert_uint_eq(fake_broker.n_held, 15);
+	ck_assert(fake_socket((int)conns[0].cookie)->was_disconnected);
+}
+END_TEST
+
+START_TEST(dropped_ones_go_their_own_way)
+{
+	struct conn before;
+
+	park_one();
+	fake_process_claim(&a, &one);
+	before = one;
+	before.slot_generation--;
+	ck_assert_int_eq(fake_process_request(&a, BROKER_DROP, 0, &before, -1), 0);
+	before = one;
+	before.slot++;
+	ck_assert_int_eq(fake_process_request(&a, BROKER_DROP, 0, &before, -1), 0);
+	ck_assert_int_eq(fake_process_request(&b, BROKER_DROP, 0, &one, -1), 0); /* its own slot of that number */
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	before = one;
+	slots_free(&a.slots, &one);
+	ck_assert_int_eq(fake_process_request(&a, BROKER_DROP, 0, &before, -1), 0);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+	ck_assert(fake_socket(one.fd)->is_open);
+	ck_assert(!fake_socket(one.fd)->was_disconnected);
+	ck_assert_int_eq(fake_process_request(&a, BROKER_DROP, 0, &before, -1), 0); /* twice is once */
+	/* It may come back. */
+	fake_process_park(&a, &one);
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
+}
+END_TEST
+
+/* A process that has ended its connection without a word, and uses the slot for another. */
+START_TEST(a_slot_parked_again)
+{
+	park_one();
+	slots_free(&a.slots, &one);
+	fake_process_dial(&two, 1);
+	fake_process_park(&a, &two);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert_ptr_null(fake_broker_find(&one));
+	ck_assert_ptr_nonnull(fake_broker_find(&two));
+	/* The old one's notice comes late. */
+	ck_assert_int_eq(fake_process_lease(&b, &three, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(three.cookie, two.cookie);
+}
+END_TEST
+
+/* The same, but for a question: the slot that was freed last is the first to be used again. */
+START_TEST(a_slot_leased_again)
+{
+	int old_slot;
+
+	fake_process_dial(&two, 1);
+	fake_process_park(&b, &two);
+	park_one_at(&a, 2);
+	old_slot = one.slot;
+	slots_free(&a.slots, &one);
+	ck_assert_int_eq(fake_process_lease(&a, &three, 1), BROKER_GIVEN);
+	ck_assert_int_eq(three.slot, old_slot);
+	ck_assert_uint_eq(three.cookie, two.cookie);
+	ck_assert_ptr_null(fake_broker_find(&one));
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	/* What the old one was is no reason to touch it. */
+	ck_assert(fake_socket(one.fd)->is_open && !fake_socket(one.fd)->was_disconnected);
+}
+END_TEST
+
+/* Into a slot that has a connection, or is not reserved: nothing is given, nothing is lost. */
+START_TEST(a_slot_that_is_not_for_it)
+{
+	park_one();
+	fake_process_dial(&two, 1);
+	fake_process_park(&b, &two);
+	ck_assert_int_eq(fake_process_request(&b, BROKER_LEASE, 0, &two, -1), 0);
+	ck_assert_uint_eq(fake_broker_out.packet.head.flags, BROKER_NONE);
+	fake_process_claim(&b, &two);
+	ck_assert_int_eq(fake_process_request(&b, BROKER_LEASE, 0, &two, -1), 0);
+	ck_assert_uint_eq(fake_broker_out.packet.head.flags, BROKER_NONE);
+	fake_process_park(&b, &two);
+	three = (struct conn){.slot = 17, .slot_generation = 3, .destination = fake_broker_destination(1)};
+	ck_assert_int_eq(fake_process_request(&c, BROKER_LEASE, 0, &three, -1), 0);
+	ck_assert_uint_eq(fake_broker_out.packet.head.flags, BROKER_NONE);
+	ck_assert_uint_eq(fake_broker.n_held, 2);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
+}
+END_TEST
+
+START_TEST(what_a_server_said_is_told_on)
+{
+	struct destination here = *fake_broker_destination(1);
+
+	/* One process heard of the timeout, and has gone. */
+	fake_broker_destination(1)->keep_alive_timeout_ns = 30 * SECOND;
+	park_one();
+	fake_process_dial(&two, 1);
+	two.destination = &here;
+	fake_process_park(&b, &two);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(three.cookie, two.cookie);
+	fake_process_end(&a);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
+	fake_process_close(&c, &three);
+	/* So whoever gets another one is told, though who parked it had not heard. */
+	fake_broker_destination(1)->keep_alive_timeout_ns = 0;
+	fake_process_dial(&two, 1);
+	fake_process_park(&b, &two);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(three.cookie, two.cookie);
+	ck_assert_uint_eq(three.destination->keep_alive_timeout_ns, 30 * SECOND);
+}
+END_TEST
+
+START_TEST(hello_comes_once_and_first)
+{
+	static struct fake_process new;
+	static union broker_packet packet;
+	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_LOOKED,
+						    BROKER_RELIEVE};
+
+	new.process = broker_admit(&fake_broker, 5, 6);
+	for (int i = 0; i < 5; i++) {
+		packet.request = (struct broker_request){.head = broker_wire_head(TYPES[i], 0, 0),
+							 .key = fake_broker_destination(1)->key};
+		ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.request),
+						   i == 1 ? fake_socket_new() : -1, i == 1),
+				 -EPROTO);
+		ck_assert_uint_eq(fake_broker_out.length, 0);
+	}
+	packet.head = broker_wire_head(BROKER_LIST, 0, 0);
+	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.head), -1, 0), 0);
+	packet.hello = (struct broker_hello){.head = broker_wire_head(BROKER_HELLO, 0, 0)};
+	memset(packet.hello.name, 'x', sizeof(packet.hello.name));
+	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), 0);
+	ck_assert_mem_eq(new.process->name, "xxxxxxxxxxxxxxx\0", BROKER_NAME_MAX);
+	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -EPROTO);
+	fake_process_end(&new); /* closes the region's descriptor, which nobody has passed on */
+}
+END_TEST
+
+START_TEST(another_version_is_told_ours)
+{
+	static struct fake_process new;
+	union broker_packet packet = {.hello = {.head = broker_wire_head(BROKER_HELLO, 0, 0)}};
+
+	new.process = broker_admit(&fake_broker, 5, 6);
+	packet.head.version ^= 1;
+	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -EPROTONOSUPPORT);
+	ck_assert_uint_eq(fake_broker_out.length, sizeof(packet.head));
+	ck_assert_uint_eq(fake_broker_out.packet.head.type, BROKER_WELCOME);
+	ck_assert_int_eq(fake_broker_out.passed, -1);
+	fake_process_end(&new);
+}
+END_TEST
+
+START_TEST(descriptors_of_bad_packets_are_closed)
+{
+	static union broker_packet packet;
+	int fd;
+
+	fake_process_dial(&one, 1);
+	for (uint32_t type = 0; type < BROKER_LISTED + 2; type++) {
+		for (size_t length = 0; length <= sizeof(packet); length += 8) {
+			if (type == BROKER_PARK && length == sizeof(packet.request))
+				continue;
+			packet.request = (struct broker_request){.head = broker_wire_head(type, 0, 0),
+								 .key = fake_broker_destination(1)->key};
+			fd = fake_socket_duplicate(one.fd);
+			ck_assert_int_eq(fake_process_send(&a, &packet, length, fd, 1), -EPROTO);
+			ck_assert(!fake_socket(fd)->is_open);
+		}
+	}
+	/* Of more than one the receiver has closed the others. */
+	packet.request.head.type = BROKER_PARK;
+	fd = fake_socket_duplicate(one.fd);
+	ck_assert_int_eq(fake_process_send(&a, &packet, sizeof(packet.request), fd, 2), -EPROTO);
+	ck_assert(!fake_socket(fd)->is_open);
+	/* One that came, but found no room in the broker's table. */
+	ck_assert_int_eq(fake_process_send(&a, &packet, sizeof(packet.request), -1, 1), 0);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+}
+END_TEST
+
+START_TEST(no_memory)
+{
+	static struct fake_process new;
+	union broker_packet packet = {.hello = {.head = broker_wire_head(BROKER_HELLO, 0, 0)}};
+	struct conn conns[2];
+	unsigned n_failed = 0;
+
+	/* For a region. */
+	new.process = broker_admit(&fake_broker, 5, 6);
+	fake_sys_fail(FAKE_CALL_MAP, 1, 1, ENOMEM);
+	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -ENOMEM);
+	ck_assert_uint_eq(fake_broker_out.length, 0);
+	fake_process_end(&new);
+	/* For a destination, its table, the table's buckets, an object. */
+	for (unsigned i = 1; i <= 4; i++) {
+		fake_process_dial(&one, 1);
+		fake_sys_fail(FAKE_CALL_MAP, 1, 1, ENOMEM);
+		fake_process_park(&a, &one);
+		n_failed += !fake_broker_find(&one);
+		fake_sys_fail(FAKE_CALL_MAP, 1, 0, 0);
+		fake_process_close(&a, &one);
+	}
+	ck_assert_uint_ge(n_failed, 1);
+	fake_process_dial(&conns[0], 1);
+	fake_process_park(&a, &conns[0]);
+	ck_assert_ptr_nonnull(fake_broker_find(&conns[0]));
+	/* For whoever comes. */
+	fake_sys_fail(FAKE_CALL_MAP, 1, 1000, ENOMEM);
+	for (unsigned i = 0; i < 50; i++)
+		if (!broker_admit(&fake_broker, 5, 6))
+			n_failed = 100;
+	ck_assert_uint_eq(n_failed, 100);
+	for (unsigned i = 0; i < 250; i++) {
+		two = (struct conn){.fd = -1, .destination = fake_broker_destination(i)};
+		ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &two, -1), 0);
+	}
+	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
+}
+END_TEST
+
+START_TEST(a_list_for_people)
+{
+	struct held *cursor = NULL;
+	struct broker_held packet;
+
+	ck_assert(!broker_list(&fake_broker, &cursor, &packet));
+	park_one();
+	fake_kernel.now_ns += 2 * SECOND;
+	fake_process_dial(&two, 2);
+	fake_process_park(&b, &two);
+	fake_process_claim(&b, &two);
+	fake_process_dial(&three, 3);
+	fake_process_park(&c, &three);
+	fake_process_end(&c);
+	fake_kernel.now_ns += SECOND;
+	cursor = NULL;
+	ck_assert(broker_list(&fake_broker, &cursor, &packet));
+	ck_assert_uint_eq(packet.head.type, BROKER_HELD);
+	ck_assert_mem_eq(&packet.key, &one.destination->key, sizeof(packet.key));
+	ck_assert_uint_eq(packet.idle_ns, 3 * SECOND);
+	ck_assert_uint_eq(packet.age_ns, 3 * SECOND);
+	ck_assert_uint_eq(packet.n_requests, 1);
+	ck_assert_uint_eq(packet.is_idle, 1);
+	ck_assert_uint_eq(packet.pid, 4711);
+	ck_assert_str_eq(packet.name, "a");
+	ck_assert(broker_list(&fake_broker, &cursor, &packet));
+	ck_assert_uint_eq(packet.is_idle, 0);
+	ck_assert_str_eq(packet.name, "b");
+	ck_assert(broker_list(&fake_broker, &cursor, &packet));
+	ck_assert_uint_eq(packet.is_idle, 1);
+	ck_assert_uint_eq(packet.pid, 0);
+	ck_assert_str_eq(packet.name, "c");
+	ck_assert(!broker_list(&fake_broker, &cursor, &packet));
+}
+END_TEST
+
+Suite *broker_core_suite(void)
+{
+	Suite *suite = suite_create("broker_core");
+	TCase *tcase = tcase_create("sharing");
+
+	tcase_add_checked_fixture(tcase, start, fake_broker_stop);
+	tcase_add_test(tcase, handed_from_process_to_process);
+	tcase_add_test(tcase, newest_first);
+	tcase_add_test(tcase, used_last_is_newest);
+	tcase_add_test(tcase, what_is_in_use_is_passed_over);
+	tcase_add_loop_test(tcase, another_destination_is_another, 0, 10);
+	tcase_add_loop_test(tcase, only_what_is_as_said_is_held, 0, 19);
+	tcase_add_loop_test(tcase, only_what_is_clean_is_given, 0, 11);
+	tcase_add_test(tcase, one_in_flight_is_for_later);
+	tcase_add_test(tcase, behind_an_unclean_one_may_be_a_clean_one);
+	tcase_add_loop_test(tcase, the_first_question_comes_with_hello, 0, 2);
+	tcase_add_test(tcase, private_processes_lend_nothing);
+	tcase_add_test(tcase, a_destination_where_nothing_rides);
+	tcase_add_test(tcase, what_is_ridden_on_is_of_use);
+	tcase_add_test(tcase, who_looks_is_told_the_truth);
+	tcase_add_test(tcase, nobody_looks_for_ever);
+	tcase_add_test(tcase, dropped_ones_go_their_own_way);
+	tcase_add_test(tcase, a_slot_parked_again);
+	tcase_add_test(tcase, a_slot_leased_again);
+	tcase_add_test(tcase, a_slot_that_is_not_for_it);
+	tcase_add_test(tcase, what_a_server_said_is_told_on);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("packets");
+	tcase_add_checked_fixture(tcase, start, fake_broker_stop);
+	tcase_add_test(tcase, hello_comes_once_and_first);
+	tcase_add_test(tcase, another_version_is_told_ours);
+	tcase_add_test(tcase, descriptors_of_bad_packets_are_closed);
+	tcase_add_test(tcase, no_memory);
+	tcase_add_test(tcase, a_list_for_people);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

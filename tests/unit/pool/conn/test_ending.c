@@ -1,0 +1,84 @@
+/*
+ * How a kept connection ends: by its close() alone where that is an end of file, else by one that is sent first. (The fake
+ * kernel refuses a reset that comes before it.)
+ */
+#include <check.h>
+#include <errno.h>
+
+#include "tests/unit/fake/sys.h"
+#include "pool/conn/ending.h"
+
+static const struct ledger LEDGER = {100, 200};
+
+static int open_idle(void)
+{
+	int fd = fake_socket_new();
+	struct fake_socket *socket = fake_socket(fd);
+
+	socket->bytes_sent = LEDGER.sent;
+	socket->bytes_received = LEDGER.received;
+	return fd;
+}
+
+START_TEST(alone_and_clean_is_closed)
+{
+	int fd = open_idle();
+
+	ending_make(&fake_sys, fd, &LEDGER, false);
+	ck_assert(!fake_socket(fd)->has_sent_end && !fake_socket(fd)->was_disconnected);
+}
+END_TEST
+
+START_TEST(others_have_it)
+{
+	int fd = open_idle();
+
+	ending_make(&fake_sys, fd, &LEDGER, true);
+	ck_assert(fake_socket(fd)->has_sent_end && fake_socket(fd)->was_disconnected);
+	/* The other direction's end would let a server that answers leave a TIME_WAIT. */
+	ck_assert(!fake_socket(fd)->was_shut_down);
+}
+END_TEST
+
+/* close() would be a reset, without an end of file. */
+START_TEST(bytes_were_left_unread)
+{
+	int fd = open_idle();
+
+	fake_socket(fd)->bytes_received++;
+	ending_make(&fake_sys, fd, &LEDGER, false);
+	ck_assert(fake_socket(fd)->has_sent_end && fake_socket(fd)->was_disconnected);
+}
+END_TEST
+
+START_TEST(the_server_has_ended_it)
+{
+	int fd = open_idle();
+
+	fake_socket(fd)->state = FAKE_CLOSE;
+	ending_make(&fake_sys, fd, &LEDGER, false);
+	ck_assert(!fake_socket(fd)->was_disconnected);
+	/* Whoever ends one on the way to something else has its errno. */
+	fake_sys_fail(FAKE_CALL_DISCONNECT, 1, 1, EIO);
+	errno = EAGAIN;
+	ending_make_for_all(&fake_sys, fd);
+	ck_assert_int_eq(errno, EAGAIN);
+	ending_make_for_all(&fake_sys, fd);
+	ck_assert(fake_socket(fd)->was_disconnected);
+}
+END_TEST
+
+Suite *ending_suite(void);
+Suite *ending_suite(void)
+{
+	Suite *suite = suite_create("ending");
+	TCase *tcase = tcase_create("ending");
+
+	tcase_add_checked_fixture(tcase, fake_sys_start, fake_sys_stop);
+	tcase_add_test(tcase, alone_and_clean_is_closed);
+	tcase_add_test(tcase, others_have_it);
+	tcase_add_test(tcase, bytes_were_left_unread);
+	tcase_add_test(tcase, the_server_has_ended_it);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

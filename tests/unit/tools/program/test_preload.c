@@ -1,0 +1,60 @@
+/*
+ * LD_PRELOAD: what the user put there stays, and stays first.
+ */
+#include "tools/program/preload.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *before, *after;
+} cases[] = {
+	{NULL, "/x/libholdline.so"},
+	{"", "/x/libholdline.so"},
+	{"/a.so", "/a.so:/x/libholdline.so"},
+	{"/a.so:/b.so", "/a.so:/b.so:/x/libholdline.so"},
+	{"/a.so /b.so", "/a.so /b.so:/x/libholdline.so"},
+	{"/x/libholdline.so", "/x/libholdline.so"},
+	{"/x/libholdline.so:/b.so", "/x/libholdline.so:/b.so"},
+	{"/a.so  /x/libholdline.so", "/a.so  /x/libholdline.so"},
+	{"/x/libholdline.so.1", "/x/libholdline.so.1:/x/libholdline.so"},
+	{"/y/x/libholdline.so", "/y/x/libholdline.so:/x/libholdline.so"},
+	{"::", ":::/x/libholdline.so"},
+};
+
+START_TEST(library_is_appended_once)
+{
+	if (cases[_i].before)
+		setenv("LD_PRELOAD", cases[_i].before, 1);
+	else
+		unsetenv("LD_PRELOAD");
+	ck_assert_int_eq(preload_append("/x/libholdline.so"), 0);
+	ck_assert_str_eq(getenv("LD_PRELOAD"), cases[_i].after);
+}
+END_TEST
+
+START_TEST(override_is_made_absolute_or_refused)
+{
+	char path[PATH_MAX];
+
+	setenv("HOLDLINE_LIBRARY", "/proc/../proc/self/exe", 1);
+	ck_assert_int_eq(preload_find_library(path), 0);
+	ck_assert_ptr_null(strstr(path, ".."));
+	setenv("HOLDLINE_LIBRARY", "/nonexistent/library.so", 1);
+	ck_assert_int_eq(preload_find_library(path), -ENOENT);
+	ck_assert_str_eq(path, "/nonexistent/library.so");
+}
+END_TEST
+
+Suite *preload_suite(void)
+{
+	Suite *suite = suite_create("preload");
+	TCase *core = tcase_create("core");
+
+	tcase_add_loop_test(core, library_is_appended_once, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_test(core, override_is_made_absolute_or_refused);
+	suite_add_tcase(suite, core);
+	return suite;
+}

@@ -1,0 +1,281 @@
+/*
+ * holdline bench: many short connections against few long ones, and against short ones that Holdline holds; one after the
+ * other and several at once. Each measurement is a process of its own, this command again (bench-client).
+ */
+#include "tools/commands.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/bench/client.h"
+#include "tools/demo/client.h"
+#include "tools/demo/server.h"
+
+#define RUNS 5
+#define LIMIT_S 120
+#define MAX_REQUESTS 100000
+
+static const struct variant {
+	const char *name;
+	const char *title;
+	const char *kind; /* bench-client's */
+	bool is_held;
+} variants[] = {
+	{"short", "short: a new connection for each request", "short", false},
+	{"held", "short, under holdline run", "short", true},
+	{"long", "long: the program keeps its own", "long", false},
+};
+static const unsigned at_once[] = {1, 4, 16};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+struct bench {
+	char host[256], port[8], path[1024];
+	unsigned n_requests;
+	struct demo_server server; /* ours; counts NULL: somebody else's */
+	cJSON *results;		   /* NULL: a table */
+};
+
+/* The client's side, in a process that may be preloaded: prints what bench reads back. */
+int command_bench_client(int argc, char **argv)
+{
+	struct bench_outcome outcome;
+	struct bench_task task;
+
+	if (argc != 7)
+		return EXIT_USAGE;
+	task = (struct bench_task){
+		.kind = strcmp(argv[1], "long") == 0 ? BENCH_LONG : BENCH_SHORT,
+		.host = argv[2],
+		.port = argv[3],
+		.path = argv[4],
+		.n_requests = (unsigned)atoi(argv[5]),
+		.n_at_once = (unsigned)atoi(argv[6]),
+	};
+	if (bench_client_run(&task, &outcome) < 0)
+		return EXIT_CANNOT;
+	printf("%.9f %u %u\n", outcome.seconds, outcome.n_failed, outcome.n_connected);
+	return 0;
+}
+
+static int measure_once(const struct bench *bench, const struct variant *variant, unsigned n_at_once,
+			struct bench_outcome *outcome)
+{
+	static struct demo_result result;
+	char self[PATH_MAX], n_requests[16], n_threads[16];
+	char *command[] = {self,
+			   "run",
+			   "--quiet",
+			   "--pool=local",
+			   "--",
+			   self,
+			   "bench-client",
+			   (char *)variant->kind,
+			   (char *)bench->host,
+			   (char *)bench->port,
+			   (char *)bench->path,
+			   n_requests,
+			   n_threads,
+			   NULL};
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int error;
+
+	self[length > 0 ? length : 0] = '\0';
+	snprintf(n_requests, sizeof(n_requests), "%u", bench->n_requests);
+	snprintf(n_threads, sizeof(n_threads), "%u", n_at_once);
+	error = demo_client_run(variant->is_held ? command : command + 5, LIMIT_S, &result);
+	if (error)
+		return error;
+	if (sscanf(result.output, "%lf %u %u", &outcome->seconds, &outcome->n_failed, &outcome->n_connected) != 3)
+		return result.timed_out ? -ETIMEDOUT : -EHOSTUNREACH;
+	return 0;
+}
+
+static int compare_seconds(const void *one, const void *other)
+{
+	double a = ((const struct bench_outcome *)one)->seconds, b = ((const struct bench_outcome *)other)->seconds;
+
+	return (a > b) - (a < b);
+}
+
+/* The median of some runs. *n_made: connections that the server saw in one of them; -1: only it knows. */
+static int measure(const struct bench *bench, const struct variant *variant, unsigned n_at_once,
+		   struct bench_outcome *median, long *n_made)
+{
+	struct bench_outcome outcomes[RUNS];
+
+	for (int i = 0; i < RUNS; i++) {
+		uint64_t before = bench->server.counts ? bench->server.counts->n_connections : 0;
+		int error = measure_once(bench, variant, n_at_once, &outcomes[i]);
+
+		if (error)
+			return error;
+		*n_made = variant->is_held ? -1 : (long)outcomes[i].n_connected;
+		if (bench->server.counts)
+			*n_made = (long)(bench->server.counts->n_connections - before);
+	}
+	qsort(outcomes, RUNS, sizeof(outcomes[0]), compare_seconds);
+	*median = outcomes[RUNS / 2];
+	return 0;
+}
+
+static void print_row(const struct bench *bench, const struct variant *variant, unsigned n_at_once,
+		      const struct bench_outcome *outcome, long n_made)
+{
+	char made[24] = "?";
+
+	if (n_made >= 0)
+		snprintf(made, sizeof(made), "%ld", n_made);
+	printf("%-42s %7u %11s %6u %9.4f %9.0f us\n", variant->title, n_at_once, made, outcome->n_failed,
+	       outcome->seconds, outcome->seconds / bench->n_requests * 1e6);
+	fflush(stdout);
+}
+
+static void add_result(cJSON *results, const struct variant *variant, unsigned n_at_once,
+		       const struct bench_outcome *outcome, long n_made)
+{
+	cJSON *object = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(object, "connections", variant->name);
+	cJSON_AddNumberToObject(object, "at_once", n_at_once);
+	if (n_made >= 0)
+		cJSON_AddNumberToObject(object, "made", (double)n_made);
+	cJSON_AddNumberToObject(object, "failed", outcome->n_failed);
+	cJSON_AddNumberToObject(object, "seconds", outcome->seconds);
+	cJSON_AddItemToArray(results, object);
+}
+
+static int measure_all(struct bench *bench)
+{
+	for (size_t i = 0; i < LENGTH(at_once); i++) {
+		for (size_t j = 0; j < LENGTH(variants); j++) {
+			struct bench_outcome outcome;
+			long n_made;
+			int error = measure(bench, &variants[j], at_once[i], &outcome, &n_made);
+
+			if (error)
+				return error;
+			if (outcome.n_failed == bench->n_requests)
+				return -EHOSTUNREACH;
+			if (bench->results)
+				add_result(bench->results, &variants[j], at_once[i], &outcome, n_made);
+			else
+				print_row(bench, &variants[j], at_once[i], &outcome, n_made);
+		}
+	}
+	return 0;
+}
+
+static void print_json(const struct bench *bench, cJSON *results)
+{
+	cJSON *root = cJSON_CreateObject();
+	char server[sizeof(bench->host) + sizeof(bench->port) + sizeof(bench->path) + 8], *text;
+
+	snprintf(server, sizeof(server), "%s:%s%s", bench->host, bench->port, bench->path);
+	cJSON_AddStringToObject(root, "server", server);
+	cJSON_AddNumberToObject(root, "requests", bench->n_requests);
+	cJSON_AddNumberToObject(root, "runs", RUNS);
+	cJSON_AddItemToObject(root, "results", results);
+	text = cJSON_Print(root);
+	puts(text ? text : "{}");
+	free(text);
+	cJSON_Delete(root);
+}
+
+static int bench_run(struct bench *bench, bool wants_json)
+{
+	int error = 0;
+
+	if (!bench->host[0]) {
+		error = demo_server_start(&bench->server, 0, false);
+		strcpy(bench->host, "127.0.0.1");
+		strcpy(bench->path, "/");
+		snprintf(bench->port, sizeof(bench->port), "%u", bench->server.port);
+	}
+	if (!error && wants_json)
+		bench->results = cJSON_CreateArray();
+	if (!error && !wants_json)
+		printf("%u requests to http://%s:%s%s (%s); each figure is the median of %d runs\n\n%-42s %7s %11s %6s %9s %12s\n",
+		       bench->n_requests, bench->host, bench->port, bench->path,
+		       bench->server.counts ? "a server of our own, 1 KiB" : "not ours", RUNS, "connections", "at once",
+		       "made", "failed", "seconds", "a request");
+	if (!error)
+		error = measure_all(bench);
+	if (bench->server.counts)
+		demo_server_stop(&bench->server);
+	if (!error && wants_json)
+		print_json(bench, bench->results);
+	if (!error)
+		return 0;
+	fprintf(stderr, "holdline bench: http://%s:%s%s: %s\n", bench->host, bench->port, bench->path,
+		strerror(-error));
+	return EXIT_CANNOT;
+}
+
+/* HOST:PORT/PATH, HOST:PORT, [IPv6]:PORT... */
+static bool parse_server(const char *text, struct bench *bench)
+{
+	const char *slash = strchr(text, '/'), *colon;
+	size_t length = slash ? (size_t)(slash - text) : strlen(text);
+	char authority[sizeof(bench->host) + sizeof(bench->port)];
+
+	if (length >= sizeof(authority))
+		return false;
+	memcpy(authority, text, length);
+	authority[length] = '\0';
+	colon = strrchr(authority, ':');
+	if (!colon || !colon[1] || strlen(colon + 1) >= sizeof(bench->port) || colon == authority)
+		return false;
+	strcpy(bench->port, colon + 1);
+	snprintf(bench->path, sizeof(bench->path), "%s", slash ? slash : "/");
+	length = (size_t)(colon - authority);
+	if (authority[0] == '[' && authority[length - 1] == ']')
+		snprintf(bench->host, sizeof(bench->host), "%.*s", (int)length - 2, authority + 1);
+	else
+		snprintf(bench->host, sizeof(bench->host), "%.*s", (int)length, authority);
+	return bench->host[0] != '\0';
+}
+
+static void print_help(FILE *stream)
+{
+	fputs("usage: holdline bench [--server=HOST:PORT/PATH] [--requests=N] [--json]\n\n"
+	      "Times N requests (50) over short connections, over short ones under `holdline run`, and over long\n"
+	      "ones that the program keeps; 1, 4 and 16 at once. Against a small server of its own, or another.\n\n"
+	      "Exit status: 0; 1: the server can't be reached; 2: bad arguments.\n",
+	      stream);
+}
+
+int command_bench(int argc, char **argv)
+{
+	static const struct option table[] = {{"help", no_argument, NULL, 'h'},
+					      {"server", required_argument, NULL, 's'},
+					      {"requests", required_argument, NULL, 'n'},
+					      {"json", no_argument, NULL, 'j'},
+					      {NULL, 0, NULL, 0}};
+	static struct bench bench = {.n_requests = 50};
+	bool wants_json = false, is_good = true;
+	int flag;
+
+	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+		if (flag == 'h')
+			return print_help(stdout), 0;
+		if (flag == 's')
+			is_good &= parse_server(optarg, &bench);
+		else if (flag == 'n')
+			bench.n_requests = (unsigned)atoi(optarg);
+		else if (flag == 'j')
+			wants_json = true;
+		else
+			is_good = false;
+	}
+	if (!is_good || optind < argc || bench.n_requests < 1 || bench.n_requests > MAX_REQUESTS)
+		return print_help(stderr), EXIT_USAGE;
+	return bench_run(&bench, wants_json);
+}

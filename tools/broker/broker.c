@@ -1,0 +1,94 @@
+/*
+ * holdline broker: the broker in the foreground, for a service manager, or started by `holdline run`.
+ */
+#include "tools/commands.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "tools/broker/board_file.h"
+#include "tools/broker/listen.h"
+#include "tools/broker/loop.h"
+#include "tools/broker/path.h"
+#include "tools/broker/sandbox.h"
+
+static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
+{
+	struct broker_listen place;
+	struct broker_board *board;
+	char board_path[BROKER_BOARD_FILE_MAX];
+	int error;
+
+	umask(077);
+	/* Started by way of /proc/self/exe it would be called "exe". */
+	prctl(PR_SET_NAME, "holdline");
+	error = broker_listen_begin(&place, path);
+
+	if (error == -EADDRINUSE) {
+		if (!is_detached)
+			fprintf(stderr, "holdline broker: %s: another broker is there\n", path);
+		return EXIT_CANNOT;
+	}
+	if (!error)
+		error = broker_loop_prepare(place.fd, ends_when_idle);
+	if (error) {
+		fprintf(stderr, "holdline broker: %s: %s\n", path, strerror(-error));
+		return EXIT_CANNOT;
+	}
+	board = broker_board_file_make(place.fd, board_path);
+	if (board)
+		broker_loop_use_board(board);
+	broker_listen_tell_ready(is_detached);
+	/* A kernel or a container without seccomp is no reason not to serve: `holdline status` says it. */
+	error = broker_sandbox_enter(place.lock < 0 ? NULL : path, board ? board_path : NULL);
+	if (error && !is_detached)
+		fprintf(stderr, "holdline broker: without its filter of system calls: %s\n", strerror(-error));
+	broker_loop_run();
+	broker_listen_end(&place);
+	return 0;
+}
+
+static void print_help(void)
+{
+	puts("usage: holdline broker [--exit-when-idle] [SOCKET]\n\n"
+	     "Keeps idle connections for all programs of this user that are run by `holdline run`, which starts a\n"
+	     "broker itself where there is none. Runs in the foreground, for a service manager: takes a listening\n"
+	     "socket from systemd (LISTEN_FDS) or listens at SOCKET, by default in $XDG_RUNTIME_DIR/holdline or\n"
+	     "/tmp/holdline-UID; tells NOTIFY_SOCKET when it is ready; ends at SIGTERM.\n\n"
+	     "  --exit-when-idle\n      End when nothing is held and nobody is connected, nor any run goes on.\n\n"
+	     "Exit status: 0 when told to end; 1: it can't listen, or another broker does; 2: bad arguments.");
+}
+
+int command_broker(int argc, char **argv)
+{
+	static const struct option table[] = {{"help", no_argument, NULL, 'h'},
+					      {"exit-when-idle", no_argument, NULL, 'i'},
+					      {"detached", no_argument, NULL, 'd'},
+					      {NULL, 0, NULL, 0}};
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool is_detached = false, ends_when_idle = false;
+	int flag, error = 0;
+
+	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+		if (flag == 'h')
+			return print_help(), 0;
+		if (flag == '?')
+			return EXIT_USAGE;
+		is_detached |= flag == 'd';
+		ends_when_idle = true;
+	}
+	if (argc - optind > 1)
+		return print_help(), EXIT_USAGE;
+	if (optind < argc)
+		return serve_at(argv[optind], ends_when_idle, is_detached);
+	error = broker_path_find(path);
+	if (!error)
+		return serve_at(path, ends_when_idle, is_detached);
+	fprintf(stderr, "holdline broker: no folder for its socket: %s\n", strerror(-error));
+	return EXIT_CANNOT;
+}

@@ -1,0 +1,366 @@
+/*
+ * The broker's sockets and its loop. What it does with them is pool/broker/broker.h's.
+ *
+ * One thread, one epoll set: the listening socket, a connection a process, and every held connection, of which only the
+ * server's FIN or RST is told. Nothing that a process does may block it or end it.
+ */
+#include "tools/broker/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pool/base/fdpass.h"
+#include "pool/broker/broker.h"
+#include "tools/broker/region.h"
+#include "tools/broker/runs.h"
+#include "tools/broker/sandbox.h"
+
+#define SECOND_NS 1000000000ull
+/* Without anybody and anything, before it ends: what a run has left behind may be about to need it. */
+#define GRACE_NS (5 * SECOND_NS)
+#define MAX_EVENTS 64
+#define PACKETS_AT_ONCE 16
+#define LISTED_AT_ONCE 32
+#define SPARE_FDS 64
+
+/* What an epoll event is about: a pointer to one of the core's objects, told apart by its lowest bits. */
+enum { TAG_HELD = 0, TAG_PROCESS = 1, TAG_OURS = 2, TAG_RUN = 3, TAG_MASK = 3 };
+enum { OUR_LISTENER, OUR_SIGNALS };
+
+struct loop {
+	struct broker broker;
+	int epoll;
+	int listener;
+	int signals;
+	int reserve; /* given up to accept one process and tell it to go, when there is no descriptor left */
+	bool ends_when_idle;
+	bool has_to_end;
+	uint64_t idle_since_ns;
+	uint64_t next_tick_ns;
+};
+
+static struct loop loop;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	/* The processes' own clock: their times are compared with it. */
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+static void *map(uint64_t length)
+{
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap(void *memory, uint64_t length)
+{
+	munmap(memory, length);
+}
+
+static int disconnect(int fd)
+{
+	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+	/* No more of the address: see sandbox.c. */
+	return connect(fd, &nowhere, sizeof(nowhere.sa_family));
+}
+
+static int watch_fd(int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event event = {.events = events, .data.u64 = data};
+
+	return epoll_ctl(loop.epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Edge-triggered and without IN: the traffic of those who use it wakes nobody here. */
+static int watch(int fd, void *held)
+{
+	return watch_fd(fd, EPOLLRDHUP | EPOLLET, (uintptr_t)held | TAG_HELD);
+}
+
+/* Whoever goes on with the connection keeps its file, and with it what epoll watches under a number of ours (epoll(7), Q6). */
+static int close_watched(int fd)
+{
+	epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, NULL);
+	return close(fd);
+}
+
+/* glibc declares these with transparent unions for their addresses. */
+static int get_peer_name(int fd, struct sockaddr *address, socklen_t *length)
+{
+	return getpeername(fd, address, length);
+}
+
+static const struct pool_sys sys = {
+	.getsockopt = getsockopt,
+	.setsockopt = setsockopt,
+	.close = close_watched,
+	.now_ns = now_ns,
+	.map = map,
+	.unmap = unmap,
+	.disconnect = disconnect,
+	.shutdown = shutdown,
+	.getpeername = get_peer_name,
+	.sendmsg = sendmsg,
+	.recvmsg = recvmsg,
+	.watch = watch,
+};
+
+static void cut_off(struct broker_process *process)
+{
+	close(process->fd);
+	broker_dismiss(&loop.broker, process);
+}
+
+static int send_list(struct broker_process *process, uint32_t first)
+{
+	struct held *cursor = NULL;
+	struct broker_held held;
+	uint32_t n = 0;
+	bool more;
+	int error = 0;
+
+	while ((more = broker_list(&loop.broker, &cursor, &held)) && n < first + LISTED_AT_ONCE && !error)
+		if (n++ >= first)
+			error = fdpass_send(&sys, process->fd, &held, sizeof(held), -1);
+	if (!error) {
+		uint32_t flags = (more ? BROKER_HAS_MORE : 0) | (broker_sandbox_is_on() ? BROKER_IS_CONFINED : 0);
+		struct broker_head end = broker_wire_head(BROKER_LISTED, 0, flags);
+
+		error = fdpass_send(&sys, process->fd, &end, sizeof(end), -1);
+	}
+	return error;
+}
+
+static int serve_packet(struct broker_process *process, const union broker_packet *packet, size_t length, int passed,
+			unsigned n_passed)
+{
+	struct broker_out out;
+	int result = broker_receive(&loop.broker, process, packet, length, passed, n_passed, &out), error = 0;
+
+	if (out.length)
+		error = fdpass_send(&sys, process->fd, &out.packet, out.length, out.passed);
+	process->has_ended = error == -EPIPE || error == -ECONNRESET;
+	if (process->region_fd >= 0) {
+		close(process->region_fd);
+		process->region_fd = -1;
+	}
+	/* From here on a ticket only ends; what it sends keeps its buffer full. */
+	if (!result && process->ticket != TICKET_NONE) {
+		struct epoll_event event = {.events = EPOLLRDHUP, .data.u64 = (uintptr_t)process | TAG_PROCESS};
+
+		error = epoll_ctl(loop.epoll, EPOLL_CTL_MOD, process->fd, &event);
+	}
+	if (!result && !error && packet->head.type == BROKER_LIST)
+		error = send_list(process, packet->head.sequence);
+	return result ? result : error;
+}
+
+static void serve(struct broker_process *process)
+{
+	if (process->ticket != TICKET_NONE) {
+		cut_off(process);
+		return;
+	}
+	for (int i = 0; i < PACKETS_AT_ONCE; i++) {
+		union broker_packet packet;
+		unsigned n_passed;
+		int passed;
+		ssize_t length = fdpass_receive(&sys, process->fd, &packet, sizeof(packet), &passed, &n_passed);
+
+		if (length == -EAGAIN)
+			return;
+		process->has_ended = length == 0 || length == -ECONNRESET;
+		/* Said by `holdline run`, which is no process that shares anything: the loop's business alone. */
+		if (length > 0 && broker_wire_check(&packet, (size_t)length, n_passed) == 0 &&
+		    packet.head.type == BROKER_RUN) {
+			broker_runs_add(loop.epoll, passed, process->pid, TAG_RUN);
+			continue;
+		}
+		if (length <= 0 || serve_packet(process, &packet, (size_t)length, passed, n_passed)) {
+			cut_off(process);
+			return;
+		}
+		if (process->ticket != TICKET_NONE)
+			return;
+	}
+}
+
+static bool is_same_user(int fd, pid_t *pid)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != geteuid())
+		return false;
+	*pid = peer.pid;
+	return true;
+}
+
+static void admit(int fd)
+{
+	struct broker_process *process = NULL;
+	pid_t pid;
+
+	if (is_same_user(fd, &pid))
+		process = broker_admit(&loop.broker, fd, pid);
+	if (!process)
+		close(fd);
+	else if (watch_fd(fd, EPOLLIN | EPOLLRDHUP, (uintptr_t)process | TAG_PROCESS) < 0)
+		cut_off(process);
+}
+
+static int take_reserve(void)
+{
+	return fcntl(loop.listener, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Left in the queue it would wake us for ever. */
+static void turn_one_away(void)
+{
+	close(loop.reserve);
+	close(accept4(loop.listener, NULL, NULL, SOCK_CLOEXEC));
+	loop.reserve = take_reserve();
+}
+
+static void accept_processes(void)
+{
+	for (int i = 0; i < PACKETS_AT_ONCE; i++) {
+		int fd = accept4(loop.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0)
+			admit(fd);
+		else if (errno == EMFILE || errno == ENFILE)
+			turn_one_away();
+		else
+			return;
+	}
+}
+
+static void handle(const struct epoll_event *event)
+{
+	void *object = (void *)(uintptr_t)(event->data.u64 & ~(uint64_t)TAG_MASK);
+	struct broker_process *process = object;
+
+	switch (event->data.u64 & TAG_MASK) {
+	case TAG_HELD:
+		broker_note_end(&loop.broker, object);
+		break;
+	case TAG_PROCESS:
+		/* It may have been cut off by an earlier event of this turn. */
+		if (process->fd >= 0)
+			serve(process);
+		break;
+	case TAG_RUN:
+		broker_runs_note_end(loop.epoll, event->data.u64 >> 2);
+		break;
+	default:
+		if (event->data.u64 >> 2 == OUR_LISTENER)
+			accept_processes();
+		else
+			loop.has_to_end = true;
+	}
+}
+
+/* How long there is nothing to do; -1: until something happens. */
+static int next_timeout_ms(uint64_t now)
+{
+	uint64_t until;
+
+	if (loop.broker.n_held)
+		until = loop.next_tick_ns;
+	else if (!loop.ends_when_idle || loop.broker.n_processes)
+		return -1;
+	else if (broker_runs_any())
+		return broker_runs_certain_ms();
+	else
+		until = loop.idle_since_ns + GRACE_NS;
+	return until > now ? (int)((until - now) / 1000000) + 1 : 0;
+}
+
+static void pass_time(void)
+{
+	uint64_t now = now_ns();
+
+	if (loop.broker.n_held && now >= loop.next_tick_ns) {
+		broker_tick(&loop.broker);
+		loop.next_tick_ns = now + SECOND_NS / 2;
+	}
+	if (loop.broker.n_held || loop.broker.n_processes || broker_runs_any())
+		loop.idle_since_ns = now;
+	else if (loop.ends_when_idle && now - loop.idle_since_ns >= GRACE_NS)
+		loop.has_to_end = true;
+}
+
+void broker_loop_run(void)
+{
+	struct epoll_event events[MAX_EVENTS];
+
+	loop.idle_since_ns = now_ns();
+	while (!loop.has_to_end) {
+		int n = epoll_wait(loop.epoll, events, MAX_EVENTS, next_timeout_ms(now_ns()));
+
+		for (int i = 0; i < n; i++)
+			handle(&events[i]);
+		pass_time();
+	}
+	broker_fini(&loop.broker);
+}
+
+/* Most are for connections, some for processes. */
+static uint32_t raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 256;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur > 4 * SPARE_FDS ? (uint32_t)(limit.rlim_cur / 4 * 3 - SPARE_FDS) : SPARE_FDS;
+}
+
+void broker_loop_use_board(struct broker_board *board)
+{
+	uint64_t salt = 0;
+
+	/* Without one, whoever chooses destinations could have them share a place: no more. */
+	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
+	broker_board_open(&loop.broker.counts, board, salt);
+}
+
+int broker_loop_prepare(int listener, bool ends_when_idle)
+{
+	sigset_t signals;
+
+	loop.listener = listener;
+	loop.ends_when_idle = ends_when_idle;
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	broker_init(&loop.broker, &sys, broker_region_make, geteuid(), raise_limit());
+	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
+	loop.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	loop.reserve = take_reserve();
+	if (loop.epoll < 0 || loop.signals < 0 || loop.reserve < 0 ||
+	    watch_fd(loop.listener, EPOLLIN, OUR_LISTENER << 2 | TAG_OURS) < 0 ||
+	    watch_fd(loop.signals, EPOLLIN, OUR_SIGNALS << 2 | TAG_OURS) < 0)
+		return -errno;
+	return 0;
+}

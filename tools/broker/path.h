@@ -1,0 +1,18 @@
+/* Where a user's broker is met, and whether one is there. */
+#pragma once
+
+#include <sys/un.h>
+
+/* The socket's path: in $XDG_RUNTIME_DIR/holdline, or in a folder of ours in /tmp. The folder is made if it is not there,
+ * and must be a folder, the user's, nobody else's to enter, and in a place where nobody else can replace it. 0, or -errno
+ * (-EPERM: it is not). */
+int broker_path_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)]) __attribute__((warn_unused_result));
+
+/* The same without making anything. */
+int broker_path_look(char path[sizeof(((struct sockaddr_un *)0)->sun_path)]) __attribute__((warn_unused_result));
+
+/* An AF_UNIX address. -ENAMETOOLONG if the path doesn't fit. */
+int broker_path_address(const char *path, struct sockaddr_un *address) __attribute__((warn_unused_result));
+
+/* A connection to the broker at `path`, close-on-exec; or -errno: there is none. Never blocks. */
+int broker_path_connect(const char *path) __attribute__((warn_unused_result));

@@ -1,0 +1,191 @@
+/*
+ * The broker's list of system calls (seccomp(2), by libseccomp). It reads what any process of the user says, and holds
+ * connections of all of them: whoever takes it over is to find no way on from there: no file, no new connection, no
+ * program, no memory that can be executed.
+ *
+ * What is not on the list fails with ENOSYS, and does not kill: users' connections and their turns at a limit hang on this
+ * process, libc takes its older call where a newer one is unknown, and a call that fails is no use to an attacker either.
+ * Only for what no libc does on its own (programs, processes, others' memory) is the end better: somebody else is at work
+ * then, and programs lose reuse and nothing else when their broker dies.
+ *
+ * It stays dumpable: a process of the same user could as well trace the programs themselves, no request's content passes
+ * through here, and `holdline doctor` reads in /proc whose the idle connections are.
+ */
+#include "tools/broker/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <seccomp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PAGE 4096
+
+/* gcc says so by a macro, clang by a feature. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || \
+	__has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
+#endif
+
+/* In a page that can't be written any more: the filter sees the pointers, not what they point to. Immutable afterwards. */
+static const char *removable[2];
+static unsigned n_removable;
+static bool is_on;
+
+static const int ALLOWED[] = {
+	/* The loop. */
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(accept4),
+	SCMP_SYS(close),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getpriority), /* says whether there is anybody */
+	/* Memory to give away, and to give back. */
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(munmap),
+	/* What libc does by itself: time without a vDSO, a heap, the way out of a signal and of the process. */
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(brk),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit_group),
+};
+
+static const int FATAL[] = {
+	SCMP_SYS(execve),
+	SCMP_SYS(execveat),
+	SCMP_SYS(fork),
+	SCMP_SYS(vfork),
+	SCMP_SYS(clone),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_writev),
+	SCMP_SYS(process_vm_readv),
+};
+
+/* An argument that is a number, or has none of some bits. libseccomp's own macros leave the last field out. */
+#define EQUAL(argument, number)                      \
+	{                                            \
+		(argument), SCMP_CMP_EQ, (number), 0 \
+	}
+#define WITHOUT(argument, bits)                           \
+	{                                                 \
+		(argument), SCMP_CMP_MASKED_EQ, (bits), 0 \
+	}
+
+/* A call whose arguments say what it is for. */
+struct narrow_rule {
+	int call;
+	unsigned n;
+	struct scmp_arg_cmp arguments[3];
+};
+
+static int add_narrow(scmp_filter_ctx filter)
+{
+	/* Unconnecting takes two bytes of an address (AF_UNSPEC); connecting takes more, of any family. */
+	const struct narrow_rule rules[] = {
+		{SCMP_SYS(connect), 1, {EQUAL(2, sizeof(sa_family_t))}},
+		/* As fdpass.c does: with MSG_FASTOPEN sending is connecting (tcp(7)). */
+		{SCMP_SYS(sendmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_NOSIGNAL)}},
+		{SCMP_SYS(recvmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)}},
+		{SCMP_SYS(setsockopt), 2, {EQUAL(1, SOL_SOCKET), EQUAL(2, SO_LINGER)}},
+		/* pool/conn/ending.c */
+		{SCMP_SYS(setsockopt), 2, {EQUAL(1, IPPROTO_IP), EQUAL(2, IP_MINTTL)}},
+		{SCMP_SYS(setsockopt), 2, {EQUAL(1, IPPROTO_IPV6), EQUAL(2, IPV6_MINHOPCOUNT)}},
+		{SCMP_SYS(memfd_create), 1, {EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
+		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_ADD_SEALS)}},
+		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},
+		/* No executable memory, and none in the place of other memory. */
+		{SCMP_SYS(mmap), 3, {EQUAL(0, 0), WITHOUT(2, PROT_EXEC), WITHOUT(3, MAP_FIXED)}},
+		/* What libc says when it finds itself damaged. */
+		{SCMP_SYS(writev), 1, {EQUAL(0, STDERR_FILENO)}},
+	};
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && !error; i++)
+		error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rules[i].call, rules[i].n, rules[i].arguments);
+	for (unsigned i = 0; i < n_removable && !error; i++) {
+		const struct scmp_arg_cmp arguments[] = {EQUAL(0, (uint32_t)AT_FDCWD),
+							 EQUAL(1, (uintptr_t)removable[i]), EQUAL(2, 0)};
+
+		error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(unlinkat), 3, arguments);
+	}
+	return error;
+}
+
+static int add_rules(scmp_filter_ctx filter)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(ALLOWED) / sizeof(ALLOWED[0]) && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, ALLOWED[i], 0);
+	for (size_t i = 0; i < sizeof(FATAL) / sizeof(FATAL[0]) && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, FATAL[i], 0);
+	return error ? error : add_narrow(filter);
+}
+
+static int keep_paths(const char *socket_path, const char *board_path)
+{
+	const char *const paths[] = {socket_path, board_path};
+	size_t used = 0;
+	char *page;
+
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t size = paths[i] ? strlen(paths[i]) + 1 : 0;
+
+		if (size > PAGE - used)
+			return -ENAMETOOLONG;
+		if (!size)
+			continue;
+		removable[n_removable++] = memcpy(page + used, paths[i], size);
+		used += size;
+	}
+	return mprotect(page, PAGE, PROT_READ) < 0 ? -errno : 0;
+}
+
+int broker_sandbox_enter(const char *socket_path, const char *board_path)
+{
+	int error = keep_paths(socket_path, board_path);
+	scmp_filter_ctx filter;
+
+	if (error)
+		return error;
+	if (IS_SANITIZED)
+		return -ENOTSUP;
+	filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	if (!filter)
+		return -ENOMEM;
+	/* Loading sets no_new_privs (prctl(2)), too. */
+	error = add_rules(filter);
+	if (!error)
+		error = seccomp_load(filter);
+	seccomp_release(filter);
+	is_on = !error;
+	return error;
+}
+
+bool broker_sandbox_is_on(void)
+{
+	return is_on;
+}
+
+void broker_sandbox_remove(void)
+{
+	for (unsigned i = 0; i < n_removable; i++)
+		unlinkat(AT_FDCWD, removable[i], 0);
+}

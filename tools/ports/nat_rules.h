@@ -1,0 +1,7 @@
+/* The port ranges in rules of source NAT, of nftables and of iptables on top of it (not of the old iptables-legacy). */
+#pragma once
+
+#include "tools/ports/nat.h"
+
+/* Adds them to nat->ranges. 0 or -errno: -EPERM without CAP_NET_ADMIN. */
+int nat_rules_read(struct nat *nat) __attribute__((warn_unused_result));

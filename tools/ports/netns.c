@@ -1,0 +1,33 @@
+/* See netns.h. */
+#include "tools/ports/netns.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static bool is_ours(pid_t pid)
+{
+	struct stat ours, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	return stat("/proc/self/ns/net", &ours) == 0 && stat(path, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+	       ours.st_ino == theirs.st_ino;
+}
+
+int netns_enter(pid_t pid)
+{
+	int error = 0, pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (pidfd < 0)
+		return -errno;
+	/* Without privilege, a namespace that was made together with a user namespace can be entered together with it. */
+	if (!is_ours(pid) && setns(pidfd, CLONE_NEWNET) != 0 && setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET) != 0)
+		error = -errno;
+	close(pidfd);
+	return error;
+}

@@ -1,0 +1,107 @@
+/*
+ * holdline check: can the shim work in a program, and if not, why; which of its socket calls pass the shim by.
+ */
+#include "tools/commands.h"
+#include "tools/program/imports.h"
+#include "tools/program/neighbours.h"
+#include "tools/program/preload.h"
+#include "tools/program/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int print_usage(FILE *stream)
+{
+	fputs("usage: holdline check PROGRAM\n\n"
+	      "Says whether Holdline can work for PROGRAM (found in PATH, through the interpreters of scripts),\n"
+	      "and which socket calls it makes that Holdline does not see.\n"
+	      "Exit status: 0 it can work, 1 it can't, 2 PROGRAM is missing or can't be read.\n",
+	      stream);
+	return stream == stdout ? 0 : EXIT_USAGE;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void print_steps(const struct program *program)
+{
+	for (unsigned i = 0; i + 1 < program->n_steps; i++)
+		printf("%s: a script, run by %s\n", program->steps[i], program->steps[i + 1]);
+}
+
+static void print_imports(const struct imports *imports)
+{
+	unsigned n_used = 0, n_seen = 0;
+
+	for (size_t i = 0; i < imports->n_calls; i++) {
+		n_used += imports->calls[i].n_users > 0;
+		n_seen += imports->calls[i].n_users > 0 && imports->calls[i].is_interposed;
+	}
+	printf("  socket calls imported: %u, by it and %zu libraries; interposed: %u\n", n_used, imports->n_objects - 1,
+	       n_seen);
+	if (n_seen < n_used)
+		puts("  not interposed (a connection that these move bytes on is closed, not reused):");
+	for (size_t i = 0; i < imports->n_calls; i++) {
+		const struct imports_call *call = &imports->calls[i];
+
+		if (call->n_users == 0 || call->is_interposed)
+			continue;
+		printf("    %s (%s", call->name, base_name(imports->objects[call->first_user]));
+		if (call->n_users > 1)
+			printf(" and %u more", call->n_users - 1);
+		puts(")");
+	}
+	for (size_t i = 0; i < imports->n_missing; i++)
+		printf("  not examined, since it was not found: %s\n", imports->missing[i]);
+}
+
+static void examine_imports(const char *path)
+{
+	static struct imports imports;
+	char library[PATH_MAX], real[PATH_MAX];
+
+	if (preload_find_library(library) < 0 || imports_init(&imports, library) < 0) {
+		printf("  %s is not there: its calls were not compared\n", library);
+		return;
+	}
+	/* $ORIGIN is the folder of the file itself, not of a link to it. */
+	if (imports_collect(&imports, realpath(path, real) ? real : path) < 0)
+		puts("  its libraries could not all be examined");
+	print_imports(&imports);
+	neighbours_print(&imports);
+	imports_fini(&imports);
+}
+
+int command_check(int argc, char **argv)
+{
+	static struct program program;
+	const char *path;
+	int result;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return print_usage(stdout);
+	if (argc == 3 && strcmp(argv[1], "--") == 0)
+		argv++;
+	else if (argc != 2 || argv[1][0] == '-')
+		return print_usage(stderr);
+	result = program_judge(&program, argv[1]);
+	path = program.steps[program.n_steps - 1];
+	print_steps(&program);
+	if (result < 0) {
+		fflush(stdout);
+		fprintf(stderr, "holdline check: %s: %s\n", path, strerror(-result));
+		return EXIT_USAGE;
+	}
+	if (program.obstacle != PROGRAM_NO_OBSTACLE) {
+		printf("%s: Holdline can't work: %s\n", path, program_explain(program.obstacle));
+		return EXIT_CANNOT;
+	}
+	printf("%s: Holdline can work\n", path);
+	examine_imports(path);
+	return 0;
+}

@@ -1,0 +1,205 @@
+/* See verdict.h. */
+#include "tools/report/verdict.h"
+
+#include <cjson/cJSON.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/report/read.h"
+
+/* Above half of the ports, connect() gets slow; at this share it is a matter of time. */
+#define CLIFF_RATIO 0.5
+#define FULL_RATIO 0.8
+
+static const struct {
+	const char *reason, *meaning;
+} meanings[] = {
+	{"server_close", "the server closed it, or said that it would"},
+	{"http10", "an HTTP/1.0 answer without keep-alive"},
+	{"no_framing", "the answer ends only with the connection"},
+	{"client_close", "the program closed before the answer was complete"},
+	{"body_unread", "the program did not read the whole answer"},
+	{"not_canonical", "the answer can be read in two ways"},
+	{"upgrade", "it became another protocol"},
+	{"unsafe_method", "a POST or the like went to a fresh connection"},
+	{"idle_timeout", "kept, and not needed in time"},
+	{"server_idle_close", "kept, and the server hung up meanwhile"},
+	{"stale", "kept, and dead when it was used"},
+	{"pool_full", "kept, and one too many"},
+	{"shared", "others may still use it"},
+	{"auth_bound", "it is bound to who logged in"},
+	{"sockopt", "an option was set that can't be undone"},
+	{"ledger", "the kernel counted other bytes"},
+	{"error", "it broke"},
+	{"tls_opaque", "HTTPS, which is not looked into"},
+	{"unknown_protocol", "not HTTP/1.x"},
+	{"probed", "where a program mostly looks whether it can connect, it gets the truth"},
+	{"bypassed", "left alone for a while: nothing could be reused there several times in a row"},
+	{"policy", "too old, or excluded by the settings"},
+};
+
+const char *report_explain(const char *reason)
+{
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+		if (strcmp(meanings[i].reason, reason) == 0)
+			return meanings[i].meaning;
+	return "";
+}
+
+__attribute__((format(printf, 2, 3))) static void note(struct report_verdict *verdict, const char *format, ...)
+{
+	va_list arguments;
+
+	if (verdict->n_notes == REPORT_MAX_NOTES)
+		return;
+	va_start(arguments, format);
+	vsnprintf(verdict->notes[verdict->n_notes++], REPORT_SENTENCE_MAX, format, arguments);
+	va_end(arguments);
+}
+
+static void worsen(struct report_verdict *verdict, enum report_level level)
+{
+	if (level > verdict->level)
+		verdict->level = level;
+}
+
+static void judge_full(const struct cJSON *totals, struct report_verdict *verdict)
+{
+	double connects = report_number(totals, "connects"), reused = report_number(totals, "reused");
+	double dialed = report_number(totals, "dialed"), ratio = reused / (reused + dialed);
+	char of[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX], rest[REPORT_TEXT_MAX];
+
+	if (reused > 0) {
+		snprintf(verdict->headline, REPORT_SENTENCE_MAX,
+			 "%s of %s connects were served by a kept connection (%s); %s had to be dialed.",
+			 report_count(reused, n), report_count(connects, of), report_percent(ratio, percent),
+			 report_count(dialed, rest));
+		verdict->level = ratio >= 0.9 ? REPORT_FINE : ratio >= 0.5 ? REPORT_FAIR : REPORT_POOR;
+	} else if (connects > 1) {
+		snprintf(verdict->headline, REPORT_SENTENCE_MAX, "None of %s connects was served by a kept connection.",
+			 report_count(connects, n));
+		verdict->level = REPORT_POOR;
+	} else {
+		strcpy(verdict->headline, "One connect only: there was nothing to reuse.");
+	}
+}
+
+/* The destination with most uses on record says what pool would do. */
+static void note_pool(const struct cJSON *root, struct report_verdict *verdict)
+{
+	const cJSON *destination, *most = NULL, *destinations = report_items(root, "destinations");
+	char uses[REPORT_TEXT_MAX], pool[REPORT_TEXT_MAX], dials[REPORT_TEXT_MAX];
+	const struct cJSON *replay;
+
+	cJSON_ArrayForEach(destination, destinations)
+	{
+		if (!most || report_number(report_object(destination, "replay"), "uses") >
+				     report_number(report_object(most, "replay"), "uses"))
+			most = destination;
+	}
+	replay = report_object(most, "replay");
+	if (report_number(replay, "uses") < 2)
+		return;
+	note(verdict, "To %s a pool of %s would have dialed %s times for the last %s connections.",
+	     report_string(most, "destination"), report_count(report_number(replay, "pool_size"), pool),
+	     report_count(report_number(replay, "dials"), dials), report_count(report_number(replay, "uses"), uses));
+}
+
+static void judge_observed(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
+{
+	double connects = report_number(totals, "connects"), reusable = report_number(totals, "reusable");
+	char of[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX];
+	double ratio = reusable / connects;
+
+	snprintf(
+		verdict->headline, REPORT_SENTENCE_MAX,
+		"%s of %s connections could have been kept and used again (%s). Nothing was changed: this run was observed.",
+		report_count(reusable, n), report_count(connects, of), report_percent(ratio, percent));
+	verdict->level = ratio >= 0.5 ? REPORT_FINE : ratio > 0 ? REPORT_FAIR : REPORT_POOR;
+	note_pool(root, verdict);
+}
+
+static void note_reason(const struct cJSON *root, struct report_verdict *verdict)
+{
+	const cJSON *refusals = report_object(root, "refusals"), *top = report_greatest(refusals);
+	char n[REPORT_TEXT_MAX];
+
+	if (!top || verdict->level == REPORT_FINE)
+		return;
+	note(verdict, "The most frequent reason for that: %s (%s times), %s.", top->string,
+	     report_count(report_number(refusals, top->string), n), report_explain(top->string));
+}
+
+static void note_failures(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
+{
+	const cJSON *errors = report_object(root, "errors"), *top = report_greatest(errors);
+	double failures = report_number(totals, "dial_failures");
+	char n[REPORT_TEXT_MAX], of[REPORT_TEXT_MAX];
+
+	if (!top || failures <= 0)
+		return;
+	worsen(verdict, REPORT_FAIR);
+	if (report_number(errors, "EADDRNOTAVAIL") > 0) {
+		worsen(verdict, REPORT_POOR);
+		note(verdict, "Of %s dials that failed %s found no free port (EADDRNOTAVAIL): see 'holdline doctor'.",
+		     report_count(failures, of), report_count(report_number(errors, "EADDRNOTAVAIL"), n));
+		return;
+	}
+	note(verdict, "%s dial%s failed%s with %s.", report_count(failures, of), failures > 1 ? "s" : "",
+	     report_number(errors, top->string) < failures ? ", most often" : "", top->string);
+}
+
+static void note_ports(const struct cJSON *root, struct report_verdict *verdict)
+{
+	const struct cJSON *ports = report_object(root, "ports");
+	double used = report_number(ports, "peak_used"), usable = report_number(ports, "usable");
+	char n[REPORT_TEXT_MAX], of[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX];
+
+	if (usable <= 0 || used / usable < CLIFF_RATIO)
+		return;
+	worsen(verdict, used / usable < FULL_RATIO ? REPORT_FAIR : REPORT_POOR);
+	note(verdict, "At the peak %s of %s usable ports to %s were in use (%s)%s.", report_count(used, n),
+	     report_count(usable, of), report_string(ports, "destination"), report_percent(used / usable, percent),
+	     used / usable < FULL_RATIO ? "; above half, connect() gets slow" : "");
+}
+
+static void note_rest(const struct cJSON *root, struct report_verdict *verdict)
+{
+	const struct cJSON *processes = report_object(root, "processes");
+	char n[REPORT_TEXT_MAX];
+
+	if (report_number(processes, "running") > 0)
+		note(verdict,
+		     "%s of its processes still ran when this was written: what they count from then on is not in it.",
+		     report_count(report_number(processes, "running"), n));
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(root, "complete")))
+		note(verdict, "Some of the counts could not be read: the numbers are too low.");
+}
+
+void report_judge(const struct cJSON *root, struct report_verdict *verdict)
+{
+	const struct cJSON *totals = report_object(root, "totals");
+	const char *mode = report_string(root, "mode");
+
+	memset(verdict, 0, sizeof(*verdict));
+	if (strcmp(mode, "off") == 0) {
+		strcpy(verdict->headline, "Holdline was switched off (--mode=off): nothing was counted.");
+		verdict->level = REPORT_FAIR;
+		return;
+	}
+	if (report_number(totals, "connects") <= 0) {
+		strcpy(verdict->headline, "No TCP connection was made, or none that Holdline could see.");
+		note(verdict, "'holdline check PROGRAM' says whether it can work for a program.");
+		verdict->level = REPORT_FAIR;
+	} else if (strcmp(mode, "observe") == 0) {
+		judge_observed(root, totals, verdict);
+	} else {
+		judge_full(totals, verdict);
+	}
+	note_reason(root, verdict);
+	note_failures(root, totals, verdict);
+	note_ports(root, verdict);
+	note_rest(root, verdict);
+}

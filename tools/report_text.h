@@ -1,8 +1,0 @@
-/* A report (tools/report_make.h) as tables of text. */
-#pragma once
-
-#include <stdio.h>
-
-struct cJSON;
-
-void report_print(FILE *stream, const struct cJSON *root);

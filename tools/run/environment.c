@@ -1,0 +1,184 @@
+/* What flags and variables say becomes what the program inherits. See environment.h. */
+#include "tools/run/environment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "pool/base/path_trust.h"
+#include "pool/config/config.h"
+#include "pool/config/rules.h"
+#include "tools/broker/path.h"
+#include "tools/broker/start.h"
+#include "tools/program/preload.h"
+#include "tools/program/program.h"
+#include "tools/run/options.h"
+#include "tools/run/rules_resolve.h"
+
+/* What a variable names belongs to the whole tree of processes: their working directories must not matter. */
+static int make_absolute(const char *given, char path[PATH_MAX])
+{
+	char directory[PATH_MAX] = "";
+
+	if (given[0] != '/' && !getcwd(directory, sizeof(directory)))
+		return -errno;
+	if (snprintf(path, PATH_MAX, "%s%s%s", directory, directory[0] ? "/" : "", given) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+/* It has to be writable, since the shim couldn't tell anyone that it is not. */
+static int settle_log(const struct config *config)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	bool is_fit;
+	int fd, error;
+
+	if (!config->log_path[0])
+		return 0;
+	error = make_absolute(config->log_path, path);
+	if (error)
+		return error;
+	fd = open(path, PATH_TRUST_LOG_FLAGS, 0600);
+	if (fd < 0)
+		return -errno;
+	is_fit = fstat(fd, &status) == 0 && path_trust_is_log(&status);
+	close(fd);
+	if (!is_fit)
+		return -EINVAL;
+	return setenv("HOLDLINE_LOG", path, 1) == 0 ? 0 : -ENOMEM;
+}
+
+static int settle_rules(void)
+{
+	const char *rules = getenv("HOLDLINE_RULES");
+	char *bad_name, *resolved;
+	int result;
+
+	if (!rules || !*rules)
+		return 0;
+	resolved = rules_resolve(rules, &bad_name);
+	if (!resolved && bad_name)
+		fprintf(stderr, "holdline run: HOLDLINE_RULES: '%s' can't be looked up\n", bad_name);
+	free(bad_name);
+	result = resolved && setenv("HOLDLINE_RULES", resolved, 1) == 0 ? 0 : -EINVAL;
+	free(resolved);
+	return result;
+}
+
+static void complain_of_rules(struct config *config)
+{
+	size_t place = 0;
+
+	if (rules_parse(config, &place) == 0)
+		return;
+	fprintf(stderr, "holdline run: HOLDLINE_RULES: wrong at '%.*s': expected %s\n",
+		(int)strcspn(config->rules_text + place, " \t\n;"), config->rules_text + place,
+		options_describe_value(config_find("HOLDLINE_RULES")));
+}
+
+static int settle_stats(const struct config *config)
+{
+	char path[PATH_MAX];
+	int error;
+
+	if (strcmp(config->stats_path, "auto") == 0 || strcmp(config->stats_path, "off") == 0)
+		return 0;
+	error = make_absolute(config->stats_path, path);
+	if (error)
+		return error;
+	return setenv("HOLDLINE_STATS", path, 1) == 0 ? 0 : -ENOMEM;
+}
+
+static int settle_configuration(struct config *config)
+{
+	const struct config_option *bad;
+	int result;
+
+	config_init(config);
+	if (settle_rules() < 0)
+		return -EINVAL;
+	if (config_read_environment(config, environ, &bad) < 0 && bad->kind == CONFIG_KIND_RULES) {
+		complain_of_rules(config);
+		return -EINVAL;
+	}
+	if (config_read_environment(config, environ, &bad) < 0) {
+		fprintf(stderr, "holdline run: %s=%s: expected %s\n", bad->variable, getenv(bad->variable),
+			options_describe_value(bad));
+		return -EINVAL;
+	}
+	result = settle_stats(config);
+	if (result < 0) {
+		fprintf(stderr, "holdline run: HOLDLINE_STATS=%s: %s\n", config->stats_path, strerror(-result));
+		return result;
+	}
+	result = settle_log(config);
+	if (result < 0)
+		fprintf(stderr, "holdline run: HOLDLINE_LOG=%s: %s\n", config->log_path, strerror(-result));
+	return result;
+}
+
+static int settle_preload(void)
+{
+	char library[PATH_MAX];
+	int result = preload_find_library(library);
+
+	if (result == 0)
+		result = preload_append(library);
+	else if (result == -EINVAL)
+		fprintf(stderr, "holdline run: %s: LD_PRELOAD can't name a path with a blank, colon or $\n", library);
+	if (result < 0 && result != -EINVAL)
+		fprintf(stderr, "holdline run: %s: %s\n", library, strerror(-result));
+	return result;
+}
+
+static void warn_if_hopeless(const char *name)
+{
+	static struct program program;
+
+	if (program_judge(&program, name) == 0 && program.obstacle != PROGRAM_NO_OBSTACLE)
+		fprintf(stderr, "holdline: warning: %s: %s: its connections are not reused\n",
+			program.steps[program.n_steps - 1], program_explain(program.obstacle));
+}
+
+/* Without a broker the program has a pool of its own, and nothing else changes: no reason to say a word, unless somebody
+ * has put something in our place. */
+static void settle_broker(const struct config *config, bool quiet)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int error;
+
+	if (config->broker_path[0]) {
+		broker_join(config->broker_path);
+		return;
+	}
+	error = broker_path_find(path);
+	if (error == -EPERM && !quiet)
+		fprintf(stderr, "holdline: warning: %s: its folder is not ours alone: nothing is shared\n", path);
+	if (!error && broker_start(path) == 0)
+		setenv("HOLDLINE_BROKER", path, 1);
+}
+
+int run_prepare_environment(struct config *config, const char *program, bool is_quiet)
+{
+	int error = settle_configuration(config);
+
+	if (error)
+		return error;
+	if (config->policy.mode == CONFIG_MODE_FULL)
+		settle_broker(config, is_quiet);
+	if (config->policy.mode == CONFIG_MODE_OFF)
+		return 0;
+	error = settle_preload();
+	if (error)
+		return error;
+	if (!is_quiet)
+		warn_if_hopeless(program);
+	return 0;
+}

@@ -1,0 +1,220 @@
+/* See parent.h. */
+#include "tools/run/parent.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/run/witness.h"
+
+#define SECOND_NS INT64_C(1000000000)
+#define MILLISECOND_NS 1000000
+
+/* As they were when we were started; immutable once the child runs. */
+static sigset_t mask_before;
+static struct sigaction child_action_before;
+static sigset_t waited; /* what run_parent_wait() takes */
+
+static void block_signals(void)
+{
+	static const int of_our_own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+	struct sigaction default_action = {.sa_handler = SIG_DFL};
+
+	sigfillset(&waited);
+	for (size_t i = 0; i < sizeof(of_our_own) / sizeof(of_our_own[0]); i++)
+		sigdelset(&waited, of_our_own[i]);
+	sigprocmask(SIG_BLOCK, &waited, &mask_before);
+	/* A caller that ignores it wants to wait for nobody; we do. */
+	sigaction(SIGCHLD, &default_action, &child_action_before);
+}
+
+static void restore_signals(void)
+{
+	sigaction(SIGCHLD, &child_action_before, NULL);
+	sigprocmask(SIG_SETMASK, &mask_before, NULL);
+}
+
+/* In the child. What went wrong goes into `failure`, which is closed if nothing does. */
+static void become(char **argv, int failure, pid_t parent)
+{
+	int error;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		raise(SIGKILL);
+	restore_signals();
+	execvp(argv[0], argv);
+	error = errno;
+	_exit(write(failure, &error, sizeof(error)) != sizeof(error));
+}
+
+static int read_failure(int fd)
+{
+	int error = 0;
+	ssize_t n;
+
+	do
+		n = read(fd, &error, sizeof(error));
+	while (n < 0 && errno == EINTR);
+	return n == sizeof(error) ? error : 0;
+}
+
+/* Whoever reads what the program writes waits for its end of file, not for ours. What we have opened ourselves is
+ * close-on-exec; other descriptors were meant for the program. */
+static void let_go_of_descriptors(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	DIR *directory = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	if (null > STDERR_FILENO)
+		close(null);
+	while (directory && (entry = readdir(directory))) {
+		int fd = atoi(entry->d_name);
+
+		if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+			close(fd);
+	}
+	if (directory)
+		closedir(directory);
+}
+
+pid_t run_parent_start(char **argv)
+{
+	pid_t parent = getpid(), child;
+	int failure[2], error;
+
+	if (pipe2(failure, O_CLOEXEC) < 0)
+		return -errno;
+	block_signals();
+	child = fork();
+	if (child == 0)
+		become(argv, failure[1], parent);
+	error = child < 0 ? errno : 0;
+	close(failure[1]);
+	if (child > 0)
+		error = read_failure(failure[0]);
+	close(failure[0]);
+	if (!error) {
+		let_go_of_descriptors();
+		run_witness_start();
+		return child;
+	}
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	restore_signals();
+	return -error;
+}
+
+/* Stopped by the terminal, as the child was. What stopped the whole group is waiting for us already, and counts once. */
+static void stop_like(int signal_number)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signal_number);
+	raise(signal_number);
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
+	sigprocmask(SIG_BLOCK, &one, NULL);
+}
+
+/* True once it has ended. As the first process of a container we also get what others have left behind. */
+static bool look_after(pid_t child, int *child_status)
+{
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+		bool has_ended = WIFEXITED(status) || WIFSIGNALED(status);
+
+		if (pid != child) {
+			if (has_ended)
+				run_witness_forget(pid);
+			continue;
+		}
+		if (has_ended) {
+			*child_status = status;
+			return true;
+		}
+		if (WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP) {
+			stop_like(WSTOPSIG(status));
+			kill(child, SIGCONT);
+		}
+	}
+	return false;
+}
+
+static void pass_on(pid_t child, const siginfo_t *info)
+{
+	if (info->si_signo == SIGCHLD || info->si_pid == getpid())
+		return;
+	/* The kernel's own are of the terminal, and go to the whole group. */
+	if (run_witness_saw(info->si_signo) || info->si_code > 0)
+		return;
+	if (info->si_code == SI_QUEUE)
+		sigqueue(child, info->si_signo, info->si_value);
+	else
+		kill(child, info->si_signo);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+int run_parent_wait(pid_t child, unsigned (*tick)(void *context), void *context)
+{
+	int64_t next_ns = now_ns(), left_ns;
+	int status = 0;
+
+	while (!look_after(child, &status)) {
+		struct timespec timeout;
+		siginfo_t info;
+
+		left_ns = next_ns - now_ns();
+		if (left_ns <= 0) {
+			next_ns = now_ns() + (int64_t)tick(context) * MILLISECOND_NS;
+			left_ns = next_ns - now_ns();
+		}
+		if (left_ns < 0)
+			left_ns = 0;
+		timeout = (struct timespec){.tv_sec = left_ns / SECOND_NS, .tv_nsec = left_ns % SECOND_NS};
+		if (sigtimedwait(&waited, &info, &timeout) > 0)
+			pass_on(child, &info);
+	}
+	run_witness_end();
+	return status;
+}
+
+int run_parent_end_like(int status)
+{
+	struct rlimit no_core = {0, 0};
+	struct sigaction default_action = {.sa_handler = SIG_DFL};
+	sigset_t one;
+
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	setrlimit(RLIMIT_CORE, &no_core);
+	sigemptyset(&one);
+	sigaddset(&one, WTERMSIG(status));
+	sigaction(WTERMSIG(status), &default_action, NULL);
+	raise(WTERMSIG(status));
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
+	return 128 + WTERMSIG(status);
+}

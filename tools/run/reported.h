@@ -1,0 +1,8 @@
+/* holdline run --report: stays the program's parent (parent.h), and at its end says what was counted. */
+#pragma once
+
+struct config;
+
+/* Runs the program; the report goes to stderr, or to the file `path`. Returns the exit status, or ends as the program
+ * did. */
+int run_reported(const struct config *config, const char *path, char **argv);

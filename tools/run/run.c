@@ -1,0 +1,114 @@
+/*
+ * holdline run: turns flags into HOLDLINE_* variables, preloads the shim and becomes the program (same pid, same signals,
+ * its exit status). It judges the program beforehand only to warn: whatever it is, it is run.
+ */
+#include "pool/config/config.h"
+#include "tools/commands.h"
+#include "tools/run/environment.h"
+#include "tools/run/options.h"
+#include "tools/run/reported.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FLAG_HELP = 1000, FLAG_QUIET, FLAG_REPORT };
+#define MAX_OPTIONS 64
+
+struct flags {
+	bool is_quiet;
+	bool reports;
+	const char *report_path; /* NULL: on stderr */
+};
+
+static void print_help(void)
+{
+	puts("usage: holdline run [FLAG...] [--] PROGRAM [ARGUMENT...]\n\n"
+	     "Becomes PROGRAM, with its TCP connections kept and reused. A flag sets the variable named\n"
+	     "with it, and PROGRAM's children inherit it; without the flag the variable counts.\n");
+	options_print_help(stdout);
+	puts("  --report[=FILE]\n      Wait for PROGRAM, then say on stderr, or in FILE (JSON if that ends in .json), what all its\n"
+	     "      processes connected to, what was reused, and why the rest was not.\n"
+	     "  --quiet\n      Don't warn on stderr when Holdline can't help PROGRAM.\n\n"
+	     "HOLDLINE_LIBRARY names the libholdline.so to preload, if not the one beside this command.\n"
+	     "Exit status: PROGRAM's; 125: a bad flag or variable, or no libholdline.so; 126: PROGRAM can't\n"
+	     "be executed; 127: it is not found.");
+}
+
+static void make_getopt_table(struct option table[MAX_OPTIONS + 4])
+{
+	size_t n = 0;
+
+	for (; n < config_n_options && n < MAX_OPTIONS; n++)
+		table[n] = (struct option){config_options[n].flag, required_argument, NULL, (int)n};
+	table[n++] = (struct option){"help", no_argument, NULL, FLAG_HELP};
+	table[n++] = (struct option){"quiet", no_argument, NULL, FLAG_QUIET};
+	table[n++] = (struct option){"report", optional_argument, NULL, FLAG_REPORT};
+	table[n] = (struct option){NULL, 0, NULL, 0};
+}
+
+static int set_variable(const struct config_option *option, const char *value)
+{
+	static struct config scratch;
+
+	if (config_set(&scratch, option, value) < 0) {
+		fprintf(stderr, "holdline run: --%s=%s: expected %s\n", option->flag, value,
+			options_describe_value(option));
+		return -EINVAL;
+	}
+	return setenv(option->variable, value, 1) == 0 ? 0 : -ENOMEM;
+}
+
+/* 0: go on with argv[optind], 1: help was shown, negative: said why on stderr. */
+static int take_flags(int argc, char **argv, struct flags *flags)
+{
+	struct option table[MAX_OPTIONS + 4];
+	int flag;
+
+	make_getopt_table(table);
+	opterr = 0;
+	while ((flag = getopt_long(argc, argv, "+:hq", table, NULL)) != -1) {
+		if (flag == FLAG_HELP || flag == 'h') {
+			print_help();
+			return 1;
+		}
+		if (flag == FLAG_QUIET || flag == 'q') {
+			flags->is_quiet = true;
+		} else if (flag == FLAG_REPORT) {
+			flags->reports = true;
+			flags->report_path = optarg;
+		} else if (flag == ':' || flag == '?') {
+			fprintf(stderr, "holdline run: %s '%s' (holdline run --help lists the flags)\n",
+				flag == ':' ? "a value is missing after" : "bad flag", argv[optind - 1]);
+			return -EINVAL;
+		} else if (set_variable(&config_options[flag], optarg) < 0) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int command_run(int argc, char **argv)
+{
+	static struct config config;
+	struct flags flags = {0};
+	int result = take_flags(argc, argv, &flags), error;
+
+	if (result != 0)
+		return result > 0 ? 0 : EXIT_RUN_FAILED;
+	if (optind == argc) {
+		fputs("holdline run: which program? (holdline run --help)\n", stderr);
+		return EXIT_RUN_FAILED;
+	}
+	if (run_prepare_environment(&config, argv[optind], flags.is_quiet) < 0)
+		return EXIT_RUN_FAILED;
+	if (flags.reports)
+		return run_reported(&config, flags.report_path, argv + optind);
+	execvp(argv[optind], argv + optind);
+	error = errno;
+	fprintf(stderr, "holdline run: %s: %s\n", argv[optind], strerror(error));
+	return error == ENOENT ? EXIT_RUN_NOT_FOUND : EXIT_RUN_NOT_EXECUTABLE;
+}

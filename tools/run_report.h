@@ -1,8 +1,0 @@
-/* holdline run --report: stays the program's parent (tools/run_wait.h), and at its end says what was counted. */
-#pragma once
-
-struct config;
-
-/* Runs the program; the report goes to stderr, or to the file `path`. Returns the exit status, or ends as the program
- * did. */
-int run_report(const struct config *config, const char *path, char **argv);

@@ -1,0 +1,308 @@
+/*
+ * A folder is read in this order: the pages of its processes; its total; once more whose pages they are. If nothing was
+ * added to the total in between, a page that is somebody else's by then was added before. See folder.h.
+ */
+#include "tools/stats/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pool/stats/file.h"
+#include "tools/base/proc_file.h"
+#include "tools/stats/run_folder.h"
+#include "tools/stats/view.h"
+
+#define TOTAL_SIZE_MAX (4u << 20)
+#define TRIES 50
+#define PAUSE_NS 200000
+#define MAX_DEPTH 4
+#define MAX_FOLDERS 256
+/* A process's start is known to 10 ms. */
+#define START_SLACK_NS 20000000
+
+bool stats_folder_is_slot(const char *name)
+{
+	return strlen(name) == 4 && strspn(name, "0123456789") == 4 && atoi(name) < STATS_SLOTS;
+}
+
+static size_t read_all(int fd, void *buffer, size_t room)
+{
+	size_t length = 0;
+
+	while (length < room) {
+		ssize_t n = pread(fd, (char *)buffer + length, room - length, (off_t)length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		length += (size_t)n;
+	}
+	return length;
+}
+
+static int open_file(int folder, const char *name, uid_t owner, struct stat *status)
+{
+	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, status) == 0 && S_ISREG(status->st_mode) && status->st_uid == owner)
+		return fd;
+	close(fd);
+	return -EPERM;
+}
+
+bool stats_folder_read_header(int folder, const char *name, uid_t owner, struct stats_page *header)
+{
+	struct stat status;
+	int fd = open_file(folder, name, owner, &status);
+	size_t length;
+
+	if (fd < 0)
+		return false;
+	length = read_all(fd, header, sizeof(*header));
+	close(fd);
+	return length == sizeof(*header) && memcmp(header->magic, STATS_MAGIC, sizeof(header->magic)) == 0;
+}
+
+struct stats_page *stats_folder_read_page(int folder, const char *name, uid_t owner)
+{
+	size_t room = STATS_PAGE_SIZE;
+	struct stats_page *page = NULL;
+	struct stat status;
+	int fd = open_file(folder, name, owner, &status);
+
+	if (fd < 0)
+		return NULL;
+	if (strcmp(name, STATS_TOTAL_NAME) == 0)
+		room = status.st_size > TOTAL_SIZE_MAX ? TOTAL_SIZE_MAX : (size_t)status.st_size;
+	if (room)
+		page = malloc(room);
+	if (page && !stats_is_sound(page, read_all(fd, page, room))) {
+		free(page);
+		page = NULL;
+	}
+	close(fd);
+	return page;
+}
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* When a process started, in CLOCK_BOOTTIME; 0 if that is not known, UINT64_MAX if it has ended and nobody has waited for it
+ * yet. proc(5): field 3 of stat is the state, field 22 the start in ticks. */
+static uint64_t started_ns(uint32_t pid)
+{
+	unsigned long long ticks = 0;
+	const char *field;
+	char text[1024];
+
+	proc_file_read((pid_t)pid, "stat", text, sizeof(text));
+	field = strrchr(text, ')');
+	if (field && (strncmp(field, ") Z", 3) == 0 || strncmp(field, ") X", 3) == 0))
+		return UINT64_MAX;
+	for (int i = 0; field && i < 20; i++)
+		field = strchr(field + 1, ' ');
+	if (!field || sscanf(field, "%llu", &ticks) != 1)
+		return 0;
+	return ticks * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+static uint64_t own_pid_namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+bool stats_folder_is_living(const struct stats_page *page)
+{
+	uint64_t began_ns;
+
+	if (page->pid_namespace != own_pid_namespace())
+		return true;
+	if (page->pid > INT32_MAX || (kill((pid_t)page->pid, 0) < 0 && errno == ESRCH))
+		return false;
+	/* The pid may be another process's by now, one that started after the page was begun. */
+	began_ns = page->began_ns + (now_ns(CLOCK_BOOTTIME) - now_ns(CLOCK_MONOTONIC));
+	return started_ns(page->pid) <= began_ns + START_SLACK_NS;
+}
+
+/* What is read of a folder before it is known what of it counts. */
+struct reading {
+	int folder;
+	uid_t owner;
+	size_t n_pages, n_runs;
+	struct stats_page *total;
+	struct stats_page *pages[STATS_SLOTS];
+	char names[STATS_SLOTS][STATS_SLOT_NAME_MAX];
+	char runs[MAX_FOLDERS][STATS_RUN_NAME_MAX];
+};
+
+static void read_slot(struct reading *reading, const char *name)
+{
+	struct stats_page header, *page;
+
+	/* Most slots are of processes that ended, and are not worth the copy. */
+	if (!stats_folder_read_header(reading->folder, name, reading->owner, &header) || !header.pid)
+		return;
+	page = stats_folder_read_page(reading->folder, name, reading->owner);
+	if (!page)
+		return;
+	reading->pages[reading->n_pages] = page;
+	strcpy(reading->names[reading->n_pages++], name);
+}
+
+static bool list_folder(struct reading *reading)
+{
+	int fd = openat(reading->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!directory) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	while ((entry = readdir(directory))) {
+		if (stats_folder_is_slot(entry->d_name) && reading->n_pages < STATS_SLOTS)
+			read_slot(reading, entry->d_name);
+		else if (run_folder_is_name(entry->d_name) && reading->n_runs < MAX_FOLDERS)
+			strcpy(reading->runs[reading->n_runs++], entry->d_name);
+	}
+	closedir(directory);
+	return true;
+}
+
+/* Pages that are nobody's or somebody else's by now are dropped: they are in the total. */
+static void drop_folded(struct reading *reading)
+{
+	for (size_t i = 0; i < reading->n_pages; i++) {
+		struct stats_page header, *page = reading->pages[i];
+
+		if (page && (!page->pid ||
+			     !stats_folder_read_header(reading->folder, reading->names[i], reading->owner, &header) ||
+			     header.pid != page->pid || header.began_ns != page->began_ns)) {
+			free(page);
+			reading->pages[i] = NULL;
+		}
+	}
+}
+
+static uint32_t generation_of(const struct reading *reading)
+{
+	struct stats_page header;
+
+	return stats_folder_read_header(reading->folder, STATS_TOTAL_NAME, reading->owner, &header) ? header.generation
+												    : 0;
+}
+
+static bool is_unchanged(const struct reading *reading, uint32_t generation)
+{
+	uint32_t read = reading->total ? reading->total->generation : 0;
+
+	return generation % 2 == 0 && read == generation && generation_of(reading) == generation;
+}
+
+/* False: something was added all the time, or somebody who was adding was killed; what was read last is as good as it
+ * gets. */
+static bool read_total(struct reading *reading)
+{
+	for (int i = 0; i < TRIES; i++) {
+		uint32_t generation = generation_of(reading);
+
+		free(reading->total);
+		reading->total = stats_folder_read_page(reading->folder, STATS_TOTAL_NAME, reading->owner);
+		drop_folded(reading);
+		if (is_unchanged(reading, generation))
+			return true;
+		nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+	}
+	return false;
+}
+
+static void add_pages(struct stats_view *view, struct reading *reading)
+{
+	if (reading->total)
+		stats_view_add(view, reading->total, STATS_VIEW_TOTAL);
+	for (size_t i = 0; i < reading->n_pages; i++)
+		if (reading->pages[i])
+			stats_view_add(view, reading->pages[i],
+				       stats_folder_is_living(reading->pages[i]) ? STATS_VIEW_LIVING
+										 : STATS_VIEW_ENDED);
+}
+
+static void read_at_depth(struct stats_view *view, int folder, uid_t owner, int depth)
+{
+	struct reading *reading = calloc(1, sizeof(*reading));
+
+	if (!reading) {
+		view->is_incomplete = true;
+		return;
+	}
+	reading->folder = folder;
+	reading->owner = owner;
+	/* No run is settled meanwhile: its numbers would be in two places, or in none. */
+	run_folder_lock(folder, LOCK_SH);
+	if (!list_folder(reading) || !read_total(reading))
+		view->is_incomplete = true;
+	add_pages(view, reading);
+	view->n_folders++;
+	for (size_t i = 0; i < reading->n_runs && depth < MAX_DEPTH; i++) {
+		int run = openat(folder, reading->runs[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (run < 0)
+			continue;
+		read_at_depth(view, run, owner, depth + 1);
+		close(run);
+	}
+	flock(folder, LOCK_UN);
+	for (size_t i = 0; i < reading->n_pages; i++)
+		free(reading->pages[i]);
+	free(reading->total);
+	free(reading);
+}
+
+void stats_folder_read(struct stats_view *view, int fd, uid_t owner)
+{
+	if (owner == geteuid())
+		run_folder_fold(fd);
+	read_at_depth(view, fd, owner, 0);
+}
+
+int stats_folder_open(const char *path, uid_t owner, bool may_be_on_disk)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), error = 0;
+	struct statfs system;
+	struct stat status;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) < 0 || fstatfs(fd, &system) < 0)
+		error = -errno;
+	else if (status.st_uid != owner || status.st_mode & 077)
+		error = -EPERM;
+	else if (!may_be_on_disk && system.f_type != TMPFS_MAGIC && system.f_type != RAMFS_MAGIC)
+		error = -EXDEV;
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
+}
