@@ -6,7 +6,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
-#include "shim/real.h"
+#include "shim/base/real.h"
 
 /* Linux 5.14; an older kernel refuses it, and each page then costs its own fault. */
 #ifndef MADV_POPULATE_WRITE

@@ -118,7 +118,7 @@ static uint64_t number_of_program(void)
 
 size_t broker_link_parts(struct large_part *parts)
 {
-	parts[0] = (struct large_part){&link_client, offsetof(struct broker_client, slots)};
+	parts[0] = (struct large_part){&broker_link_client, offsetof(struct broker_client, slots)};
 	parts[1] = (struct large_part){&newcomer, offsetof(struct broker_client, slots)};
 	return 2;
 }
