@@ -147,8 +147,8 @@ class Asan(World):
     flags = ("-fsanitize=address", "-fno-omit-frame-pointer")
     # Bad pointers are reported there instead of being passed on, memory is not flat, and stacks are not small.
     # The allocator is the sanitizer's.
-    skipped = ("allocator", "errors", "leak", "ready/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
-               "handlers/alternate-stack", "attack/sandbox", "attack/forkers", "peeks/wait-for-one")
+    skipped = ("allocator", "errors", "leak", "poll/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
+               "handlers/alternate-stack", "regressions/sandbox", "regressions/forkers", "peeks/wait-for-one")
     library = "libasan.so"
 
     def missing(self):
