@@ -78,7 +78,7 @@ lint:
 	@BUILD=$(abspath $(BUILD)) MAKE="$(AGAIN)" tests/lint
 
 format:
-	clang-format -i $(wildcard pool/*.[ch] shim/*.[ch] tools/*.[ch] tests/*/*.[ch])
+	clang-format -i $(wildcard pool/*.[ch] shim/*.[ch] tools/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch])
 
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TSAN = -fsanitize=thread

@@ -3,6 +3,7 @@
 Every process started here is ended here, by its own id. Nothing leaves the loopback interface.
 """
 import functools
+import glob
 import os
 import shutil
 import socket
@@ -38,8 +39,7 @@ def compile_program(output, sources, flags=()):
     """Compiles sources (relative to the root) into build/tests/OUTPUT unless it is newer; returns its path."""
     path = os.path.join(BUILD, output)
     sources = [os.path.join(ROOT, source) for source in sources]
-    library = os.path.join(ROOT, "tests", "lib")
-    inputs = sources + [os.path.join(library, name) for name in os.listdir(library) if name.endswith((".c", ".h"))]
+    inputs = sources + glob.glob(os.path.join(ROOT, "tests", "lib", "**", "*.[ch]"), recursive=True)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(path) and os.path.getmtime(path) >= max(os.path.getmtime(i) for i in inputs):
         return path
@@ -50,11 +50,11 @@ def compile_program(output, sources, flags=()):
 
 
 def build_server():
-    return compile_program("server", ["tests/lib/server%s.c" % part for part in ("", "_http", "_paths", "_respond")])
+    return compile_program("server", ["tests/lib/server/%s.c" % part for part in ("server", "http", "paths", "respond")])
 
 
 class Server:
-    """The test server (server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a namespace."""
+    """The test server (lib/server/server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a namespace."""
 
     def __init__(self, *options, prefix=()):
         self.command = [*prefix, build_server(), *options]
