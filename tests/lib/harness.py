@@ -17,6 +17,7 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PRODUCT = os.environ.get("BUILD") or os.path.join(ROOT, "build")
+HOLDLINE = os.path.join(os.path.abspath(PRODUCT), "holdline")
 BUILD = os.path.join(ROOT, "build", "tests")
 # What is preloaded: the shim, or a list of libraries, a sanitizer's runtime before it.
 SHIM = os.environ.get("HL_PRELOAD") or os.path.join(os.path.abspath(PRODUCT), "libholdline.so")
@@ -33,6 +34,9 @@ CFLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Wsha
 def python():
     """A real interpreter: version managers put shell scripts in its place."""
     return "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+
+
+PYTHON = python()
 
 
 def compile_program(output, sources, flags=()):
@@ -123,6 +127,16 @@ def run(command, preloaded, timeout=20, stdin=None, cwd=None, **extra):
         output, errors = process.communicate()
         status = "timeout"
     return Outcome(status, output, errors, time.monotonic() - begin)
+
+
+def wait_until(condition, seconds=5.0):
+    """Whether a condition becomes true in that time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 class Tally:
