@@ -31,9 +31,9 @@ def find_tests(folder):
     return found
 
 
-def select(tests, background=()):
-    """Those that are wanted. `background`: names that the caller runs by itself."""
-    names = {name for _, name, _ in tests} | set(background)
+def select(tests):
+    """Those that are wanted."""
+    names = {name for _, name, _ in tests}
     topics = {topic for topic, _, _ in tests} - names
     unknown = set(wanted()) - names - topics
     if unknown:
