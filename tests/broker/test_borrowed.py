@@ -7,7 +7,7 @@ from suite import tally
 
 
 def test_borrowed_ends():
-    """A sleeper has parked a connection, and has a descriptor of it until it wakes: whoever borrows it ends it all the same."""
+    """A sleeper has parked a connection, and has a descriptor of it until it wakes: the connection still ends when its borrower ends it."""
     endings = [("killed amid an answer", "s = dial('/drip/20000'); s.recv(1); os.kill(os.getpid(), 9)"),
                ("_exit amid an answer", "s = dial('/drip/20000'); s.recv(1); os._exit(0)"),
                ("exit amid an answer", "s = dial('/drip/20000'); s.recv(1)"),
@@ -26,7 +26,7 @@ def test_borrowed_ends():
 
 
 def test_borrowed_lives():
-    """... and what a child goes on with does not end with its parent."""
+    """... and a connection that a child goes on using does not end with its parent."""
     lives = [("a fork's child", "s = dial('/drip/300'); s.recv(1)\nif os.fork(): os._exit(0)\nprint(rest(s))"),
              ("a fork's child, parent closes", "s = dial('/drip/300'); s.recv(1)\n"
               "if os.fork(): s.close(); time.sleep(0.1); os._exit(0)\nprint(rest(s))"),

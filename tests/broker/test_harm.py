@@ -99,7 +99,7 @@ def test_attack():
             tally.expect("attack, %s: others are served" % kind, (outcome.status, outcome.output) == (0, bare.output)
                          and outcome.seconds < bare.seconds + 10, "%s after %.1f s\n%s" % (outcome.status, outcome.seconds, outcome.errors))
             tally.expect("... the broker lives", world.broker_pid() == pid and all(a.returncode == 0 for a in attackers), world.broker_pid())
-            # Garbage may say of a connection that it expires in years: that one is its server's to end.
+            # Garbage may claim that a connection expires in years: its server's idle timeout ends it.
             quiet = wait_until(lambda: not world.broker_pid() or world.n_fds() <= 16, 5)
             cpu = cpu_seconds(world)
             time.sleep(0.3)

@@ -29,7 +29,7 @@ def test_keys():
 
 
 def test_time_namespaces():
-    """Times of another namespace's clock mean nothing to us: what is parked with them does not stay for ever."""
+    """A time namespace shifts the clock: a connection that is parked with its times does not stay for ever."""
     clocked = lambda offset, command: harness.run(["unshare", "-T", "--monotonic=%d" % offset, HOLDLINE, "run", "--quiet", "--", *command],
                                                   False, 20, **world.environment({}))
     if harness.run(["unshare", "-T", "--monotonic=1", "true"], False).status != 0:
@@ -46,7 +46,7 @@ def test_time_namespaces():
 
 
 def test_sandbox():
-    """At work, the broker has given up what it does not need; and what it has to serve works as before (all other tests)."""
+    """A serving broker has given up the rights that it does not need. (All other tests show that it can still serve.)"""
     with World() as world, harness.Server() as server:
         world.run(["curl", "-sS", server.url("/bytes/10")])
         pid = world.broker_pid()

@@ -50,7 +50,8 @@ def test_places():
 
 @tally.timed
 def test_patience():
-    """A broker stays for as long as a run does, though no process of it has said a word, and for what is left of its group."""
+    """A broker stays for as long as the run that started it, even if no process of that run has spoken to it, and for processes that
+    the run left behind."""
     late = "sleep 6.5; for i in 1 2 3; do curl -sS %s; done"  # longer than it stays for nobody
     run = [HOLDLINE, "run", "--quiet", "--", "sh", "-c"]
 
@@ -61,7 +62,7 @@ def test_patience():
         return ["setsid", "--wait", *run, "(%s) &" % late % server.url("/who")]
 
     def joined(world, server):
-        """By a run that did not start it, when the one that did is over."""
+        """The broker was started by another run, which is over."""
         world.run(["true"])
         return ["env", "HOLDLINE_BROKER=" + world.path, *script(world, server)]
 
@@ -116,7 +117,7 @@ def test_service():
                     "os.environ['LISTEN_FDS'] = '1'; os.execv(sys.argv[2], ['holdline', 'broker', '--exit-when-idle'])")
             broker = subprocess.Popen([PYTHON, "-c", code, str(listener.fileno()), HOLDLINE], pass_fds=[listener.fileno()],
                                       env=harness.environment(False, XDG_RUNTIME_DIR=world.folder))
-            # Until it listens itself, its socket takes questions that nobody answers.
+            # Until the broker accepts, the manager's socket queues questions that nobody answers.
             wait_until(lambda: world.run([HOLDLINE, "status"]).status == 0, 10)
             for _ in range(3):
                 outcome = world.run(["curl", "-sS", server.url("/who")])

@@ -21,7 +21,7 @@ def n_questions(world, command, server):
 
 
 def test_board():
-    """The broker is asked only where it may have something, and what lies in the board's place harms nobody."""
+    """The broker is asked only where it may have something, and a wrong file in the board's place harms nobody."""
     if shutil.which("strace") and harness.run(["strace", "true"], False).status == 0:
         with World() as world, harness.Server() as server, harness.Server() as other:
             curl = lambda at, path: ["curl", "-sS", at.url(path)]
@@ -62,7 +62,7 @@ def test_board():
             good = len(outcomes[0]) == 10 and outcomes[0] == outcomes[1] and server.stats()["connections"] <= 1
             tally.expect("in the board's place: " + name, good, "%s %s" % (outcomes, server.stats()))
     with World() as world, harness.Server() as server, Sleeper(world, server, server.url("/who"), server.url("/who")) as sleeper:
-        # Its board says for ever that nothing is held.
+        # The dead broker's board says for ever that nothing is held.
         os.kill(world.broker_pid(), signal.SIGKILL)
         time.sleep(1.1)
         world.run(["curl", "-sS", server.url("/who")])

@@ -10,7 +10,7 @@ from watcher import Watcher
 
 
 def test_server_view():
-    """How a connection ends is for the server to see, also where the broker and a sleeper hold it."""
+    """The server sees how a connection ends, even while the broker and a sleeper hold descriptors of it."""
     linger = "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1] + [0] * 7));"
     for name, code in [("closed unread", "s = dial('/a'); select.select([s], [], []); s.close()"),
                        ("closed half read", "s = dial('/a'); s.recv(20); s.close()"),

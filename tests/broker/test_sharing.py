@@ -116,7 +116,7 @@ for i in range(int(os.environ["N"])):
 
 
 def test_rides():
-    """GETs ride on what POSTs leave, whoever makes them; POSTs ride on nothing."""
+    """GETs reuse the connections that POSTs leave, from any program; POSTs reuse none."""
     curl = "curl -sS -f -o /dev/null %s"
     with World() as world, harness.Server() as server:
         world.run(shell(curl % server.url("/bytes/10") + "; " + curl % "-d id=$i " + server.url("/body"), 20))
@@ -142,7 +142,7 @@ def test_rides():
 
 
 def test_probes():
-    """Whoever only looks whether a port is open gets to know."""
+    """A program that only checks whether a port is open gets a true answer."""
     with World() as world, harness.Server() as server:
         log = os.path.join(world.folder, "log")
         world.run(["curl", "-sS", server.url("/bytes/10")])
@@ -162,7 +162,7 @@ def test_probes():
 
 
 def test_inflight():
-    """The end of an answer, for whoever reads it."""
+    """The end of an answer reaches another program that reads it through an inherited descriptor."""
     request = "GET /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n"
     popen = ("import socket, subprocess, sys\ns = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
              "s.sendall(b'%s')\nprint(subprocess.Popen(['cat'], stdin=s, stdout=subprocess.PIPE).communicate(timeout=10)[0])" % request)
@@ -182,7 +182,7 @@ def without_hop_fields(output):
 
 
 def test_goodbye():
-    """Libraries' destructors may still send over what the process leaves open; it is parked after them."""
+    """Libraries' destructors may still send over a connection that the process leaves open; it is parked after they have run."""
     library = harness.compile_program("broker-goodbye.so", ["tests/broker/goodbye.c"], ["-shared", "-fPIC"])
     with World() as world, harness.Server() as server:
         command = [PYTHON, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1]).hello(int(sys.argv[2]))", library, str(server.port)]

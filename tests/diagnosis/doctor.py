@@ -21,7 +21,7 @@ def doctor_text(*flags):
 
 
 def summary(status, report):
-    """What a failed test shows."""
+    """The text of a failure."""
     return "status %s, %s\n%s" % (status, report.get("cause"), json.dumps(report.get("findings"), indent=1))
 
 

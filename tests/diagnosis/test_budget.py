@@ -64,7 +64,7 @@ def listeners():
 
 
 def many_sockets():
-    """Where walking through them is dear, sockets that are only bound are looked for when they matter."""
+    """Walking through many sockets is expensive: doctor looks for sockets that are only bound when they can change the verdict."""
     network.set_ports(20000, 59999)
     sink = network.Sink()
     bound = socket.socket()

@@ -59,7 +59,7 @@ def snat_iptables():
 
 
 def without_root():
-    """NAT that can't be looked at shows by what it does."""
+    """NAT rules that can't be read without root show by their effect."""
     rule = "nft 'table ip t { chain c { type nat hook postrouting priority srcnat; tcp dport 8080 masquerade to :61000-61009;};}'"
     if os.geteuid() != 0 or subprocess.run(rule, shell=True, stderr=subprocess.PIPE).returncode:
         return [["without root", None, "not root, or no NAT in the kernel"]]
@@ -71,7 +71,7 @@ def without_root():
     waiting.connect_ex(sink.address)
     time.sleep(1.5)  # for the first SYN to be sent again
     with tempfile.TemporaryDirectory() as folder:
-        # The user may not be able to reach where it is built.
+        # The user may have no access to the build folder.
         os.chmod(folder, 0o755)
         command = shutil.copy(HOLDLINE, folder)
         outcome = harness.run(["setpriv", "--reuid=65534", "--clear-groups", command, "doctor", "--json", "--window=3s"], False)
@@ -115,7 +115,7 @@ sys.stdin.read()
 
 
 def router():
-    """NAT on another machine: the client's says what it can't know, the router's knows."""
+    """NAT on another machine: doctor on the client says what it can't know, doctor on the router knows it."""
     with Neighbour() as gateway, Neighbour() as far:
         pids = gateway.process.pid, far.process.pid
         ready = not subprocess.run(["sh", "-ec", "ip link add near type veth peer name inner netns %d && ip addr add 10.78.0.2/24 dev near &&"

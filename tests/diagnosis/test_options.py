@@ -7,7 +7,7 @@ from suite import tally
 
 
 def test_pid():
-    """From outside, into the namespace of a process."""
+    """--pid looks into the network namespace of a process outside."""
     ready, begun = os.pipe()
     ending, end = os.pipe()
 

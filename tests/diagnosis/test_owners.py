@@ -1,4 +1,4 @@
-"""Whose the connections are, kept ones and those of ended programs too."""
+"""Which programs own the connections, also kept ones and those of ended programs."""
 import json
 import os
 import re
@@ -29,7 +29,7 @@ sys.stdin.readline()
 
 
 def parked():
-    """What the broker holds belongs to the program that parked it, asleep or ended; the broker itself is `holdline`."""
+    """A connection that the broker holds is shown as that of the program that parked it, asleep or ended; the broker's own name is `holdline`."""
     narrow()
     folder = os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="holdline-kept-")
     results = []
@@ -56,7 +56,7 @@ def parked():
             broker = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         with open("/proc/%d/comm" % broker) as file:
             results.append(["the broker's name", file.read() == "holdline\n", str(broker)])
-        # One that says nothing has them itself, and nobody waits for it.
+        # A broker that does not answer is named as the owner itself, and doctor does not wait for it.
         os.kill(broker, signal.SIGSTOP)
         shown = owners_of()
         os.kill(broker, signal.SIGCONT)
@@ -106,7 +106,7 @@ def http_server():
 
 
 def counted():
-    """Who dialed what is in TIME_WAIT now, at which line, and what reuse would make of it."""
+    """Which program dialed the connections in TIME_WAIT, at which line, and how many fewer there would be with reuse."""
     narrow()
     with http_server() as server:
         client = Watched(("10.77.0.2", server.port), 150)

@@ -1,4 +1,4 @@
-"""What only a window of time shows: leaks, and when the ports will run out."""
+"""Findings that need two samples: leaks, and when the ports will run out."""
 import threading
 import time
 
@@ -19,7 +19,7 @@ def forecast(rate):
         time.sleep(max(0, begin + share * full_s - time.monotonic()))
         before = time.monotonic()
         status, report = doctor(window=window)
-        # The sample was taken somewhere between, at the end of its window.
+        # The sample was taken between these two times, at the end of its window.
         foretold.append((window, before + float(window.rstrip("s")), time.monotonic(), status, report))
     thread.join()
     results = []
@@ -32,7 +32,7 @@ def forecast(rate):
 
 
 def windows():
-    """What only a window shows: connections that stay, more and more."""
+    """Only a window of time shows a leak: connections that stay, more and more."""
     network.set_ports(40000, 40199, tcp_tw_reuse=0)
     sink = network.Sink()
     held, stop = [], threading.Event()

@@ -71,7 +71,7 @@ class Pane:
         return self.tmux("display-message", "-p", "#{alternate_on}#{cursor_flag}").strip() == "01"
 
     def is_at_prompt(self):
-        """What is typed before that is echoed in another place."""
+        """Keys that are typed before the prompt are echoed in another place."""
         return self.is_plain() and self.text().rstrip().endswith("ready>")
 
     def begin(self, command):

@@ -32,7 +32,7 @@ class World:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def environment(self, extra):
-        # A sanitized broker serves programs that are not.
+        # Programs preload harness.SHIM, which may be another build than the broker's (a sanitized one).
         return dict(self.settings, XDG_RUNTIME_DIR=self.folder, HOLDLINE_LIBRARY=harness.SHIM, **extra)
 
     def run(self, command, timeout=30, **extra):

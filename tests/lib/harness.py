@@ -1,4 +1,4 @@
-"""What the black-box suites share: building the test programs, a server's life, runs bare and preloaded, and the tally.
+"""Shared by the black-box suites: building the test programs, a server's life, runs bare and preloaded, and the tally.
 
 Every process started here is ended here, by its own id. Nothing leaves the loopback interface.
 """
@@ -19,10 +19,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PRODUCT = os.environ.get("BUILD") or os.path.join(ROOT, "build")
 HOLDLINE = os.path.join(os.path.abspath(PRODUCT), "holdline")
 BUILD = os.path.join(ROOT, "build", "tests")
-# What is preloaded: the shim, or a list of libraries, a sanitizer's runtime before it.
+# The libraries to preload: the shim, or a sanitizer's runtime and the shim.
 SHIM = os.environ.get("HL_PRELOAD") or os.path.join(os.path.abspath(PRODUCT), "libholdline.so")
 HEAVY = "--heavy" in sys.argv or os.environ.get("TORTURE") == "1"
-# How often what may differ on a loaded machine is looked at.
+# How many attempts a verdict gets that may differ on a loaded machine.
 ATTEMPTS = 3
 CC = os.environ.get("CC", "cc")
 # Some promises are about bad pointers and empty sizes: the compiler is right to wonder, and we mean it.
@@ -103,7 +103,7 @@ def environment(preloaded, **extra):
 
 
 class Outcome:
-    """What became of a process."""
+    """The result of a process."""
 
     def __init__(self, status, output, errors, seconds):
         self.status, self.output, self.errors, self.seconds = status, output, errors, seconds
@@ -149,8 +149,8 @@ class Tally:
         self.withheld = None
 
     def timed(self, test):
-        """Decorator of a test some of whose verdicts hang on how soon something is done (expect_in_time): on a loaded machine those may
-        pass at a later attempt. Any other one that fails is final."""
+        """Decorator of a test with verdicts that depend on timing (expect_in_time): on a loaded machine those may pass at a later attempt.
+        Any other failure is final."""
         @functools.wraps(test)
         def attempts():
             for attempt in range(ATTEMPTS):
@@ -204,7 +204,7 @@ class Tally:
         return condition
 
     def expect_in_time(self, name, condition, why, note=""):
-        """A verdict that hangs on how soon something is done, in a test that is timed."""
+        """A verdict that depends on timing, in a test that is `timed`."""
         return self.expect(name, condition, why, note, in_time=True)
 
     def finish(self):

@@ -33,7 +33,7 @@ sys.stdin.read()
 """
 
 
-# Of the descriptor that waits; each prints what is wrong.
+# The beginning of programs with a descriptor `s` whose connect() is queued. They print only what is wrong.
 WAITING = """
 import ctypes, errno, fcntl, os, select, signal, socket, subprocess, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -68,7 +68,7 @@ def answer_on(s):
     poll_in(s)
     return s.recv(15)
 def send_in_turn(send):
-    # Tries until it is its turn, which nothing else finds out.
+    # Tries until the connection is there; nothing else in this program asks for it.
     n_tries = 1
     while (result := error_of(send)) == "EAGAIN":
         n_tries += 1

@@ -5,7 +5,7 @@ from cap import Capped, HOLDER, WAITING, compile_to
 from harness import PYTHON
 from suite import tally
 
-# What gets a descriptor that waits, and asks on it: its number is all that it knows.
+# A program that inherits a queued descriptor, knows only its number, and sends a request on it.
 HEIR = """
 import select, socket, sys
 s = socket.socket(fileno=int(sys.argv[1]))
@@ -19,7 +19,7 @@ if not fine or not ready(select.POLLIN) or s.recv(15) != b"HTTP/1.1 200 OK":
     sys.exit(1)
 """
 
-# What these do does not wait for the turn, which does not come.
+# Each of these hands the descriptor to somebody who can't wait. The turn never comes, so it must get a connection at once.
 LET_THROUGH = {
     "exec": "s.set_inheritable(True)\nos.execv(sys.executable, heir(s.fileno()))\n",
     "exec that fails": """
@@ -87,7 +87,7 @@ ask(0)
 """,
 }
 
-# These are not given up for anybody who does not get them.
+# These start programs that do not inherit the descriptor: it stays queued.
 KEPT_WAITING = {
     "exec without it": 'subprocess.run(["true"], close_fds=False)\n',
     "system without it": 'os.system("true")\n',
@@ -165,7 +165,7 @@ def ask(fd):
 
 
 def while_held(name, expected, n_connections, command):
-    """One that waits while somebody else has all that there may be, from beginning to end; after that others get their turn."""
+    """Runs a program while another one holds every connection that is allowed; afterwards the next program gets its turn."""
     with Capped(1) as (world, server):
         holder = world.start([PYTHON, "-c", HOLDER, str(server.port), "1"])
         holder.stdout.readline()
@@ -178,7 +178,7 @@ def while_held(name, expected, n_connections, command):
 
 
 def test_cap_hand_over():
-    """Who can't wait in our way gets a connection of its own."""
+    """A descriptor whose new owner can't be queued gets a connection beyond the limit."""
     for name, code in LET_THROUGH.items():
         while_held(name, b"", 2, [PYTHON, "-c", WAITING + HEIRS + code, int, HEIR])
     for name, code in KEPT_WAITING.items():

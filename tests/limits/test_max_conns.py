@@ -141,7 +141,7 @@ sys.stdin.read()
 
 @tally.timed
 def test_cap_spares():
-    """The placeholder of a socket that was given a connection is no socket for later."""
+    """The placeholder of a queued socket is not reused as a later socket of the program."""
     with Capped(1) as (world, server):
         parker = world.start([PYTHON, "-c", PARKER, str(server.port)])
         parker.stdout.readline()
@@ -168,7 +168,7 @@ print(n)
 
 @tally.timed
 def test_cap_deaths():
-    """Whoever is killed where: the others go on, and nobody's place is lost."""
+    """Processes are killed at any moment: the others go on, and no place below the limit is lost."""
     with Capped(1) as (world, server):
         workers, results, n_killed = [], [], 0
         end = time.monotonic() + (30 if harness.HEAVY else 5)
@@ -186,7 +186,7 @@ def test_cap_deaths():
         results = [worker.communicate(timeout=20)[0].strip() for worker in results + workers]
         outcome = world.run(["curl", "-sS", server.url("/bytes/10")])
         seconds, stats = outcome.seconds, server.stats()
-        # The server may hear of the death of one after the broker has.
+        # The server may learn of a client's death later than the broker.
         tally.expect("cap 1, processes are killed", all(result.isdigit() for result in results) and outcome.status == 0 and
                      stats["peak"] <= 2, "%s %s %s" % (results, outcome.errors, stats), "%d killed, %d requests" % (n_killed, stats["requests"]))
         tally.expect_in_time("nobody's place is lost", seconds < 1, "%.1f s" % seconds)

@@ -52,7 +52,7 @@ if pid == 0:
 expect("turn", epoll.poll(8), [(s.fileno(), select.EPOLLOUT)])
 exchange()
 s.close()
-# The child has no part in it: its place is free.
+# The child does not hold the place: it is free.
 begin = time.monotonic()
 s = socket.socket()
 s.setblocking(False)

@@ -61,7 +61,8 @@ def test_reuse():
 
 
 def test_probed():
-    """One look is no habit. Where half of a place's connects are looks, what has told one already is not for the next."""
+    """A look is a connection that is closed without a request. One look changes nothing; where half of a call site's connects are looks, a
+    kept connection that has answered one look is not used for the next."""
     look = "\nsocket.create_connection(('127.0.0.1', int(sys.argv[2]))).close()"
     with Folder() as folder, harness.Server() as server:
         outcome = folder.python("get(); get()" + look + "\nget(); get(); get()", server.url("/bytes/10"), server.port)
@@ -225,7 +226,7 @@ for thread in threads: thread.join()""", server.url("/bytes/10"))
 
 
 def test_killed():
-    """What a killed process has counted stays, and is added once, whoever comes."""
+    """The counts of a killed process stay, and are added once, whichever process comes next."""
     with Folder() as folder, harness.Server() as server:
         for _ in range(3):
             process = subprocess.Popen([PYTHON, "-c", GET + "while True: get()", server.url("/bytes/10")],

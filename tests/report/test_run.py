@@ -71,7 +71,7 @@ def test_signals():
 
 
 def test_descriptors():
-    """Whoever waits for the program's end of file does not wait for ours."""
+    """A reader that waits for the program's end of file does not wait for that of `holdline run`."""
     with World() as world:
         source, sink = os.pipe()
         process = world.start(["sh", "-c", "echo done; exec >&- 3>&- %d>&-; cat" % sink], "--report", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -135,7 +135,7 @@ def test_terminal():
 
 
 def test_hostile_names():
-    """What others have named must hurt neither the JSON nor the terminal."""
+    """Names chosen by others break neither the JSON nor the terminal."""
     with World() as world, harness.Nginx() as nginx:
         evil = b"\x1b[2Jevil\xff\xc2\x9b\"\\<script>\n"
         path = os.path.join(world.folder.encode(), evil)

@@ -1,4 +1,4 @@
-"""What a report counts is what servers saw, whatever processes do."""
+"""A report's counts are those of the servers, whatever happens to the processes."""
 import json
 import os
 import re
@@ -34,7 +34,7 @@ def test_many_short():
         counted("a loop of %d curls" % n, n, nginx.stats(), report, outcome.status == 0 and report["processes"] == {"ended": n, "running": 0} and
                 report["schema_version"] == 1 and report["command"] == command and report["exit_status"] == 0 and
                 0 < report["duration_seconds"] <= outcome.seconds)
-        # The broker may have taken its 10 ms once.
+        # The broker may have been too slow (10 ms) once.
         tally.expect_in_time("one dial for a loop of %d curls" % n, report["totals"]["dialed"] == 1, short(report))
         tally.expect("samples are in order, and not too many", 3 <= len(samples) <= 512 and
                      all(a["seconds"] < b["seconds"] and a["connects"] <= b["connects"] for a, b in zip(samples, samples[1:])),
@@ -49,7 +49,7 @@ def test_many_short():
 
 
 def test_killed():
-    """What is killed is counted; so is what its slot's next owner finds there."""
+    """The counts of killed processes are kept, also those that the next owner of a slot finds in it."""
     n = 400 if harness.HEAVY else 40
     with World() as world, harness.Nginx() as nginx:
         command = shell_loop("%s %d 5 $([ $((i %% 2)) = 0 ] && echo kill || echo exit) >/dev/null" % (client(), nginx.port), n)

@@ -21,7 +21,7 @@ def judge_desync(how, names, reused, bare, answers):
         if i >= len(reused) or i * 2 + 1 >= len(answers):
             tally.fail("%s, %s" % (name, how), "no answer: %s" % (answers,))
             continue
-        # What comes later than the answer's end is not the program's any more; where nobody keeps the connection, nobody says so.
+        # The program reads `close`, padded with blanks, where the server said keep-alive. Bytes that come after the answer's end don't reach it.
         read = answers[i * 2].replace(b"Connection: close     ", b"Connection: keep-alive")
         same = bare[i].startswith(read[:-1]) if name.endswith(", later") else bare[i] == read
         tally.expect("%s, %s" % (name, how), reused[i] == sound and answers[i * 2 + 1] == repr(desync.OWN).encode() and same,

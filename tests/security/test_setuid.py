@@ -31,7 +31,7 @@ exec setpriv --reuid %d --clear-groups env HOLDLINE_LOG="$1/$4-log" HOLDLINE_STA
 
 
 def test_setuid_run():
-    """What `holdline run` and `check` say of a program that the loader will not bring the library into, and that it runs all the same."""
+    """`holdline run` and `check` say that the loader will not bring the library into a setuid program; run starts it nevertheless."""
     if not needs_root("run of a setuid program"):
         return
     with Folder() as folder:

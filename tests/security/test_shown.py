@@ -1,4 +1,4 @@
-"""What is shown: names without control characters, and a document whose tests exist."""
+"""Output for people: names without control characters, and a document whose tests exist."""
 import glob
 import os
 import re
@@ -26,7 +26,7 @@ def test_document():
 
 
 def test_shown_names():
-    """What a program is called does nothing to the terminal that shows it."""
+    """A program's name can do nothing to the terminal that shows it."""
     with Folder() as folder, harness.Server() as server:
         evil = folder / "\033]0;x\007curl"
         os.symlink(os.path.realpath(shutil.which("curl")), evil)

@@ -1,4 +1,4 @@
-"""What another user of the machine can put in the way: files, sockets, brokers, locks."""
+"""Files, sockets, brokers and locks that another user of the machine puts in the way."""
 import fcntl
 import os
 import socket
@@ -65,7 +65,7 @@ def test_squatted():
             for kind in "another user's folder", "a link to another user's", "a link to one of his own", "a file":
                 inside = folder / "inside"
                 os.mkdir(inside)
-                # Whoever wrote there would be seen: it is open to all.
+                # The folder is open to all: a write into it would be seen.
                 os.chmod(inside, 0o777)
                 os.chown(inside, VICTIM if kind.endswith("own") else ATTACKER, -1)
                 if kind == "another user's folder":
@@ -80,7 +80,7 @@ def test_squatted():
                 else:
                     os.symlink(inside, place)
                     os.chown(place, ATTACKER, -1, follow_symlinks=False)
-                    # Where the kernel's own protection is off, ours has to do.
+                    # The kernel's own protection is off here: ours has to suffice.
                 try:
                     expect_squatted(folder, server, name, place, inside, kind)
                 finally:
@@ -132,7 +132,7 @@ def test_foreign_runtime():
 
 
 def test_stale_sockets():
-    """What lies where a broker should: the socket of one that has died, a file, a pipe that nobody reads."""
+    """Something else lies in the broker's place: a dead broker's socket, a file, a pipe that nobody reads."""
     with Folder() as folder, harness.Server() as server:
         os.mkdir(folder / "run", 0o700)
         os.mkdir(folder / "run/holdline", 0o700)
@@ -159,7 +159,7 @@ def test_stale_sockets():
 
 
 def test_held_locks():
-    """Another process of the user holds every lock that there is: programs run on, and nobody waits for long."""
+    """Another process of the user holds every lock that there is: programs run on, and none waits for long."""
     with Folder() as folder, harness.Server() as server:
         os.mkdir(folder / "run", 0o700)
         os.mkdir(folder / "run/holdline", 0o700)

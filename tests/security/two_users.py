@@ -11,7 +11,7 @@ from harness import HOLDLINE, wait_until
 from suite import tally
 
 VICTIM, ATTACKER = 64771, 64772  # nobody's
-# Where what is the victim's lies by default.
+# The default folders of the victim's files.
 PLACES = {"/tmp": "/tmp/holdline-%d" % VICTIM, "/dev/shm": "/dev/shm/holdline-%d" % VICTIM}
 AS_VICTIM = ["setpriv", "--reuid", str(VICTIM), "--regid", str(VICTIM), "--clear-groups"]
 
