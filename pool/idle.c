@@ -27,6 +27,16 @@ void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const st
 	destination_table_init(&pool->destinations, sys, sizeof(struct destination), is_in_use);
 }
 
+void idle_pool_count_in(struct idle_pool *pool, struct stats_page *stats)
+{
+	struct destination *destination;
+
+	pool->stats = stats;
+	DL_FOREACH2(pool->destinations.recent, destination, recent_next)
+	if (destination->stats)
+		destination->stats = stats_find_same(stats, destination->stats);
+}
+
 /* The only place that moves a connection's state: what it leaves, what it enters. */
 static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_state to)
 {

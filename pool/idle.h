@@ -39,6 +39,9 @@ struct idle_pool {
 void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const struct config *config,
 		    struct stats_page *stats);
 
+/* The page of statistics has moved, with what was counted in it: `stats` is where it is now, and is borrowed. */
+void idle_pool_count_in(struct idle_pool *pool, struct stats_page *stats);
+
 /* The destination for a key, made if it is new. NULL when there is no memory. Borrowed: it may be reaped once it has no
  * connection and another destination is looked up. */
 struct destination *idle_pool_find(struct idle_pool *pool, const struct destination_key *key);

@@ -18,6 +18,9 @@
 #define LOCK_TRIES 200
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
+#define FILL_SIZE 4096
+
+static const uint32_t page_room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 static const uint32_t total_room[STATS_N_ARRAYS] = STATS_TOTAL_ROOM;
 
 void stats_file_name_slot(unsigned slot, char name[STATS_SLOT_NAME_MAX])
@@ -309,14 +312,49 @@ static int take_locked(const struct stats_sys *sys, int folder, int fd, struct s
 	return error;
 }
 
-static int map_page(const struct stats_sys *sys, int fd, struct stats_page *page)
+/* All of it, so that to write to the mapping can't fault. */
+static int fill(const struct stats_sys *sys, int fd)
 {
-	void *mapped = sys->mmap(page, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	static const char zeroes[FILL_SIZE];
 
-	return mapped == MAP_FAILED ? -errno : 0;
+	if (sys->fallocate(fd, 0, 0, STATS_PAGE_SIZE) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return -errno;
+	for (off_t at = 0; at < STATS_PAGE_SIZE; at += FILL_SIZE)
+		if (sys->pwrite(fd, zeroes, FILL_SIZE, at) != FILL_SIZE)
+			return -ENOSPC;
+	return 0;
 }
 
-static int try_slot(const struct stats_sys *sys, int folder, unsigned slot, struct stats_page *page)
+/* A reader finds a half-written one unsound, or nobody's. */
+static void write_page(struct stats_page *to, const struct stats_page *from)
+{
+	if (to->magic[0]) {
+		__atomic_store_n(&to->pid, 0, __ATOMIC_SEQ_CST);
+		memset(to, 0, STATS_PAGE_SIZE);
+	}
+	*to = *from;
+	to->pid = 0;
+	to->n_intervals = 0;
+	stats_init(to, page_room);
+	stats_move(to, from);
+	__atomic_store_n(&to->pid, from->pid, __ATOMIC_SEQ_CST);
+}
+
+static int map_page(const struct stats_sys *sys, int fd, struct stats_page **page)
+{
+	/* Present at once: that costs less than a fault for each part that is counted in. */
+	void *mapped = sys->mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+	if (mapped == MAP_FAILED)
+		return -errno;
+	write_page(mapped, *page);
+	*page = mapped;
+	return 0;
+}
+
+static int try_slot(const struct stats_sys *sys, int folder, unsigned slot, struct stats_page **page)
 {
 	char name[STATS_SLOT_NAME_MAX];
 	struct stat status;
@@ -333,11 +371,11 @@ static int try_slot(const struct stats_sys *sys, int folder, unsigned slot, stru
 	if (!error && !status.st_nlink)
 		error = -EBUSY;
 	if (!error && status.st_size >= STATS_PAGE_SIZE)
-		error = take_locked(sys, folder, fd, page);
-	/* All of it, so that all of it is there. A reader of a half-written one finds it unsound, or nobody's. */
+		error = take_locked(sys, folder, fd, *page);
 	if (!error) {
-		error = sys->pwrite(fd, page, STATS_PAGE_SIZE, 0) == STATS_PAGE_SIZE ? map_page(sys, fd, page)
-										     : -ENOSPC;
+		error = status.st_size >= STATS_PAGE_SIZE ? 0 : fill(sys, fd);
+		if (!error)
+			error = map_page(sys, fd, page);
 		if (error)
 			sys->unlinkat(folder, name, 0);
 	}
@@ -345,10 +383,10 @@ static int try_slot(const struct stats_sys *sys, int folder, unsigned slot, stru
 	return error;
 }
 
-int stats_file_take(const struct stats_sys *sys, int folder, struct stats_page *page)
+int stats_file_take(const struct stats_sys *sys, int folder, struct stats_page **page)
 {
 	for (unsigned i = 0; i < STATS_SLOTS; i++) {
-		unsigned slot = (page->pid + i) % STATS_SLOTS;
+		unsigned slot = ((*page)->pid + i) % STATS_SLOTS;
 		int error = try_slot(sys, folder, slot, page);
 
 		if (error == 0)

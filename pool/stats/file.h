@@ -63,11 +63,11 @@ int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t 
 int stats_file_open_default(const struct stats_sys *sys, char *path, uid_t user) __attribute__((warn_unused_result));
 
 /*
- * Takes a slot for the process that `page` (STATS_PAGE_SIZE bytes, page-aligned, sound, its pid set) describes, and maps
- * the slot's file in the page's place, with what it contains. Returns the slot. -EBUSY: all are taken; -ENOSPC...: the page
- * stays as it was, in private memory.
+ * Takes a slot for the process that `*page` (sound, its pid set) describes, and maps the slot's file: `*page` is then the
+ * mapping, of STATS_PAGE_SIZE bytes, to which what was counted so far has been moved. The former page is the caller's, and
+ * nothing is counted in it any more. Returns the slot. -EBUSY: all are taken; -ENOSPC...: `*page` stays as it was.
  */
-int stats_file_take(const struct stats_sys *sys, int folder, struct stats_page *page)
+int stats_file_take(const struct stats_sys *sys, int folder, struct stats_page **page)
 	__attribute__((warn_unused_result));
 
 /* Adds the page of a slot that was taken to the folder's total, makes it nobody's (pid 0), and removes the file; the

@@ -27,6 +27,7 @@ void stats_sum(const struct stats_page *page, struct stats_counts *sum)
 struct folding {
 	struct stats_page *total;
 	const struct stats_page *page;
+	bool is_own;		 /* the total is the same process's, where it goes on counting */
 	uint32_t places[PLACES]; /* 0: the place of what has none */
 };
 
@@ -50,21 +51,29 @@ static uint32_t place_of(const struct folding *folding, uint32_t index)
 static uint8_t fold_module(const struct folding *folding, uint8_t index)
 {
 	const struct stats_page *page = folding->page;
+	const struct stats_module *from;
 
 	if (index >= page->n_max[STATS_MODULES] || !stats_has(page, STATS_MODULES, index))
 		return STATS_NO_MODULE;
-	return stats_find_module(folding->total, stats_module_at(page, index)->path, 0);
+	from = stats_module_at(page, index);
+	return stats_find_module(folding->total, from->path, folding->is_own ? from->load_address : 0);
 }
 
-static void fold_callsite(const struct folding *folding, const struct stats_callsite *from)
+static struct stats_callsite *find_same_callsite(const struct folding *folding, const struct stats_callsite *from)
 {
-	struct stats_callsite wanted = *from, *to;
+	struct stats_callsite wanted = *from;
 
 	wanted.destination = place_of(folding, from->destination);
 	for (uint32_t i = 0; i < STATS_MAX_FRAMES; i++)
 		if (i < from->n_frames)
 			wanted.module[i] = fold_module(folding, from->module[i]);
-	to = stats_find_callsite(folding->total, &wanted);
+	return stats_find_callsite(folding->total, &wanted);
+}
+
+static void fold_callsite(const struct folding *folding, const struct stats_callsite *from)
+{
+	struct stats_callsite *to = find_same_callsite(folding, from);
+
 	if (!to)
 		return;
 	stats_add(&to->connects, from->connects);
@@ -86,18 +95,52 @@ static void fold_intervals(const struct folding *folding)
 	}
 }
 
+static void fold_destination(const struct folding *folding, uint32_t index)
+{
+	const struct stats_destination *from = stats_destination_at(folding->page, index);
+	struct stats_destination *to = stats_destination_at(folding->total, place_of(folding, index));
+
+	stats_add_counts(&to->counts, &from->counts);
+	if (folding->is_own) {
+		stats_gauge(&to->active, from->active);
+		stats_gauge(&to->idle, from->idle);
+	}
+}
+
+static void fold_all(struct folding *folding)
+{
+	const struct stats_page *page = folding->page;
+
+	find_places(folding);
+	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++)
+		if (stats_has(page, STATS_DESTINATIONS, i))
+			fold_destination(folding, i);
+	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++)
+		if (stats_has(page, STATS_CALLSITES, i))
+			fold_callsite(folding, stats_callsite_at(page, i));
+	fold_intervals(folding);
+}
+
 void stats_fold(struct stats_page *total, const struct stats_page *page)
 {
 	struct folding folding = {.total = total, .page = page};
 
-	find_places(&folding);
-	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++)
-		if (stats_has(page, STATS_DESTINATIONS, i))
-			stats_add_counts(&stats_destination_at(total, place_of(&folding, i))->counts,
-					 &stats_destination_at(page, i)->counts);
-	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++)
-		if (stats_has(page, STATS_CALLSITES, i))
-			fold_callsite(&folding, stats_callsite_at(page, i));
-	fold_intervals(&folding);
+	fold_all(&folding);
 	total->n_ended += page->pid ? 1 : page->n_ended;
+}
+
+void stats_move(struct stats_page *to, const struct stats_page *from)
+{
+	struct folding folding = {.total = to, .page = from, .is_own = true};
+
+	fold_all(&folding);
+}
+
+struct stats_callsite *stats_find_moved(struct stats_page *to, const struct stats_page *from,
+					const struct stats_callsite *callsite)
+{
+	struct folding folding = {.total = to, .page = from, .is_own = true};
+
+	find_places(&folding);
+	return find_same_callsite(&folding, callsite);
 }

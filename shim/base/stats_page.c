@@ -26,9 +26,11 @@
 
 enum page_state { PAGE_PRIVATE, PAGE_BEGINNING, PAGE_SHARED, PAGE_STAYS_PRIVATE };
 
-/* Its place can be mapped over as a whole, whatever the size of the kernel's pages. Costs nothing until it is used. */
-static LARGE char memory[2 * STATS_PAGE_SIZE];
-struct stats_page *page = (struct stats_page *)memory;
+/* Room for what is counted while the page is private: most processes go to one place. */
+static const uint32_t first_room[STATS_N_ARRAYS] = {4, 4, STATS_MAX_FRAMES, 8};
+#define FIRST_SIZE (16u * 1024)
+static LARGE _Alignas(64) char first[FIRST_SIZE];
+struct stats_page *page = (struct stats_page *)first;
 static _Atomic(enum page_state) state = PAGE_STAYS_PRIVATE;
 
 /* Immutable after init. */
@@ -36,10 +38,9 @@ static const char *stats_path;
 static LARGE char runtime[PATH_MAX];
 static bool is_observing;
 
-static unsigned slot; /* while PAGE_SHARED */
-static _Atomic(uint8_t) program_module = STATS_NO_MODULE;
-
-static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
+static unsigned slot;			  /* while PAGE_SHARED */
+static char program_path[STATS_PATH_MAX]; /* "" until somebody can read the page */
+static const struct stats_page_users *users;
 
 /* It also ends after the destructors of libraries that were preloaded with us, whose names for these calls would
  * still come first. */
@@ -72,14 +73,14 @@ void stats_page_choose_place(char *const environment[])
 
 struct large_part stats_page_part(void)
 {
-	page = (struct stats_page *)(((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE);
-	return (struct large_part){page, STATS_PAGE_SIZE};
+	return (struct large_part){page, stats_size(first_room)};
 }
 
-void stats_page_init(const struct config *config)
+void stats_page_init(const struct config *config, const struct stats_page_users *all)
 {
 	bind_libc();
-	stats_init(page, room);
+	users = all;
+	stats_init(page, first_room);
 	stats_path = config->stats_path;
 	is_observing = config->policy.mode == CONFIG_MODE_OBSERVE;
 	if (strcmp(stats_path, "off") != 0)
@@ -107,25 +108,20 @@ static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
 	return ((uint64_t)now.tv_sec * SECOND_MS * MILLISECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
 }
 
-/* Its name is asked for when others can read it: that costs as much as a tenth of a first exchange. */
-static void name_program(void)
-{
-	char *path = program_module == STATS_NO_MODULE ? NULL : stats_module_at(page, program_module)->path;
-	int saved = errno;
-
-	if (path && !path[0])
-		(void)!libc.readlink("/proc/self/exe", path, STATS_PATH_MAX - 1);
-	errno = saved;
-}
-
 uint8_t stats_page_find_program(uint64_t load_address)
 {
-	if (program_module == STATS_NO_MODULE) {
-		program_module = stats_find_module(page, "", load_address);
-		if (state == PAGE_SHARED || state == PAGE_BEGINNING)
-			name_program();
-	}
-	return program_module;
+	return stats_find_module(page, program_path, load_address);
+}
+
+/* Asked for when others can read it: it costs as much as a tenth of a first exchange. */
+static void name_program(void)
+{
+	uint8_t module = stats_find_module(page, "", 0);
+
+	if (program_path[0] || libc.readlink("/proc/self/exe", program_path, STATS_PATH_MAX - 1) < 0)
+		return;
+	if (module != STATS_NO_MODULE)
+		memcpy(stats_module_at(page, module)->path, program_path, STATS_PATH_MAX);
 }
 
 static void describe(void)
@@ -145,17 +141,32 @@ static void describe(void)
 
 static enum page_state give_file(void)
 {
+	struct stats_page *former = page, *with_file = page;
 	int folder = open_folder(), taken;
 
 	if (folder < 0)
 		return PAGE_STAYS_PRIVATE;
 	describe();
-	taken = stats_file_take(&sys, folder, page);
+	taken = stats_file_take(&sys, folder, &with_file);
 	sys.close(folder);
 	if (taken < 0)
 		return PAGE_STAYS_PRIVATE;
 	slot = (unsigned)taken;
+	page = with_file;
+	if (users->follow(former) && former != (struct stats_page *)first)
+		sys.munmap(former, STATS_PAGE_SIZE);
 	return PAGE_SHARED;
+}
+
+static enum page_state try_to_begin(void)
+{
+	enum page_state next;
+
+	if (!users->hold())
+		return PAGE_PRIVATE;
+	next = give_file();
+	users->let_go();
+	return next;
 }
 
 static void begin(void)
@@ -166,7 +177,7 @@ static void begin(void)
 	if (atomic_compare_exchange_strong(&state, &expected, PAGE_BEGINNING)) {
 		/* What it calls are cancellation points. */
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-		state = give_file();
+		state = try_to_begin();
 		pthread_setcancelstate(cancel_state, NULL);
 	}
 	/* What is counted now might be in neither of the two. */
@@ -186,13 +197,23 @@ static void begin(void)
 static _Atomic(unsigned) n_first; /* connects while it is private */
 static uint64_t first_ns;
 
+static bool has_room(enum stats_array array)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < page->n_max[array]; i++)
+		n += stats_has(page, array, i);
+	return n < page->n_max[array];
+}
+
 static bool is_young(void)
 {
 	uint64_t now_ns = guard_now_ns();
 
 	if (!n_first)
 		first_ns = now_ns;
-	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS && __libc_single_threaded;
+	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS && __libc_single_threaded &&
+	       has_room(STATS_DESTINATIONS) && has_room(STATS_CALLSITES);
 }
 
 void stats_page_look(void)
@@ -218,7 +239,7 @@ void stats_page_keep(void)
 
 static void forget_counts(bool keeps_gauges)
 {
-	for (uint32_t i = 0; i < room[STATS_DESTINATIONS]; i++) {
+	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++) {
 		struct stats_destination *destination = stats_destination_at(page, i);
 
 		if (!stats_has(page, STATS_DESTINATIONS, i))
@@ -227,7 +248,7 @@ static void forget_counts(bool keeps_gauges)
 		if (!keeps_gauges)
 			destination->active = destination->idle = 0;
 	}
-	for (uint32_t i = 0; i < room[STATS_CALLSITES]; i++) {
+	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++) {
 		if (stats_has(page, STATS_CALLSITES, i)) {
 			stats_callsite_at(page, i)->connects = 0;
 			stats_callsite_at(page, i)->dialed = 0;
@@ -260,14 +281,11 @@ void stats_page_after_fork(bool keeps_gauges)
  * leaves it. */
 static void add_private(int folder)
 {
-	int taken;
+	struct stats_page *with_file = page;
 
 	describe();
-	if (stats_file_fold_total(&sys, folder, page) == 0)
-		return;
-	taken = stats_file_take(&sys, folder, page);
-	if (taken >= 0)
-		slot = (unsigned)taken;
+	if (stats_file_fold_total(&sys, folder, page) < 0)
+		(void)!stats_file_take(&sys, folder, &with_file);
 }
 
 void stats_page_end(void)

@@ -11,7 +11,7 @@
 
 struct config;
 
-/* Counted in from the constructor on. Never NULL after stats_page_init(). */
+/* Counted in from stats_page_init() on. It moves when it gets its file. */
 extern struct stats_page *page;
 
 /* In the constructor, with what the process was started with: where the user's files are (XDG_RUNTIME_DIR). */
@@ -20,8 +20,16 @@ void stats_page_choose_place(char *const environment[]);
 /* What stats_page_init() and counting write to. */
 struct large_part stats_page_part(void);
 
-/* When the library begins (shim/process/init.h), after stats_page_part(). */
-void stats_page_init(const struct config *config);
+/* Those who keep pointers into the page, which are to follow where it moves. */
+struct stats_page_users {
+	bool (*hold)(void); /* from here on no gauge changes; false: not now */
+	bool (*follow)(
+		const struct stats_page *former); /* the page has moved; false: somebody may still point into it */
+	void (*let_go)(void);
+};
+
+/* When the library begins (shim/process/init.h). `users` is borrowed. */
+void stats_page_init(const struct config *config, const struct stats_page_users *users);
 
 /* The program itself as a module of the page (stats_find_module). */
 uint8_t stats_page_find_program(uint64_t load_address);

@@ -19,6 +19,7 @@
 #include "shim/kept/pool.h"
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"
+#include "shim/sock/events.h"
 #include "shim/sock/sock.h"
 
 enum phase {
@@ -80,7 +81,7 @@ static void begin(void)
 	guard_set_home();
 	make_memory_present();
 	log_open(config.log_path);
-	stats_page_init(&config);
+	stats_page_init(&config, &events_users);
 	callsite_init(&config);
 	pool_init(&config);
 	listen_note_all();

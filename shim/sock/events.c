@@ -27,12 +27,60 @@ static int fd_of(const struct sock *sock)
 static struct stats_destination *find_destination(const struct destination_key *key)
 {
 	static __thread struct stats_destination *last __attribute__((tls_model("initial-exec")));
+	static __thread const struct stats_page *last_page __attribute__((tls_model("initial-exec")));
 
-	if (!last || last->port != key->port || memcmp(last->address, key->address, sizeof(last->address)) != 0 ||
-	    last->family != key->family || last->scope_id != key->scope_id || last->netns_cookie != key->netns_cookie)
+	if (last_page != page || last->port != key->port ||
+	    memcmp(last->address, key->address, sizeof(last->address)) != 0 || last->family != key->family ||
+	    last->scope_id != key->scope_id || last->netns_cookie != key->netns_cookie)
 		last = stats_find(page, key);
+	last_page = page;
 	return last;
 }
+
+static struct idle_pool *held; /* by who moves the page */
+
+/* Gauges change under the pool's lock. */
+static bool hold_pool(void)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (pool)
+		held = pool;
+	return pool;
+}
+
+static void follow_tally(struct tally *tally, const struct stats_page *former)
+{
+	if (tally->destination)
+		tally->destination = stats_find_same(page, tally->destination);
+	if (tally->callsite)
+		tally->callsite = stats_find_moved(page, former, tally->callsite);
+}
+
+/* A socket that another thread is busy with, or that we interrupt, is left out: it counts on in the former page, which
+ * nobody reads. */
+static bool follow_page(const struct stats_page *former)
+{
+	bool all = true;
+
+	idle_pool_count_in(held, page);
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd);
+
+		/* It may stand at several numbers. */
+		if (!sock || sock == &fdtable_internal || sock->fds[0] != fd)
+			continue;
+		if (!guard_lock_try_now(&sock->lock)) {
+			all = false;
+			continue;
+		}
+		follow_tally(&sock->tally, former);
+		guard_unlock(&sock->lock);
+	}
+	return all;
+}
+
+const struct stats_page_users events_users = {.hold = hold_pool, .follow = follow_page, .let_go = pool_leave};
 
 void events_connect(struct sock *sock, void *caller)
 {

@@ -21,6 +21,9 @@ struct tally {
 	bool has_failed;       /* there never was one: nothing that could be refused */
 };
 
+/* Sockets and the pool point into the page of statistics. */
+extern const struct stats_page_users events_users;
+
 /* connect() on a new socket whose key is complete, called from `caller` (a return address). */
 void events_connect(struct sock *sock, void *caller);
 

@@ -147,7 +147,7 @@ START_TEST(a_slot_shows_what_is_counted)
 	uint32_t pid = 0;
 
 	count(page, 2);
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	count(page, 3);
 	ck_assert_uint_eq(counted_in("0007", &pid), 5);
 	ck_assert_uint_eq(pid, 7);
@@ -157,7 +157,7 @@ END_TEST
 
 START_TEST(what_ends_is_in_the_total_once)
 {
-	int slot = stats_file_take(&sys, folder, page);
+	int slot = stats_file_take(&sys, folder, &page);
 
 	count(page, 5);
 	ck_assert_int_eq(stats_file_put(&sys, folder, (unsigned)slot, page), 0);
@@ -167,7 +167,7 @@ START_TEST(what_ends_is_in_the_total_once)
 	/* It may go on counting: into nothing. */
 	count(page, 1);
 	page = new_page(7);
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	count(page, 1);
 	ck_assert_int_eq(stats_file_put(&sys, folder, 7, page), 0);
 	ck_assert_uint_eq(counted_in(STATS_TOTAL_NAME, NULL), 6);
@@ -178,12 +178,12 @@ START_TEST(the_dead_are_added_and_the_living_left_alone)
 {
 	struct stats_page *other = new_page(7 + STATS_SLOTS), *third = new_page(7 + 2 * STATS_SLOTS);
 
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	count(page, 5);
-	ck_assert_int_eq(stats_file_take(&sys, folder, other), 8);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &other), 8);
 	ck_assert_uint_eq(counted_in("0007", NULL), 5);
 	dead_pid = 7;
-	ck_assert_int_eq(stats_file_take(&sys, folder, third), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &third), 7);
 	ck_assert_uint_eq(counted_in("0007", NULL), 0);
 	ck_assert_uint_eq(counted_in(STATS_TOTAL_NAME, NULL), 5);
 }
@@ -191,10 +191,10 @@ END_TEST
 
 START_TEST(an_exec_begins_anew)
 {
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	count(page, 5);
 	page = new_page(7);
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	ck_assert_uint_eq(counted_in(STATS_TOTAL_NAME, NULL), 5);
 }
 END_TEST
@@ -203,10 +203,10 @@ START_TEST(pids_of_another_namespace_mean_nothing)
 {
 	struct stats_page *other = new_page(7);
 
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	other->pid_namespace = 99;
 	dead_pid = 7;
-	ck_assert_int_eq(stats_file_take(&sys, folder, other), 8);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &other), 8);
 }
 END_TEST
 
@@ -215,14 +215,14 @@ START_TEST(a_slot_that_is_locked_is_passed_by)
 	int fd = openat(folder, "0007", O_RDWR | O_CREAT, 0600);
 
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 8);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 8);
 	close(fd);
 }
 END_TEST
 
 START_TEST(a_total_that_is_locked_is_not_waited_for)
 {
-	int slot = stats_file_take(&sys, folder, page), fd;
+	int slot = stats_file_take(&sys, folder, &page), fd;
 
 	count(page, 5);
 	fd = openat(folder, STATS_TOTAL_NAME, O_RDWR | O_CREAT, 0600);
@@ -232,7 +232,7 @@ START_TEST(a_total_that_is_locked_is_not_waited_for)
 	ck_assert_uint_eq(page->pid, 7);
 	/* Whoever takes the slot adds it. */
 	page = new_page(7);
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), 7);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	ck_assert_uint_eq(counted_in(STATS_TOTAL_NAME, NULL), 5);
 }
 END_TEST
@@ -242,12 +242,12 @@ START_TEST(all_slots_taken)
 	for (unsigned pid = 1; pid <= STATS_SLOTS; pid++) {
 		struct stats_page *one = new_page(pid);
 
-		ck_assert_int_ge(stats_file_take(&sys, folder, one), 0);
+		ck_assert_int_ge(stats_file_take(&sys, folder, &one), 0);
 		munmap(one, STATS_PAGE_SIZE);
 	}
 	count(page, 1);
 	page->pid = 5000;
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), -EBUSY);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), -EBUSY);
 	count(page, 1);
 }
 END_TEST
@@ -266,7 +266,7 @@ START_TEST(every_call_fails_once)
 
 		fail_in = n;
 		count(one, 1);
-		taken = stats_file_take(&sys, folder, one);
+		taken = stats_file_take(&sys, folder, &one);
 		count(one, 1);
 		if (taken >= 0) {
 			put = stats_file_put(&sys, folder, (unsigned)taken, one);
@@ -280,7 +280,7 @@ START_TEST(every_call_fails_once)
 		munmap(one, STATS_PAGE_SIZE);
 		/* The next of the same pid finds it. */
 		one = new_page(7);
-		ck_assert_int_ge(taken = stats_file_take(&sys, folder, one), 0);
+		ck_assert_int_ge(taken = stats_file_take(&sys, folder, &one), 0);
 		ck_assert_int_eq(stats_file_put(&sys, folder, (unsigned)taken, one), 0);
 	}
 	for (unsigned slot = 0; slot < 20; slot++) {
@@ -356,7 +356,7 @@ END_TEST
 START_TEST(a_slot_that_is_a_link_is_not_followed)
 {
 	ck_assert_int_eq(symlinkat("target", folder, "0007"), 0);
-	ck_assert_int_eq(stats_file_take(&sys, folder, page), -ELOOP);
+	ck_assert_int_eq(stats_file_take(&sys, folder, &page), -ELOOP);
 	ck_assert(!exists("target"));
 }
 END_TEST
@@ -389,7 +389,7 @@ START_TEST(totals_are_added_to_totals)
 
 	snprintf(inner, sizeof(inner), "%s/run-1", path);
 	inner_folder = stats_file_open_folder(&sys, inner, geteuid());
-	slot = stats_file_take(&sys, inner_folder, page);
+	slot = stats_file_take(&sys, inner_folder, &page);
 	count(page, 4);
 	ck_assert_int_eq(stats_file_put(&sys, inner_folder, (unsigned)slot, page), 0);
 	fd = openat(inner_folder, STATS_TOTAL_NAME, O_RDONLY);
