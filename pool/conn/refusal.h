@@ -1,4 +1,5 @@
-/* Why a connection was not kept or not given out. Order and names are those of reports: see stats_refusal_names (pool/stats/stats.h). */
+/* Why a connection was not kept or not given out. Order and names are those of reports: see stats_refusal_names
+ * (pool/stats/stats.h). */
 #pragma once
 
 enum refusal {
