@@ -34,7 +34,7 @@ static void print_usage(FILE *stream)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		if (commands[i].summary)
 			fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].summary);
-	fputs("\nholdline COMMAND --help says more.\n", stream);
+	fputs("\nholdline COMMAND --help says more, and so do the manual pages holdline(1), (5) and (7).\n", stream);
 }
 
 int main(int argc, char **argv)

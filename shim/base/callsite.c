@@ -16,7 +16,6 @@
 #define OWN_FRAMES_MAX 8
 
 static enum config_callsites wanted_kind; /* immutable after init, as is all of these */
-static char program_path[STATS_PATH_MAX];
 /* dladdr() takes the loader's lock; this one (glibc 2.35) takes none. NULL: addresses stay as they are. */
 static int (*find_object)(void *address, struct dl_find_object *result);
 
@@ -30,15 +29,11 @@ static __thread struct {
 void callsite_init(const struct config *config)
 {
 	void *first;
-	ssize_t length;
 
 	wanted_kind = config->callsites;
 	if (wanted_kind == CONFIG_CALLSITES_OFF)
 		return;
 	find_object = (int (*)(void *, struct dl_find_object *))symbols_find_anywhere("_dl_find_object");
-	length = libc.readlink("/proc/self/exe", program_path, sizeof(program_path) - 1);
-	if (length > 0)
-		program_path[length] = '\0';
 	/* Its first call loads a library, which allocates. */
 	if (wanted_kind == CONFIG_CALLSITES_STACK)
 		backtrace(&first, 1);
@@ -48,16 +43,17 @@ static void note_frame(struct stats_callsite *callsite, void *address)
 {
 	uint32_t at = callsite->n_frames++;
 	struct dl_find_object object;
+	const struct link_map *map;
 
 	callsite->offset[at] = (uint64_t)(uintptr_t)address;
 	callsite->module[at] = STATS_NO_MODULE;
 	if (!find_object || find_object(address, &object) || !object.dlfo_link_map)
 		return;
-	callsite->module[at] =
-		stats_find_module(page, object.dlfo_link_map->l_name[0] ? object.dlfo_link_map->l_name : program_path,
-				  object.dlfo_link_map->l_addr);
+	map = object.dlfo_link_map;
+	callsite->module[at] = map->l_name[0] ? stats_find_module(page, map->l_name, map->l_addr)
+					      : stats_page_find_program(map->l_addr);
 	if (callsite->module[at] != STATS_NO_MODULE)
-		callsite->offset[at] -= object.dlfo_link_map->l_addr;
+		callsite->offset[at] -= map->l_addr;
 }
 
 static void note_stack(struct stats_callsite *callsite, void *caller)

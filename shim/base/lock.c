@@ -173,7 +173,7 @@ bool guard_lock_is_abandoned(struct guard_lock *lock)
 static void *map_home_page(void)
 {
 	size_t page = (size_t)getauxval(AT_PAGESZ);
-	void *memory = libc.mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory = libc.mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;

@@ -37,6 +37,7 @@ static LARGE char runtime[PATH_MAX];
 static bool is_observing;
 
 static unsigned slot; /* while PAGE_SHARED */
+static _Atomic(uint8_t) program_module = STATS_NO_MODULE;
 
 static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 
@@ -69,12 +70,15 @@ void stats_page_choose_place(char *const environment[])
 			strcpy(runtime, *environment + 16);
 }
 
+struct large_part stats_page_part(void)
+{
+	page = (struct stats_page *)(((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE);
+	return (struct large_part){page, STATS_PAGE_SIZE};
+}
+
 void stats_page_init(const struct config *config)
 {
-	uintptr_t end = ((uintptr_t)memory + STATS_PAGE_SIZE) / STATS_PAGE_SIZE * STATS_PAGE_SIZE;
-
 	bind_libc();
-	page = (struct stats_page *)end;
 	stats_init(page, room);
 	stats_path = config->stats_path;
 	is_observing = config->policy.mode == CONFIG_MODE_OBSERVE;
@@ -103,10 +107,32 @@ static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
 	return ((uint64_t)now.tv_sec * SECOND_MS * MILLISECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
 }
 
+/* Its name is asked for when others can read it: that costs as much as a tenth of a first exchange. */
+static void name_program(void)
+{
+	char *path = program_module == STATS_NO_MODULE ? NULL : stats_module_at(page, program_module)->path;
+	int saved = errno;
+
+	if (path && !path[0])
+		(void)!libc.readlink("/proc/self/exe", path, STATS_PATH_MAX - 1);
+	errno = saved;
+}
+
+uint8_t stats_page_find_program(uint64_t load_address)
+{
+	if (program_module == STATS_NO_MODULE) {
+		program_module = stats_find_module(page, "", load_address);
+		if (state == PAGE_SHARED || state == PAGE_BEGINNING)
+			name_program();
+	}
+	return program_module;
+}
+
 static void describe(void)
 {
 	struct stat status;
 
+	name_program();
 	page->pid = (uint32_t)guard_pid();
 	page->euid = libc.geteuid();
 	page->pid_namespace = libc.stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;

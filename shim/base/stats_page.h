@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "pool/stats/stats.h"
+#include "shim/base/large.h"
 
 struct config;
 
@@ -16,8 +17,14 @@ extern struct stats_page *page;
 /* In the constructor, with what the process was started with: where the user's files are (XDG_RUNTIME_DIR). */
 void stats_page_choose_place(char *const environment[]);
 
-/* When the library begins (shim/process/init.h). */
+/* What stats_page_init() and counting write to. */
+struct large_part stats_page_part(void);
+
+/* When the library begins (shim/process/init.h), after stats_page_part(). */
 void stats_page_init(const struct config *config);
+
+/* The program itself as a module of the page (stats_find_module). */
+uint8_t stats_page_find_program(uint64_t load_address);
 
 /* Before anything is counted: gives the page its file when it is time. Where that can't be, the page stays private.
  * Holds no lock that a handler may want; errno is preserved. */

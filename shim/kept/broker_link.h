@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "pool/share/client.h"
+#include "shim/base/large.h"
 
 struct config;
 struct conn;
@@ -16,7 +17,10 @@ struct idle_pool;
 /* Under the pool's lock but for its receiving, which is covered by the question. */
 extern struct broker_client broker_link_client;
 
-/* In the constructor. NULL: nothing is shared. */
+/* What broker_link_init() writes to: two parts. */
+size_t broker_link_parts(struct large_part *parts);
+
+/* When the library begins. NULL: nothing is shared. */
 struct broker_client *broker_link_init(const struct config *config);
 
 /* True if there is a broker to leave something to, or may be. */

@@ -10,13 +10,17 @@
 #include "pool/base/sys.h"
 #include "pool/config/config.h"
 #include "pool/idle.h"
+#include "shim/base/large.h"
 
 struct sock;
 
 extern const struct config *sock_config; /* immutable after init */
 extern const struct pool_sys sock_pool_sys;
 
-/* In the constructor. */
+/* What pool_init() and a first exchange write to; how many parts that are (LARGE_PARTS_MAX - 2 at the most). */
+size_t pool_parts(struct large_part parts[LARGE_PARTS_MAX]);
+
+/* When the library begins (shim/process/init.h). */
 void pool_init(const struct config *config);
 
 /* The idle pool and its lock; NULL if the lock can't be had: then do without. Expires what is due. */

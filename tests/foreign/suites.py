@@ -31,7 +31,7 @@ class Suite:
     n_at_once: int = 1
     # A variable that holds words put before the tested program, for a suite that clears the environment.
     wrapper: str = ""
-    # What is set in the shared world beside what the world itself sets.
+    # Further settings for the shared world.
     shared: dict = dataclasses.field(default_factory=dict)
     # Whether the exit status of a job is a verdict of its own.
     status: bool = True
@@ -93,7 +93,7 @@ LIST = [
           "./configure --quiet --without-ssl --disable-shared --disable-ldap --disable-manual --without-libpsl --without-brotli "
           "--without-zstd --without-nghttp2 --without-libidn2 --without-librtmp --without-libssh2 && make && make -C tests", "tests",
           limit_s=150, status=False, limits=CURL_LIMITS),
-    # What waits on a name server that answers late is disabled by libevent itself.
+    # libevent itself disables the tests that wait for a late name server.
     Suite("libevent", one("b/bin/regress"), verdicts.tinytest, "libevent",
           CMAKE % ("-DEVENT__DISABLE_OPENSSL=ON -DEVENT__DISABLE_BENCHMARK=ON -DEVENT__DISABLE_SAMPLES=ON -DEVENT__LIBRARY_TYPE=STATIC", "regress")),
     # It refuses to be run by root: a user namespace gives us another number.

@@ -1,4 +1,4 @@
-"""What foreign test suites print, read into {case: verdict}. Times, addresses and the order of cases stay out."""
+"""Reads the output of foreign test suites into {case: verdict}. Times, addresses and the order of cases stay out."""
 import re
 
 

@@ -26,7 +26,7 @@ print("done")
 
 
 class Server:
-    """What it does with the connection once a body has been read: read (nothing), late (sleeps before it reads), close, reset."""
+    """`then`: what follows a body that has been read: read (nothing more), late (it sleeps before it reads), close, reset."""
 
     def __init__(self, then):
         self.then, self.bodies, self.gets = then, [], 0

@@ -104,7 +104,7 @@ def run(tally, preloaded):
                      "expected %s, got %s\n%s" % (expected, answers, outcome.errors.decode()))
 
 
-# What a server may see of a request instead of what was sent.
+# The forms in which a server may see a request that was edited.
 EDITS = [
     ("close is blanked", b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
      b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection:      \r\n\r\n"),

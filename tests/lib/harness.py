@@ -1,8 +1,9 @@
-"""What the black-box suites share: building the test programs, a server's life, runs bare and preloaded, and the tally.
+"""Shared by the black-box suites: building the test programs, a server's life, runs bare and preloaded, and the tally.
 
 Every process started here is ended here, by its own id. Nothing leaves the loopback interface.
 """
 import functools
+import glob
 import os
 import shutil
 import socket
@@ -16,11 +17,12 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PRODUCT = os.environ.get("BUILD") or os.path.join(ROOT, "build")
+HOLDLINE = os.path.join(os.path.abspath(PRODUCT), "holdline")
 BUILD = os.path.join(ROOT, "build", "tests")
-# What is preloaded: the shim, or a list of libraries, a sanitizer's runtime before it.
+# The libraries to preload: the shim, or a sanitizer's runtime and the shim.
 SHIM = os.environ.get("HL_PRELOAD") or os.path.join(os.path.abspath(PRODUCT), "libholdline.so")
 HEAVY = "--heavy" in sys.argv or os.environ.get("TORTURE") == "1"
-# How often what may differ on a loaded machine is looked at.
+# How many attempts a verdict gets that may differ on a loaded machine.
 ATTEMPTS = 3
 CC = os.environ.get("CC", "cc")
 # Some promises are about bad pointers and empty sizes: the compiler is right to wonder, and we mean it.
@@ -34,12 +36,14 @@ def python():
     return "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 
 
+PYTHON = python()
+
+
 def compile_program(output, sources, flags=()):
     """Compiles sources (relative to the root) into build/tests/OUTPUT unless it is newer; returns its path."""
     path = os.path.join(BUILD, output)
     sources = [os.path.join(ROOT, source) for source in sources]
-    library = os.path.join(ROOT, "tests", "lib")
-    inputs = sources + [os.path.join(library, name) for name in os.listdir(library) if name.endswith((".c", ".h"))]
+    inputs = sources + glob.glob(os.path.join(ROOT, "tests", "lib", "**", "*.[ch]"), recursive=True)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(path) and os.path.getmtime(path) >= max(os.path.getmtime(i) for i in inputs):
         return path
@@ -50,11 +54,11 @@ def compile_program(output, sources, flags=()):
 
 
 def build_server():
-    return compile_program("server", ["tests/lib/server%s.c" % part for part in ("", "_http", "_paths", "_respond")])
+    return compile_program("server", ["tests/lib/server/%s.c" % part for part in ("server", "http", "paths", "respond")])
 
 
 class Server:
-    """The test server (server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a namespace."""
+    """The test server (lib/server/server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a namespace."""
 
     def __init__(self, *options, prefix=()):
         self.command = [*prefix, build_server(), *options]
@@ -99,7 +103,7 @@ def environment(preloaded, **extra):
 
 
 class Outcome:
-    """What became of a process."""
+    """The result of a process."""
 
     def __init__(self, status, output, errors, seconds):
         self.status, self.output, self.errors, self.seconds = status, output, errors, seconds
@@ -125,6 +129,16 @@ def run(command, preloaded, timeout=20, stdin=None, cwd=None, **extra):
     return Outcome(status, output, errors, time.monotonic() - begin)
 
 
+def wait_until(condition, seconds=5.0):
+    """Whether a condition becomes true in that time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 class Tally:
     """Counts and prints verdicts; the last line of a suite comes from finish()."""
 
@@ -135,8 +149,8 @@ class Tally:
         self.withheld = None
 
     def timed(self, test):
-        """Decorator of a test some of whose verdicts hang on how soon something is done (expect_in_time): on a loaded machine those may
-        pass at a later attempt. Any other one that fails is final."""
+        """Decorator of a test with verdicts that depend on timing (expect_in_time): on a loaded machine those may pass at a later attempt.
+        Any other failure is final."""
         @functools.wraps(test)
         def attempts():
             for attempt in range(ATTEMPTS):
@@ -190,7 +204,7 @@ class Tally:
         return condition
 
     def expect_in_time(self, name, condition, why, note=""):
-        """A verdict that hangs on how soon something is done, in a test that is timed."""
+        """A verdict that depends on timing, in a test that is `timed`."""
         return self.expect(name, condition, why, note, in_time=True)
 
     def finish(self):

@@ -20,7 +20,7 @@ DESTINATION = 48 + 8 * (len(COUNTERS) + len(ERRORS) + len(REFUSALS) + N_DIAL_TIM
 
 
 def layout(data):
-    """Where destinations, call sites and modules begin, and how many there can be of each."""
+    """How many destinations, call sites and modules there can be, and at which offsets they begin."""
     numbers = struct.unpack_from("<3I", data, 16)
     at = HEADER + 4 * (sum(numbers) + sum(numbers) % 2)
     return numbers, (at, at + numbers[0] * DESTINATION, at + numbers[0] * DESTINATION + numbers[1] * CALLSITE)

@@ -1,5 +1,5 @@
-"""Where contract programs run: with a pool of their own, with a shared one, inside another preloaded library or allocator, with a sanitizer
-in them.
+"""The worlds in which contract programs run: with a pool of their own, with a shared one, inside another preloaded library or allocator,
+with a sanitizer in them.
 
 A world says how programs are built, and what their environment is bare and preloaded. In each the bare run has everything but the
 shim, so that a difference is the shim's.
@@ -33,12 +33,12 @@ class World:
     is_allocator = False
 
     def missing(self):
-        """Why it can't be visited, or None."""
+        """Why this world can't be used here, or None."""
         return None
 
     @contextlib.contextmanager
     def place(self):
-        """What one worker's runs have in common, alive inside the with block."""
+        """A resource that all runs of one worker share, alive inside the with block."""
         yield None
 
     def preloads(self, preloaded):
@@ -104,7 +104,7 @@ class Eatmydata(Beside):
 
 
 class InsideEatmydata(Eatmydata):
-    """The same the other way round: what we call next is its."""
+    """The same the other way round: our calls of the next function reach that library."""
     name = "inside-eatmydata"
     is_first = False
 
@@ -133,7 +133,7 @@ class Mimalloc(Beside):
 
 
 class Faketime(Beside):
-    """A library that lies about the clock, and wraps what waits by it."""
+    """A library that lies about the clock, and wraps the calls that wait by it."""
     name = "faketime"
     pattern = "faketime/libfaketimeMT.so.1"
 
@@ -147,8 +147,8 @@ class Asan(World):
     flags = ("-fsanitize=address", "-fno-omit-frame-pointer")
     # Bad pointers are reported there instead of being passed on, memory is not flat, and stacks are not small.
     # The allocator is the sanitizer's.
-    skipped = ("allocator", "errors", "leak", "ready/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
-               "handlers/alternate-stack", "attack/sandbox", "attack/forkers", "peeks/wait-for-one")
+    skipped = ("allocator", "errors", "leak", "poll/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
+               "handlers/alternate-stack", "regressions/sandbox", "regressions/forkers", "peeks/wait-for-one")
     library = "libasan.so"
 
     def missing(self):

@@ -177,7 +177,7 @@ class Server:
 
     def serve(self, connection, number):
         connection.settimeout(2)
-        # What is sent later would else wait here for an acknowledgement, and come after the next request.
+        # Without TCP_NODELAY the later bytes wait for an acknowledgement, and arrive after the next request.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection:
             try:

@@ -64,7 +64,7 @@ static void advise_reuse(struct doctor_report *report, const struct doctor_tuple
 		fix = add(report, "", "none, it only looks");
 		snprintf(
 			fix->what, sizeof(fix->what),
-			"Find out why connections can't be reused: most were refused for %s (see the manual for reasons)",
+			"Find out why connections can't be reused: most were refused for %s (see holdline(7) for reasons)",
 			stats_refusal_names[seen->counted.top_refusal]);
 		set_command(fix, "holdline run --mode=observe --log=/tmp/holdline.log -- %s", name);
 		return;

@@ -1,11 +1,14 @@
 /*
- * holdline options: the option table in words, and as the Markdown that the README contains (make lint compares them).
+ * holdline options: the option table in words, as the list that holdline(5) contains (make lint compares them), and as a
+ * Markdown table.
  */
 #include "tools/run/options.h"
 
 #include "pool/config/config.h"
 #include "tools/commands.h"
 
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 void options_print_help(FILE *stream)
@@ -58,14 +61,62 @@ static void print_markdown(void)
 	}
 }
 
+/* mdoc(7) text: nothing in it may be taken for a request or an escape. Words in backquotes are quoted. */
+static void print_man_text(const char *text)
+{
+	bool is_quoted = false;
+
+	if (*text == '.')
+		fputs("\\&", stdout);
+	for (; *text; text++) {
+		switch (*text) {
+		case '\\':
+			fputs("\\e", stdout);
+			break;
+		case '\'':
+			fputs("\\(aq", stdout);
+			break;
+		case '`':
+			is_quoted = !is_quoted;
+			fputs(is_quoted ? "\\(lq" : "\\(rq", stdout);
+			break;
+		default:
+			putchar(*text);
+		}
+	}
+	putchar('\n');
+}
+
+static void print_man(void)
+{
+	for (size_t i = 0; i < config_n_options; i++) {
+		const struct config_option *option = &config_options[i];
+		bool is_word = option->kind == CONFIG_KIND_CHOICE || option->kind == CONFIG_KIND_SWITCH;
+
+		printf(".It Ev %s Pq Fl -%s Ns = Ns %s %s\n", option->variable, option->flag, is_word ? "Cm" : "Ar",
+		       option->value_name);
+		print_man_text(option->help);
+		if (*option->default_value)
+			printf("Default:\n.Cm %s .\n", option->default_value);
+		else
+			puts("Default: none.");
+		if (config_is_policy(option))
+			puts("A rule may set it.");
+	}
+}
+
 int command_options(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--markdown") == 0) {
 		print_markdown();
 		return 0;
 	}
+	if (argc == 2 && strcmp(argv[1], "--man") == 0) {
+		print_man();
+		return 0;
+	}
 	if (argc != 1) {
-		fputs("usage: holdline options [--markdown]\n", stderr);
+		fputs("usage: holdline options [--man | --markdown]\n", stderr);
 		return EXIT_USAGE;
 	}
 	options_print_help(stdout);

@@ -1,8 +1,5 @@
-#!/usr/bin/env python3
-"""Counting: what programs count of themselves is what servers and kernels saw, whatever becomes of the programs.
-
-usage: tests/counting/run [-v] [--heavy] [NAME...]
-"""
+"""What programs count of themselves is what servers and kernels saw, whatever becomes of the programs."""
+import json
 import os
 import re
 import signal
@@ -12,15 +9,11 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import harness
 import network
 import pages
-
-PYTHON = harness.python()
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILD = os.path.abspath(harness.PRODUCT)
-tally = harness.Tally()
+from harness import PYTHON
+from suite import tally
 
 GET = """
 import os, socket, sys, urllib.request
@@ -68,7 +61,8 @@ def test_reuse():
 
 
 def test_probed():
-    """One look is no habit. Where half of a place's connects are looks, what has told one already is not for the next."""
+    """A look is a connection that is closed without a request. One look changes nothing; where half of a call site's connects are looks, a
+    kept connection that has answered one look is not used for the next."""
     look = "\nsocket.create_connection(('127.0.0.1', int(sys.argv[2]))).close()"
     with Folder() as folder, harness.Server() as server:
         outcome = folder.python("get(); get()" + look + "\nget(); get(); get()", server.url("/bytes/10"), server.port)
@@ -232,7 +226,7 @@ for thread in threads: thread.join()""", server.url("/bytes/10"))
 
 
 def test_killed():
-    """What a killed process has counted stays, and is added once, whoever comes."""
+    """The counts of a killed process stay, and are added once, whichever process comes next."""
     with Folder() as folder, harness.Server() as server:
         for _ in range(3):
             process = subprocess.Popen([PYTHON, "-c", GET + "while True: get()", server.url("/bytes/10")],
@@ -275,12 +269,12 @@ def test_full_memory():
         tally.skip("a full tmpfs", "needs root")
         return
     with tempfile.TemporaryDirectory(prefix="holdline-full-") as home:
-        script = "import sys; sys.path[:0] = %r; sys.argv[1:] = []\nimport runpy, json\nmodule = runpy.run_path(%r)\nprint(json.dumps(module['fill_and_run'](%r)))" % (
-            [os.path.join(HERE, "..", "lib")], os.path.abspath(__file__), home)
-        outcome = harness.run(["unshare", "-m", PYTHON, "-c", script], False)
+        script = ("import sys; path, sys.path[:0], sys.argv[1:] = sys.argv[1], sys.argv[2:], []\n"
+                  "import json, test_counters\nprint(json.dumps(test_counters.fill_and_run(path)))")
+        outcome = harness.run(["unshare", "-m", PYTHON, "-c", script, home, *sys.path], False)
         text = outcome.output.decode()
         good = outcome.status == 0 and "null" not in text
-        texts, left = __import__("json").loads(text) if good else ([0, 1, 2], None)
+        texts, left = json.loads(text) if good else ([0, 1, 2], None)
         tally.expect("a full tmpfs", good and texts[0] == texts[1] == texts[2] and left == ["filler"], text + outcome.errors.decode())
 
 
@@ -326,19 +320,6 @@ def test_callsites():
 
 
 def test_probes():
-    notes = subprocess.run(["readelf", "-n", os.path.join(BUILD, "libholdline.so")], capture_output=True, text=True).stdout
+    notes = subprocess.run(["readelf", "-n", os.path.join(harness.PRODUCT, "libholdline.so")], capture_output=True, text=True).stdout
     names = set(re.findall(r"Provider: holdline\s+Name: (\w+)", notes))
     tally.expect("static probes", names == {"dial", "dial_fail", "reuse", "refuse", "return", "close"}, str(names))
-
-
-def main():
-    harness.need_shim()
-    wanted = [word for word in sys.argv[1:] if not word.startswith("-")]
-    for name, test in list(globals().items()):
-        if name.startswith("test_") and (not wanted or name[5:] in wanted):
-            test()
-    return tally.finish()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

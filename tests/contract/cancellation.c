@@ -412,7 +412,7 @@ static void run_replacing(void)
 	listener = probe_socket();
 	address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	bind(listener, (struct sockaddr *)&address, sizeof address);
-	syscall(SYS_listen, listener, 0); /* past the shim: see attack.c */
+	syscall(SYS_listen, listener, 0); /* past the shim: see regressions.c */
 	getsockname(listener, (struct sockaddr *)&address, &length);
 	pthread_create(&server, NULL, serve, NULL);
 	the_fd = dial_own();

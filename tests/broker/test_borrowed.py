@@ -1,0 +1,66 @@
+"""A connection that a sleeping program still holds, too: it ends when its borrower ends it, and lives on with the borrower's children."""
+import harness
+from broker_world import World
+from harness import PYTHON, wait_until
+from programs import CLIENT, Sleeper, n_open, run_client, states_of
+from suite import tally
+
+
+def test_borrowed_ends():
+    """A sleeper has parked a connection, and has a descriptor of it until it wakes: the connection still ends when its borrower ends it."""
+    endings = [("killed amid an answer", "s = dial('/drip/20000'); s.recv(1); os.kill(os.getpid(), 9)"),
+               ("_exit amid an answer", "s = dial('/drip/20000'); s.recv(1); os._exit(0)"),
+               ("exit amid an answer", "s = dial('/drip/20000'); s.recv(1)"),
+               ("exec amid an answer", "s = dial('/drip/20000'); s.recv(1); os.execvp('true', ['true'])"),
+               ("closed amid an answer", "s = dial('/drip/20000'); s.recv(1); s.close()"),
+               ("closed amid an upgrade", "s = dial('/upgrade'); s.recv(1000); s.sendall(b'x'); s.close()"),
+               ("closed after the server", "s = dial('/close-header'); rest(s); s.close()"),
+               ("closed after bytes of no protocol", "s = dial('/garbage'); rest(s); s.close()"),
+               ("closed after it was a stream", "s = dial('/drip/20000'); s.recv(1); f = os.fdopen(s.detach(), 'rb'); f.close()")]
+    for name, code in endings:
+        with World() as world, harness.Server("--idle-timeout", "60000") as server, Sleeper(world, server):
+            run_client(world, server, code)
+            gone = wait_until(lambda: not states_of(server) and not n_open(server), 2)
+            stats = server.stats()
+            tally.expect("borrowed, " + name, gone and stats["connections"] == 1, "%s %s" % (states_of(server), stats))
+
+
+def test_borrowed_lives():
+    """... and a connection that a child goes on using does not end with its parent."""
+    lives = [("a fork's child", "s = dial('/drip/300'); s.recv(1)\nif os.fork(): os._exit(0)\nprint(rest(s))"),
+             ("a fork's child, parent closes", "s = dial('/drip/300'); s.recv(1)\n"
+              "if os.fork(): s.close(); time.sleep(0.1); os._exit(0)\nprint(rest(s))"),
+             ("an exec", "s = dial('/drip/300'); s.recv(1); os.dup2(s.fileno(), 0); os.execvp('wc', ['wc', '-c'])"),
+             ("a spawned reader", "s = dial('/drip/300'); s.recv(1); subprocess.Popen(['wc', '-c'], stdin=s); os._exit(0)"),
+             ("a second exec", "s = dial('/drip/300'); s.recv(1); os.dup2(s.fileno(), 0); os.execvp('sh', ['sh', '-c', 'exec wc -c'])")]
+    for name, code in lives:
+        with World() as world, harness.Server("--idle-timeout", "600") as server:
+            bare = harness.run([PYTHON, "-c", CLIENT + code, str(server.port)], False, 20)
+            with Sleeper(world, server):
+                outcome = run_client(world, server, code)
+                tally.expect("borrowed, read by " + name, outcome[:2] == (0, bare.output.decode().split()) and bare.output,
+                             "%s, bare %s" % (outcome, bare.output))
+
+
+def test_epoll():
+    """close() takes a descriptor out of every epoll set, though the broker has the file too."""
+    code = """
+poll = select.epoll()
+n = 0
+for i in range(100):
+    s = dial(sys.argv[2] if len(sys.argv) > 2 else PATH)
+    poll.register(s.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
+    poll.poll(2)
+    END
+    n += len(poll.poll(0))
+    s = dial('/bytes/10'); time.sleep(0.003); s.recv(1000); s.close()
+print(n)
+"""
+    ends = [("unread", "'/bytes/5000'", "s.recv(10); s.close()"),
+            ("amid an upgrade", "'/upgrade'", "s.recv(1000); s.close()"),
+            ("after the server's end", "'/close-header'", "rest(s); s.close()"),
+            ("in another process too", "'/bytes/5000'", "s.recv(10); subprocess.run(['true']); s.close()")]
+    for name, path, end in ends:
+        with World() as world, harness.Server() as server, Sleeper(world, server):
+            outcome = run_client(world, server, code.replace("PATH", path).replace("END", end))
+            tally.expect("no events of what was closed " + name, outcome[:2] == (0, ["0"]), outcome)

@@ -1,0 +1,190 @@
+"""A report's counts are those of the servers, whatever happens to the processes."""
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import harness
+import network
+from harness import HOLDLINE, PYTHON, wait_until
+from run_world import World, client, get, shell_loop, short
+from suite import tally
+
+
+def counted(name, n, stats, report, good=True):
+    """Every connect is in all tables of the report once, and dials are what the server saw."""
+    totals = report.get("totals", {})
+    last = get(report, "samples", -1, default={})
+    agrees = (totals.get("connects") == n == stats["requests"] and totals.get("dialed") == stats["connections"] and
+              totals.get("connects") == totals.get("dialed") + totals.get("reused") and
+              sum(d["connects"] for d in report["destinations"]) == n and sum(c["connects"] for c in report["callsites"]) == n and
+              sum(c["dialed"] for c in report["callsites"]) == totals.get("dialed") and
+              all(last.get(key) == totals[key] for key in ("connects", "dialed", "reused", "reusable", "stale", "dial_failures")))
+    tally.expect(name, agrees and report["complete"] and good, "server: %s, %s" % (stats, short(report)))
+
+
+@tally.timed
+def test_many_short():
+    n = 2000 if harness.HEAVY else 200
+    with World() as world, harness.Nginx() as nginx:
+        command = shell_loop("curl -s -o /dev/null " + nginx.url("/bytes/10"), n)
+        outcome, report = world.report(command, timeout=600)
+        samples = report["samples"]
+        counted("a loop of %d curls" % n, n, nginx.stats(), report, outcome.status == 0 and report["processes"] == {"ended": n, "running": 0} and
+                report["schema_version"] == 1 and report["command"] == command and report["exit_status"] == 0 and
+                0 < report["duration_seconds"] <= outcome.seconds)
+        # The broker may have been too slow (10 ms) once.
+        tally.expect_in_time("one dial for a loop of %d curls" % n, report["totals"]["dialed"] == 1, short(report))
+        tally.expect("samples are in order, and not too many", 3 <= len(samples) <= 512 and
+                     all(a["seconds"] < b["seconds"] and a["connects"] <= b["connects"] for a, b in zip(samples, samples[1:])),
+                     json.dumps(samples)[:500])
+        tally.expect("nothing is left of the run", not [name for name in os.listdir(world.stats) if name.startswith("run-")],
+                     str(os.listdir(world.stats)))
+        nginx.reset()
+        outcome, report = world.report(["sh", "-c", "seq %d | xargs -P 8 -I{} curl -s -o /dev/null %s" % (n, nginx.url("/bytes/10"))], timeout=600)
+        stats = nginx.stats()
+        stats["connections"] -= report["totals"]["borrowed"] - report["totals"]["reused"] + 1  # the first run's connection served first
+        counted("%d of them, eight at once" % n, n, stats, report, report["processes"]["ended"] == n)
+
+
+def test_killed():
+    """The counts of killed processes are kept, also those that the next owner of a slot finds in it."""
+    n = 400 if harness.HEAVY else 40
+    with World() as world, harness.Nginx() as nginx:
+        command = shell_loop("%s %d 5 $([ $((i %% 2)) = 0 ] && echo kill || echo exit) >/dev/null" % (client(), nginx.port), n)
+        _, report = world.report(command, "--pool=local", timeout=120)
+        counted("%d processes, half of them killed" % n, 5 * n, nginx.stats(), report, report["processes"]["ended"] == n and
+                report["totals"]["dialed"] == n)
+
+
+def test_observe():
+    with World() as world, harness.Nginx() as nginx:
+        command = [client(), str(nginx.port), "30", "exit"]
+        _, report = world.report(command, "--mode=observe")
+        observed = nginx.stats()
+        counted("observe", 30, observed, report, report["mode"] == "observe" and report["totals"]["reusable"] == 30)
+        nginx.reset()
+        harness.run(command, False)
+        tally.expect("connections are as bare", nginx.stats() == observed, "%s, bare %s" % (observed, nginx.stats()))
+        _, report = world.report(shell_loop("curl -s -o /dev/null " + nginx.url("/bytes/10"), 10), "--mode=observe")
+        replay = get(report, "destinations", 0, "replay", default={})
+        tally.expect("what a pool would have made of it", replay.get("uses") == 10 and replay.get("dials") == 1 and
+                     replay.get("pool_size") == 1 and report["totals"]["dialed"] == 10, short(report))
+        _, report = world.report(command, "--mode=off")
+        tally.expect("off: nothing is counted", report["totals"]["connects"] == 0 and report["mode"] == "off", short(report))
+
+
+def test_refusals():
+    with World() as world, harness.Server() as server:
+        _, report = world.report(["curl", "-s", "-o", "/dev/null", server.url("/length/10?close"), server.url("/length/10?close")], "--mode=observe")
+        n = sum(report["refusals"].values()) + report["totals"]["reusable"]
+        tally.expect("each connection was kept or has a reason", n == report["totals"]["connects"] > 0, short(report))
+        _, report = world.report(shell_loop("curl -s -o /dev/null http://127.0.0.1:1/", 3))
+        tally.expect("errors by name", report["errors"] == {"ECONNREFUSED": 3} and report["totals"]["dial_failures"] == 3 and
+                     report["totals"]["dialed"] == 0, short(report))
+
+
+def test_no_ports():
+    """In a namespace of 20 ports: the errors, and the ports in use."""
+    def exhaust():
+        network.set_ports(40000, 40019, tcp_tw_reuse=0)
+        with World() as world, harness.Server() as server:
+            command = [PYTHON, "-c", "import socket\nfor i in range(30):\n try:\n  s = socket.create_connection(('127.0.0.1', %d))\n"
+                       "  s.send(b'x'); s.shutdown(1); s.recv(99); s.close()\n except OSError: pass" % server.port]
+            return world.report(command, "--dial-timeout=50ms", "--port-scan=kernel")[1]
+    try:
+        report = network.Inside(exhaust).result()
+    except RuntimeError as error:
+        tally.skip("no ports", str(error).splitlines()[-1])
+        return
+    # The server listens on two of them.
+    tally.expect("no ports", get(report, "errors") == {"EADDRNOTAVAIL": 12} and get(report, "ports", "usable") == 18 and
+                 get(report, "ports", "peak_used") == 18 and get(report, "ports", "peak_ratio") == 1 and
+                 report["totals"]["dialed"] == 18, short(report))
+
+
+def test_nested_and_background():
+    with World() as world, harness.Nginx() as nginx:
+        fetch = "%s %d 3 " % (client(), nginx.port)
+        inner = world.path("inner.json")
+        _, report = world.report(["sh", "-c", "%s exit; %s run --quiet --report=%s -- %s exit; %s exit" % (fetch, HOLDLINE, inner, fetch, fetch)])
+        with open(inner) as file:
+            nested = json.load(file)
+        tally.expect("a run within a run", get(report, "totals", "connects") == 9 and nested["totals"]["connects"] == 3, short(report))
+
+        # One that goes on when the program has ended, and connects once more after that.
+        go_on = world.path("go-on")
+        os.mkfifo(go_on)
+        late = "%s %d 3 exit; cat %s; exec %s %d 4 wait" % (client(), nginx.port, go_on, client(), nginx.port)
+        process = world.start(["sh", "-c", "%s wait <%s >/dev/null & exec %s exit" % (fetch, go_on, fetch)], "--report=" + world.path("run.json"),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        writer = open(go_on, "w")
+        process.wait(20)
+        with open(world.path("run.json")) as file:
+            report = json.load(file)
+        left = [name for name in os.listdir(world.stats) if name.startswith("run-")]
+        tally.expect("a process in the background is counted as far as it is", 3 <= report["totals"]["connects"] <= 6 and
+                     report["processes"]["running"] <= 1, short(report))
+        writer.close()
+        del late
+
+        def total():
+            text = world.holdline("metrics").output.decode()
+            return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("holdline_connect_attempts_total{"))
+        tally.expect("all of it is in the outer folder at last", wait_until(lambda: total() == 15 and
+                     not [name for name in os.listdir(world.stats) if name.startswith("run-")]), "%s, %s %s" % (total(), left, os.listdir(world.stats)))
+
+
+def test_left_by_a_killed_run():
+    with World() as world, harness.Nginx() as nginx:
+        process = world.start([client(), str(nginx.port), "3", "wait"], "--report", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        children = [int(pid) for pid in open("/proc/%d/task/%d/children" % (process.pid, process.pid)).read().split()]
+        process.kill()
+        process.communicate()
+        tally.expect("what `holdline run` was waiting for dies with it", wait_until(lambda: not any(is_alive(pid) for pid in children)), str(children))
+        _, report = world.report([client(), str(nginx.port), "2", "exit"])
+        left = os.listdir(world.stats)
+        text = world.holdline("metrics").output.decode()
+        tally.expect("the next one adds up what it left", report["totals"]["connects"] == 2 and
+                     re.search(r'^holdline_connect_attempts_total\{[^}]*\} 5$', text, re.M) and
+                     not [name for name in os.listdir(world.stats) if name.startswith("run-")], "%s %s" % (left, text[:1500]))
+
+
+def is_alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_callsites():
+    with open(os.path.join(harness.ROOT, "tests", "report", "client.c")) as file:
+        line = [number for number, text in enumerate(file, 1) if "this line is looked for" in text][0]
+    with World() as world, harness.Nginx() as nginx:
+        arguments = [str(nginx.port), "3", "exit"]
+        _, report = world.report([client(), *arguments])
+        callsite = get(report, "callsites", 0, default={})
+        tally.expect("function and line", len(report["callsites"]) == 1 and callsite["location"] == "client.c:%d" % line and
+                     callsite["function"] == "fetch_one" and callsite["line"] == line and callsite["file"].endswith("tests/report/client.c") and
+                     callsite["module"] == client() and callsite["offset"].startswith("0x") and callsite["connects"] == 3 and
+                     callsite["dialed"] == 1 and callsite["destination"] == "127.0.0.1:%d" % nginx.port, short(report))
+        _, report = world.report([client(), *arguments], "--callsites=stack")
+        callers = get(report, "callsites", 0, "callers", default=[])
+        tally.expect("and its callers", [caller.get("function") for caller in callers][:2] == ["fetch_many", "main"], short(report))
+        _, report = world.report([client(), *arguments], "--callsites=off")
+        tally.expect("none", report["callsites"] == [] and report["totals"]["connects"] == 3, short(report))
+
+        stripped, debug = world.path("stripped"), world.path("stripped.debug")
+        shutil.copy(client(), stripped)
+        subprocess.run(["strip", stripped], check=True)
+        _, report = world.report([stripped, *arguments])
+        callsite = report["callsites"][0]
+        tally.expect("stripped: file and address", re.fullmatch(r"stripped\+0x[0-9a-f]+", callsite["location"]) and "function" not in callsite and
+                     "line" not in callsite, short(report))
+        subprocess.run(["objcopy", "--only-keep-debug", client(), debug], check=True)
+        subprocess.run(["objcopy", "--add-gnu-debuglink=" + debug, stripped], check=True)
+        _, report = world.report([stripped, *arguments])
+        tally.expect("with its debugging information beside it", report["callsites"][0]["location"] == "client.c:%d" % line, short(report))
