@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pool/stats/stats.h"
+#include "pool/conn/refusal.h"
 
 struct bypass {
 	uint64_t until_ns; /* when the pause ends, 0: there has been none */

@@ -38,8 +38,6 @@ struct stats_sys {
 	int (*kill)(pid_t pid, int signal_number);
 };
 
-extern const struct stats_sys stats_sys_libc;
-
 #define STATS_SLOTS 1024
 #define STATS_SLOT_NAME_MAX 16
 #define STATS_TOTAL_NAME "total"

@@ -5,7 +5,7 @@
  *   holdline:dial       fd, port, ns      a new connection came to be
  *   holdline:dial_fail  fd, port, errno
  *   holdline:reuse      fd, port          a kept connection was given out
- *   holdline:refuse     fd, port, reason  a connection is not kept, or was not used: enum refusal of pool/stats/stats.h
+ *   holdline:refuse     fd, port, reason  a connection is not kept, or was not used: enum refusal of pool/conn/refusal.h
  *   holdline:return     fd, port          the program's connection was put away for later
  *   holdline:close      fd, port          the program closed its socket
  */

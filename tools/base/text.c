@@ -83,3 +83,10 @@ void text_print_safe(FILE *stream, const char *text)
 			at++;
 	}
 }
+
+const char *text_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}

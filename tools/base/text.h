@@ -12,3 +12,6 @@ void text_make_printable(char *text);
 
 /* Prints UTF-8 so that no terminal does anything but show it: control characters become '?'. */
 void text_print_safe(FILE *stream, const char *text);
+
+/* What is behind the last slash. */
+const char *text_base_name(const char *path);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "pool/proto/http1/framing.h"
+#include "tools/base/clock.h"
 
 struct worker {
 	pthread_t thread;
@@ -99,18 +100,10 @@ static void *work(void *argument)
 	return NULL;
 }
 
-static double now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static int run_workers(const struct bench_task *task, struct worker *workers, struct bench_outcome *outcome)
 {
 	unsigned n_started = 0;
-	double begin = now_s();
+	double begin = clock_now_s(CLOCK_MONOTONIC);
 
 	while (n_started < task->n_at_once &&
 	       pthread_create(&workers[n_started].thread, NULL, work, &workers[n_started]) == 0)
@@ -120,7 +113,7 @@ static int run_workers(const struct bench_task *task, struct worker *workers, st
 		outcome->n_failed += workers[i].n_failed;
 		outcome->n_connected += workers[i].n_connected;
 	}
-	outcome->seconds = now_s() - begin;
+	outcome->seconds = clock_now_s(CLOCK_MONOTONIC) - begin;
 	return n_started == task->n_at_once ? 0 : -EAGAIN;
 }
 

@@ -21,6 +21,7 @@
 
 #include "pool/base/fdpass.h"
 #include "pool/broker/broker.h"
+#include "tools/base/clock.h"
 #include "tools/broker/region.h"
 #include "tools/broker/runs.h"
 #include "tools/broker/sandbox.h"
@@ -51,13 +52,10 @@ struct loop {
 
 static struct loop loop;
 
+/* The processes' own clock: their times are compared with it. */
 static uint64_t now_ns(void)
 {
-	struct timespec now;
-
-	/* The processes' own clock: their times are compared with it. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+	return clock_now_ns(CLOCK_MONOTONIC_COARSE);
 }
 
 static void *map(uint64_t length)

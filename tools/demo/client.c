@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/base/clock.h"
+
 struct collector {
 	int fd;
 	char *buffer;
@@ -22,10 +24,7 @@ struct collector {
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+	return (int64_t)(clock_now_ns(CLOCK_MONOTONIC) / 1000000);
 }
 
 __attribute__((noreturn)) static void become_client(char *const argv[], int output_fd, int error_fd)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/base/clock.h"
 #include "tools/base/library.h"
 
 #define MAX_CONNECTIONS 16
@@ -51,14 +52,6 @@ struct server {
 	} made[2]; /* by format */
 };
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type, const char *text,
 			      size_t length)
 {
@@ -86,10 +79,11 @@ static enum MHD_Result answer_metrics(struct server *server, struct MHD_Connecti
 	bool is_open = accept && strstr(accept, "application/openmetrics-text");
 	enum metrics_format format = is_open ? METRICS_OPENMETRICS : METRICS_TEXT;
 
-	if (!server->made[format].text || now_ns() - server->made[format].made_ns > FRESH_NS) {
+	if (!server->made[format].text ||
+	    (int64_t)clock_now_ns(CLOCK_MONOTONIC) - server->made[format].made_ns > FRESH_NS) {
 		free(server->made[format].text);
 		server->made[format].text = metrics_make(server->names, format, &server->made[format].length);
-		server->made[format].made_ns = now_ns();
+		server->made[format].made_ns = (int64_t)clock_now_ns(CLOCK_MONOTONIC);
 	}
 	if (!server->made[format].text)
 		return answer_plainly(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "no memory\n");

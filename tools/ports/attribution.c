@@ -101,13 +101,6 @@ static void find_processes(struct attribution *counted, const struct stats_view 
 	}
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static void name_place(const struct stats_view_frame *frame, struct symbolizer *symbolizer,
 		       char text[COUNTED_PLACE_MAX])
 {
@@ -118,12 +111,13 @@ static void name_place(const struct stats_view_frame *frame, struct symbolizer *
 		symbolize(symbolizer, frame->module->path, frame->offset, &place);
 	if (place.file)
 		snprintf(text, COUNTED_PLACE_MAX, "%.60s (%.60s:%d)", place.function ? place.function : "?",
-			 base_name(place.file), place.line);
+			 text_base_name(place.file), place.line);
 	else if (place.function)
-		snprintf(text, COUNTED_PLACE_MAX, "%.60s in %.60s", place.function, base_name(frame->module->path));
+		snprintf(text, COUNTED_PLACE_MAX, "%.60s in %.60s", place.function,
+			 text_base_name(frame->module->path));
 	else
-		snprintf(text, COUNTED_PLACE_MAX, "%.100s+%#llx", frame->module ? base_name(frame->module->path) : "",
-			 offset);
+		snprintf(text, COUNTED_PLACE_MAX, "%.100s+%#llx",
+			 frame->module ? text_base_name(frame->module->path) : "", offset);
 	text_make_printable(text);
 }
 

@@ -7,17 +7,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/base/clock.h"
+
 #define SYSCTL "/proc/sys/net/ipv4/"
 #define TICK_MS 10
 #define MANY_SOCKETS 10000
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static long read_number(const char *path, long otherwise)
 {
@@ -96,7 +90,7 @@ static int read_sockets(struct ports_sample *sample)
 
 int ports_kernel_sample(struct ports_sample *sample, const struct ports_sample *before)
 {
-	uint64_t start_ns = now_ns();
+	uint64_t start_ns = clock_now_ns(CLOCK_MONOTONIC);
 	struct ports_settings settings;
 	int error = ports_kernel_settings(&settings);
 
@@ -153,7 +147,7 @@ int ports_kernel_dials(uint64_t *n_dials)
 int ports_kernel_watch(unsigned window_ms, struct ports_pace *pace)
 {
 	static const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
-	uint64_t begin_ns = now_ns(), at_begin, seen, n;
+	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC), at_begin, seen, n;
 	int error = ports_kernel_dials(&at_begin);
 
 	*pace = (struct ports_pace){.first_s = -1};
@@ -162,7 +156,7 @@ int ports_kernel_watch(unsigned window_ms, struct ports_pace *pace)
 		bool was_interrupted = nanosleep(&tick, NULL) != 0;
 
 		error = ports_kernel_dials(&n);
-		pace->seconds = (double)(now_ns() - begin_ns) / 1e9;
+		pace->seconds = (double)(clock_now_ns(CLOCK_MONOTONIC) - begin_ns) / 1e9;
 		if (!error && n != seen) {
 			pace->last_s = pace->seconds;
 			pace->first_s = pace->first_s < 0 ? pace->seconds : pace->first_s;

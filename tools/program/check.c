@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/base/text.h"
+
 static int print_usage(FILE *stream)
 {
 	fputs("usage: holdline check PROGRAM\n\n"
@@ -19,13 +21,6 @@ static int print_usage(FILE *stream)
 	      "Exit status: 0 it can work, 1 it can't, 2 PROGRAM is missing or can't be read.\n",
 	      stream);
 	return stream == stdout ? 0 : EXIT_USAGE;
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
 }
 
 static void print_steps(const struct program *program)
@@ -51,7 +46,7 @@ static void print_imports(const struct imports *imports)
 
 		if (call->n_users == 0 || call->is_interposed)
 			continue;
-		printf("    %s (%s", call->name, base_name(imports->objects[call->first_user]));
+		printf("    %s (%s", call->name, text_base_name(imports->objects[call->first_user]));
 		if (call->n_users > 1)
 			printf(" and %u more", call->n_users - 1);
 		puts(")");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/base/text.h"
 #include "tools/program/elf.h"
 #include "tools/program/imports.h"
 
@@ -28,13 +29,6 @@ struct neighbour {
 	const char *first;     /* of them */
 	bool goes_past;	       /* it opens libc by name, to call that and nobody in between */
 };
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 static const struct imports_call *find_interposed(const struct imports *imports, const char *name)
 {
@@ -102,7 +96,7 @@ static void print_allocator(const struct neighbour *neighbour, const char *path)
 {
 	if (neighbour->allocator)
 		printf("  its allocator is %s (%s): Holdline never allocates in it\n", neighbour->allocator,
-		       base_name(path));
+		       text_base_name(path));
 }
 
 static void print_preloaded(const struct imports *imports, const char *name, bool is_ahead)
@@ -132,7 +126,7 @@ static void print_preloaded(const struct imports *imports, const char *name, boo
 static void print_list(const struct imports *imports, char *list, bool *is_ahead)
 {
 	for (char *name; (name = strsep(&list, " \t\n:"));) {
-		if (strcmp(base_name(name), "libholdline.so") == 0)
+		if (strcmp(text_base_name(name), "libholdline.so") == 0)
 			*is_ahead = false;
 		else if (*name)
 			print_preloaded(imports, name, *is_ahead);

@@ -16,6 +16,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "tools/base/text.h"
+
 static int judge_executable_file(const char *path)
 {
 	struct stat status;
@@ -58,13 +60,6 @@ int program_resolve(const char *name, char path[PATH_MAX])
 	return result;
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /* Takes the next word of *text; NULL if there is none. Changes the text. */
 static char *take_word(char **text)
 {
@@ -102,7 +97,7 @@ static int find_interpreter(const struct elf_mapping *mapping, char path[PATH_MA
 	interpreter = take_word(&rest);
 	if (!interpreter)
 		return -ENOENT;
-	wanted = strcmp(base_name(interpreter), "env") == 0 ? find_program_of_env(rest) : NULL;
+	wanted = strcmp(text_base_name(interpreter), "env") == 0 ? find_program_of_env(rest) : NULL;
 	if (wanted)
 		return program_resolve(wanted, path);
 	snprintf(path, PATH_MAX, "%s", interpreter);
@@ -141,9 +136,9 @@ static enum program_obstacle judge_elf(const struct elf *elf)
 		obstacle = PROGRAM_OTHER_ARCHITECTURE;
 	else if (!elf->interpreter)
 		obstacle = PROGRAM_STATIC;
-	else if (strncmp(base_name(elf->interpreter), "ld-musl", strlen("ld-musl")) == 0)
+	else if (strncmp(text_base_name(elf->interpreter), "ld-musl", strlen("ld-musl")) == 0)
 		obstacle = PROGRAM_MUSL;
-	else if (self.interpreter && strcmp(base_name(elf->interpreter), base_name(self.interpreter)) != 0)
+	else if (self.interpreter && strcmp(text_base_name(elf->interpreter), text_base_name(self.interpreter)) != 0)
 		obstacle = PROGRAM_OTHER_LIBC;
 	elf_unmap(&mapping);
 	return obstacle;

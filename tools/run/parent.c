@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/base/clock.h"
 #include "tools/run/witness.h"
 
 #define SECOND_NS INT64_C(1000000000)
@@ -170,27 +171,19 @@ static void pass_on(pid_t child, const siginfo_t *info)
 		kill(child, info->si_signo);
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * SECOND_NS + now.tv_nsec;
-}
-
 int run_parent_wait(pid_t child, unsigned (*tick)(void *context), void *context)
 {
-	int64_t next_ns = now_ns(), left_ns;
+	int64_t next_ns = (int64_t)clock_now_ns(CLOCK_MONOTONIC), left_ns;
 	int status = 0;
 
 	while (!look_after(child, &status)) {
 		struct timespec timeout;
 		siginfo_t info;
 
-		left_ns = next_ns - now_ns();
+		left_ns = next_ns - (int64_t)clock_now_ns(CLOCK_MONOTONIC);
 		if (left_ns <= 0) {
-			next_ns = now_ns() + (int64_t)tick(context) * MILLISECOND_NS;
-			left_ns = next_ns - now_ns();
+			next_ns = (int64_t)clock_now_ns(CLOCK_MONOTONIC) + (int64_t)tick(context) * MILLISECOND_NS;
+			left_ns = next_ns - (int64_t)clock_now_ns(CLOCK_MONOTONIC);
 		}
 		if (left_ns < 0)
 			left_ns = 0;

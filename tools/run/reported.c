@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pool/config/config.h"
+#include "tools/base/clock.h"
 #include "tools/commands.h"
 #include "tools/report/make.h"
 #include "tools/report/samples.h"
@@ -34,14 +35,6 @@ struct reported {
 	double next_ports_s;
 	double began_s, began_unix_s;
 };
-
-static double now_s(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static int complain(const char *what, int error)
 {
@@ -76,7 +69,7 @@ static void take_sample(struct reported *reported, const struct stats_view *view
 {
 	const struct stats_counts *counts = &view->totals;
 	struct report_sample sample = {
-		.seconds = now_s(CLOCK_MONOTONIC) - reported->began_s,
+		.seconds = clock_now_s(CLOCK_MONOTONIC) - reported->began_s,
 		.connects = counts->counter[STATS_CONNECTS],
 		.dialed = counts->counter[STATS_DIALED],
 		.reused = counts->counter[STATS_REUSED],
@@ -99,10 +92,10 @@ static void take_sample(struct reported *reported, const struct stats_view *view
 /* To ask the kernel takes longer the more sockets there are, of whomever. */
 static void look_at_ports(struct reported *reported, const struct stats_view *view)
 {
-	double began_s = now_s(CLOCK_MONOTONIC), took_s;
+	double began_s = clock_now_s(CLOCK_MONOTONIC), took_s;
 
 	report_ports_look(view, &reported->ports);
-	took_s = now_s(CLOCK_MONOTONIC) - began_s;
+	took_s = clock_now_s(CLOCK_MONOTONIC) - began_s;
 	reported->next_ports_s = began_s + took_s * COST_DIVISOR;
 	if (reported->ports.used >= reported->peak.used && reported->ports.usable)
 		reported->peak = reported->ports;
@@ -111,12 +104,12 @@ static void look_at_ports(struct reported *reported, const struct stats_view *vi
 static unsigned tick(void *context)
 {
 	struct reported *reported = context;
-	double began_s = now_s(CLOCK_MONOTONIC), took_s;
+	double began_s = clock_now_s(CLOCK_MONOTONIC), took_s;
 	struct stats_view view;
 	unsigned least_ms;
 
 	read_counts(reported, &view);
-	took_s = now_s(CLOCK_MONOTONIC) - began_s;
+	took_s = clock_now_s(CLOCK_MONOTONIC) - began_s;
 	reported->ports.usable = 0;
 	if (began_s >= reported->next_ports_s)
 		look_at_ports(reported, &view);
@@ -138,7 +131,7 @@ static struct cJSON *make_report(struct reported *reported, const struct config 
 		.command = argv,
 		.mode = config_find("HOLDLINE_MODE")->choices[config->policy.mode],
 		.started_unix_s = reported->began_unix_s,
-		.duration_s = now_s(CLOCK_MONOTONIC) - reported->began_s,
+		.duration_s = clock_now_s(CLOCK_MONOTONIC) - reported->began_s,
 		.status = status,
 		.idle_timeout_ns = config->policy.idle_conn_timeout_ns,
 		.view = &view,
@@ -189,8 +182,8 @@ int run_reported(const struct config *config, const char *path, char **argv)
 		return complain("no folder to count in", error);
 	setenv("HOLDLINE_STATS", reported.run.path, 1);
 	report_samples_init(&reported.samples);
-	reported.began_s = now_s(CLOCK_MONOTONIC);
-	reported.began_unix_s = now_s(CLOCK_REALTIME);
+	reported.began_s = clock_now_s(CLOCK_MONOTONIC);
+	reported.began_unix_s = clock_now_s(CLOCK_REALTIME);
 	child = run_parent_start(argv);
 	if (child < 0) {
 		run_folder_end(&reported.run);

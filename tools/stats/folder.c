@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "pool/stats/file.h"
+#include "tools/base/clock.h"
 #include "tools/base/proc_file.h"
 #include "tools/stats/run_folder.h"
 #include "tools/stats/view.h"
@@ -98,14 +99,6 @@ struct stats_page *stats_folder_read_page(int folder, const char *name, uid_t ow
 	return page;
 }
 
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* When a process started, in CLOCK_BOOTTIME; 0 if that is not known, UINT64_MAX if it has ended and nobody has waited for it
  * yet. proc(5): field 3 of stat is the state, field 22 the start in ticks. */
 static uint64_t started_ns(uint32_t pid)
@@ -141,7 +134,7 @@ bool stats_folder_is_living(const struct stats_page *page)
 	if (page->pid > INT32_MAX || (kill((pid_t)page->pid, 0) < 0 && errno == ESRCH))
 		return false;
 	/* The pid may be another process's by now, one that started after the page was begun. */
-	began_ns = page->began_ns + (now_ns(CLOCK_BOOTTIME) - now_ns(CLOCK_MONOTONIC));
+	began_ns = page->began_ns + (clock_now_ns(CLOCK_BOOTTIME) - clock_now_ns(CLOCK_MONOTONIC));
 	return started_ns(page->pid) <= began_ns + START_SLACK_NS;
 }
 

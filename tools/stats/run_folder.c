@@ -14,6 +14,7 @@
 
 #include "pool/stats/file.h"
 #include "tools/stats/folder.h"
+#include "tools/stats/sys.h"
 
 #define HOLDER "holder"
 #define LOCK_TRIES 50

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "pool/config/config.h"
+#include "tools/base/clock.h"
 #include "tools/base/terminal.h"
 #include "tools/commands.h"
 #include "tools/ports/netns.h"
@@ -236,22 +237,14 @@ static bool obey(struct top_view *view, char key)
 	return true;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static int run_screen(struct sight *sight, struct options *options)
 {
-	uint64_t next_ms = now_ms();
+	uint64_t next_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
 	unsigned n_rounds = 0;
 	int error = 0;
 
 	while (!error) {
-		uint64_t at_ms = now_ms();
+		uint64_t at_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
 		char key = '\0';
 
 		if (at_ms >= next_ms) {
@@ -259,7 +252,7 @@ static int run_screen(struct sight *sight, struct options *options)
 			if (options->n_rounds && n_rounds++ == options->n_rounds)
 				return 0;
 			error = options->view.is_frozen ? 0 : look(sight);
-			at_ms = now_ms();
+			at_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
 		}
 		if (!error)
 			error = draw(sight, &options->view);

@@ -1,7 +1,7 @@
 /*
- * What the parts of framing share: framing.c (messages and queries), head.c (heads, by llhttp),
- * fields.c (what a head's fields say), strict.c (the strict grammar of heads), chunked.c (the
- * chunked coding) and edit.c (plans). Nobody else includes this.
+ * What the parts of framing share: framing.c (messages and queries), state.c (changes of phase), head.c (heads, by llhttp), fields.c
+ * (what a head's fields say), strict.c (the strict grammar of heads), chunked.c (the chunked coding) and edit.c (plans).
+ * Nobody else includes this.
  */
 #pragma once
 
@@ -37,13 +37,13 @@ static inline bool framing_element_is(const struct framing_side *side, const cha
 	return side->value_length == length && memcmp(side->value, text, length) == 0;
 }
 
-/* framing.c: notes why the connection can't be kept, if nothing was noted before. */
+/* state.c: notes why the connection can't be kept, if nothing was noted before. */
 void framing_raise(struct framing *framing, enum framing_doubt doubt);
 
-/* framing.c: gives up on one direction: the ends of its messages are not known any more. */
+/* state.c: gives up on one direction: the ends of its messages are not known any more. */
 void framing_lose(struct framing *framing, struct framing_side *side, enum framing_doubt doubt);
 
-/* framing.c: the only places where a direction's phase changes. */
+/* state.c: the only places where a direction's phase changes. */
 void framing_enter(struct framing_side *side, enum framing_phase phase);
 void framing_end_message(struct framing *framing, struct framing_side *side);
 

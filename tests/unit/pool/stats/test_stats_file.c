@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "pool/conn/destination.h"
+#include "tools/stats/sys.h"
 
 static const uint32_t room[STATS_N_ARRAYS] = STATS_PAGE_ROOM;
 static char path[64];

@@ -1,0 +1,6 @@
+/* The C library's calls, for pool/stats/file.h. The shim, which wraps some of them, has to look for them by itself. */
+#pragma once
+
+#include "pool/stats/file.h"
+
+extern const struct stats_sys stats_sys_libc;
