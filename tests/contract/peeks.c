@@ -112,7 +112,7 @@ static void run_peek_offset(void)
 	CALL(close(fd));
 }
 
-/* The head in pieces of every size: the bytes are the server's, but for a token that is cut (README, Limits). */
+/* The head in pieces of every size: the bytes are the server's, but for a token that is cut (holdline(7), KNOWN LIMITS). */
 static void run_sizes(void)
 {
 	for (size_t size = 89; size < 200; size += 22) {

@@ -3,7 +3,7 @@ import os
 import re
 import struct
 
-SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "pool", "stats.c")
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "pool", "stats", "stats.c")
 
 
 def names(array):

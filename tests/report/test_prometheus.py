@@ -29,7 +29,7 @@ def test_shipped():
         tally.expect("metrics that there are", used <= names and len(used) > 10, str(used - names))
         spots = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
         tally.expect("panels in places of their own", len(set(spots)) == len(spots) == len(set(panel["id"] for panel in dashboard["panels"])), str(spots))
-        with open(os.path.join(harness.ROOT, "tools", "man", "holdline.1")) as file:
+        with open(os.path.join(harness.ROOT, "tools", "man", "holdline-metrics.1")) as file:
             manual = file.read().replace("\\", "")
         families = {re.sub("_(bucket|count|sum)$", "", name) for name in names}
         tally.expect("metrics in the manual", all(name in manual for name in families), str([name for name in families if name not in manual]))
