@@ -62,7 +62,7 @@ static uint64_t deadline(const struct broker_client *client, int patience_ms)
 	return client->sys->now_ns() + (uint64_t)patience_ms * MILLISECOND_NS;
 }
 
-static int be_welcome(struct broker_client *client, int patience_ms)
+static int read_welcome(struct broker_client *client, int patience_ms)
 {
 	union broker_packet packet;
 	struct slots_region *region;
@@ -104,8 +104,8 @@ static int ask_first(struct broker_client *client, const struct destination_key 
 	return fdpass_send(client->sys, client->fd, &request, sizeof(request), -1);
 }
 
-int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
-			uint64_t program, const struct destination_key *first, int patience_ms)
+int broker_client_introduce(struct broker_client *client, int fd, const struct config *config, const char *name,
+			    uint64_t program, const struct destination_key *first)
 {
 	struct broker_hello hello = {
 		.head = broker_wire_head(BROKER_HELLO, 0, config->pool == CONFIG_POOL_LOCAL ? BROKER_IS_PRIVATE : 0),
@@ -120,8 +120,15 @@ int broker_client_begin(struct broker_client *client, int fd, const struct confi
 	error = fdpass_send(client->sys, fd, &hello, sizeof(hello), -1);
 	if (!error && first)
 		error = ask_first(client, first);
-	if (!error)
-		error = be_welcome(client, patience_ms);
+	if (error)
+		broker_client_end(client);
+	return error;
+}
+
+int broker_client_be_welcome(struct broker_client *client, int patience_ms)
+{
+	int error = read_welcome(client, patience_ms);
+
 	if (error)
 		broker_client_end(client);
 	return error;

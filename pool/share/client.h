@@ -1,7 +1,7 @@
 /*
  * A process's side of its talk with the broker: asks for connections, hands over those that it parks for the first time.
  *
- * Every failure means the same: no broker, for now; the process goes on with its own pool. Only broker_client_begin() waits, for
+ * Every failure means the same: no broker, for now; the process goes on with its own pool. Only broker_client_be_welcome() waits, for
  * as long as it is told, and broker_client_lease(), for BROKER_PATIENCE_MS.
  * Not thread-safe: the owner's lock covers it, but lease() needs only that nobody else receives or ends meanwhile.
  */
@@ -31,13 +31,16 @@ void broker_client_init(struct broker_client *client, const struct pool_sys *sys
 /* Hands a conversation over to another object, which has none: `from` is as after broker_client_init(). */
 void broker_client_move(struct broker_client *to, struct broker_client *from);
 
-/* Introduces the process over a connected socket, and waits for so long to be welcome. `name` and `program` are what people and the
- * broker are to know the program by. `first`: the destination of a first question, which is asked at once (NULL: none):
- * broker_client_reserve() and broker_client_lease() must follow for just that. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno: then the
- * descriptor is still the caller's, and broker_client_end() has been done. */
-int broker_client_begin(struct broker_client *client, int fd, const struct config *config, const char *name,
-			uint64_t program, const struct destination_key *first, int patience_ms)
-	__attribute__((warn_unused_result));
+/* Introduces the process over a connected socket, and doesn't wait. `name` and `program` are what people and the broker know the
+ * program by. `first`: the destination of a first question, which is asked at once (NULL: none): once it is welcome,
+ * broker_client_reserve() and broker_client_lease() must follow for just that. 0 or -errno: then the descriptor is still
+ * the caller's, and broker_client_end() has been done. */
+int broker_client_introduce(struct broker_client *client, int fd, const struct config *config, const char *name,
+			    uint64_t program, const struct destination_key *first) __attribute__((warn_unused_result));
+
+/* Waits for so long to be welcome. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno, with the same to the
+ * descriptor. */
+int broker_client_be_welcome(struct broker_client *client, int patience_ms) __attribute__((warn_unused_result));
 
 /* Takes a slot for a connection to be asked for. False: none is free. */
 bool broker_client_reserve(struct broker_client *client, struct conn *conn) __attribute__((warn_unused_result));

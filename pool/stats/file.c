@@ -327,8 +327,8 @@ static int fill(const struct stats_sys *sys, int fd)
 	return 0;
 }
 
-/* A reader finds a half-written one unsound, or nobody's. */
-static void write_page(struct stats_page *to, const struct stats_page *from)
+/* A reader finds a half-written one unsound, or nobody's. From a page of the same room all stays at its index. */
+static void write_page(struct stats_page *to, struct stats_page *from)
 {
 	if (to->magic[0]) {
 		__atomic_store_n(&to->pid, 0, __ATOMIC_SEQ_CST);
@@ -336,9 +336,13 @@ static void write_page(struct stats_page *to, const struct stats_page *from)
 	}
 	*to = *from;
 	to->pid = 0;
-	to->n_intervals = 0;
-	stats_init(to, page_room);
-	stats_move(to, from);
+	if (memcmp(from->n_max, page_room, sizeof(page_room)) == 0) {
+		memcpy(to + 1, from + 1, STATS_PAGE_SIZE - sizeof(*from));
+	} else {
+		to->n_intervals = 0;
+		stats_init(to, page_room);
+		stats_move(to, from);
+	}
 	__atomic_store_n(&to->pid, from->pid, __ATOMIC_SEQ_CST);
 }
 

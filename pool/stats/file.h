@@ -62,7 +62,8 @@ int stats_file_open_default(const struct stats_sys *sys, char *path, uid_t user)
 
 /*
  * Takes a slot for the process that `*page` (sound, its pid set) describes, and maps the slot's file: `*page` is then the
- * mapping, of STATS_PAGE_SIZE bytes, to which what was counted so far has been moved. The former page is the caller's, and
+ * mapping, of STATS_PAGE_SIZE bytes, to which what was counted so far has been moved, or copied index by index if the former has
+ * room for as much. The former page is the caller's, and
  * nothing is counted in it any more. Returns the slot. -EBUSY: all are taken; -ENOSPC...: `*page` stays as it was.
  */
 int stats_file_take(const struct stats_sys *sys, int folder, struct stats_page **page)

@@ -70,14 +70,19 @@ static struct stats_callsite *find_same_callsite(const struct folding *folding, 
 	return stats_find_callsite(folding->total, &wanted);
 }
 
-static void fold_callsite(const struct folding *folding, const struct stats_callsite *from)
+static uint64_t take(uint64_t *number)
+{
+	return __atomic_exchange_n(number, 0, __ATOMIC_RELAXED);
+}
+
+static void fold_callsite(const struct folding *folding, struct stats_callsite *from)
 {
 	struct stats_callsite *to = find_same_callsite(folding, from);
 
 	if (!to)
 		return;
-	stats_add(&to->connects, from->connects);
-	stats_add(&to->dialed, from->dialed);
+	stats_add(&to->connects, folding->is_own ? take(&from->connects) : from->connects);
+	stats_add(&to->dialed, folding->is_own ? take(&from->dialed) : from->dialed);
 }
 
 static void fold_intervals(const struct folding *folding)
@@ -95,16 +100,27 @@ static void fold_intervals(const struct folding *folding)
 	}
 }
 
+/* Each number is moved by itself: what others add meanwhile is here or there. */
+static void move_destination(struct stats_destination *to, struct stats_destination *from)
+{
+	uint64_t *sums = (uint64_t *)&to->counts, *numbers = (uint64_t *)&from->counts;
+
+	for (size_t i = 0; i < sizeof(to->counts) / sizeof(*sums); i++)
+		if (numbers[i])
+			stats_add(&sums[i], take(&numbers[i]));
+	stats_gauge(&to->active, __atomic_exchange_n(&from->active, 0, __ATOMIC_RELAXED));
+	stats_gauge(&to->idle, __atomic_exchange_n(&from->idle, 0, __ATOMIC_RELAXED));
+}
+
 static void fold_destination(const struct folding *folding, uint32_t index)
 {
-	const struct stats_destination *from = stats_destination_at(folding->page, index);
+	struct stats_destination *from = stats_destination_at(folding->page, index);
 	struct stats_destination *to = stats_destination_at(folding->total, place_of(folding, index));
 
-	stats_add_counts(&to->counts, &from->counts);
-	if (folding->is_own) {
-		stats_gauge(&to->active, from->active);
-		stats_gauge(&to->idle, from->idle);
-	}
+	if (folding->is_own)
+		move_destination(to, from);
+	else
+		stats_add_counts(&to->counts, &from->counts);
 }
 
 static void fold_all(struct folding *folding)
@@ -129,11 +145,12 @@ void stats_fold(struct stats_page *total, const struct stats_page *page)
 	total->n_ended += page->pid ? 1 : page->n_ended;
 }
 
-void stats_move(struct stats_page *to, const struct stats_page *from)
+void stats_move(struct stats_page *to, struct stats_page *from)
 {
 	struct folding folding = {.total = to, .page = from, .is_own = true};
 
 	fold_all(&folding);
+	from->n_intervals = 0;
 }
 
 struct stats_callsite *stats_find_moved(struct stats_page *to, const struct stats_page *from,

@@ -205,8 +205,9 @@ void stats_add_counts(struct stats_counts *to, const struct stats_counts *from);
 /* Adds a page that nobody writes any more to a total: counts, call sites, intervals; not the gauges. */
 void stats_fold(struct stats_page *total, const struct stats_page *page);
 
-/* Adds what a process has counted so far to another page of its own, which goes on from there: the gauges too. */
-void stats_move(struct stats_page *to, const struct stats_page *from);
+/* Moves what a process has counted so far to another page of its own, the gauges too. What others count in the former meanwhile
+ * stays there, to be moved by another call. */
+void stats_move(struct stats_page *to, struct stats_page *from);
 
 /* Where a call site of the former page is in the latter; NULL where there is no room. */
 struct stats_callsite *stats_find_moved(struct stats_page *to, const struct stats_page *from,

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,12 +20,19 @@
 
 #define MILLISECOND_NS 1000000u
 #define SECOND_MS 1000u
-/* For another thread that is giving the page its file. */
-#define PATIENCE 1000
 
-enum page_state { PAGE_PRIVATE, PAGE_BEGINNING, PAGE_SHARED, PAGE_STAYS_PRIVATE };
+enum page_state {
+	PAGE_PRIVATE,
+	PAGE_BEGINNING, /* also for good, where a handler has left that by longjmp */
+	PAGE_SHARED,
+	PAGE_STAYS_PRIVATE,
+};
 
-/* Room for what is counted while the page is private: most processes go to one place. */
+/* A process that makes one request and ends has no reader, and a file costs it more than its request. */
+#define FIRST_CONNECTS 1
+#define FIRST_NS (5 * MILLISECOND_NS)
+
+/* Room for what is counted meanwhile: most processes go to one place. */
 static const uint32_t first_room[STATS_N_ARRAYS] = {4, 4, STATS_MAX_FRAMES, 8};
 #define FIRST_SIZE (16u * 1024)
 static LARGE _Alignas(64) char first[FIRST_SIZE];
@@ -139,6 +145,13 @@ static void describe(void)
 	       strnlen(program_invocation_short_name, sizeof(page->program)));
 }
 
+/* In the place of what a fork's child has copied. */
+static bool replace(struct stats_page *former, struct stats_page *with_file)
+{
+	return libc.mremap(with_file, STATS_PAGE_SIZE, STATS_PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, former) !=
+	       MAP_FAILED;
+}
+
 static enum page_state give_file(void)
 {
 	struct stats_page *former = page, *with_file = page;
@@ -152,9 +165,10 @@ static enum page_state give_file(void)
 	if (taken < 0)
 		return PAGE_STAYS_PRIVATE;
 	slot = (unsigned)taken;
-	page = with_file;
-	if (users->follow(former) && former != (struct stats_page *)first)
-		sys.munmap(former, STATS_PAGE_SIZE);
+	if (former == (struct stats_page *)first || !replace(former, with_file)) {
+		page = with_file;
+		users->follow(former);
+	}
 	return PAGE_SHARED;
 }
 
@@ -174,25 +188,14 @@ static void begin(void)
 	enum page_state expected = PAGE_PRIVATE;
 	int saved = errno, cancel_state;
 
-	if (atomic_compare_exchange_strong(&state, &expected, PAGE_BEGINNING)) {
-		/* What it calls are cancellation points. */
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-		state = try_to_begin();
-		pthread_setcancelstate(cancel_state, NULL);
-	}
-	/* What is counted now might be in neither of the two. */
-	for (int i = 0; i < PATIENCE && state == PAGE_BEGINNING; i++)
-		libc.sched_yield();
-	/* It was left by longjmp, or we interrupt it. */
-	expected = PAGE_BEGINNING;
-	atomic_compare_exchange_strong(&state, &expected, PAGE_STAYS_PRIVATE);
+	if (!atomic_compare_exchange_strong(&state, &expected, PAGE_BEGINNING))
+		return;
+	/* What it calls are cancellation points. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	state = try_to_begin();
+	pthread_setcancelstate(cancel_state, NULL);
 	errno = saved;
 }
-
-/* A process that makes a request and ends has no reader: a file costs it more than its request. Not so where there
- * are threads: what another one counts while the page gets its file would be in neither of the two. */
-#define FIRST_CONNECTS 1
-#define FIRST_NS (5 * MILLISECOND_NS)
 
 static _Atomic(unsigned) n_first; /* connects while it is private */
 static uint64_t first_ns;
@@ -212,8 +215,8 @@ static bool is_young(void)
 
 	if (!n_first)
 		first_ns = now_ns;
-	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS && __libc_single_threaded &&
-	       has_room(STATS_DESTINATIONS) && has_room(STATS_CALLSITES);
+	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS && has_room(STATS_DESTINATIONS) &&
+	       has_room(STATS_CALLSITES);
 }
 
 void stats_page_look(void)
@@ -227,7 +230,7 @@ void stats_page_begin(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&state, memory_order_acquire) > PAGE_BEGINNING, 1))
 		return;
-	if (state == PAGE_BEGINNING || !is_young())
+	if (!is_young())
 		begin();
 }
 
@@ -237,25 +240,25 @@ void stats_page_keep(void)
 		begin();
 }
 
-static void forget_counts(bool keeps_gauges)
+static void forget_counts(struct stats_page *of, bool keeps_gauges)
 {
-	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++) {
-		struct stats_destination *destination = stats_destination_at(page, i);
+	for (uint32_t i = 0; i < of->n_max[STATS_DESTINATIONS]; i++) {
+		struct stats_destination *destination = stats_destination_at(of, i);
 
-		if (!stats_has(page, STATS_DESTINATIONS, i))
+		if (!stats_has(of, STATS_DESTINATIONS, i))
 			continue;
 		memset(&destination->counts, 0, sizeof(destination->counts));
 		if (!keeps_gauges)
 			destination->active = destination->idle = 0;
 	}
-	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++) {
-		if (stats_has(page, STATS_CALLSITES, i)) {
-			stats_callsite_at(page, i)->connects = 0;
-			stats_callsite_at(page, i)->dialed = 0;
+	for (uint32_t i = 0; i < of->n_max[STATS_CALLSITES]; i++) {
+		if (stats_has(of, STATS_CALLSITES, i)) {
+			stats_callsite_at(of, i)->connects = 0;
+			stats_callsite_at(of, i)->dialed = 0;
 		}
 	}
-	page->n_intervals = 0;
-	page->pid = 0;
+	of->n_intervals = 0;
+	of->pid = 0;
 }
 
 void stats_page_after_fork(bool keeps_gauges)
@@ -274,7 +277,9 @@ void stats_page_after_fork(bool keeps_gauges)
 	if (state == PAGE_SHARED || state == PAGE_BEGINNING)
 		state = PAGE_PRIVATE;
 	n_first = 0;
-	forget_counts(keeps_gauges);
+	forget_counts(page, keeps_gauges);
+	if (page != (struct stats_page *)first)
+		forget_counts((struct stats_page *)first, false);
 }
 
 /* What has no file goes to the total at once; if that is another's at the moment, to a file, as one that was killed
@@ -288,15 +293,24 @@ static void add_private(int folder)
 		(void)!stats_file_take(&sys, folder, &with_file);
 }
 
+static void put_back(int folder)
+{
+	/* What was counted there just when the page moved. */
+	if (page != (struct stats_page *)first)
+		stats_move(page, (struct stats_page *)first);
+	/* What can't be added now is when the slot is taken. */
+	(void)!stats_file_put(&sys, folder, slot, page);
+}
+
 void stats_page_end(void)
 {
-	bool is_counted = state == PAGE_SHARED || (state == PAGE_PRIVATE && n_first);
+	bool is_private = state <= PAGE_BEGINNING, is_counted = is_private ? n_first > 0 : state == PAGE_SHARED;
 	int saved = errno, folder = is_counted ? open_folder() : -1;
 
-	if (folder >= 0 && state == PAGE_PRIVATE)
+	if (folder >= 0 && is_private)
 		add_private(folder);
-	else if (folder >= 0) /* What can't be added now is when the slot is taken. */
-		(void)!stats_file_put(&sys, folder, slot, page);
+	else if (folder >= 0)
+		put_back(folder);
 	if (folder >= 0)
 		sys.close(folder);
 	state = PAGE_STAYS_PRIVATE;

@@ -22,9 +22,10 @@ struct large_part stats_page_part(void);
 
 /* Those who keep pointers into the page, which are to follow where it moves. */
 struct stats_page_users {
-	bool (*hold)(void); /* from here on no gauge changes; false: not now */
-	bool (*follow)(
-		const struct stats_page *former); /* the page has moved; false: somebody may still point into it */
+	/* From here on no gauge changes. False: not now. */
+	bool (*hold)(void);
+	/* The page has moved. The former stays where it is. */
+	void (*follow)(const struct stats_page *former);
 	void (*let_go)(void);
 };
 

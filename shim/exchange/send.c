@@ -16,6 +16,7 @@
 #include "shim/exchange/first_bytes.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/send_plan.h"
+#include "shim/kept/broker_link.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
@@ -133,6 +134,9 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	if (*result > 0 && sending.inserted)
 		*result = push_insertion(transfer->fd, bytes, *result, &sending);
 	saved = errno;
+	/* While the server works. */
+	if (*result > 0)
+		broker_link_greet();
 	if (sock_come_out(token))
 		atomic_fetch_sub(&token.sock->n_senders, 1);
 	sock = exchange_return(token, transfer->fd);

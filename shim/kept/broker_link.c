@@ -28,7 +28,7 @@
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
 LARGE struct broker_client broker_link_client;
-static LARGE struct broker_client newcomer;   /* a broker that is being met: nobody else looks at it */
+static LARGE struct broker_client newcomer;   /* to whom we have introduced ourselves, and who has not answered */
 static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
 static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
 static _Atomic(int) left_alone_by; /* nor does who has no more patience than this, in milliseconds, ask before */
@@ -204,6 +204,25 @@ void broker_link_part(struct idle_pool *pool, uint64_t now_ns)
 	close_client(fd);
 }
 
+/* Nobody waits for the answer yet. Left alone meanwhile, in case that a handler leaves us by longjmp. */
+static void introduce(uint64_t now_ns, const struct destination_key *key)
+{
+	int fd;
+
+	leave_alone(now_ns, INT_MAX);
+	fd = dial(sock_config->broker_path);
+	if (fd < 0)
+		return;
+	if (!program_number)
+		program_number = number_of_program();
+	client_cookie = swap_cookie(fd);
+	client_euid = libc.geteuid();
+	if (broker_client_introduce(&newcomer, fd, sock_config, program_invocation_short_name, program_number, key))
+		close_client(fd);
+	else
+		left_alone_until_ns = 0;
+}
+
 /* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
 static void meet(uint64_t now_ns, const struct destination_key *key, int patience_ms)
 {
@@ -212,20 +231,17 @@ static void meet(uint64_t now_ns, const struct destination_key *key, int patienc
 
 	if (broker_link_client.fd >= 0 || is_left_alone(now_ns, patience_ms))
 		return;
-	leave_alone(now_ns, INT_MAX);
-	fd = dial(sock_config->broker_path);
+	if (newcomer.fd < 0)
+		introduce(now_ns, key && key->euid == libc.geteuid() ? key : NULL);
+	fd = newcomer.fd;
 	if (fd < 0)
 		return;
-	left_alone_by = patience_ms;
-	if (!program_number)
-		program_number = number_of_program();
-	client_cookie = swap_cookie(fd);
-	client_euid = libc.geteuid();
-	error = broker_client_begin(&newcomer, fd, sock_config, program_invocation_short_name, program_number,
-				    key && key->euid == broker_link_euid() ? key : NULL, patience_ms);
+	leave_alone(now_ns, patience_ms);
+	error = broker_client_be_welcome(&newcomer, patience_ms);
 	pool = error ? NULL : pool_enter(now_ns);
 	if (pool) {
 		/* Whoever looks without the lock whether it is met sees that last. */
+		fd = newcomer.fd;
 		newcomer.fd = -1;
 		broker_client_move(&broker_link_client, &newcomer);
 		broker_link_client.fd = fd;
@@ -251,6 +267,20 @@ static bool begin_question(uint64_t now_ns, const struct destination_key *key, i
 bool broker_link_begin_question(uint64_t now_ns, const struct destination_key *key)
 {
 	return begin_question(now_ns, key, BROKER_PATIENCE_MS);
+}
+
+void broker_link_greet(void)
+{
+	uint64_t now_ns;
+
+	if (broker_link_client.fd >= 0 || newcomer.fd >= 0 || !sock_config->broker_path[0])
+		return;
+	now_ns = guard_now_ns();
+	if (is_left_alone(now_ns, BROKER_PATIENCE_MS) || !guard_is_home() || !guard_lock_try(&question_lock))
+		return;
+	if (broker_link_client.fd < 0 && newcomer.fd < 0)
+		introduce(now_ns, NULL);
+	guard_unlock(&question_lock);
 }
 
 void broker_link_meet(uint64_t now_ns)
@@ -309,14 +339,15 @@ void broker_link_share(const struct conn *conn)
 
 void broker_link_move(int from)
 {
-	int to;
+	struct broker_client *client = newcomer.fd == from ? &newcomer : &broker_link_client;
 	struct idle_pool *pool;
+	int to;
 
-	if (broker_link_client.fd != from)
+	if (client->fd != from)
 		return;
 	to = fdtable_dup_high(from);
-	if (to >= 0) {
-		broker_link_client.fd = to;
+	if (to >= 0 || client == &newcomer) {
+		client->fd = to < 0 ? -1 : to;
 		return;
 	}
 	pool = pool_enter(guard_now_ns());

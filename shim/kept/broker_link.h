@@ -29,6 +29,10 @@ bool broker_link_may_be_met(void);
 /* True if it has been met. */
 bool broker_link_is_met(void);
 
+/* Introduces the process to it if that was not done, and doesn't wait: by the time that there is something to leave, the broker has
+ * answered. Not under any lock. */
+void broker_link_greet(void);
+
 /* Meets it if that was not done, to leave something to it. Not under the pool's lock. */
 void broker_link_meet(uint64_t now_ns);
 

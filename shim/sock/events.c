@@ -57,12 +57,10 @@ static void follow_tally(struct tally *tally, const struct stats_page *former)
 		tally->callsite = stats_find_moved(page, former, tally->callsite);
 }
 
-/* A socket that another thread is busy with, or that we interrupt, is left out: it counts on in the former page, which
- * nobody reads. */
-static bool follow_page(const struct stats_page *former)
+/* A socket that another thread is busy with, or that we interrupt, is left out: it counts on in the former page, from which
+ * that is added at the process's end. */
+static void follow_page(const struct stats_page *former)
 {
-	bool all = true;
-
 	idle_pool_count_in(held, page);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd);
@@ -70,14 +68,11 @@ static bool follow_page(const struct stats_page *former)
 		/* It may stand at several numbers. */
 		if (!sock || sock == &fdtable_internal || sock->fds[0] != fd)
 			continue;
-		if (!guard_lock_try_now(&sock->lock)) {
-			all = false;
+		if (!guard_lock_try_now(&sock->lock))
 			continue;
-		}
 		follow_tally(&sock->tally, former);
 		guard_unlock(&sock->lock);
 	}
-	return all;
 }
 
 const struct stats_page_users events_users = {.hold = hold_pool, .follow = follow_page, .let_go = pool_leave};

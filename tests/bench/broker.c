@@ -128,7 +128,8 @@ static void meet(struct broker_client *client, const char *path)
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	check(connect(fd, (struct sockaddr *)&address, sizeof(address)), "connect to the broker");
 	broker_client_init(client, &sys);
-	check(broker_client_begin(client, fd, &config, "bench", 1, NULL, BROKER_PATIENCE_MS), "begin");
+	check(broker_client_introduce(client, fd, &config, "bench", 1, NULL), "introduce");
+	check(broker_client_be_welcome(client, BROKER_PATIENCE_MS), "welcome");
 }
 
 static int listener;

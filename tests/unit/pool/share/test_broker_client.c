@@ -48,9 +48,16 @@ static void stop(void)
 	fake_wire_stop();
 }
 
+static int begin_as(const char *name, const struct destination_key *first)
+{
+	int error = broker_client_introduce(&client, OURS, &config, name, 77, first);
+
+	return error ? error : broker_client_be_welcome(&client, BROKER_PATIENCE_MS);
+}
+
 static int begin(void)
 {
-	return broker_client_begin(&client, OURS, &config, "program", 77, NULL, BROKER_PATIENCE_MS);
+	return begin_as("program", NULL);
 }
 
 static void say(const void *packet, size_t length, int fd)
@@ -133,8 +140,7 @@ START_TEST(first_question)
 
 	say_welcome();
 	answer(1, _i ? BROKER_NONE : BROKER_GIVEN, _i ? -1 : given);
-	ck_assert_int_eq(
-		broker_client_begin(&client, OURS, &config, "program", 77, &destination.key, BROKER_PATIENCE_MS), 0);
+	ck_assert_int_eq(begin_as("program", &destination.key), 0);
 	hear(sizeof(struct broker_hello), false);
 	ck_assert_uint_eq(hear(sizeof(struct broker_request), false).head.flags, BROKER_IS_ASKED);
 	ck_assert(broker_client_reserve(&client, &conn));
@@ -189,9 +195,7 @@ START_TEST(a_name_too_long)
 	struct broker_hello heard;
 
 	say_welcome();
-	ck_assert_int_eq(broker_client_begin(&client, OURS, &config, "a name longer than a broker's", 0, NULL,
-					     BROKER_PATIENCE_MS),
-			 0);
+	ck_assert_int_eq(begin_as("a name longer than a broker's", NULL), 0);
 	heard = hear(sizeof(heard), false).hello;
 	ck_assert_mem_eq(heard.name, "a name longer t\0", BROKER_NAME_MAX);
 }
