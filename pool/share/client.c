@@ -276,17 +276,21 @@ int broker_client_read_ticket(const struct broker_client *client, int fd, uint64
 	int passed;
 	ssize_t length = fdpass_receive(client->sys, fd, &packet, sizeof(packet), &passed, &n_passed);
 
+	int error = -ECONNRESET;
+
 	if (length < 0)
 		return (int)length;
 	if (is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
 		*number = packet.reply.ticket;
 		if (packet.head.flags == BROKER_QUEUED && passed < 0)
 			return -EINPROGRESS;
-		return read_answer(&packet.reply, passed);
+		error = read_answer(&packet.reply, passed);
+		if (error != -EPROTO)
+			return error;
 	}
 	if (passed >= 0)
 		client->sys->close(passed);
-	return -ECONNRESET;
+	return error;
 }
 
 void broker_client_drop(struct broker_client *client, struct conn *conn)

@@ -574,6 +574,73 @@ START_TEST(a_look_and_cries_for_room)
 }
 END_TEST
 
+static void answer_ticket(uint32_t status, uint64_t number, int fd)
+{
+	struct broker_reply reply = {.head = broker_wire_head(BROKER_ANSWER, 0, status), .ticket = number};
+
+	say(&reply, sizeof(reply), fd);
+}
+
+START_TEST(a_ticket)
+{
+	int lent = fake_wire_memory(7), fd;
+	struct broker_request asked;
+	uint64_t number = 0;
+
+	be_connected();
+	client.number = 9;
+	ck_assert(slots_reserve(&client.slots, &conn));
+	ck_assert_int_eq(broker_client_ask_ticket(&client, OURS, &conn, 3, _i), 0);
+	asked = hear(sizeof(asked), false).request;
+	ck_assert_uint_eq(asked.head.type, BROKER_TICKET);
+	ck_assert_uint_eq(asked.head.flags, _i ? BROKER_IS_FORCED : 0);
+	ck_assert_uint_eq(asked.slot, (uint64_t)conn.slot);
+	ck_assert_uint_eq(asked.generation, conn.slot_generation);
+	ck_assert_uint_eq(asked.ticket, 9);
+	ck_assert_uint_eq(asked.max_conns, 3);
+	ck_assert_mem_eq(&asked.key, &destination.key, sizeof(asked.key));
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number), -EAGAIN);
+	answer_ticket(BROKER_QUEUED, 0, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number), -EINPROGRESS);
+	answer_ticket(BROKER_NONE, 4711, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number), -ENOENT);
+	ck_assert_uint_eq(number, 4711);
+	answer_ticket(BROKER_DIAL, 0, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number), -ECONNREFUSED);
+	answer_ticket(BROKER_GIVEN, 0, lent);
+	fd = broker_client_read_ticket(&client, OURS, &number);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 7);
+	ck_assert_uint_eq(fake_wire.n_polled, 0);
+	close(fd);
+	close(lent);
+	check_no_fd_more();
+}
+END_TEST
+
+/* None of them leaves a descriptor behind. */
+START_TEST(answers_to_a_ticket_that_contradict_themselves)
+{
+	static const uint32_t STATUSES[] = {BROKER_NONE, BROKER_DIAL, BROKER_QUEUED, BROKER_UNHEARD, BROKER_UNFIT, 77};
+	struct broker_head head = broker_wire_head(BROKER_HELD, 0, 0);
+	int lent = fake_wire_memory(1);
+	uint64_t number = 0;
+
+	be_connected();
+	for (unsigned i = 0; i < sizeof(STATUSES) / sizeof(STATUSES[0]); i++) {
+		answer_ticket(STATUSES[i], 1, lent);
+		ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number), -EPROTO);
+		ck_assert_uint_eq(fake_wire_n_fds(), n_fds_before + 1);
+	}
+	answer_ticket(BROKER_GIVEN, 1, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number), -EMFILE);
+	say(&head, sizeof(head), lent);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number), -ECONNRESET);
+	close(lent);
+	check_no_fd_more();
+}
+END_TEST
+
 START_TEST(after_an_end_one_can_begin_again)
 {
 	be_connected();
@@ -620,6 +687,8 @@ Suite *broker_client_suite(void)
 	tcase_add_test(tcase, a_broker_that_is_behind);
 	tcase_add_test(tcase, a_drop);
 	tcase_add_loop_test(tcase, a_look_and_cries_for_room, 0, 3);
+	tcase_add_loop_test(tcase, a_ticket, 0, 2);
+	tcase_add_test(tcase, answers_to_a_ticket_that_contradict_themselves);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
