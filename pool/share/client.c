@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "pool/base/fdpass.h"
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
-
-#define MILLISECOND_NS 1000000u
 
 void broker_client_init(struct broker_client *client, const struct pool_sys *sys)
 {
@@ -30,7 +29,7 @@ void broker_client_move(struct broker_client *to, struct broker_client *from)
 }
 
 /* The next packet, or -errno. Whatever descriptor came with it is the caller's. */
-static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, uint64_t deadline_ns,
+static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, struct deadline deadline,
 			    int *passed)
 {
 	struct pollfd entry = {.fd = client->fd, .events = POLLIN};
@@ -38,16 +37,15 @@ static ssize_t await_packet(struct broker_client *client, union broker_packet *p
 
 	for (;;) {
 		ssize_t length = fdpass_receive(client->sys, client->fd, packet, sizeof(*packet), passed, &n_passed);
-		uint64_t now_ns;
+		int left_ms;
 
 		if (length != -EAGAIN)
 			return length ? length : -ECONNRESET;
-		now_ns = client->sys->now_ns();
-		if (now_ns >= deadline_ns)
+		left_ms = deadline_left_ms(deadline, client->sys->now_ns());
+		if (!left_ms)
 			return -ETIMEDOUT;
-		/* A signal's handler has run: that takes nothing from the time. */
-		if (client->sys->poll(&entry, 1, (int)((deadline_ns - now_ns) / MILLISECOND_NS) + 1) < 0 &&
-		    errno != EINTR)
+		/* After a signal's handler has run, the wait goes on for what is left. */
+		if (client->sys->poll(&entry, 1, left_ms) < 0 && errno != EINTR)
 			return -errno;
 	}
 }
@@ -57,9 +55,9 @@ static bool is_ours(const union broker_packet *packet, ssize_t length, size_t ex
 	return length == (ssize_t)expected && packet->head.version == broker_wire_stamp() && packet->head.type == type;
 }
 
-static uint64_t deadline(const struct broker_client *client, int patience_ms)
+static struct deadline deadline_of(const struct broker_client *client, int patience_ms)
 {
-	return client->sys->now_ns() + (uint64_t)patience_ms * MILLISECOND_NS;
+	return deadline_after(client->sys->now_ns(), (uint64_t)patience_ms * MILLISECOND_NS);
 }
 
 static int read_welcome(struct broker_client *client, int patience_ms)
@@ -67,7 +65,7 @@ static int read_welcome(struct broker_client *client, int patience_ms)
 	union broker_packet packet;
 	struct slots_region *region;
 	int passed;
-	ssize_t length = await_packet(client, &packet, deadline(client, patience_ms), &passed);
+	ssize_t length = await_packet(client, &packet, deadline_of(client, patience_ms), &passed);
 
 	if (length < 0)
 		return (int)length;
@@ -194,7 +192,7 @@ static int read_answer(const struct broker_reply *reply, int passed)
 
 int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth)
 {
-	uint64_t deadline_ns = deadline(client, BROKER_PATIENCE_MS);
+	struct deadline deadline = deadline_of(client, BROKER_PATIENCE_MS);
 	union broker_packet packet;
 	int error, passed;
 
@@ -207,7 +205,7 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn, b
 	}
 	client->is_asked = false;
 	for (;;) {
-		ssize_t length = await_packet(client, &packet, deadline_ns, &passed);
+		ssize_t length = await_packet(client, &packet, deadline, &passed);
 
 		if (length < 0)
 			return (int)length;

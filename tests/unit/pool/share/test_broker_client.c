@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "tests/unit/fake/wire.h"
+#include "pool/base/clock.h"
 #include "pool/base/fdpass.h"
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
 
 #define OURS fake_wire_fds[0]
 #define BROKERS fake_wire_fds[1]
-#define MILLISECOND 1000000ull
 
 static struct broker_client client;
 static struct config config;
@@ -219,8 +219,8 @@ START_TEST(silence_at_the_beginning)
 	uint64_t before = fake_wire.now_ns;
 
 	ck_assert_int_eq(begin(), -ETIMEDOUT);
-	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND);
-	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND);
+	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND_NS);
+	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND_NS);
 	check_ended();
 }
 END_TEST
@@ -331,7 +331,7 @@ END_TEST
 
 static void answer_late(void)
 {
-	fake_wire.now_ns += (BROKER_PATIENCE_MS - 1) * MILLISECOND;
+	fake_wire.now_ns += (BROKER_PATIENCE_MS - 1) * MILLISECOND_NS;
 	answer(1, BROKER_NONE, -1);
 }
 
@@ -350,8 +350,8 @@ START_TEST(silence)
 
 	be_connected();
 	ck_assert_int_eq(lease(), -ETIMEDOUT);
-	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND);
-	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND);
+	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND_NS);
+	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND_NS);
 }
 END_TEST
 
@@ -392,7 +392,7 @@ END_TEST
 static void answer_stale(void)
 {
 	answer(0, BROKER_NONE, -1);
-	fake_wire.now_ns += MILLISECOND;
+	fake_wire.now_ns += MILLISECOND_NS;
 	fake_wire.on_poll = answer_stale;
 }
 
@@ -403,7 +403,7 @@ START_TEST(stale_answers_take_no_more_time)
 	be_connected();
 	fake_wire.on_poll = answer_stale;
 	ck_assert_int_eq(lease(), -ETIMEDOUT);
-	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND);
+	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND_NS);
 }
 END_TEST
 
