@@ -143,8 +143,10 @@ static int queue(int fd, uint64_t timeout_ns, struct sock **locked)
 	sock_leave(sock);
 	answer = ticket_await_turn(&ticket, timeout_ns);
 	*locked = sock = enter_again(fd);
-	if (!sock)
+	if (!sock) {
+		ticket_refuse(answer);
 		return -EBADF;
+	}
 	sock->ticket.number = ticket.number;
 	/* It goes on in the background, as a connect() does. */
 	if (answer.kind == -EINTR && place(sock) == LIMIT_PLACED)
@@ -204,6 +206,7 @@ int limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, 
 		return LIMIT_DIAL;
 	*locked = sock = enter_again(fd);
 	if (!sock) {
+		ticket_refuse(answer);
 		ticket_give_back(&ticket);
 		return -EBADF;
 	}

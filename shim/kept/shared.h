@@ -28,6 +28,9 @@ int shared_read_ticket(int ticket, uint64_t *number, int *fd); /* as broker_clie
 struct conn *shared_conclude(struct conn *conn, int fd);
 void shared_give_up(struct conn *conn);
 
+/* The same where nobody takes what was given: ends it. -1: nothing was. */
+void shared_refuse(int fd);
+
 /* A connection has just been parked: shares it if it is not yet. Under the pool's lock. */
 void shared_offer(struct idle_pool *pool, struct conn *conn);
 

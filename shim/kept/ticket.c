@@ -88,7 +88,15 @@ struct conn *ticket_conclude(struct ticket *ticket, struct ticket_answer answer)
 	struct conn *conn = ticket->conn;
 
 	ticket->conn = NULL;
-	return conn ? shared_conclude(conn, answer.fd) : NULL;
+	if (conn)
+		return shared_conclude(conn, answer.fd);
+	ticket_refuse(answer);
+	return NULL;
+}
+
+void ticket_refuse(struct ticket_answer answer)
+{
+	shared_refuse(answer.fd);
 }
 
 void ticket_give_back(struct ticket *ticket)

@@ -44,5 +44,8 @@ struct ticket_answer ticket_await_turn(struct ticket *ticket, uint64_t timeout_n
 /* The answer has come: the connection that it brought, CONN_OPEN; NULL: none. With leave the ticket goes on. */
 struct conn *ticket_conclude(struct ticket *ticket, struct ticket_answer answer);
 
+/* The answer has come too late: ends the connection that it brought. */
+void ticket_refuse(struct ticket_answer answer);
+
 /* The leave is used no longer, or the wait is over; there is no ticket afterwards. */
 void ticket_give_back(struct ticket *ticket);
