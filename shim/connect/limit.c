@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -279,23 +278,15 @@ void limit_let_through(struct sock *sock)
 	errno = saved;
 }
 
-static int timeout_of(const struct sock *sock, int option)
-{
-	uint64_t ns = options_timeout_ns(sock, option), ms = ns / MILLISECOND_NS;
-
-	if (!ns)
-		return -1;
-	return ms < INT_MAX ? (int)ms : INT_MAX;
-}
-
 int limit_await(struct sock **locked, int fd, bool may_block, int option)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 	struct sock *sock = *locked;
+	struct deadline deadline = deadline_after(guard_clock_ns(), options_timeout_ns(sock, option));
 
 	limit_settle(sock);
 	while (sock && sock->state == SOCK_WAITING) {
-		int timeout_ms = timeout_of(sock, option), n;
+		int n;
 		bool blocks = may_block && !(sock->status_flags & O_NONBLOCK);
 		struct inside_token token;
 
@@ -305,7 +296,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 		}
 		token = sock_go_inside(sock);
 		sock_leave(sock);
-		n = REAL(poll)(&entry, 1, timeout_ms);
+		n = REAL(poll)(&entry, 1, deadline_left_ms(deadline, guard_clock_ns()));
 		sock_come_out(token);
 		if (n <= 0)
 			return n ? -errno : -EAGAIN;
