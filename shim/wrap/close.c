@@ -26,10 +26,8 @@ EXPORT int close(int fd)
 		eof_make();
 		return real.close(fd);
 	}
-	if (fdtable_is_internal(fd)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (fdtable_is_internal(fd))
+		return FAIL(EBADF);
 	/* Before anything has been given up: afterwards it would be too late to act upon it. */
 	pthread_testcancel();
 	return close_begin(fd) ? real.close(fd) : 0;
@@ -52,22 +50,22 @@ EXPORT int shutdown(int fd, int how)
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(shutdown)(fd, how);
+		return NATIVE(fd, REAL(shutdown)(fd, how));
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) {
 		sock_leave(sock);
-		return errno = EINVAL, -1;
+		return FAIL(EINVAL);
 	}
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_WAITING) {
 		sock_leave(sock);
-		return errno = ENOTCONN, -1;
+		return FAIL(ENOTCONN);
 	}
 	finish_before_shutdown(sock, how);
 	if (sock->state == SOCK_STUB) {
 		result = after_eof_shutdown(sock, how);
 		sock_leave(sock);
-		return result < 0 ? errno = -result, -1 : 0;
+		return result < 0 ? FAIL(-result) : 0;
 	}
 	spare_drop(sock);
 	/* From here on an end of file is the program's own doing. (A socket without a connection is shut down too, though the

@@ -38,12 +38,6 @@ static int note_alias(int from, int to, bool close_on_exec)
 	return to;
 }
 
-static int refuse(void)
-{
-	errno = EBADF;
-	return -1;
-}
-
 /* Where there is no room above the soft limit, our descriptors are among the program's; it comes first. */
 static bool is_out_of_numbers(int result)
 {
@@ -55,7 +49,7 @@ EXPORT int dup(int fd)
 	int result;
 
 	if (fdtable_is_internal(fd))
-		return refuse();
+		return FAIL(EBADF);
 	eof_make();
 	result = REAL(dup)(fd);
 	if (is_out_of_numbers(result))
@@ -79,7 +73,7 @@ static bool prepare_target(int from, int to)
 EXPORT int dup2(int from, int to)
 {
 	if (fdtable_is_internal(from))
-		return refuse();
+		return FAIL(EBADF);
 	if (from == to || !prepare_target(from, to))
 		return REAL(dup2)(from, to);
 	return fdtable_get(from) ? note_alias(from, REAL(dup2)(from, to), false) : REAL(dup2)(from, to);
@@ -88,7 +82,7 @@ EXPORT int dup2(int from, int to)
 EXPORT int dup3(int from, int to, int flags)
 {
 	if (fdtable_is_internal(from))
-		return refuse();
+		return FAIL(EBADF);
 	if (from == to || (flags & ~O_CLOEXEC) || !prepare_target(from, to))
 		return REAL(dup3)(from, to, flags);
 	return fdtable_get(from) ? note_alias(from, REAL(dup3)(from, to, flags), flags & O_CLOEXEC)
@@ -143,7 +137,7 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 	int result;
 
 	if (fdtable_is_internal(fd))
-		return refuse();
+		return FAIL(EBADF);
 	/* Flags are asked of this socket only, as event loops do of each new one. */
 	if (fdtable_get(fd) && command != F_GETFL && command != F_SETFL)
 		eof_make();

@@ -47,12 +47,14 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 {
 	struct registration *found = find(sock, epfd, operation, fd);
 
-	if (operation == EPOLL_CTL_DEL && found)
+	if (operation == EPOLL_CTL_DEL && found) {
 		*found = sock->registrations[--sock->n_registrations];
-	else if (operation != EPOLL_CTL_DEL && found)
-		found->event = *event, found->events_back = event->events;
-	else if (operation == EPOLL_CTL_ADD)
+	} else if (operation != EPOLL_CTL_DEL && found) {
+		found->event = *event;
+		found->events_back = event->events;
+	} else if (operation == EPOLL_CTL_ADD) {
 		register_new(sock, epfd, fd, event);
+	}
 }
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
@@ -63,7 +65,7 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(epoll_ctl)(epfd, operation, fd, event);
+		return NATIVE(fd, REAL(epoll_ctl)(epfd, operation, fd, event));
 	/* While it is out for a replacement it only changes in our list, with which it returns. */
 	result = sock->registrations_are_out && (operation == EPOLL_CTL_DEL || guard_readable(event, sizeof(*event)))
 			 ? 0

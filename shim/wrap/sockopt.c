@@ -86,7 +86,7 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 	if (sock->state == SOCK_STUB || sock->state == SOCK_WAITING) {
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
 		if (result == 0 && is_for_unconnected(level, name))
-			result = (errno = EINVAL, -1);
+			result = FAIL(EINVAL);
 		sock->stub_asks_fresh |= result == 0 && socket_options_index(level, name) < 0;
 	} else {
 		result = real.setsockopt(fd, level, name, value, length);
@@ -105,7 +105,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(setsockopt)(fd, level, name, value, length);
+		return NATIVE(fd, REAL(setsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW) ||
@@ -183,7 +183,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockopt)(fd, level, name, value, length);
+		return NATIVE(fd, REAL(getsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	/* That is a receive in disguise. */
@@ -229,11 +229,11 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getpeername)(fd, address, length);
+		return NATIVE(fd, REAL(getpeername)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_WAITING || (sock->state == SOCK_STUB && sock->stub_is_closed))
-		result = (errno = ENOTCONN, -1);
+		result = FAIL(ENOTCONN);
 	else if (sock->state == SOCK_STUB)
 		result = give_address(fd, &sock->peer, sock->name_length, address, length);
 	else
@@ -249,7 +249,7 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockname)(fd, address, length);
+		return NATIVE(fd, REAL(getsockname)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_STUB)
@@ -336,9 +336,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 	if (__builtin_expect(!fdtable_get(fd), 1))
 		return REAL(ioctl)(fd, request, argument);
-	if (fdtable_is_internal(fd)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (fdtable_is_internal(fd))
+		return FAIL(EBADF);
 	return request_tracked(fd, request, argument);
 }
