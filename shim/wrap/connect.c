@@ -1,4 +1,4 @@
-/* socket, connect, bind: where a socket begins to be followed, and where a kept connection takes a dial's place. */
+/* connect: where a kept connection takes a dial's place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -21,59 +21,6 @@
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
-
-EXPORT int socket(int domain, int type, int protocol)
-{
-	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
-	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
-		      (protocol == 0 || protocol == IPPROTO_TCP) && !sock_is_retired && init_is_done() &&
-		      guard_is_home();
-	uintptr_t outer = guard_begin_handling();
-	struct spare spare = {-1, 0};
-	int saved = errno, fd;
-
-	if (is_tcp && identity_is_steady())
-		spare = spare_take(domain);
-	fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
-
-	if (fd < 0 && spare.fd >= 0) {
-		fdtable_close_internal(spare.fd);
-		spare.fd = -1;
-	}
-	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
-		fd = REAL(socket)(domain, type, protocol);
-	if (fd >= 0 && is_tcp)
-		sock_track(fd, domain, type_flags, spare.fd >= 0 ? &spare : NULL);
-	else if (fd >= 0 && fdtable_get(fd))
-		fdtable_set(fd, NULL);
-	guard_end_handling(outer);
-	if (fd >= 0)
-		errno = saved;
-	return fd;
-}
-
-EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
-{
-	struct sock *sock = sock_enter(fd);
-	int result, saved;
-
-	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(bind)(fd, address, length);
-	spare_drop(sock);
-	/* A stub could be bound, to a path; to anything else it says no as a bound socket does. */
-	if (sock->state == SOCK_STUB && length >= (socklen_t)sizeof(struct sockaddr_in) &&
-	    guard_readable(address, sizeof(address->sa_family)) && address->sa_family == AF_UNIX)
-		result = (errno = EAFNOSUPPORT, -1);
-	else
-		result = real.bind(fd, address, length);
-	saved = errno;
-	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length))
-		/* A port of its own choice: the program wants this very socket. */
-		sock->cannot_keep = true;
-	sock_leave(sock);
-	errno = saved;
-	return result;
-}
 
 /* Everything that must be equal for another connection to serve instead. */
 static bool complete_key(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
@@ -276,7 +223,7 @@ static int disconnect_stub(struct sock *sock)
 	int error = after_eof_disconnect(sock);
 
 	sock_leave(sock);
-	return error ? errno = -error, -1 : 0;
+	return error ? FAIL(-error) : 0;
 }
 
 /* After a non-blocking connect() the next one tells of its success, once, whatever has happened since. */
@@ -316,15 +263,16 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	pthread_testcancel();
 	sock = sock_enter(fd);
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
+		return NATIVE(fd, REAL(connect)(fd, address, length));
 	if (sock->state == SOCK_NEW)
 		return connect_new(sock, fd, address, length, __builtin_return_address(0));
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, fd, true, SOCKET_OPTION_SNDTIMEO);
 
-		if (error || !sock)
-			return error	  ? errno = error == -EAGAIN ? EALREADY : -error,
-				       -1 : REAL(connect)(fd, address, length);
+		if (error)
+			return FAIL(error == -EAGAIN ? EALREADY : -error);
+		if (!sock)
+			return REAL(connect)(fd, address, length);
 	}
 	switch (purpose_of(sock, address, length)) {
 	case PURPOSE_DISCONNECT:
