@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 

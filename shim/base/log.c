@@ -10,6 +10,7 @@
 #include "pool/base/path_trust.h"
 #include "pool/stats/stats.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 

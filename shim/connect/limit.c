@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pool/share/client.h"
+#include "shim/base/clock.h"
 #include "shim/kept/shared.h"
 #include "shim/kept/broker_link.h"
 #include "shim/connect/lease.h"

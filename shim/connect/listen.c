@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "shim/base/home.h"
 #include "shim/base/large.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"

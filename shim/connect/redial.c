@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "pool/conn/ending.h"
+#include "shim/base/clock.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/kept/broker_link.h"
 #include "shim/exchange/park.h"
 #include "shim/base/log.h"

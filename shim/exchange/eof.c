@@ -6,6 +6,7 @@
 #include <sys/single_threaded.h>
 
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/sock.h"
 

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "pool/conn/idle_timeout.h"
+#include "shim/base/clock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/redial.h"

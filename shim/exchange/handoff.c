@@ -6,7 +6,9 @@
 #include <sys/single_threaded.h>
 #include <sys/socket.h>
 
+#include "shim/base/home.h"
 #include "shim/base/log.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/eof.h"

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/connect/lease.h"
 #include "shim/sock/sock.h"

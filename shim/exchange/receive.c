@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "pool/conn/idle_timeout.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
 #include "shim/exchange/advance.h"

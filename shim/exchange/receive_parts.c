@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"

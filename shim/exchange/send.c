@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shim/base/home.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"

@@ -10,7 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/large.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
@@ -18,7 +20,6 @@
 #include "shim/kept/pool.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
-#include "shim/wrap/vfork.h"
 
 #define SECOND_NS 1000000000ull
 /* A broker that was no use is left alone for so long. */

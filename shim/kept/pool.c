@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "shim/base/clock.h"
+#include "shim/base/home.h"
 #include "shim/base/large.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"

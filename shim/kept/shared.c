@@ -6,6 +6,7 @@
 
 #include "pool/conn/ending.h"
 #include "pool/conn/ledger.h"
+#include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/real.h"
 #include "shim/kept/board.h"

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "pool/proto/http1/relocate.h"
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"

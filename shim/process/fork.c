@@ -1,7 +1,7 @@
 /*
  * fork, exec and posix_spawn: who may use a connection after there are two processes, or another program.
  *
- * fork is met by handlers (pthread_atfork), which also run where libc forks inside itself. vfork: see vfork.h; its child
+ * fork is met by handlers (pthread_atfork), which also run where libc forks inside itself. vfork: see home.h; its child
  * changes nothing of ours, and only marks what it hands to an exec.
  */
 #include <errno.h>
@@ -11,8 +11,11 @@
 #include <sched.h>
 
 #include "shim/base/fdlimit.h"
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
 #include "shim/kept/broker_link.h"

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/base/lock.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/broker_link.h"
 #include "shim/exchange/park.h"

@@ -7,6 +7,8 @@
 #include <linux/tcp.h>
 
 #include "shim/base/callsite.h"
+#include "shim/base/clock.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/probes.h"
 #include "shim/base/real.h"

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"

@@ -10,6 +10,9 @@
 #include <sys/resource.h>
 
 #include "pool/base/annotate.h"
+#include "shim/base/clock.h"
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/exchange/park.h"

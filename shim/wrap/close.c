@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <linux/close_range.h>
 
+#include "shim/base/home.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/limit.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pool/config/rules.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/connect/dial.h"
 #include "shim/wrap/wrap.h"

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/exchange/close.h"
 #include "shim/exchange/eof.h"

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "shim/base/fdlimit.h"
-#include "shim/base/lock.h"
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"

@@ -14,6 +14,7 @@
 
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/eof.h"

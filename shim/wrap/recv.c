@@ -6,8 +6,8 @@
 
 #include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/receive_parts.h"
 #include "shim/sock/sock.h"

@@ -3,8 +3,9 @@
 #include <unistd.h>
 
 #include "shim/base/fdlimit.h"
-#include "shim/base/lock.h"
+#include "shim/base/home.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/wrap/wrap.h"
 
 struct question {

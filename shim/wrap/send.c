@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "shim/base/fdtable.h"
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/handoff.h"
 #include "shim/exchange/iocall.h"
 #include "shim/wrap/wrap.h"

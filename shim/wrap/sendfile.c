@@ -5,6 +5,7 @@
 #include <sys/sendfile.h>
 
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/sock.h"

@@ -2,7 +2,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/listen.h"
 #include "shim/process/init.h"
 #include "shim/sock/identity.h"

@@ -9,7 +9,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/dial.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"
