@@ -15,6 +15,7 @@
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
@@ -233,7 +234,7 @@ static int replace(struct replacement *replacement, enum redial_reason reason)
 
 	if (!sock->conn || sock->replacer || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
 		return -EBADF;
-	replacement->fd = fdtable_open_socket(sock->domain, SOCK_STREAM | (replacement->status_flags & O_NONBLOCK));
+	replacement->fd = reclaim_open_socket(sock->domain, SOCK_STREAM | (replacement->status_flags & O_NONBLOCK));
 	if (replacement->fd < 0)
 		return replacement->fd;
 	error = replace_with(replacement, reason);

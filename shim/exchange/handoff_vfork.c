@@ -60,10 +60,10 @@ static void replace(int fd)
 void handoff_waiting_in_child(void)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		const struct sock *sock = fdtable_get(fd);
+		const struct sock *sock = fdtable_get_sock(fd);
 
 		/* A first look without the lock. */
-		if (sock && sock != &fdtable_internal && sock->state == SOCK_WAITING)
+		if (sock && sock->state == SOCK_WAITING)
 			replace(fd);
 	}
 }

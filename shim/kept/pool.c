@@ -156,20 +156,6 @@ void pool_put_sock(struct sock *sock)
 	pool_leave();
 }
 
-bool pool_let_go_of_idle(void)
-{
-	bool found;
-
-	if (!pool_enter(guard_now_ns()))
-		return false;
-	found = pool.n_idle > 0;
-	idle_pool_let_go(&pool);
-	found |= stub_close_all();
-	found |= spare_close_all();
-	pool_leave();
-	return sock_drop_spares() || found;
-}
-
 void pool_log_stats(void)
 {
 	struct stats_counts sum;

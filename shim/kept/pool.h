@@ -27,10 +27,6 @@ void pool_init(const struct config *config);
 struct idle_pool *pool_enter(uint64_t now_ns) __attribute__((warn_unused_result));
 void pool_leave(void);
 
-/* Ends every parked connection and closes every stub and spare in store: the program needs their descriptors, or may not
- * use them any more. False if there was none. */
-bool pool_let_go_of_idle(void);
-
 /* The counters, to the log. */
 void pool_log_stats(void);
 

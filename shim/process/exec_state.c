@@ -87,9 +87,9 @@ size_t exec_state_size(char *const environment[], int all)
 	size_t n = 0;
 
 	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end && n < MAX_EXCHANGES; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
-		n += sock && sock != &fdtable_internal && sock->fds[0] == fd && is_owed(sock, all);
+		n += sock && sock->fds[0] == fd && is_owed(sock, all);
 	}
 	if (!n)
 		return 0;
@@ -127,10 +127,10 @@ static char *append_hex(char *to, const void *bytes, size_t length)
 /* Each socket once, by its first number. Under its lock, which a vfork child shares with its parent. */
 static bool describe(int fd, int all, struct record *record)
 {
-	struct sock *sock = fdtable_get(fd);
+	struct sock *sock = fdtable_get_sock(fd);
 	bool owed;
 
-	if (!sock || sock == &fdtable_internal || !guard_lock_try(&sock->lock))
+	if (!sock || !guard_lock_try(&sock->lock))
 		return false;
 	owed = fdtable_get(fd) == sock && sock->fds[0] == fd && is_owed(sock, all);
 	if (owed) {

@@ -21,6 +21,7 @@
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"
 #include "shim/sock/events.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 
 enum phase {
@@ -62,7 +63,7 @@ static void fini(void *unused)
 	if (broker_link_may_be_met())
 		sock_finish_all();
 	if (!broker_link_is_met())
-		pool_let_go_of_idle();
+		reclaim_idle();
 	pool_log_stats();
 	stats_page_end();
 }

@@ -9,25 +9,9 @@
 #include "shim/base/log.h"
 #include "shim/exchange/handoff.h"
 #include "shim/base/real.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
-
-bool sock_drop_spares(void)
-{
-	bool found = false;
-
-	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
-
-		/* The caller may hold one of them. */
-		if (!sock || sock == &fdtable_internal || guard_lock_is_own(&sock->lock) || !(sock = sock_enter(fd)))
-			continue;
-		found |= sock->spare >= 0;
-		spare_drop(sock);
-		sock_leave(sock);
-	}
-	return found;
-}
 
 static bool is_inheritable(const struct sock *sock)
 {
@@ -48,9 +32,9 @@ void sock_share_all(bool only_inheritable)
 {
 	eof_make();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
-		if (sock && sock != &fdtable_internal && (!only_inheritable || is_inheritable(sock)))
+		if (sock && (!only_inheritable || is_inheritable(sock)))
 			sock_share(sock);
 	}
 }
@@ -100,9 +84,9 @@ void sock_after_fork_in_child(void)
 		if (fdtable_is_internal(fd) && fd != log_fd())
 			fdtable_close_internal(fd);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
-		if (sock && sock != &fdtable_internal)
+		if (sock)
 			inherit(sock);
 	}
 }
@@ -124,7 +108,7 @@ void sock_retire_all(void)
 	int saved = errno;
 
 	sock_is_retired = true;
-	pool_let_go_of_idle();
+	reclaim_idle();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 

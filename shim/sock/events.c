@@ -65,10 +65,10 @@ static void follow_page(const struct stats_page *former)
 {
 	idle_pool_count_in(held, page);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
 		/* It may stand at several numbers. */
-		if (!sock || sock == &fdtable_internal || sock->fds[0] != fd)
+		if (!sock || sock->fds[0] != fd)
 			continue;
 		if (!guard_lock_try_now(&sock->lock))
 			continue;

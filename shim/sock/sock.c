@@ -75,9 +75,9 @@ struct sock *sock_enter(int fd)
 
 struct sock *sock_enter_as_it_is(int fd)
 {
-	struct sock *sock = fdtable_get(fd);
+	struct sock *sock = fdtable_get_sock(fd);
 
-	if (!sock || sock == &fdtable_internal || !guard_is_home())
+	if (!sock || !guard_is_home())
 		return NULL;
 	if (!guard_lock_try(&sock->lock)) {
 		atomic_store(&sock->wants_release, true);

@@ -203,6 +203,3 @@ void sock_after_fork_in_child(void);
 
 /* In the parent: all sockets that are open now are shared with the child. */
 void sock_share_all(bool only_inheritable);
-
-/* Gives up what spare.h keeps for sockets that are not connected yet. False if that is nothing. */
-bool sock_drop_spares(void);

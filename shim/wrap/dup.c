@@ -9,6 +9,7 @@
 #include "shim/exchange/close.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/wrap/wrap.h"
@@ -23,7 +24,7 @@ static int note_alias(int from, int to, bool close_on_exec)
 		return to;
 	if (!guard_is_home()) {
 		sock = fdtable_get(from);
-		if (sock && sock != &fdtable_internal)
+		if (sock)
 			sock_share(sock);
 		return to;
 	}
@@ -42,7 +43,7 @@ static int note_alias(int from, int to, bool close_on_exec)
 /* Where there is no room above the soft limit, our descriptors are among the program's; it comes first. */
 static bool is_out_of_numbers(int result)
 {
-	return result < 0 && errno == EMFILE && guard_is_home() && pool_let_go_of_idle();
+	return result < 0 && errno == EMFILE && guard_is_home() && reclaim_idle();
 }
 
 EXPORT int dup(int fd)
@@ -66,7 +67,7 @@ static bool prepare_target(int from, int to)
 		return true;
 	if (REAL(fcntl)(from, F_GETFD) < 0)
 		return false;
-	close_make_room(to);
+	reclaim_number(to);
 	close_begin(to);
 	return true;
 }

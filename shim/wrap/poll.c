@@ -37,9 +37,9 @@ static inline bool is_idle(void)
 
 static void go_inside(struct tokens *tokens, int fd)
 {
-	struct sock *sock = fdtable_get(fd);
+	struct sock *sock = fdtable_get_sock(fd);
 
-	if (!sock || sock == &fdtable_internal)
+	if (!sock)
 		return;
 	/* More than we can count: that one is never parked. */
 	if (tokens->n == TOKENS_MAX)
@@ -265,10 +265,10 @@ EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const 
 static int find_in_window(int epfd, const struct epoll_event *event)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 		int found = -1;
 
-		if (!sock || sock == &fdtable_internal || !(sock = sock_enter(fd)))
+		if (!sock || !(sock = sock_enter(fd)))
 			continue;
 		for (unsigned i = 0; sock_in_window(sock) && i < sock->n_registrations; i++)
 			if (sock->registrations[i].epfd == epfd &&

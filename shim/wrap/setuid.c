@@ -6,6 +6,7 @@
 #include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/sock/identity.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -15,7 +16,7 @@ static int changed(int result)
 
 	if (result == 0 && guard_is_home()) {
 		identity_forget();
-		pool_let_go_of_idle();
+		reclaim_idle();
 	}
 	errno = saved;
 	return result;

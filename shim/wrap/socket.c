@@ -9,6 +9,7 @@
 #include "shim/connect/listen.h"
 #include "shim/process/init.h"
 #include "shim/sock/identity.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/wrap/wrap.h"
@@ -31,7 +32,7 @@ EXPORT int socket(int domain, int type, int protocol)
 		fdtable_close_internal(spare.fd);
 		spare.fd = -1;
 	}
-	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
+	if (fd < 0 && errno == EMFILE && is_tcp && reclaim_idle())
 		fd = REAL(socket)(domain, type, protocol);
 	if (fd >= 0 && is_tcp)
 		sock_track(fd, domain, type_flags, spare.fd >= 0 ? &spare : NULL);

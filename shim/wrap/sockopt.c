@@ -17,6 +17,7 @@
 #include "shim/exchange/after_eof.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/wrap/wrap.h"
@@ -44,7 +45,7 @@ static bool is_for_unconnected(int level, int name)
 static int ask_fresh(struct sock *sock, int level, int name, const void *set, void *get, socklen_t set_length,
 		     socklen_t *get_length)
 {
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	int result, saved;
 
 	if (fd < 0) {
@@ -306,7 +307,7 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 	    request == FIOCLEX || request == FIONCLEX || request == FIOSETOWN || request == SIOCSPGRP ||
 	    request == FIOGETOWN || request == SIOCGPGRP || (request == FIONREAD && atomic_load(&sock->is_shared)))
 		return real.ioctl(fd, request, argument);
-	fresh = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	fresh = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	if (fresh < 0)
 		return real.ioctl(fd, request, argument);
 	result = real.ioctl(fresh, request, argument);
