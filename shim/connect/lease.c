@@ -7,7 +7,6 @@
 
 #include "pool/conn/idle_timeout.h"
 #include "shim/base/clock.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
 #include "shim/exchange/eof.h"

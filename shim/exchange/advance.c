@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "shim/base/large.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/park.h"

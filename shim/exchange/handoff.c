@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #include "shim/base/home.h"
-#include "shim/base/log.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"

@@ -1,4 +1,5 @@
 /* What a vfork child that is about to execute a program does about sockets that wait for their turn. See handoff.h. */
+#include "shim/base/cookie.h"
 #include "shim/exchange/handoff.h"
 
 #include <fcntl.h>
@@ -8,7 +9,6 @@
 #include "shim/base/real.h"
 #include "shim/connect/lease.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 /* The numbers that its own duplicates are looked for among. */
 #define SCANNED_FDS 1024
@@ -30,7 +30,7 @@ static void replace_in_child(const struct sock *sock, int fd, int *source)
 {
 	int flags = REAL(fcntl)(fd, F_GETFD);
 
-	if (flags < 0 || (flags & FD_CLOEXEC) || swap_cookie(fd) != sock->ticket.cookie)
+	if (flags < 0 || (flags & FD_CLOEXEC) || cookie_of(fd) != sock->ticket.cookie)
 		return;
 	if (*source < 0)
 		*source = dial_for_child(sock);

@@ -8,7 +8,6 @@
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
 #include "shim/base/clock.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/broker_link.h"

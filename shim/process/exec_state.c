@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include "pool/proto/http1/relocate.h"
+#include "shim/base/cookie.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 #define MAX_EXCHANGES 16
 #define SCANNED_FDS 1024
@@ -31,7 +30,7 @@ struct record {
 #define RECORD_TEXT (2 * sizeof(struct record))
 
 /* A socket that came by an exec itself has no connection of the pool's. */
-static uint64_t cookie_of(const struct sock *sock)
+static uint64_t cookie_of_sock(const struct sock *sock)
 {
 	const struct conn *conn = sock->conn;
 
@@ -40,7 +39,7 @@ static uint64_t cookie_of(const struct sock *sock)
 
 static bool is_owed(struct sock *sock, int all)
 {
-	if (sock->state != SOCK_OPEN || sock->is_lost || !cookie_of(sock))
+	if (sock->state != SOCK_OPEN || sock->is_lost || !cookie_of_sock(sock))
 		return false;
 	if (!sock->framing.edited || sock->framing.response_ended)
 		return false;
@@ -136,7 +135,7 @@ static bool describe(int fd, int all, struct record *record)
 	if (owed) {
 		record->stamp = framing_stamp();
 		record->anchor = framing_anchor();
-		record->cookie = cookie_of(sock);
+		record->cookie = cookie_of_sock(sock);
 		record->domain = sock->domain;
 		record->framing = sock->framing;
 	}
@@ -228,7 +227,7 @@ static void receive_record(const struct record *record)
 	for (int fd = 0; fd < SCANNED_FDS; fd++) {
 		struct sock *sock;
 
-		if (fdtable_get(fd) || swap_cookie(fd) != record->cookie)
+		if (fdtable_get(fd) || cookie_of(fd) != record->cookie)
 			continue;
 		if (first < 0) {
 			adopt(record, first = fd);

@@ -86,6 +86,8 @@ static void begin(void)
 	stats_page_init(&config, &events_users);
 	callsite_init(&config);
 	pool_init(&config);
+	sock_init();
+	outgoing_init(&sock_pool_sys);
 	listen_note_all();
 }
 

@@ -12,6 +12,7 @@
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
+#include "shim/sock/stub.h"
 
 static bool is_inheritable(const struct sock *sock)
 {
@@ -79,7 +80,13 @@ static void inherit(struct sock *sock)
 
 void sock_after_fork_in_child(void)
 {
-	pool_after_fork();
+	bool is_sound = pool_begin_after_fork();
+
+	sock_forget_all(is_sound);
+	stub_forget_all();
+	spare_forget_all();
+	outgoing_after_fork();
+	pool_end_after_fork(is_sound);
 	for (int fd = fdtable_internal_begin(), end = fdtable_internal_end(); fd < end; fd++)
 		if (fdtable_is_internal(fd) && fd != log_fd())
 			fdtable_close_internal(fd);

@@ -157,6 +157,11 @@ void events_settle_by_kernel(struct sock *sock, bool goes_on)
 		ask_kernel(sock, sock->fds[0], goes_on);
 }
 
+void log_event(const char *what, const struct sock *sock, const char *why)
+{
+	log_write(what, &sock->key, fd_of(sock), why);
+}
+
 void events_lease(const struct sock *sock)
 {
 	PROBE_REUSE(fd_of(sock), port_of(&sock->tally));

@@ -10,10 +10,10 @@
 #include <sys/resource.h>
 
 #include "pool/base/annotate.h"
+#include "pool/base/arena.h"
 #include "shim/base/clock.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/options.h"
@@ -24,6 +24,40 @@ _Atomic(unsigned) sock_n_tracked;
 _Atomic(unsigned) sock_n_replaced;
 _Atomic(bool) sock_is_retired;
 
+static struct arena arena; /* covered by the pool's lock */
+
+void sock_init(void)
+{
+	arena_init(&arena, &sock_pool_sys, sizeof(struct sock));
+}
+
+void sock_forget_all(bool is_sound)
+{
+	/* What sockets point to stays readable. */
+	if (!is_sound)
+		sock_init();
+}
+
+/* Unspecified contents; NULL: none, or no lock. */
+static struct sock *take_memory(void)
+{
+	struct sock *sock = NULL;
+
+	if (pool_enter(guard_now_ns())) {
+		sock = arena_take(&arena);
+		pool_leave();
+	}
+	return sock;
+}
+
+static void give_back_memory(struct sock *sock)
+{
+	if (!pool_enter(guard_now_ns()))
+		return;
+	arena_put(&arena, sock);
+	pool_leave();
+}
+
 void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 {
 	int status_flags = O_RDWR | (type_flags & SOCK_NONBLOCK);
@@ -31,7 +65,7 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 	uint64_t generation;
 
 	if ((unsigned)fd < FDTABLE_SIZE)
-		sock = pool_take_sock();
+		sock = take_memory();
 	if (!sock) {
 		fdtable_set(fd, NULL);
 		if (spare) {
@@ -126,7 +160,7 @@ void sock_leave(struct sock *sock)
 {
 	if (sock->state == SOCK_FREE) {
 		/* It was closed while its connection was being replaced. */
-		pool_put_sock(sock);
+		give_back_memory(sock);
 		guard_unlock(&sock->lock);
 		return;
 	}
@@ -240,7 +274,7 @@ void sock_free(struct sock *sock)
 	atomic_fetch_sub(&sock_n_tracked, 1);
 	/* Who is replacing its connection holds a pointer to it, and puts it back when done. */
 	if (!sock->replacer)
-		pool_put_sock(sock);
+		give_back_memory(sock);
 	guard_unlock(&sock->lock);
 }
 

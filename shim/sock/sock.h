@@ -128,6 +128,12 @@ struct sock {
 
 struct spare;
 
+/* When the library begins. */
+void sock_init(void);
+
+/* In a fork's child, under the pool's lock; `is_sound` as pool_begin_after_fork() says. */
+void sock_forget_all(bool is_sound);
+
 /* Begins to follow a descriptor that socket() has just returned, or that was made of a spare (NULL: it was not), which it
  * takes. Failure means that it stays native. */
 void sock_track(int fd, int domain, int type_flags, const struct spare *spare);

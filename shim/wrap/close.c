@@ -9,7 +9,6 @@
 #include <linux/close_range.h>
 
 #include "shim/base/home.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"

@@ -16,7 +16,6 @@
 #include "shim/connect/lease.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/listen.h"
-#include "shim/base/log.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/options.h"
 #include "shim/base/real.h"
