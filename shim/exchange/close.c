@@ -78,7 +78,7 @@ bool close_begin(int fd)
 		atomic_store(&sock->wants_release, true);
 		return false;
 	}
-	sock = sock_enter_as_it_is(fd);
+	sock = sock_enter(fd);
 	if (!sock) {
 		/* Its holder will find it without numbers and end it. */
 		fdtable_set(fd, NULL);

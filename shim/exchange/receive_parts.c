@@ -10,6 +10,7 @@
 #include "shim/base/clock.h"
 #include "shim/base/cookie.h"
 #include "shim/base/real.h"
+#include "shim/exchange/enter.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
@@ -43,7 +44,7 @@ static bool is_same(const struct receive_parts *parts)
 /* An end that was put off is to be found by who waits for it. */
 static void settle(int fd)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (sock)
 		sock_leave(sock);

@@ -19,7 +19,6 @@
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
 #include "shim/kept/pool.h"
-#include "shim/sock/sock.h"
 
 #define SECOND_NS 1000000000ull
 /* A broker that was no use is left alone for so long. */

@@ -13,7 +13,6 @@
 #include "shim/kept/board.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
-#include "shim/sock/sock.h"
 
 /* A connection object with a slot, to be filled by the answer. */
 static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)

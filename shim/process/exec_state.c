@@ -12,6 +12,7 @@
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/sock.h"
 
@@ -204,7 +205,7 @@ static void adopt(const struct record *record, int fd)
 	struct sock *sock;
 
 	sock_track(fd, record->domain, 0, NULL);
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
 		return;
 	sock->close_on_exec[0] = SOCK_ASK_KERNEL;
@@ -231,7 +232,7 @@ static void receive_record(const struct record *record)
 			continue;
 		if (first < 0) {
 			adopt(record, first = fd);
-		} else if ((sock = sock_enter(first))) {
+		} else if ((sock = exchange_enter(first))) {
 			sock_add_fd(sock, fd, false);
 			sock_note_close_on_exec(sock, fd, SOCK_ASK_KERNEL);
 			sock_leave(sock);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "shim/base/lock.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/broker_link.h"
 #include "shim/exchange/park.h"
@@ -20,13 +21,6 @@ static bool is_inheritable(const struct sock *sock)
 		if (!sock_is_close_on_exec(sock, i))
 			return true;
 	return false;
-}
-
-void sock_share(struct sock *sock)
-{
-	atomic_store(&sock->is_shared, true);
-	spare_settle(sock);
-	broker_link_share(sock->conn);
 }
 
 void sock_share_all(bool only_inheritable)
@@ -101,7 +95,7 @@ void sock_after_fork_in_child(void)
 void sock_finish_all(void)
 {
 	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
@@ -117,7 +111,7 @@ void sock_retire_all(void)
 	sock_is_retired = true;
 	reclaim_idle();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 		if (!sock)
 			continue;

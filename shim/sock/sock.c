@@ -15,9 +15,10 @@
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
-#include "shim/exchange/park.h"
+#include "shim/kept/broker_link.h"
 #include "shim/sock/options.h"
 #include "shim/sock/spare.h"
+#include "shim/sock/swap.h"
 
 _Atomic(unsigned) sock_n_in_window;
 _Atomic(unsigned) sock_n_tracked;
@@ -100,15 +101,6 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 
 struct sock *sock_enter(int fd)
 {
-	struct sock *sock = sock_enter_as_it_is(fd);
-
-	if (sock && __builtin_expect(sock->state == SOCK_ENDING, 0))
-		finish_settle(sock);
-	return sock;
-}
-
-struct sock *sock_enter_as_it_is(int fd)
-{
 	struct sock *sock = fdtable_get_sock(fd);
 
 	if (!sock || !guard_is_home())
@@ -126,7 +118,7 @@ struct sock *sock_enter_as_it_is(int fd)
 	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
 		/* The end of file that may be owed is the server's to make then. */
 		if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
-			finish_by_server(sock);
+			sock_end_by_server(sock);
 		sock_release(sock, REFUSAL_SHARED);
 		return NULL;
 	}
@@ -200,13 +192,6 @@ bool sock_remove_fd(struct sock *sock, int fd)
 		break;
 	}
 	return sock->n_fds == 0;
-}
-
-bool sock_is_close_on_exec(const struct sock *sock, unsigned index)
-{
-	if (sock->close_on_exec[index] == SOCK_ASK_KERNEL)
-		return REAL(fcntl)(sock->fds[index], F_GETFD) & FD_CLOEXEC;
-	return sock->close_on_exec[index] == SOCK_CLOSES_ON_EXEC;
 }
 
 void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value)
@@ -309,45 +294,20 @@ void sock_release(struct sock *sock, enum refusal why)
 	sock_free(sock);
 }
 
-#define GATE 0x80000000u
-
-struct inside_token sock_go_inside(struct sock *sock)
+void sock_end_by_server(struct sock *sock)
 {
-	uint64_t inside = atomic_load(&sock->inside);
+	int saved = errno;
 
-	/* A swap takes microseconds; a handler that interrupted it must not wait for it. */
-	for (int i = 0; (inside & GATE) && i < 1000 && !guard_lock_is_own(&sock->lock); i++) {
-		libc.sched_yield();
-		inside = atomic_load(&sock->inside);
-	}
-	inside = atomic_fetch_add(&sock->inside, 1);
-	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
+	if (!sock->is_lost && swap_note_names(sock) && !framing_has_more_to_send(&sock->framing))
+		real.shutdown(sock->fds[0], SHUT_WR);
+	sock->is_lost = true;
+	sock->cannot_keep = true;
+	errno = saved;
 }
 
-bool sock_close_gate(struct sock *sock)
+void sock_share(struct sock *sock)
 {
-	uint64_t nobody = atomic_load(&sock->inside) >> 32 << 32;
-
-	return atomic_compare_exchange_strong(&sock->inside, &nobody, nobody | GATE);
-}
-
-void sock_open_gate(struct sock *sock)
-{
-	atomic_fetch_and(&sock->inside, ~(uint64_t)GATE);
-}
-
-bool sock_come_out(struct inside_token token)
-{
-	uint64_t inside = atomic_load(&token.sock->inside);
-
-	do {
-		if (inside >> 32 != token.generation || !((uint32_t)inside & ~GATE))
-			return false;
-	} while (!atomic_compare_exchange_weak(&token.sock->inside, &inside, inside - 1));
-	return true;
-}
-
-unsigned sock_n_inside(const struct sock *sock)
-{
-	return (uint32_t)atomic_load(&sock->inside) & ~GATE;
+	atomic_store(&sock->is_shared, true);
+	spare_settle(sock);
+	broker_link_share(sock->conn);
 }

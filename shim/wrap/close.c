@@ -13,6 +13,7 @@
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/exchange/close.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/sock.h"
@@ -46,7 +47,7 @@ static void finish_before_shutdown(struct sock *sock, int how)
 
 EXPORT int shutdown(int fd, int how)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 	int result;
 
 	if (!sock)
@@ -82,7 +83,7 @@ EXPORT int shutdown(int fd, int how)
 
 static void forget_close_on_exec(int fd)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 	if (!sock)
 		return;

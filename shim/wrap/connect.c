@@ -11,6 +11,7 @@
 #include "shim/base/usermem.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/connect/dial.h"
+#include "shim/exchange/enter.h"
 #include "shim/wrap/wrap.h"
 #include "shim/process/init.h"
 #include "shim/connect/lease.h"
@@ -48,7 +49,7 @@ static int report_lease(struct sock *sock)
 /* While a dial waits for a port, a connection may have come back. Locked if true. */
 static struct sock *lease_after_all(int fd)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (!sock)
 		return NULL;
@@ -112,7 +113,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	sock_come_out(token);
 	events_end_dial(&tally, fd, result ? saved : 0);
 	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
-		sock = sock_enter(fd);
+		sock = exchange_enter(fd);
 		if (sock && sock->state == SOCK_NEW) {
 			sock->reports_connected = result < 0;
 			sock->tally.dialing_ns = tally.dialing_ns;
@@ -244,7 +245,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 	}
 	result = real.connect(fd, address, length);
 	error = result ? errno : 0;
-	if (error != EALREADY && error != EINPROGRESS && (sock = sock_enter(fd))) {
+	if (error != EALREADY && error != EINPROGRESS && (sock = exchange_enter(fd))) {
 		events_settle(sock, error == EISCONN ? 0 : error);
 		sock->reports_connected &= result < 0;
 		sock_leave(sock);
@@ -261,7 +262,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (!fdtable_get(fd))
 		return REAL(connect)(fd, address, length);
 	pthread_testcancel();
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
 		return NATIVE(fd, REAL(connect)(fd, address, length));
 	if (sock->state == SOCK_NEW)

@@ -7,6 +7,7 @@
 #include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/exchange/close.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/reclaim.h"
@@ -28,7 +29,7 @@ static int note_alias(int from, int to, bool close_on_exec)
 			sock_share(sock);
 		return to;
 	}
-	sock = sock_enter(from);
+	sock = exchange_enter(from);
 	if (sock) {
 		sock_add_fd(sock, to, close_on_exec);
 		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3). */
@@ -102,7 +103,7 @@ static bool is_about_signals(int command, int argument)
 
 static void note_command(int fd, int command, long argument)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (!sock)
 		return;
@@ -126,7 +127,7 @@ static bool is_noteworthy(int command)
 
 static bool is_answered(int fd, int command, int argument, int *result)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 	bool answered = sock && spare_answer(sock, command, argument, result);
 
 	if (sock)

@@ -4,6 +4,7 @@
 
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
+#include "shim/exchange/enter.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -60,9 +61,7 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	struct sock *sock = !fdtable_get(fd)		 ? NULL
-			    : operation == EPOLL_CTL_DEL ? sock_enter_as_it_is(fd)
-							 : sock_enter(fd);
+	struct sock *sock = !fdtable_get(fd) ? NULL : operation == EPOLL_CTL_DEL ? sock_enter(fd) : exchange_enter(fd);
 	int result;
 
 	if (!sock)

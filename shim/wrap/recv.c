@@ -149,7 +149,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, str
 	if (!fdtable_get(fd) || !n || !guard_readable(messages, sizeof(*messages)) ||
 	    (timeout && !is_limit_of_time(timeout)))
 		return REAL(recvmmsg)(fd, messages, n, flags, timeout);
-	sock = sock_enter_as_it_is(fd);
+	sock = sock_enter(fd);
 	if (!sock)
 		return NATIVE(fd, REAL(recvmmsg)(fd, messages, n, flags, timeout));
 	return receive_messages(sock, fd, messages, n, flags, timeout);

@@ -10,6 +10,7 @@
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/replay.h"

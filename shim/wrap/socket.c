@@ -7,6 +7,7 @@
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/listen.h"
+#include "shim/exchange/enter.h"
 #include "shim/process/init.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/reclaim.h"
@@ -46,7 +47,7 @@ EXPORT int socket(int domain, int type, int protocol)
 
 EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 	int result, saved;
 
 	if (!sock)
@@ -70,7 +71,7 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 /* A server's: none of our business. */
 EXPORT int listen(int fd, int backlog)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
 	if (!sock && fdtable_is_internal(fd))

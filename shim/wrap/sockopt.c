@@ -15,6 +15,7 @@
 #include "shim/connect/dial.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/options.h"
 #include "shim/sock/reclaim.h"
@@ -104,7 +105,7 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
 	if (!sock)
@@ -182,7 +183,7 @@ static bool takes_zero_copy(struct sock *sock, const void *value, const socklen_
 
 EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
 	if (!sock)
@@ -228,7 +229,7 @@ static int give_address(int fd, const struct sockaddr_in6 *from, socklen_t from_
 
 EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
 	if (!sock)
@@ -247,7 +248,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	struct sockaddr_in6 unbound;
 	int result;
 
@@ -275,7 +276,7 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	if (request != FIONBIO && request != FIOASYNC && request != FIOSETOWN && request != SIOCSPGRP &&
 	    request != FIOCLEX && request != FIONCLEX)
 		return;
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
 		return;
 	if (request == FIONBIO) {
@@ -317,7 +318,7 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 
 static int request_tracked(int fd, unsigned long request, void *argument)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 	int result;
 
 	if (!sock)
