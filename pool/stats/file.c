@@ -232,7 +232,7 @@ static struct stats_page *map_total(const struct stats_sys *sys, int folder, int
 	return NULL;
 }
 
-/* Meanwhile the generation is odd: readers see that the numbers move. A killed process left it odd. */
+/* The generation is odd during a change, so that readers notice. A killed process may have left it odd already. */
 static void begin_change(struct stats_page *total)
 {
 	__atomic_store_n(&total->generation, total->generation | 1, __ATOMIC_SEQ_CST);
@@ -283,7 +283,7 @@ int stats_file_fold_total(const struct stats_sys *sys, int to_folder, struct sta
 	return fold(sys, to_folder, total);
 }
 
-/* If a pid is used again, its dead owner's slot stays taken for that long; readers count its numbers all the same. */
+/* A new process with the dead owner's pid keeps the slot taken while it lives; readers count the numbers anyway. */
 static bool is_alive(const struct stats_sys *sys, const struct stats_page *page, const struct stats_page *self)
 {
 	if (page->pid_namespace != self->pid_namespace)

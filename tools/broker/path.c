@@ -13,8 +13,8 @@
 
 #include "pool/base/path_trust.h"
 
-/* In /tmp anybody may have made it, as a link too; and sudo(8) may leave us another user's $XDG_RUNTIME_DIR, who could put
- * another in its place at any time. */
+/* In /tmp anybody may have made the folder, even as a symbolic link. sudo(8) may leave us another user's
+ * $XDG_RUNTIME_DIR, and that user could replace the folder at any time. */
 static int settle_folder(const char *parent, const char *folder, bool makes)
 {
 	struct stat status;
