@@ -1,4 +1,4 @@
-/* What flags and variables say becomes what the program inherits. See environment.h. */
+/* Turns flags and variables into the environment of the program. See environment.h. */
 #include "tools/run/environment.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "tools/run/options.h"
 #include "tools/run/rules_resolve.h"
 
-/* What a variable names belongs to the whole tree of processes: their working directories must not matter. */
+/* The paths in variables are for the whole process tree: the working directory must not matter. */
 static int make_absolute(const char *given, char path[PATH_MAX])
 {
 	char directory[PATH_MAX] = "";
@@ -32,7 +32,7 @@ static int make_absolute(const char *given, char path[PATH_MAX])
 	return 0;
 }
 
-/* It has to be writable, since the shim couldn't tell anyone that it is not. */
+/* The file has to be writable: the shim couldn't report that it is not. */
 static int settle_log(const struct config *config)
 {
 	char path[PATH_MAX];
@@ -147,8 +147,8 @@ static void warn_if_hopeless(const char *name)
 			program.steps[program.n_steps - 1], program_explain(program.obstacle));
 }
 
-/* Without a broker the program has a pool of its own, and nothing else changes: no reason to say a word, unless somebody
- * has put something in our place. */
+/* Without a broker the program has a pool of its own, and nothing else changes: warn only if another user's file is in
+ * the broker's place. */
 static void settle_broker(const struct config *config, bool quiet)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
