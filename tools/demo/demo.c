@@ -176,7 +176,7 @@ static void make_command(const struct scenario *scenario, bool with_holdline, ui
 
 static int run_scenario(const struct scenario *scenario, bool with_holdline, uint16_t port)
 {
-	static const struct timespec settle = {.tv_nsec = 50 * 1000 * 1000};
+	static const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
 	static struct demo_result result;
 	char *command[DEMO_MAX_ARGUMENTS + 4];
 	struct demo_server server;
@@ -187,7 +187,7 @@ static int run_scenario(const struct scenario *scenario, bool with_holdline, uin
 	make_command(scenario, with_holdline, server.port, command);
 	error = demo_client_run(command, LIMIT_S, &result);
 	if (error == 0) {
-		nanosleep(&settle, NULL);
+		nanosleep(&pause, NULL);
 		print_row(scenario, with_holdline, &server, &result);
 	}
 	demo_server_stop(&server);

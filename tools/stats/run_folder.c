@@ -150,7 +150,7 @@ static bool move_all(struct level *level)
 }
 
 /* Returns true in any case, to go on with the next. */
-static bool settle_run(void *context, const char *name)
+static bool fold_run(void *context, const char *name)
 {
 	const struct level *outer = context;
 	int holder = -1, folder = open_abandoned(outer->folder, name, &holder);
@@ -159,7 +159,7 @@ static bool settle_run(void *context, const char *name)
 	if (folder < 0)
 		return true;
 	if (level.depth < MAX_DEPTH)
-		for_each_name(folder, run_folder_is_name, settle_run, &level);
+		for_each_name(folder, run_folder_is_name, fold_run, &level);
 	/* The folder stays if an inner one does: its total will get that one's numbers. */
 	if (move_all(&level)) {
 		unlinkat(folder, HOLDER, 0);
@@ -173,7 +173,7 @@ static bool settle_run(void *context, const char *name)
 
 void run_folder_fold(int folder)
 {
-	for_each_name(folder, run_folder_is_name, settle_run, &(struct level){.folder = folder});
+	for_each_name(folder, run_folder_is_name, fold_run, &(struct level){.folder = folder});
 }
 
 /* Makes and locks run->path, either in the folder run->outer or as a new folder of its own. */
@@ -257,7 +257,7 @@ void run_folder_end(struct run_folder *run)
 {
 	close(run->holder);
 	close(run->folder);
-	settle_run(&(struct level){.folder = run->outer}, run->name);
+	fold_run(&(struct level){.folder = run->outer}, run->name);
 	if (run->is_apart) {
 		unlinkat(run->outer, STATS_TOTAL_NAME, 0);
 		*strrchr(run->path, '/') = '\0';
