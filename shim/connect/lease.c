@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "pool/conn/idle_timeout.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/sock/swap.h"
@@ -226,7 +227,7 @@ bool lease_begin_dial(const struct sock *sock, int fd)
 
 static int dial_in_place(struct sock *sock)
 {
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
+	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
 	int error;
 
 	if (fd < 0)

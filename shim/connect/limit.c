@@ -8,9 +8,10 @@
 
 #include "pool/base/clock.h"
 #include "pool/share/client.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/kept/broker_link.h"
 #include "shim/connect/lease.h"
-#include "shim/base/log.h"
 #include "shim/sock/options.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
@@ -32,7 +33,7 @@ static bool is_own_thread(const struct sock *sock)
 static void drop_abandoned(void)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter_as_it_is(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
@@ -56,7 +57,7 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 	uint32_t n = 0;
 
 	for (int fd = 0, end = fdtable_end(); fd < end && n < max_conns; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter_as_it_is(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
@@ -101,7 +102,7 @@ static void fill_buffer(int fd)
 static enum limit_result place(struct sock *sock)
 {
 	fill_buffer(sock->ticket.fd);
-	sock->ticket.cookie = swap_cookie(sock->ticket.fd);
+	sock->ticket.cookie = cookie_of(sock->ticket.fd);
 	if (swap_files(sock, sock->ticket.fd)) {
 		limit_forget(sock);
 		return LIMIT_DIAL;
@@ -119,7 +120,7 @@ static enum limit_result place(struct sock *sock)
 /* The socket whose connect() this is; NULL: the descriptor is another's by now. */
 static struct sock *enter_again(int fd)
 {
-	struct sock *sock = sock_enter_as_it_is(fd);
+	struct sock *sock = sock_enter(fd);
 
 	if (sock && sock->state != SOCK_NEW) {
 		sock_leave(sock);

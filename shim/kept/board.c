@@ -12,6 +12,7 @@
 
 #include "pool/base/clock.h"
 #include "pool/share/board.h"
+#include "shim/base/home.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/kept/pool.h"

@@ -6,13 +6,13 @@
 
 #include "pool/conn/ending.h"
 #include "pool/conn/ledger.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
-#include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 /* A connection object with a slot, to be filled by the answer. */
 static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
@@ -43,7 +43,7 @@ static bool is_as_said(const struct conn *conn)
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
 
-	if (!conn->cookie || swap_cookie(conn->fd) != conn->cookie)
+	if (!conn->cookie || cookie_of(conn->fd) != conn->cookie)
 		return false;
 	if (real.getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
 	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
