@@ -66,6 +66,39 @@ static void leave_alone(struct sock *sock)
 	sock_release(sock, REFUSAL_BYPASSED);
 }
 
+/* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the background). */
+static void follow(int fd, const struct tally *tally, int error)
+{
+	struct sock *sock = exchange_enter(fd);
+
+	if (!sock)
+		return;
+	if (sock->state != SOCK_NEW) {
+		sock_leave(sock);
+		return;
+	}
+	sock->reports_connected = error != 0;
+	sock->tally.dialing_ns = tally->dialing_ns;
+	if (sock->is_bypassed)
+		leave_alone(sock);
+	else
+		lease_follow_dial(sock);
+}
+
+/* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or -errno. */
+static int dial_or_lease(struct dial *dial, struct tally *tally, struct sock **leased)
+{
+	int error;
+
+	events_begin_dial(tally);
+	do
+		error = dial_try(dial) ? -errno : 0;
+	while (error && dial_waits_for_port(dial) && !(*leased = lease_after_all(dial->fd)));
+	if (!*leased)
+		events_end_dial(tally, dial->fd, -error);
+	return error;
+}
+
 static int dial(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct inside_token token = sock_go_inside(sock);
@@ -79,54 +112,26 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 			    .stats = sock->tally.destination,
 			    .send_timeout_ns = options_timeout_ns(sock, SOCKET_OPTION_SNDTIMEO)};
 	struct tally tally = sock->tally;
-	struct sock *locked = NULL;
-	int result, saved = errno;
+	struct sock *leased = NULL;
+	int limit = LIMIT_DIAL, error, saved = errno;
 
 	spare_drop(sock);
 	if (dial.policy->mode == CONFIG_MODE_FULL)
 		dial_widen_ports(fd, &key);
 	/* Unlocked: it may block, and a handler may longjmp out of it. */
 	sock_leave(sock);
-	errno = saved;
-	if (dial.policy->max_conns_per_host) {
-		enum limit_result limit = limit_enter(fd, &key, dial.policy->dial_timeout_ns, &locked);
-
-		if (limit != LIMIT_DIAL)
-			sock_come_out(token);
-		if (limit == LIMIT_FAILED)
-			return -1;
-		errno = saved;
-		if (limit != LIMIT_DIAL)
-			return report_lease(locked);
-	}
-	events_begin_dial(&tally);
-	while ((result = dial_try(&dial)) < 0 && dial_waits_for_port(&dial)) {
-		struct sock *leased = lease_after_all(fd);
-
-		if (leased) {
-			sock_come_out(token);
-			errno = saved;
-			return report_lease(leased);
-		}
-	}
-	saved = errno;
+	if (dial.policy->max_conns_per_host)
+		limit = limit_enter(fd, &key, dial.policy->dial_timeout_ns, &leased);
+	error = limit == LIMIT_DIAL ? dial_or_lease(&dial, &tally, &leased) : limit;
 	sock_come_out(token);
-	events_end_dial(&tally, fd, result ? saved : 0);
-	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
-		sock = exchange_enter(fd);
-		if (sock && sock->state == SOCK_NEW) {
-			sock->reports_connected = result < 0;
-			sock->tally.dialing_ns = tally.dialing_ns;
-			if (sock->is_bypassed)
-				leave_alone(sock);
-			else
-				lease_follow_dial(sock);
-		} else if (sock) {
-			sock_leave(sock);
-		}
+	if (leased) {
+		errno = saved;
+		return report_lease(leased);
 	}
-	errno = saved;
-	return result;
+	if (limit == LIMIT_DIAL && (error == 0 || error == -EINPROGRESS || error == -EINTR))
+		follow(fd, &tally, error);
+	errno = error ? -error : saved;
+	return error ? -1 : 0;
 }
 
 /* A connection that is not followed. One in progress is taken for one that will be. */
