@@ -352,14 +352,3 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 	*locked = sock;
 	return 0;
 }
-
-bool limit_enter_in_turn(int fd, int option, struct sock **entered)
-{
-	struct sock *sock = sock_enter(fd);
-	int error = sock && sock->state == SOCK_WAITING ? limit_await(&sock, fd, true, option) : 0;
-
-	*entered = error ? NULL : sock;
-	if (error)
-		errno = -error;
-	return error == 0;
-}

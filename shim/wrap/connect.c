@@ -12,6 +12,7 @@
 #include "shim/exchange/after_eof.h"
 #include "shim/connect/dial.h"
 #include "shim/exchange/enter.h"
+#include "shim/exchange/eof.h"
 #include "shim/wrap/wrap.h"
 #include "shim/process/init.h"
 #include "shim/connect/lease.h"
@@ -177,6 +178,7 @@ static int connect_new(struct sock *sock, int fd, const struct sockaddr *address
 
 	if (is_malformed(sock, address, length))
 		return connect_malformed(sock, fd, address, length);
+	eof_make_for_peer(sock, fd, address, length);
 	is_known = complete_key(sock, fd, address, length);
 	sock->caller = (uintptr_t)caller;
 	if (is_known)
