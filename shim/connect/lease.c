@@ -55,15 +55,17 @@ static enum missed missed_by_refusal(enum refusal why)
 static enum missed missed_by_answer(int answer)
 {
 	switch (answer) {
-	case -ENOENT:
-	case -ECONNREFUSED:
+	case BROKER_GIVEN: /* and it was no good */
+		return MISSED_SERVER_IDLE_CLOSE;
+	case BROKER_NONE:
+	case BROKER_DIAL:
 		return MISSED_BROKER_NONE;
-	case -ESTALE:
+	case BROKER_UNHEARD:
 		return MISSED_PROBED;
-	case -EPERM:
+	case BROKER_UNFIT:
 		return MISSED_UNSAFE_METHOD;
 	default:
-		return answer < 0 ? MISSED_BROKER_SILENT : MISSED_SERVER_IDLE_CLOSE;
+		return MISSED_BROKER_SILENT;
 	}
 }
 
@@ -148,20 +150,12 @@ bool lease_is_bypassed(const struct sock *sock)
 	return is_bypassed;
 }
 
-static bool is_for(const struct sock *sock, const struct conn *conn)
-{
-	unsigned length = destination_key_length(&sock->key);
-
-	return length == destination_key_length(&conn->destination->key) &&
-	       memcmp(&sock->key, &conn->destination->key, length) == 0;
-}
-
 bool lease_install(struct sock *sock, struct conn *conn)
 {
 	uint64_t now_ns = guard_now_ns();
 
 	/* An option may have been set while it waited. */
-	if (!is_for(sock, conn) || !install(sock, conn, now_ns)) {
+	if (!destination_key_equal(&sock->key, &conn->destination->key) || !install(sock, conn, now_ns)) {
 		sock->has_forced_timeout = false;
 		discard(conn);
 		return false;
