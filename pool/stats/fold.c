@@ -1,4 +1,4 @@
-/* Adding pages up: a process's into a total, when it has ended. See stats.h. */
+/* Adding pages up: an ended process's page into a total. See stats.h. */
 #include "pool/stats/stats.h"
 
 #include <string.h>
@@ -21,7 +21,8 @@ void stats_sum(const struct stats_page *page, struct stats_counts *sum)
 			stats_add_counts(sum, &stats_destination_at(page, i)->counts);
 }
 
-/* Where a page's destinations are in the total: looked up once. A page with more of them than ours have is another's. */
+/* Where a page's destinations are in the total: each is looked up once. A page with more destinations than ours can
+ * have was written by another version. */
 #define PLACES 512
 
 #define UNSEEN UINT32_MAX
@@ -29,8 +30,8 @@ void stats_sum(const struct stats_page *page, struct stats_counts *sum)
 struct folding {
 	struct stats_page *total;
 	const struct stats_page *page;
-	bool is_own;		 /* the total is the same process's, where it goes on counting */
-	uint32_t places[PLACES]; /* 0: the place of what has none; UNSEEN: it was claimed after we looked */
+	bool is_own;		 /* the total belongs to the same process, which goes on counting there */
+	uint32_t places[PLACES]; /* 0: destinations without an entry; UNSEEN: claimed after the look-up */
 };
 
 static void find_places(struct folding *folding)
@@ -107,7 +108,7 @@ static void fold_intervals(const struct folding *folding)
 	}
 }
 
-/* Each number is moved by itself: what others add meanwhile is here or there. */
+/* Each number is moved by itself: a count that is added meanwhile ends up in one page or the other. */
 static void move_destination(struct stats_destination *to, struct stats_destination *from)
 {
 	uint64_t *sums = (uint64_t *)&to->counts, *numbers = (uint64_t *)&from->counts;

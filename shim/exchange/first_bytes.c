@@ -133,7 +133,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	int error = 0;
 
 	if (sock->is_leased && !is_fit) {
-		sock->missed = first == FRAMING_FIRST_NOT_HTTP ? MISSED_UNKNOWN_PROTOCOL : MISSED_UNSAFE_METHOD;
+		sock->missed = first == FRAMING_FIRST_UNKNOWN ? MISSED_UNKNOWN_PROTOCOL : MISSED_UNSAFE_METHOD;
 		error = redial(sock, REDIAL_FOR_UNFIT, -1);
 		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
@@ -148,7 +148,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	}
 	if (error)
 		return error;
-	if (first == FRAMING_FIRST_NOT_HTTP) {
+	if (first == FRAMING_FIRST_UNKNOWN) {
 		sock_release(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
 		return 1;
 	}

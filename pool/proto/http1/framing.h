@@ -18,13 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the first bytes of a connection (or of a message) look like. */
-enum framing_first {
-	FRAMING_FIRST_PARTIAL, /* a proper prefix of some method that we know: undecided */
-	FRAMING_FIRST_SAFE,    /* GET, HEAD, OPTIONS, TRACE followed by a space (RFC 9110 9.2.1) */
-	FRAMING_FIRST_UNSAFE,  /* another token of upper-case letters and a space: may not be sent twice */
-	FRAMING_FIRST_NOT_HTTP,
-};
+#include "pool/proto/plan.h"
 
 /* Why a connection can't be kept; the first one found stays. Names as in reports. */
 enum framing_doubt {
@@ -36,24 +30,9 @@ enum framing_doubt {
 	FRAMING_DOUBT_ERROR,		/* the parser is lost: ends of messages are not known any more */
 };
 
-#define FRAMING_MAX_EDITS 8
 #define FRAMING_MAX_OUTSTANDING 64
 #define FRAMING_NAME_MAX 32
 #define FRAMING_VALUE_MAX 64
-
-/* One range of a buffer to overwrite. Offsets are relative to the buffer that was fed. */
-struct framing_edit {
-	uint32_t offset;
-	uint32_t length;
-};
-
-/* What to change in one buffer; made by feeding it. All zero means nothing. */
-struct framing_plan {
-	unsigned n_edits; /* request: fill with spaces. Response: "close", padded with spaces */
-	struct framing_edit edits[FRAMING_MAX_EDITS];
-	bool insert;		/* HTTP/1.0 request: put `Connection: keep-alive\r\n` ... */
-	uint32_t insert_offset; /* ... here, right after the request line's CRLF */
-};
 
 /* Where one direction stands. */
 enum framing_phase {
@@ -153,7 +132,7 @@ void framing_restart(struct framing *framing, bool rewrite);
 bool framing_is_tls(const char *bytes, size_t length);
 
 /* Classifies the first `length` bytes of a request. `length` 0: FRAMING_FIRST_PARTIAL. Empty lines before the
- * request line (RFC 9112 2.2) count as FRAMING_FIRST_NOT_HTTP. */
+ * request line (RFC 9112 2.2) count as FRAMING_FIRST_UNKNOWN. */
 enum framing_first framing_classify_first(const char *bytes, size_t length);
 
 /* Feeds bytes that the program sends. `plan` (may be NULL) receives the edits that make the server keep the
