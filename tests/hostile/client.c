@@ -33,7 +33,7 @@ static int dial(void)
 	return -1;
 }
 
-/* Reads to the end of file, or to the end that Content-Length says where `by_length`. True for a whole answer 200. */
+/* Reads to the end of file, or to the end by Content-Length if `by_length`. True for a whole answer 200. */
 static bool read_answer(int fd, bool by_length)
 {
 	static char bytes[1 << 21];
@@ -64,7 +64,7 @@ static void tally(bool ok, const char *what, long i)
 		say("request %ld (%s) failed: %s", i, what, strerrorname_np(errno));
 }
 
-/* Beside a control message of a level that no TCP socket looks at, if so wanted. */
+/* Optionally beside a control message of a level that TCP sockets ignore. */
 static long send_text(int fd, char *text, size_t length)
 {
 	char control[CMSG_SPACE(sizeof(int))] = {0};

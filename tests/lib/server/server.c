@@ -68,7 +68,7 @@ static int listen_on(int *port)
 	return fd;
 }
 
-/* The same port on ::1; -1 where there is no IPv6. */
+/* The same port on ::1; -1 if there is no IPv6. */
 static int listen_on_six(int port)
 {
 	struct sockaddr_in6 address = {
