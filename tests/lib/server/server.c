@@ -1,8 +1,8 @@
 /*
  * The test server's process: options, listening sockets, counters. See server.h.
  *
- * Prints `PORT CONTROL_PORT` on its first line of output and serves until its standard input ends, so that it never outlives
- * the test that started it.
+ * Prints `PORT CONTROL_PORT` on its first line of output and serves until its standard input ends, so that it never
+ * outlives the test that started it.
  */
 #include "server.h"
 

@@ -1,8 +1,9 @@
 /*
- * The test server: an HTTP/1.x server on 127.0.0.1 and ::1 that keeps connections, counts everything and misbehaves on request.
+ * The test server: an HTTP/1.x server on 127.0.0.1 and ::1 that keeps connections, counts everything and misbehaves on
+ * request.
  *
- * One thread a connection, except with --single-threaded. Paths choose behaviours (server_paths.c), options choose those of the
- * whole server (server.c). A control port answers /stats and /reset and is never counted.
+ * One thread per connection, except with --single-threaded. Paths choose behaviours (paths.c), options choose those of
+ * the whole server (server.c). A control port answers /stats and /reset and is never counted.
  */
 #pragma once
 
