@@ -38,7 +38,7 @@ static void drop_abandoned(void)
 		if (!sock)
 			continue;
 		if (sock->state == SOCK_NEW && is_own_thread(sock) && sock->ticket.conn)
-			limit_forget(sock);
+			ticket_give_back(&sock->ticket);
 		sock_leave(sock);
 	}
 }
@@ -68,11 +68,6 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 	return n >= max_conns;
 }
 
-void limit_forget(struct sock *sock)
-{
-	ticket_give_back(&sock->ticket);
-}
-
 /* The answer has come: what is to be done with the socket. Locked. */
 static enum limit_result conclude(struct sock *sock, struct ticket_answer answer)
 {
@@ -83,7 +78,7 @@ static enum limit_result conclude(struct sock *sock, struct ticket_answer answer
 		return LIMIT_DIAL;
 	/* A connection that is given is counted where it is held; one that is no good any more is not. */
 	is_leased = conn && lease_install(sock, conn);
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	return is_leased ? LIMIT_LEASED : LIMIT_DIAL;
 }
 
@@ -104,7 +99,7 @@ static enum limit_result place(struct sock *sock)
 	fill_buffer(sock->ticket.fd);
 	sock->ticket.cookie = cookie_of(sock->ticket.fd);
 	if (swap_files(sock, sock->ticket.fd)) {
-		limit_forget(sock);
+		ticket_give_back(&sock->ticket);
 		return LIMIT_DIAL;
 	}
 	sock->state = SOCK_WAITING;
@@ -153,7 +148,7 @@ static int queue(int fd, uint64_t timeout_ns, struct sock **locked)
 		return -EINTR;
 	if (answer.kind != -ETIMEDOUT)
 		return conclude(sock, answer);
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	return -ETIMEDOUT;
 }
 
@@ -162,7 +157,7 @@ static uint32_t limit_of(struct sock *sock)
 {
 	/* A handler left an earlier attempt while that waited. */
 	if (sock->ticket.conn)
-		limit_forget(sock);
+		ticket_give_back(&sock->ticket);
 	/* It may have leave from an earlier attempt. */
 	return sock->ticket.fd >= 0 ? 0 : sock->policy->max_conns_per_host;
 }
@@ -234,7 +229,7 @@ void limit_force(struct sock *sock)
 	if (answer.kind == BROKER_LEAVE)
 		ticket_conclude(&sock->ticket, answer);
 	else
-		limit_forget(sock);
+		ticket_give_back(&sock->ticket);
 }
 
 static void dial_now(struct sock *sock)
@@ -243,7 +238,7 @@ static void dial_now(struct sock *sock)
 	if (lease_dial_in_place(sock))
 		return;
 	/* To the program, a connection that has broken at once. */
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	sock->state = SOCK_ENDED;
 	sock->cannot_keep = true;
 }
@@ -307,15 +302,4 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 	}
 	*locked = sock;
 	return 0;
-}
-
-bool limit_enter_in_turn(int fd, int option, struct sock **entered)
-{
-	struct sock *sock = sock_enter(fd);
-	int error = sock && sock->state == SOCK_WAITING ? limit_await(&sock, fd, true, option) : 0;
-
-	*entered = error ? NULL : sock;
-	if (error)
-		errno = -error;
-	return error == 0;
 }
