@@ -127,7 +127,7 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(
 $(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
 # A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
-$(BUILD)/shim/base/fdlimit.o $(BUILD)/shim/base/real.o $(BUILD)/shim/base/symbols.o: HL_CFLAGS += -fno-sanitize=all
+$(BUILD)/shim/base/fdlimit.o $(BUILD)/shim/wrap/rlimit.o $(BUILD)/shim/base/real.o $(BUILD)/shim/base/symbols.o: HL_CFLAGS += -fno-sanitize=all
 # A function in assembly is not seen by the link-time optimizer, which would drop its name.
 $(BUILD)/shim/wrap/vfork.o: LTO =
 # One rule for both would be taken as one that makes both at once.

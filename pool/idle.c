@@ -4,12 +4,10 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/rules.h"
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
-
-#define SECOND_NS 1000000000ull
-#define MILLISECOND_NS 1000000ull
 
 static bool is_in_use(const struct destination *destination)
 {

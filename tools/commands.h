@@ -5,7 +5,7 @@
 
 #define EXIT_CANNOT 1	    /* check: the shim can't work in that program */
 #define EXIT_USAGE 2	    /* bad arguments, or nothing to work on */
-#define EXIT_RUN_FAILED 125 /* run: our own failure, as env(1) has it */
+#define EXIT_RUN_FAILED 125 /* run: our own failure, as in env(1) */
 #define EXIT_RUN_NOT_EXECUTABLE 126
 #define EXIT_RUN_NOT_FOUND 127
 

@@ -1,5 +1,5 @@
 /*
- * holdline: finds the subcommand. Everything else lives in the subcommand's own file.
+ * holdline: finds the subcommand. Everything else is in the subcommand's own file.
  */
 #include "tools/commands.h"
 
@@ -9,7 +9,7 @@
 static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *summary; /* NULL: not shown */
+	const char *summary; /* NULL: not shown in the help */
 } commands[] = {
 	{"run", command_run, "run a program with its TCP connections kept and reused"},
 	{"check", command_check, "say whether Holdline can work for a program, and why not"},

@@ -43,8 +43,7 @@ struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid)
 	return process;
 }
 
-static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer_status status,
-		   int passed)
+static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer status, int passed)
 {
 	out->packet.reply = (struct broker_reply){broker_wire_head(BROKER_ANSWER, request->head.sequence, status),
 						  request->slot, request->generation, 0};
@@ -61,7 +60,7 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 
 	if (request->head.flags & BROKER_IS_ASKED)
 		slots_begin_asked(process->region);
-	/* The process has ended that one without a word, and uses its slot anew. */
+	/* The process ended the held connection without telling us, and now uses its slot for another one. */
 	if (held && held->generation != request->generation)
 		held_forget(broker, held);
 	held_salt_key(process, &key);
@@ -86,7 +85,7 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 		answer(out, request, BROKER_NONE, -1);
 }
 
-/* Is this descriptor what the process says? TCP, connected to the key's peer, in its network. */
+/* Does the descriptor match what the process says of it? TCP, connected to the key's peer, in the key's network. */
 static bool is_as_said(const struct broker *broker, const struct broker_request *request, int fd)
 {
 	struct destination_key key = {0};
@@ -117,7 +116,7 @@ static bool is_as_said(const struct broker *broker, const struct broker_request 
 	       memcmp(key.address, request->key.address, sizeof(key.address)) == 0;
 }
 
-/* The first park of a connection. What can't be held stays the process's alone. */
+/* The first park of a connection. If it can't be held, it stays the process's own. */
 static void park(struct broker *broker, struct broker_process *process, const struct broker_request *request, int fd)
 {
 	struct destination_key key = request->key;
@@ -205,7 +204,7 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 	out->length = 0;
 	out->passed = -1;
 	if (error == -EPROTONOSUPPORT) {
-		/* It sees by the number that it must do without us. */
+		/* The number of the version tells the process that it must do without us. */
 		out->packet.head = broker_wire_head(BROKER_WELCOME, 0, 0);
 		out->length = sizeof(out->packet.head);
 	}
@@ -215,7 +214,7 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 		return tickets_take(broker, process, &packet->request);
 	if (!error && packet->head.type != BROKER_LIST && !process->region)
 		error = -EPROTO;
-	/* Is taken by whoever has an epoll set. */
+	/* The loop, which has the epoll set, handles such packets itself. */
 	if (!error && packet->head.type == BROKER_RUN)
 		error = -EPROTO;
 	if (!error && packet->head.type == BROKER_PARK && passed >= 0) {

@@ -1,13 +1,12 @@
-/* The connections that the broker holds: whose they are, whom they go to, when they end. See broker.h. */
+/* The connections that the broker holds: who owns them, who gets them, when they end. See broker.h. */
 #include <string.h>
 #include <utlist.h>
 
+#include "pool/base/clock.h"
 #include "pool/broker/private.h"
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/conn/ledger.h"
-
-#define SECOND_NS 1000000000ull
 
 void held_salt_key(const struct broker_process *process, struct destination_key *key)
 {
@@ -15,7 +14,7 @@ void held_salt_key(const struct broker_process *process, struct destination_key 
 		key->netns_cookie ^= (uint64_t)process->number << 32;
 }
 
-/* A process's slot is not about this connection any more. */
+/* The owner's slot now belongs to another connection. */
 static void detach(struct held *held)
 {
 	if (!held->owner)
@@ -25,7 +24,7 @@ static void detach(struct held *held)
 	held->owner = NULL;
 }
 
-/* Our duplicate goes; whoever uses the connection goes on with it. */
+/* Closes our duplicate; a process that uses the connection keeps its own descriptor. */
 void held_forget(struct broker *broker, struct held *held)
 {
 	detach(held);
@@ -39,15 +38,15 @@ void held_forget(struct broker *broker, struct held *held)
 	arena_put(&broker->held_arena, held);
 }
 
-/* Ends a connection that is ours. */
+/* Ends a connection that the broker owns. */
 static void end(struct broker *broker, struct held *held)
 {
 	ending_make(broker->sys, held->fd, &held->contents.ledger, held->may_have_holders);
 	held_forget(broker, held);
 }
 
-/* The process that used it is dead, and its end is to be the connection's, whoever may have a descriptor left: what is
- * queued goes out, then FIN, as the kernel closes. SO_LINGER of its would have our own close() wait for that. */
+/* The process that used the connection is dead: end it as the kernel would, whoever has a descriptor left. Queued bytes
+ * go out, then FIN. The process's SO_LINGER would make our own close() wait for that. */
 static void hang_up(struct broker *broker, const struct held *held)
 {
 	static const struct linger none;
@@ -57,7 +56,7 @@ static void hang_up(struct broker *broker, const struct held *held)
 		broker->sys->shutdown(held->fd, SHUT_RDWR);
 }
 
-/* Gets an idle one out of its process's hands. False if it is in use, or is nobody's business of ours. */
+/* Takes an idle connection from its process. False if it is in use, or the broker has no claim to it. */
 static bool take(struct held *held)
 {
 	uint64_t program;
@@ -69,7 +68,7 @@ static bool take(struct held *held)
 		return false;
 	detach(held);
 	held->may_have_holders = true;
-	/* Something rode on it. */
+	/* A request was carried since this process got it. */
 	if (held->contents.n_requests > held->n_requests_lent) {
 		habit_streak_break(&held->destination->base.unfit);
 		habit_looks_note(&held->destination->base.looks, program, false);
@@ -83,27 +82,28 @@ static bool is_expired(const struct held *held, uint64_t now_ns)
 {
 	const struct slot_contents *contents = &held->contents;
 
-	/* A time to come is that of another time namespace (time_namespaces(7)), in which nothing would ever expire. */
+	/* A time in the future comes from another time namespace (time_namespaces(7)); there nothing would ever
+	 * expire. */
 	return now_ns >= contents->expires_ns || contents->idle_since_ns > now_ns + SECOND_NS ||
 	       (now_ns > contents->idle_since_ns &&
 		now_ns - contents->idle_since_ns >= idle_timeout_limit_ns(&held->destination->base));
 }
 
-/* Not for anybody now, but it may be in a moment. Of one that was taken. */
+/* The taken connection can't be lent now, but perhaps in a moment: back to idle. */
 static bool is_for_later(struct broker *broker, const struct held *held, uint64_t now_ns)
 {
 	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
 	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_IN_FLIGHT;
 }
 
-/* Likewise. */
+/* Likewise, but of one that the broker owns. */
 static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_ns)
 {
 	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
 	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_EXACT;
 }
 
-/* Is it as true an answer as a new handshake? (What is no connection any more will be found to be none.) */
+/* Is a reuse as good a sign of a live server as a new handshake? (A connection that has ended is found out later.) */
 static bool tells_the_truth(struct broker *broker, const struct held *held)
 {
 	const struct slot_contents *contents =
@@ -149,7 +149,7 @@ void held_retire(struct broker *broker, struct broker_destination *destination, 
 	}
 }
 
-/* The longest idle of all. */
+/* The connection that has been idle for longest. */
 static bool retire_oldest(struct broker *broker)
 {
 	struct held *held = broker->oldest;
@@ -183,7 +183,7 @@ static void give(struct broker *broker, struct broker_process *process, struct h
 	move_to_front(broker, held);
 }
 
-/* Takes the newest fit one of a destination for a process, into its slot. */
+/* Leases the newest fit connection of a destination to a process, into its slot. */
 struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
 		       const struct broker_request *request, uint32_t looks)
 {
@@ -204,7 +204,7 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 		}
 		if (destination->base.keep_alive_timeout_ns)
 			held->contents.keep_alive_timeout_ns = destination->base.keep_alive_timeout_ns;
-		/* What the request says of its slot is the process's own business, but for the bounds. */
+		/* The process may ask for any slot of its own; only the bounds are checked. */
 		if (!slots_give(process->region, (unsigned)request->slot, request->generation, &held->contents))
 			return NULL;
 		give(broker, process, held, request);
@@ -246,8 +246,8 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 	return held;
 }
 
-/* What a process that has ended leaves behind. In use at its end: if a child of its may have it that goes on, else it ends
- * with the process, though one that it was taken from still sleeps on its descriptor. */
+/* The owner has ended. A connection in use stays open if a child may go on using it; else it ends with the process,
+ * even if a former owner still sleeps on its descriptor. */
 void held_inherit(struct broker *broker, struct held *held)
 {
 	bool is_private = held->owner->is_private;
@@ -265,7 +265,7 @@ void held_inherit(struct broker *broker, struct held *held)
 		end(broker, held);
 }
 
-/* By FIN or RST: of one that is idle and ours. */
+/* The server ended, by FIN or RST, an idle connection that the broker owns. */
 static void end_hung_up(struct broker *broker, struct held *held)
 {
 	uint64_t now_ns = broker->sys->now_ns();
@@ -279,10 +279,10 @@ void broker_note_end(struct broker *broker, struct held *held)
 {
 	static const struct ledger none;
 
-	/* The object may have gone on to another connection since. */
+	/* The object may have been reused for another connection since. */
 	if (held->fd < 0 || ledger_check(broker->sys, held->fd, &none, NULL) != LEDGER_CLOSED)
 		return;
-	/* In use: whoever has it sees the end himself, but may just have looked for the last time. */
+	/* In use: its user sees the end, but may have looked for the last time just now. */
 	if (take(held))
 		end_hung_up(broker, held);
 	else if (slots_state(held->owner->region, held->slot, held->generation) == SLOT_FREE)
@@ -309,7 +309,7 @@ static void look_after(struct broker *broker, struct held *held, uint64_t now_ns
 	case SLOT_IDLE:
 		break;
 	}
-	/* Whoever swaps it out of idle and back again meanwhile has written a later time. */
+	/* If its process swaps it out of idle and back meanwhile, a later time is found in the slot. */
 	if (held->owner && !held->has_hung_up) {
 		held->contents = held->owner->region->slots[held->slot].contents;
 		if (!is_expired(held, now_ns))
@@ -317,7 +317,7 @@ static void look_after(struct broker *broker, struct held *held, uint64_t now_ns
 	}
 	if (held->owner && !take(held))
 		return;
-	/* A hang-up in the midst of its use says nothing about how long the server keeps what is idle. */
+	/* A hang-up in the middle of an exchange says nothing about the server's idle timeout. */
 	if (held->has_hung_up || is_expired(held, now_ns))
 		end(broker, held);
 }

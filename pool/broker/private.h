@@ -1,18 +1,19 @@
 /*
- * What the parts of the broker share: broker.c (processes and their packets) and held.c (the connections).
- * Nobody else includes this.
+ * Shared by the parts of the broker: broker.c (processes and their packets), held.c (connections), tickets.c (limits).
+ * No other file includes this.
  */
 #pragma once
 
 #include "pool/broker/broker.h"
 
-/* Our duplicate goes; whoever uses the connection goes on with it. */
+/* Closes our duplicate; a process that uses the connection keeps its own descriptor. */
 void held_forget(struct broker *broker, struct held *held);
 
-/* How many connections of a destination are looked at for an idle one, where somebody else may do without. */
+/* How many connections of a destination are searched for an idle one, where finding none is acceptable. */
 #define HELD_LOOKS 64
 
-/* The newest fit connection of a destination, now the process's and in its slot. NULL: there is none among so many. */
+/* Leases the newest fit connection of a destination to the process, into its slot. NULL: none is
+ * fit among the first `looks`. */
 struct held *held_find(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
 		       const struct broker_request *request, uint32_t looks);
 
@@ -23,37 +24,37 @@ bool held_wants_truth(const struct broker_destination *destination, const struct
 /* True if there is an idle one. */
 bool held_has_idle(const struct broker_destination *destination);
 
-/* Ends the longest idle one of a destination, if it is among so many. */
+/* Ends the connection that has been idle for longest, if it is among the first `looks` of the destination. */
 void held_retire(struct broker *broker, struct broker_destination *destination, uint32_t looks);
 
-/* Ends some idle ones to the key's peer: their ports are needed. */
+/* Ends some idle connections to the key's peer: their ports are needed. */
 void held_relieve(struct broker *broker, const struct destination_key *key);
 
-/* Makes room for one more of this process's. False: there is none. */
+/* Makes room for one more connection of this process. False: there is none. */
 bool held_make_room(struct broker *broker, const struct broker_process *process,
 		    struct broker_destination *destination);
 
-/* Takes charge of a process's connection. NULL: no memory. */
+/* Takes over a process's connection. NULL: no memory. */
 struct held *held_add(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
 		      const struct broker_request *request, int fd);
 
-/* Its process has ended. */
+/* The connection's process has ended. */
 void held_inherit(struct broker *broker, struct held *held);
 
-/* What a private process has is a destination of its own. */
+/* The destination of a private process's connections is its own. */
 void held_salt_key(const struct broker_process *process, struct destination_key *key);
 
-/* A process opened this connection for a ticket. 0, or -errno: cut it off. */
+/* A process opened this socket to ask for a ticket. 0, or -errno: cut it off. */
 int tickets_take(struct broker *broker, struct broker_process *ticket, const struct broker_request *request);
 
-/* Gives what there is to whoever waits. After anything that may have made room. */
+/* Gives what is available to waiting tickets. Call it after anything that may have made room. */
 void tickets_serve(struct broker *broker);
 
-/* The connection that a ticket was for is held, and counted so, from now on. */
+/* The ticket's connection is held, and from now on counted as held. */
 void tickets_convert(struct broker *broker, struct broker_destination *destination, uint64_t number);
 
-/* A process or a ticket is gone. */
+/* A process or a ticket has ended. */
 void tickets_dismiss(struct broker *broker, struct broker_process *process);
 
-/* Ends it if it is idle, else lets go of it. */
+/* Ends the connection if it is idle, else lets go of it. */
 void held_give_up(struct broker *broker, struct held *held);

@@ -1,10 +1,11 @@
 /*
- * Tickets: how many connections there may be to a destination, over all processes (MAX_CONNS_PER_HOST), and who is next.
+ * Tickets: how many connections there may be to a destination, over all processes (MAX_CONNS_PER_HOST), and who is
+ * next.
  *
- * A process that needs one more connection opens a connection to the broker, and says so there. It is answered when its
- * turn has come, by a connection that has become idle or by leave to dial, whichever is first; until it closes the ticket it
- * has that leave. So a killed process gives back all that it had. Held connections are counted as such.
- * First come, first served: while somebody waits, idle connections are only had this way.
+ * A process that needs one more connection opens a socket to the broker and asks on it. The broker answers when its
+ * turn has come: with a connection that has become idle or with leave to dial, whichever comes first. The leave lasts
+ * until the process closes the socket, so a killed process gives back all that it had. Held connections count, too.
+ * First come, first served: while a ticket waits, idle connections are given to tickets only.
  */
 #include <errno.h>
 #include <utlist.h>
@@ -43,7 +44,7 @@ static void change_state(struct broker *broker, struct broker_process *ticket, e
 	}
 }
 
-static int send_answer(struct broker *broker, const struct broker_process *ticket, enum broker_answer_status status,
+static int send_answer(struct broker *broker, const struct broker_process *ticket, enum broker_answer status,
 		       int passed)
 {
 	struct broker_reply reply = {
@@ -56,7 +57,7 @@ static int send_answer(struct broker *broker, const struct broker_process *ticke
 	return fdpass_send(broker->sys, ticket->fd, &reply, sizeof(reply), passed);
 }
 
-/* A program that polls its end for being writable had filled its buffer: taking that out wakes it. */
+/* A program that polls has filled the buffer of its end: draining it wakes the program. */
 static void drain(struct broker *broker, const struct broker_process *ticket)
 {
 	union broker_packet packet;
@@ -83,7 +84,7 @@ static bool is_forced(const struct broker_process *ticket)
 	return ticket->request.head.flags & BROKER_IS_FORCED;
 }
 
-/* It is to do without us. Whoever waits must hear of it: his end may be open for as long as he does. */
+/* The ticket must do without us. Its owner must be told: it may wait on its end for as long as that is open. */
 static void turn_away(struct broker *broker, struct broker_process *ticket)
 {
 	change_state(broker, ticket, TICKET_DONE);
@@ -91,14 +92,14 @@ static void turn_away(struct broker *broker, struct broker_process *ticket)
 	drain(broker, ticket);
 }
 
-/* The process has freed the slot: it waits no more, and the ticket's own end is on its way. */
+/* The process has freed the slot: it no longer waits, and the end of the ticket is on its way. */
 static bool has_given_up(const struct broker_process *ticket)
 {
 	return slots_state(ticket->principal->region, (unsigned)ticket->request.slot, ticket->request.generation) !=
 	       SLOT_LEASED;
 }
 
-/* False: it is not its turn. */
+/* False: it is not this ticket's turn. */
 static bool serve_one(struct broker *broker, struct broker_process *ticket)
 {
 	struct broker_destination *destination = ticket->destination;
@@ -110,13 +111,13 @@ static bool serve_one(struct broker *broker, struct broker_process *ticket)
 	}
 	if (!is_forced(ticket) && !habit_streak_lasts(&destination->base.unfit))
 		held = held_find(broker, ticket->principal, destination, &ticket->request, destination->n_held);
-	/* What is still idle is of no use to it, and gives its place. */
+	/* The destination's idle connections are no use to it: one gives its place. */
 	if (!is_forced(ticket) && !held && is_full(ticket))
 		held_retire(broker, destination, destination->n_held);
 	if (!held && !is_forced(ticket) && is_full(ticket))
 		return false;
 	change_state(broker, ticket, held ? TICKET_DONE : TICKET_GRANTED);
-	/* Whoever does not take his answer is about to be dismissed. */
+	/* A process that doesn't take its answer is about to be dismissed. */
 	if (send_answer(broker, ticket, held ? BROKER_GIVEN : BROKER_NONE, held ? held->fd : -1))
 		change_state(broker, ticket, TICKET_DONE);
 	drain(broker, ticket);
@@ -134,7 +135,7 @@ void tickets_serve(struct broker *broker)
 	{
 		struct broker_destination *destination = ticket->destination;
 
-		/* Who is behind the first may have connected earlier, and been passed in this loop. */
+		/* A later ticket may have connected earlier, and been overtaken in this loop. */
 		if (ticket->ticket != TICKET_WAITING || ticket != destination->waiting)
 			continue;
 		while (destination->waiting && serve_one(broker, destination->waiting))
@@ -164,7 +165,7 @@ int tickets_take(struct broker *broker, struct broker_process *ticket, const str
 	    (held && held->generation == request->generation) || request->key.euid != broker->euid ||
 	    !request->max_conns)
 		return -EPROTO;
-	/* The slot is used anew: what was said of its old connection, if anything, is still on its way. */
+	/* The slot is used anew: a message about its old connection, if any, is still on its way. */
 	if (held)
 		held_forget(broker, held);
 	held_salt_key(principal, &key);
@@ -174,11 +175,11 @@ int tickets_take(struct broker *broker, struct broker_process *ticket, const str
 	ticket->request = *request;
 	ticket->principal = principal;
 	change_state(broker, ticket, TICKET_WAITING);
-	/* Whom those before it may wait for doesn't wait for them. */
+	/* A forced ticket skips the queue: those ahead may be waiting for it. */
 	if ((is_forced(ticket) || ticket == ticket->destination->waiting) && serve_one(broker, ticket))
 		return 0;
 	set_flags(broker);
-	/* Somebody may have parked in the instant before he could see that: look again. */
+	/* A connection may have been parked just before its process could see the ticket: look again. */
 	tickets_serve(broker);
 	return ticket->ticket == TICKET_WAITING ? send_answer(broker, ticket, BROKER_QUEUED, -1) : 0;
 }

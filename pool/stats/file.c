@@ -14,7 +14,7 @@
 
 #include "pool/base/path_trust.h"
 
-/* Adding a page to a total takes some microseconds. */
+/* Adding a page to a total takes some microseconds; the lock's holder may be descheduled. */
 #define LOCK_TRIES 200
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -25,7 +25,7 @@ static const uint32_t total_room[STATS_N_ARRAYS] = STATS_TOTAL_ROOM;
 
 void stats_file_name_slot(unsigned slot, char name[STATS_SLOT_NAME_MAX])
 {
-	/* No stdio: a wrapper's caller may be in the midst of it. */
+	/* No stdio: the wrapper's caller may be in the middle of a stdio call. */
 	for (int i = 3; i >= 0; i--, slot /= 10)
 		name[i] = (char)('0' + slot % 10);
 	name[4] = '\0';
@@ -42,7 +42,7 @@ static bool append(char path[PATH_MAX], const char *text)
 	return true;
 }
 
-/* The version is part of the name, so that a program that still runs with an older library is never misunderstood. */
+/* The name contains the version, so that a program with an older library is never misread. */
 #define FOLDER "/stats.2"
 _Static_assert(STATS_VERSION == 2, "the folder's name says the version");
 
@@ -63,7 +63,7 @@ int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path
 												       : -ENAMETOOLONG;
 }
 
-/* Cuts off the last name; NULL: there is no folder before it, or only /. Where it was cut. */
+/* Cuts off the last component. Returns where; NULL: there is no folder before it, or only /. */
 static char *cut_name(char *path)
 {
 	char *slash = strrchr(path, '/');
@@ -74,7 +74,7 @@ static char *cut_name(char *path)
 	return slash;
 }
 
-/* 0, or why the folder is not to be used. */
+/* 0, or the reason why the folder can't be used. */
 static int judge_folder(const struct stats_sys *sys, int folder, uid_t user, bool may_be_on_disk)
 {
 	struct stat status;
@@ -115,8 +115,8 @@ static int check_steady(const struct stats_sys *sys, const char *path, uid_t use
 	return error;
 }
 
-/* In /dev/shm anybody may have made our folder's parent, as a link too; and sudo(8) may leave us another user's
- * $XDG_RUNTIME_DIR, who could put another in its place at any time. */
+/* In /dev/shm anybody may have made our folder's parent, even as a symbolic link. sudo(8) may leave us another user's
+ * $XDG_RUNTIME_DIR, and that user could replace the folder at any time. */
 static int check_parents(const struct stats_sys *sys, char *path, uid_t user)
 {
 	char *last = cut_name(path), *slash = last ? cut_name(path) : NULL;
@@ -168,7 +168,7 @@ int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t 
 	return open_judged(sys, path, user, true);
 }
 
-/* Opened and locked, or -errno. The lock ends with its unlocking, whatever child of a fork has the descriptor too. */
+/* Opened and locked, or -errno. Unlocking ends the lock even if a forked child shares the descriptor. */
 static int open_locked(const struct stats_sys *sys, int folder, const char *name, unsigned tries)
 {
 	int fd = sys->openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
@@ -192,7 +192,8 @@ static void close_locked(const struct stats_sys *sys, int fd)
 	sys->close(fd);
 }
 
-/* All of it, so that to write to it can't fault. Where there is no room for it no trace is left either. */
+/* Writes the whole file, so that a store into the mapping can't fault. If there is no room for it, the file is
+ * removed. */
 static int make_room(const struct stats_sys *sys, int folder, int fd, size_t size)
 {
 	struct stat status;
@@ -231,7 +232,7 @@ static struct stats_page *map_total(const struct stats_sys *sys, int folder, int
 	return NULL;
 }
 
-/* In between, readers see that the numbers move. One that was killed in between left it odd. */
+/* The generation is odd during a change, so that readers notice. A killed process may have left it odd already. */
 static void begin_change(struct stats_page *total)
 {
 	__atomic_store_n(&total->generation, total->generation | 1, __ATOMIC_SEQ_CST);
@@ -282,18 +283,18 @@ int stats_file_fold_total(const struct stats_sys *sys, int to_folder, struct sta
 	return fold(sys, to_folder, total);
 }
 
-/* A pid that is used again keeps the slot of a dead one for as long; the numbers are in the readers' sums all the same. */
+/* A new process with the dead owner's pid keeps the slot taken while it lives; readers count the numbers anyway. */
 static bool is_alive(const struct stats_sys *sys, const struct stats_page *page, const struct stats_page *self)
 {
 	if (page->pid_namespace != self->pid_namespace)
 		return true;
-	/* Our own, before an exec. */
+	/* Our own slot, taken before an exec. */
 	if (page->pid == self->pid)
 		return false;
 	return sys->kill((pid_t)page->pid, 0) == 0 || errno != ESRCH;
 }
 
-/* The slot becomes ours, if nobody alive has it. */
+/* Takes the slot, unless a living process has it. */
 static int take_locked(const struct stats_sys *sys, int folder, int fd, struct stats_page *page)
 {
 	struct stats_page *old;
@@ -304,7 +305,7 @@ static int take_locked(const struct stats_sys *sys, int folder, int fd, struct s
 		return -errno;
 	if (stats_is_sound(old, STATS_PAGE_SIZE) && old->pid) {
 		error = is_alive(sys, old, page) ? -EBUSY : fold(sys, folder, old);
-		/* A total that can't be written to will not be so later. */
+		/* A total that can't be written now will not become writable later. */
 		if (error == -EPROTO)
 			error = 0;
 	}
@@ -312,7 +313,7 @@ static int take_locked(const struct stats_sys *sys, int folder, int fd, struct s
 	return error;
 }
 
-/* All of it, so that to write to the mapping can't fault. */
+/* Writes the whole file, so that a store into the mapping can't fault. */
 static int fill(const struct stats_sys *sys, int fd)
 {
 	static const char zeroes[FILL_SIZE];
@@ -327,7 +328,7 @@ static int fill(const struct stats_sys *sys, int fd)
 	return 0;
 }
 
-/* A reader finds a half-written one unsound, or nobody's. From a page of the same room all stays at its index. */
+/* A reader finds a half-written page unsound, or without an owner. Pages of the same size keep their indices. */
 static void write_page(struct stats_page *to, struct stats_page *from)
 {
 	if (to->magic[0]) {
@@ -348,7 +349,7 @@ static void write_page(struct stats_page *to, struct stats_page *from)
 
 static int map_page(const struct stats_sys *sys, int fd, struct stats_page **page)
 {
-	/* Present at once: that costs less than a fault for each part that is counted in. */
+	/* Map all pages at once: cheaper than a fault for each part that is counted in. */
 	void *mapped = sys->mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 
 	if (mapped == MAP_FAILED)
@@ -371,7 +372,7 @@ static int try_slot(const struct stats_sys *sys, int folder, unsigned slot, stru
 	if (fd < 0)
 		return fd;
 	error = sys->fstat(fd, &status) < 0 ? -errno : 0;
-	/* It was removed before we had the lock. */
+	/* The file was removed before we had the lock. */
 	if (!error && !status.st_nlink)
 		error = -EBUSY;
 	if (!error && status.st_size >= STATS_PAGE_SIZE)

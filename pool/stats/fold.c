@@ -1,4 +1,4 @@
-/* Adding pages up: a process's into a total, when it has ended. See stats.h. */
+/* Adding pages up: an ended process's page into a total. See stats.h. */
 #include "pool/stats/stats.h"
 
 #include <string.h>
@@ -21,14 +21,17 @@ void stats_sum(const struct stats_page *page, struct stats_counts *sum)
 			stats_add_counts(sum, &stats_destination_at(page, i)->counts);
 }
 
-/* Where a page's destinations are in the total: looked up once. A page with more of them than ours have is another's. */
+/* Where a page's destinations are in the total: each is looked up once. A page with more destinations than ours can
+ * have was written by another version. */
 #define PLACES 512
+
+#define UNSEEN UINT32_MAX
 
 struct folding {
 	struct stats_page *total;
 	const struct stats_page *page;
-	bool is_own;		 /* the total is the same process's, where it goes on counting */
-	uint32_t places[PLACES]; /* 0: the place of what has none */
+	bool is_own;		 /* the total belongs to the same process, which goes on counting there */
+	uint32_t places[PLACES]; /* 0: destinations without an entry; UNSEEN: claimed after the look-up */
 };
 
 static void find_places(struct folding *folding)
@@ -40,12 +43,17 @@ static void find_places(struct folding *folding)
 			i < page->n_max[STATS_DESTINATIONS] && stats_has(page, STATS_DESTINATIONS, i)
 				? stats_index_of(folding->total,
 						 stats_find_same(folding->total, stats_destination_at(page, i)))
-				: 0;
+				: UNSEEN;
+}
+
+static bool is_seen(const struct folding *folding, uint32_t index)
+{
+	return index >= PLACES || folding->places[index] != UNSEEN;
 }
 
 static uint32_t place_of(const struct folding *folding, uint32_t index)
 {
-	return index < PLACES ? folding->places[index] : 0;
+	return index < PLACES && folding->places[index] != UNSEEN ? folding->places[index] : 0;
 }
 
 static uint8_t fold_module(const struct folding *folding, uint8_t index)
@@ -100,7 +108,7 @@ static void fold_intervals(const struct folding *folding)
 	}
 }
 
-/* Each number is moved by itself: what others add meanwhile is here or there. */
+/* Each number is moved by itself: a count that is added meanwhile ends up in one page or the other. */
 static void move_destination(struct stats_destination *to, struct stats_destination *from)
 {
 	uint64_t *sums = (uint64_t *)&to->counts, *numbers = (uint64_t *)&from->counts;
@@ -129,10 +137,10 @@ static void fold_all(struct folding *folding)
 
 	find_places(folding);
 	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++)
-		if (stats_has(page, STATS_DESTINATIONS, i))
+		if (stats_has(page, STATS_DESTINATIONS, i) && is_seen(folding, i))
 			fold_destination(folding, i);
 	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++)
-		if (stats_has(page, STATS_CALLSITES, i))
+		if (stats_has(page, STATS_CALLSITES, i) && is_seen(folding, stats_callsite_at(page, i)->destination))
 			fold_callsite(folding, stats_callsite_at(page, i));
 	fold_intervals(folding);
 }

@@ -8,7 +8,7 @@
 
 #define HASH_FREE 0u
 #define HASH_BUSY 1u
-/* Whoever fills an entry takes nanoseconds, unless it was interrupted. */
+/* Filling an entry takes nanoseconds, unless the thread was interrupted. */
 #define PATIENCE 200
 
 const char *const stats_refusal_names[REFUSAL_COUNT] = {
@@ -138,7 +138,7 @@ bool stats_is_sound(const struct stats_page *page, size_t length)
 	return stats_size(page->n_max) <= length;
 }
 
-/* FNV-1a; never one of the two that mean something else. */
+/* FNV-1a; never one of the two reserved values. */
 static uint32_t hash_bytes(const void *bytes, size_t length, uint32_t seed)
 {
 	const unsigned char *byte = bytes;
@@ -149,7 +149,8 @@ static uint32_t hash_bytes(const void *bytes, size_t length, uint32_t seed)
 	return hash > HASH_BUSY ? hash : hash + 2;
 }
 
-/* Waits for whoever fills the entry. Its hash, or HASH_BUSY if that takes too long: perhaps we interrupted it. */
+/* Waits until the entry is filled. Its hash, or HASH_BUSY if that takes too long: perhaps we interrupted the thread
+ * that fills it. */
 static uint32_t settled_hash(_Atomic(uint32_t) *hash)
 {
 	uint32_t value = atomic_load_explicit(hash, memory_order_acquire);
@@ -168,7 +169,7 @@ struct claim {
 	void (*fill)(void *entry, const void *wanted);
 };
 
-/* False: it is somebody else's by now, perhaps the very one that we want. */
+/* False: another thread has claimed it, perhaps for the very key that we want. */
 static bool claim_entry(const struct claim *claim, _Atomic(uint32_t) *hash, void *entry)
 {
 	uint32_t expected = HASH_FREE;
@@ -180,7 +181,7 @@ static bool claim_entry(const struct claim *claim, _Atomic(uint32_t) *hash, void
 	return true;
 }
 
-/* The entry that is the same as the wanted one, or a free one filled with it; NULL: no room. */
+/* The entry equal to the wanted one, or a free one filled with it; NULL: no room. */
 static void *find_or_claim(const struct claim *claim)
 {
 	_Atomic(uint32_t) *hashes = hashes_of(claim->page, claim->array);
@@ -333,7 +334,7 @@ void stats_add_interval(struct stats_page *page, const struct stats_destination 
 	struct stats_interval *interval = stats_interval_at(page, (uint32_t)(number % page->n_max[STATS_INTERVALS]));
 
 	__atomic_store_n(&interval->number, 0, __ATOMIC_RELEASE);
-	/* Once the ring has gone round, two threads may fill the same one. */
+	/* Once the ring has wrapped, two threads may fill the same entry. */
 	__atomic_store_n(&interval->began_ns, began_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&interval->ended_ns, ended_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&interval->destination, stats_index_of(page, destination), __ATOMIC_RELAXED);

@@ -9,6 +9,7 @@
 
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"

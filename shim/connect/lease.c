@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "pool/conn/idle_timeout.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/sock/swap.h"
@@ -71,15 +72,17 @@ static enum missed missed_by_refusal(enum refusal why)
 static enum missed missed_by_answer(int answer)
 {
 	switch (answer) {
-	case -ENOENT:
-	case -ECONNREFUSED:
+	case BROKER_GIVEN: /* and it was no good */
+		return MISSED_SERVER_IDLE_CLOSE;
+	case BROKER_NONE:
+	case BROKER_DIAL:
 		return MISSED_BROKER_NONE;
-	case -ESTALE:
+	case BROKER_UNHEARD:
 		return MISSED_PROBED;
-	case -EPERM:
+	case BROKER_UNFIT:
 		return MISSED_UNSAFE_METHOD;
 	default:
-		return answer < 0 ? MISSED_BROKER_SILENT : MISSED_SERVER_IDLE_CLOSE;
+		return MISSED_BROKER_SILENT;
 	}
 }
 
@@ -165,20 +168,12 @@ bool lease_is_bypassed(const struct sock *sock)
 	return is_bypassed;
 }
 
-static bool is_for(const struct sock *sock, const struct conn *conn)
-{
-	unsigned length = destination_key_length(&sock->key);
-
-	return length == destination_key_length(&conn->destination->key) &&
-	       memcmp(&sock->key, &conn->destination->key, length) == 0;
-}
-
 bool lease_install(struct sock *sock, struct conn *conn)
 {
 	uint64_t now_ns = guard_now_ns();
 
 	/* An option may have been set while it waited. */
-	if (!is_for(sock, conn) || !install(sock, conn, now_ns)) {
+	if (!destination_key_equal(&sock->key, &conn->destination->key) || !install(sock, conn, now_ns)) {
 		sock->has_forced_timeout = false;
 		discard(conn);
 		return false;
@@ -232,7 +227,7 @@ bool lease_begin_dial(const struct sock *sock, int fd)
 
 static int dial_in_place(struct sock *sock)
 {
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
+	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
 	int error;
 
 	if (fd < 0)

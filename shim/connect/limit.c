@@ -8,10 +8,11 @@
 #include <string.h>
 
 #include "pool/share/client.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/kept/shared.h"
 #include "shim/kept/broker_link.h"
 #include "shim/connect/lease.h"
-#include "shim/base/log.h"
 #include "shim/sock/options.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
@@ -136,7 +137,7 @@ static void fill_buffer(int fd)
 static enum limit_result place(struct sock *sock)
 {
 	fill_buffer(sock->ticket.fd);
-	sock->ticket.cookie = swap_cookie(sock->ticket.fd);
+	sock->ticket.cookie = cookie_of(sock->ticket.fd);
 	if (swap_files(sock, sock->ticket.fd)) {
 		limit_forget(sock);
 		return LIMIT_DIAL;

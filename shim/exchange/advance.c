@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "shim/base/large.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/park.h"
@@ -41,18 +40,6 @@ void exchange_feed_response(struct framing *framing, const char *bytes, size_t l
 		framing_memo_feed_response(&memo, framing, bytes, length, plan);
 	else
 		framing_feed_response(framing, bytes, length, plan);
-}
-
-struct sock *exchange_return(struct inside_token token, int fd)
-{
-	struct sock *sock = sock_enter(fd);
-
-	if (!sock)
-		return NULL;
-	if (sock == token.sock && (uint32_t)(atomic_load(&sock->inside) >> 32) == token.generation)
-		return sock;
-	sock_leave(sock);
-	return NULL;
 }
 
 bool exchange_is_hang_up(ssize_t result, int error)
@@ -149,7 +136,7 @@ void exchange_settle(struct sock *sock)
 		/* Never to be kept, and nothing owed: out of the way. */
 		sock_release(sock, finish_refusal_of_doubt(framing->doubt));
 	} else if (framing->lost || (framing_server_may_wait(framing) && !sock->is_lost)) {
-		finish_by_server(sock);
+		sock_end_by_server(sock);
 		sock_leave(sock);
 	} else {
 		sock_leave(sock);
@@ -163,7 +150,7 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 
 	if (length > skippable && sock->framing.edited) {
 		sock_leave_window(sock);
-		finish_by_server(sock);
+		sock_end_by_server(sock);
 		sock_leave(sock);
 		return;
 	}

@@ -7,12 +7,8 @@
 
 #include "pool/proto/http1/memo.h"
 
-struct inside_token;
 struct sock;
 struct transfer;
-
-/* After a call that may have blocked, and after sock_come_out(): the lock again, if the number still means this socket. */
-struct sock *exchange_return(struct inside_token token, int fd) __attribute__((warn_unused_result));
 
 /* The leased connection is dead before any answer: a fresh one takes its place if nothing can be lost or done twice by
  * it. 0: replaced, the call may be tried again. -ETIMEDOUT: it could not be dialled in time (`longest_ms` as in redial.h), which

@@ -10,6 +10,7 @@
 #include "shim/connect/limit.h"
 #include "shim/sock/events.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/stub.h"
 #include "shim/sock/swap.h"
@@ -62,7 +63,7 @@ int after_eof_shutdown(struct sock *sock, int how)
 
 int after_eof_disconnect(struct sock *sock)
 {
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	int error;
 
 	if (fd < 0)

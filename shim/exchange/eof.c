@@ -6,6 +6,8 @@
 #include <sys/single_threaded.h>
 
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/sock.h"
 
@@ -102,7 +104,7 @@ int eof_report(int epfd, struct epoll_event *events, int max)
 	}
 	for (unsigned i = 0; i < SLOTS; i++) {
 		int fd = atomic_load(&slots[i]) - 1;
-		struct sock *sock = fd >= 0 ? sock_enter_as_it_is(fd) : NULL;
+		struct sock *sock = fd >= 0 ? sock_enter(fd) : NULL;
 
 		if (sock && n < most && is_told_by(sock, epfd)) {
 			events[n].events = sock->registrations[0].event.events & READ_EVENTS;
@@ -125,7 +127,7 @@ void eof_make_all(void)
 
 	for (unsigned i = 0; i < SLOTS && eof_any(); i++) {
 		int fd = atomic_load(&slots[i]) - 1;
-		struct sock *sock = fd >= 0 ? sock_enter(fd) : NULL;
+		struct sock *sock = fd >= 0 ? exchange_enter(fd) : NULL;
 
 		if (sock)
 			sock_leave(sock);

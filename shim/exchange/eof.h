@@ -2,7 +2,7 @@
  * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end
  * of file next, hears of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any
  * other way is the end made where the kernel shows it (a stub in the connection's place, three system calls; a
- * blocking socket that nothing watches is read and closed only), by finish_settle(): sock_enter() does that for
+ * blocking socket that nothing watches is read and closed only), by finish_settle(): exchange_enter() does that for
  * whoever asks for the socket, and those below for whoever could see it without asking.
  *
  * Only in a process of one thread: nobody else waits for it in the kernel then. All of it is async-signal-safe.
@@ -25,7 +25,7 @@ static inline bool eof_any(void)
 
 void eof_make_all(void);
 
-/* Before anything that could show one without asking sock_enter() for it first: other ways to wait, processes and
+/* Before anything that could show one without asking exchange_enter() for it first: other ways to wait, processes and
  * numbers that inherit, the end of a set. Cheap enough for every wrapper. */
 static inline void eof_make(void)
 {

@@ -10,8 +10,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/iocall.h"
 #include "shim/sock/sock.h"
 

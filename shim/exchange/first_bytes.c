@@ -6,7 +6,8 @@
 #include <sys/ioctl.h>
 
 #include "pool/conn/idle_timeout.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/base/real.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/iocall.h"
@@ -14,7 +15,6 @@
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 #define FIRST_BYTES 32
 #define MILLISECOND_NS UINT64_C(1000000)
@@ -174,7 +174,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	if (!sock->conn || is_observed)
 		return 0;
 	if (!sock->conn->cookie)
-		sock->conn->cookie = swap_cookie(transfer->fd);
+		sock->conn->cookie = cookie_of(transfer->fd);
 	if (sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT)
 		sock->framing.rewrite = false;
 	return 0;

@@ -6,9 +6,11 @@
 #include <sys/single_threaded.h>
 #include <sys/socket.h>
 
-#include "shim/base/log.h"
+#include "shim/base/home.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/park.h"
 #include "shim/exchange/read_ahead.h"
@@ -48,7 +50,7 @@ static void settle_debt(struct sock *sock)
 		return;
 	}
 	if (!sock->n_senders)
-		finish_by_server(sock);
+		sock_end_by_server(sock);
 }
 
 static bool is_owed(const struct sock *sock)
@@ -88,7 +90,7 @@ void handoff_make_honest(struct sock *sock)
 void handoff_to_stranger(int fd)
 {
 	int saved = errno;
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_WAITING || sock->state == SOCK_OPEN)) {
 		handoff_make_honest(sock);
@@ -101,7 +103,7 @@ void handoff_to_stranger(int fd)
 
 static void share(int fd)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (!sock)
 		return;
@@ -120,7 +122,7 @@ static bool is_inherited(const struct sock *sock, int fd)
 static void visit_inheritable(void (*visit)(struct sock *sock))
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
@@ -152,7 +154,7 @@ void handoff_waiting(void)
 
 bool handoff_waiting_one(int fd)
 {
-	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = limit_has_placed && fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	bool waited;
 
 	if (!sock)

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/iocall.h"
 #include "shim/sock/sock.h"
 

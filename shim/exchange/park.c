@@ -7,7 +7,7 @@
 
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/broker_link.h"
@@ -224,7 +224,7 @@ void finish_with_end_of_file(struct sock *sock)
 		count_refusal(sock, why);
 		/* A server that sends more than it said is the only one to know how much. */
 		if (why == REFUSAL_BODY_UNREAD || framing_has_surplus(&sock->framing))
-			finish_by_server(sock);
+			sock_end_by_server(sock);
 		else
 			end_in_place(sock);
 	}
@@ -250,17 +250,6 @@ void finish_at_exit(struct sock *sock)
 
 	if (sock->state == SOCK_OPEN)
 		park_behind_stub(sock);
-	errno = saved;
-}
-
-void finish_by_server(struct sock *sock)
-{
-	int saved = errno;
-
-	if (!sock->is_lost && swap_note_names(sock) && !framing_has_more_to_send(&sock->framing))
-		real.shutdown(sock->fds[0], SHUT_WR);
-	sock->is_lost = true;
-	sock->cannot_keep = true;
 	errno = saved;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/advance.h"
 #include "shim/sock/sock.h"

@@ -12,9 +12,11 @@
 #include <time.h>
 
 #include "pool/conn/idle_timeout.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
 #include "shim/exchange/advance.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
 #include "shim/exchange/incoming.h"
 #include "shim/exchange/iocall.h"
@@ -290,7 +292,7 @@ ssize_t exchange_receive_once(struct transfer *transfer)
 	struct sock *sock;
 
 	do {
-		sock = sock_enter(transfer->fd);
+		sock = exchange_enter(transfer->fd);
 		if (!sock || sock->state != SOCK_OPEN) {
 			if (sock)
 				sock_leave(sock);
@@ -307,7 +309,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 
 	pthread_testcancel();
 	stats_page_look();
-	sock = sock_enter_as_it_is(transfer->fd);
+	sock = sock_enter(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_ENDING && (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))))

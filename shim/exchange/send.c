@@ -8,10 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shim/base/home.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/fastopen.h"
 #include "shim/exchange/first_bytes.h"
 #include "shim/exchange/iocall.h"
@@ -233,7 +236,7 @@ ssize_t exchange_send(struct transfer *transfer)
 	struct sock *sock;
 
 	pthread_testcancel();
-	sock = sock_enter(transfer->fd);
+	sock = exchange_enter(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_WAITING) {
@@ -256,7 +259,7 @@ ssize_t exchange_send(struct transfer *transfer)
 		sock_leave(sock);
 		break;
 	case SOCK_WAITING:
-	case SOCK_ENDING: /* sock_enter() has settled it */
+	case SOCK_ENDING: /* exchange_enter() has settled it */
 	case SOCK_ENDED:
 	case SOCK_RELEASED:
 	case SOCK_FREE:

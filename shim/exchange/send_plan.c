@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/iocall.h"

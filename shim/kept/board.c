@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "pool/share/board.h"
+#include "shim/base/home.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/kept/pool.h"

@@ -10,15 +10,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/large.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
 #include "shim/kept/pool.h"
-#include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
-#include "shim/wrap/vfork.h"
 
 #define SECOND_NS 1000000000ull
 /* A broker that was no use is left alone for so long. */
@@ -65,7 +65,7 @@ static void unmap(void *memory, uint64_t length)
  * not kept for long.) */
 static bool is_still_ours(int fd)
 {
-	return (fd != broker_link_client.fd && fd != newcomer.fd) || swap_cookie(fd) == client_cookie;
+	return (fd != broker_link_client.fd && fd != newcomer.fd) || cookie_of(fd) == client_cookie;
 }
 
 static ssize_t send_message(int fd, const struct msghdr *message, int flags)
@@ -176,7 +176,7 @@ int broker_link_dial(void)
 
 static void close_client(int fd)
 {
-	if (swap_cookie(fd) == client_cookie)
+	if (cookie_of(fd) == client_cookie)
 		fdtable_close_internal(fd);
 	else
 		fdtable_set(fd, NULL);
@@ -215,7 +215,7 @@ static void introduce(uint64_t now_ns, const struct destination_key *key)
 		return;
 	if (!program_number)
 		program_number = number_of_program();
-	client_cookie = swap_cookie(fd);
+	client_cookie = cookie_of(fd);
 	client_euid = libc.geteuid();
 	if (broker_client_introduce(&newcomer, fd, sock_config, program_invocation_short_name, program_number, key))
 		close_client(fd);

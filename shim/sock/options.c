@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 
@@ -30,7 +32,7 @@ static int domain_index(int domain)
 __attribute__((noinline)) static void learn_defaults(int domain, uint32_t missing)
 {
 	struct socket_options *of_domain = &defaults[domain_index(domain)];
-	int fd = fdtable_open_socket(domain, SOCK_STREAM);
+	int fd = reclaim_open_socket(domain, SOCK_STREAM);
 
 	if (fd < 0)
 		return;

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@
 #include "pool/proto/http1/framing.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/lock.h"
+#include "shim/base/real.h"
 #include "shim/connect/limit.h"
 #include "shim/kept/missed.h"
 #include "shim/kept/pool.h"
@@ -128,27 +130,41 @@ struct sock {
 
 struct spare;
 
+/* When the library begins. */
+void sock_init(void);
+
+/* In a fork's child, under the pool's lock; `is_sound` as pool_begin_after_fork() says. */
+void sock_forget_all(bool is_sound);
+
 /* Begins to follow a descriptor that socket() has just returned, or that was made of a spare (NULL: it was not), which it
  * takes. Failure means that it stays native. */
 void sock_track(int fd, int domain, int type_flags, const struct spare *spare);
 
-/* The socket behind a tracked descriptor, locked; NULL if the call must go native (untracked, in a vfork child, or its
- * lock can't be had, in which case it will be released by its next user). */
+/* The socket behind a tracked descriptor, locked, whatever its state; NULL if the call must go native (untracked, in a vfork child, or its
+ * lock can't be had, in which case it will be released by its next user). Wrappers call exchange_enter(), by which the program never
+ * finds an end of file still to be made. */
 struct sock *sock_enter(int fd) __attribute__((warn_unused_result));
-
-/* The same for who knows what to do with one that is SOCK_ENDING, which sock_enter() settles. */
-struct sock *sock_enter_as_it_is(int fd) __attribute__((warn_unused_result));
 void sock_leave(struct sock *sock);
 
 /* Another number for the same socket. Gives up tracking when there are too many. Locked. */
 void sock_add_fd(struct sock *sock, int fd, bool close_on_exec);
 
 /* Of the number at an index. */
-bool sock_is_close_on_exec(const struct sock *sock, unsigned index);
+static inline bool sock_is_close_on_exec(const struct sock *sock, unsigned index)
+{
+	if (sock->close_on_exec[index] == SOCK_ASK_KERNEL)
+		return REAL(fcntl)(sock->fds[index], F_GETFD) & FD_CLOEXEC;
+	return sock->close_on_exec[index] == SOCK_CLOSES_ON_EXEC;
+}
+
 void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value);
 
 /* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
 bool sock_remove_fd(struct sock *sock, int fd);
+
+/* We can't tell where the answer ends. Our FIN tells the server that nothing follows: it closes after the answer, which is
+ * the end of file that we owe. Locked. */
+void sock_end_by_server(struct sock *sock);
 
 /* Another process may use it from now on. */
 void sock_share(struct sock *sock);
@@ -203,6 +219,3 @@ void sock_after_fork_in_child(void);
 
 /* In the parent: all sockets that are open now are shared with the child. */
 void sock_share_all(bool only_inheritable);
-
-/* Gives up what spare.h keeps for sockets that are not connected yet. False if that is nothing. */
-bool sock_drop_spares(void);

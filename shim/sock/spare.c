@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/sock.h"

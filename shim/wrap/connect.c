@@ -1,4 +1,4 @@
-/* socket, connect, bind: where a socket begins to be followed, and where a kept connection takes a dial's place. */
+/* connect: where a kept connection takes a dial's place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -8,72 +8,20 @@
 #include <string.h>
 
 #include "pool/config/rules.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/connect/dial.h"
+#include "shim/exchange/enter.h"
 #include "shim/wrap/wrap.h"
 #include "shim/process/init.h"
 #include "shim/connect/lease.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/listen.h"
-#include "shim/base/log.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/options.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
-
-EXPORT int socket(int domain, int type, int protocol)
-{
-	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
-	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
-		      (protocol == 0 || protocol == IPPROTO_TCP) && !sock_is_retired && init_is_done() &&
-		      guard_is_home();
-	uintptr_t outer = guard_begin_handling();
-	struct spare spare = {-1, 0};
-	int saved = errno, fd;
-
-	if (is_tcp && identity_is_steady())
-		spare = spare_take(domain);
-	fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
-
-	if (fd < 0 && spare.fd >= 0) {
-		fdtable_close_internal(spare.fd);
-		spare.fd = -1;
-	}
-	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
-		fd = REAL(socket)(domain, type, protocol);
-	if (fd >= 0 && is_tcp)
-		sock_track(fd, domain, type_flags, spare.fd >= 0 ? &spare : NULL);
-	else if (fd >= 0 && fdtable_get(fd))
-		fdtable_set(fd, NULL);
-	guard_end_handling(outer);
-	if (fd >= 0)
-		errno = saved;
-	return fd;
-}
-
-EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
-{
-	struct sock *sock = sock_enter(fd);
-	int result, saved;
-
-	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(bind)(fd, address, length);
-	spare_drop(sock);
-	/* A stub could be bound, to a path; to anything else it says no as a bound socket does. */
-	if (sock->state == SOCK_STUB && length >= (socklen_t)sizeof(struct sockaddr_in) &&
-	    guard_readable(address, sizeof(address->sa_family)) && address->sa_family == AF_UNIX)
-		result = (errno = EAFNOSUPPORT, -1);
-	else
-		result = real.bind(fd, address, length);
-	saved = errno;
-	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length))
-		/* A port of its own choice: the program wants this very socket. */
-		sock->cannot_keep = true;
-	sock_leave(sock);
-	errno = saved;
-	return result;
-}
 
 /* Everything that must be equal for another connection to serve instead. */
 static bool complete_key(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
@@ -101,7 +49,7 @@ static int report_lease(struct sock *sock)
 /* While a dial waits for a port, a connection may have come back. Locked if true. */
 static struct sock *lease_after_all(int fd)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (!sock)
 		return NULL;
@@ -165,7 +113,7 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	sock_come_out(token);
 	events_end_dial(&tally, fd, result ? saved : 0);
 	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
-		sock = sock_enter(fd);
+		sock = exchange_enter(fd);
 		if (sock && sock->state == SOCK_NEW) {
 			sock->reports_connected = result < 0;
 			sock->tally.dialing_ns = tally.dialing_ns;
@@ -276,7 +224,7 @@ static int disconnect_stub(struct sock *sock)
 	int error = after_eof_disconnect(sock);
 
 	sock_leave(sock);
-	return error ? errno = -error, -1 : 0;
+	return error ? FAIL(-error) : 0;
 }
 
 /* After a non-blocking connect() the next one tells of its success, once, whatever has happened since. */
@@ -297,7 +245,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 	}
 	result = real.connect(fd, address, length);
 	error = result ? errno : 0;
-	if (error != EALREADY && error != EINPROGRESS && (sock = sock_enter(fd))) {
+	if (error != EALREADY && error != EINPROGRESS && (sock = exchange_enter(fd))) {
 		events_settle(sock, error == EISCONN ? 0 : error);
 		sock->reports_connected &= result < 0;
 		sock_leave(sock);
@@ -314,17 +262,18 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (!fdtable_get(fd))
 		return REAL(connect)(fd, address, length);
 	pthread_testcancel();
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
+		return NATIVE(fd, REAL(connect)(fd, address, length));
 	if (sock->state == SOCK_NEW)
 		return connect_new(sock, fd, address, length, __builtin_return_address(0));
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, fd, true, SOCKET_OPTION_SNDTIMEO);
 
-		if (error || !sock)
-			return error	  ? errno = error == -EAGAIN ? EALREADY : -error,
-				       -1 : REAL(connect)(fd, address, length);
+		if (error)
+			return FAIL(error == -EAGAIN ? EALREADY : -error);
+		if (!sock)
+			return REAL(connect)(fd, address, length);
 	}
 	switch (purpose_of(sock, address, length)) {
 	case PURPOSE_DISCONNECT:

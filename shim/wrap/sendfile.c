@@ -5,10 +5,12 @@
 #include <sys/sendfile.h>
 
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/replay.h"
@@ -97,7 +99,7 @@ EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
 	if (fdtable_get(out) && length && !enter_unseen(out, SOCKET_OPTION_SNDTIMEO, &from, &sock))
 		return -1;
 	if (!sock)
-		return fdtable_is_internal(out) ? errno = EBADF, -1 : REAL(sendfile)(out, in, offset, length);
+		return NATIVE(out, REAL(sendfile)(out, in, offset, length));
 	token = sock_go_inside(sock);
 	sock_leave(sock);
 	return end_unseen(token, out, true, REAL(sendfile)(out, in, offset, length));
@@ -184,10 +186,8 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
-	if (fdtable_is_internal(in) || fdtable_is_internal(out)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (fdtable_is_internal(in) || fdtable_is_internal(out))
+		return FAIL(EBADF);
 	if (!fdtable_get(in) && !fdtable_get(out))
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
 	return splice_tracked(in, in_offset, out, out_offset, length, flags);

@@ -16,7 +16,7 @@ int library_load(const char *soname, const struct library_symbol *symbols, size_
 
 		if (!found)
 			return -ENOENT;
-		/* Of one kind of pointer into the other: POSIX has them alike (dlsym(3)). */
+		/* Converts an object pointer to a function pointer: POSIX has them alike (dlsym(3)). */
 		memcpy(symbols[i].address, &found, sizeof(found));
 	}
 	return 0;

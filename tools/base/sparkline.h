@@ -10,6 +10,6 @@
 /* Whether the terminal's locale can show the block characters of UTF-8; ASCII is used otherwise. Needs setlocale(). */
 bool sparkline_is_utf8(void);
 
-/* Writes a character for each of at most SPARKLINE_MAX values, scaled to the largest: a value that is not 0 never looks
- * like 0. */
+/* Writes a character for each of at most SPARKLINE_MAX values, scaled to the largest: a value above 0 never looks like
+ * 0. */
 void sparkline_write(const unsigned *values, size_t n, bool is_utf8, char text[SPARKLINE_BYTES]);

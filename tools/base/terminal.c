@@ -1,4 +1,4 @@
-/* See terminal.h. What handlers do is on the list of signal-safety(7). */
+/* See terminal.h. The handlers call only functions of signal-safety(7). */
 #include "tools/base/terminal.h"
 
 #include <errno.h>
@@ -19,8 +19,8 @@
 #define SECOND_MS 1000
 #define MILLISECOND_NS 1000000
 
-/* Handlers run only where terminal_wait() waits, but for those of signals that kill: they may come in the midst of
- * anything, and read these. */
+/* Handlers run only while terminal_wait() waits, except those of signals that kill: they may interrupt anything, and
+ * read these. */
 static struct termios saved;
 static volatile sig_atomic_t is_entered, has_keys, is_changed;
 
@@ -61,7 +61,7 @@ void terminal_leave(void)
 		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
 }
 
-/* SA_RESETHAND has made the signal what it was. */
+/* SA_RESETHAND has restored the default action. */
 static void die(int number)
 {
 	int error = errno;
@@ -98,7 +98,7 @@ static void note_change(int number)
 	is_changed = 1;
 }
 
-/* What changes the screen is let in only where it is waited for: no drawing is interrupted. */
+/* Signals that change the screen are unblocked only while terminal_wait() waits: none interrupts drawing. */
 static void block(int how)
 {
 	sigset_t set;
@@ -127,11 +127,12 @@ int terminal_enter(void)
 	return 0;
 }
 
-/* What was typed and is not taken yet. */
+/* Typed bytes that are not consumed yet. */
 static char typed[64];
 static size_t n_typed;
 
-/* Bytes of the key that `typed` begins with: an escape alone is one, with a bracket behind it a sequence up to a letter. */
+/* Length in bytes of the key that `typed` begins with: 1 for a lone escape; with a bracket behind it, the sequence up
+ * to a letter. */
 static size_t measure_key(void)
 {
 	size_t length = 2;
@@ -192,7 +193,7 @@ void terminal_size(unsigned *columns, unsigned *lines)
 	*lines = size.ws_row ? size.ws_row : 24;
 }
 
-/* One write for a screen: nothing flickers. */
+/* One write per screen avoids flicker. */
 struct pen {
 	char bytes[16384];
 	size_t n;
@@ -227,7 +228,7 @@ void terminal_draw(const char *text, size_t length)
 		pen_add(&pen, text, n);
 		pen_add(&pen, CLEAR_LINE, sizeof(CLEAR_LINE) - 1);
 		text += n + 1;
-		/* After the last line a newline might scroll. */
+		/* A newline after the last line could scroll the screen. */
 		if (text < end)
 			pen_add(&pen, "\r\n", 2);
 	}

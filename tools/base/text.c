@@ -8,12 +8,12 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD"
 
-/* How many bytes the character at `text` has; 0: none begins there. RFC 3629, section 4. */
+/* How many bytes the character at `text` has; 0: no character begins there. RFC 3629, section 4. */
 static size_t character_length(const unsigned char *text)
 {
 	static const struct {
 		unsigned char first, last;	      /* of the leading byte */
-		unsigned char second_min, second_max; /* neither too long, nor a surrogate, nor beyond U+10FFFF */
+		unsigned char second_min, second_max; /* no overlong form, surrogate or value beyond U+10FFFF */
 		size_t length;
 	} forms[] = {
 		{0x00, 0x7F, 0, 0, 1},	     {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},

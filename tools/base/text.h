@@ -1,17 +1,17 @@
-/* Strings of others (names of programs, paths, arguments), made fit to be shown. */
+/* Foreign strings (names of programs, paths, arguments), made fit to be shown. */
 #pragma once
 
 #include <stdio.h>
 
 /* A copy that is valid UTF-8 throughout: each byte that belongs to no character becomes U+FFFD. NULL: no memory. The
- * caller's to free(). */
+ * caller frees it with free(). */
 char *text_make_utf8(const char *text);
 
-/* Replaces every byte that is not printable ASCII by '?', for where there may be no UTF-8. */
+/* Replaces every byte that is not printable ASCII by '?', for output that may not contain UTF-8. */
 void text_make_printable(char *text);
 
 /* Prints UTF-8 so that no terminal does anything but show it: control characters become '?'. */
 void text_print_safe(FILE *stream, const char *text);
 
-/* What is behind the last slash. */
+/* The part behind the last slash. */
 const char *text_base_name(const char *path);

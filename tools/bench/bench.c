@@ -1,6 +1,6 @@
 /*
- * holdline bench: many short connections against few long ones, and against short ones that Holdline holds; one after the
- * other and several at once. Each measurement is a process of its own, this command again (bench-client).
+ * holdline bench: many short connections against few long ones, and against short ones that Holdline keeps; one after
+ * the other and several at once. Each measurement is a process of its own, this command again (bench-client).
  */
 #include "tools/commands.h"
 
@@ -25,7 +25,7 @@
 static const struct variant {
 	const char *name;
 	const char *title;
-	const char *kind; /* bench-client's */
+	const char *kind; /* as bench-client names it */
 	bool is_held;
 } variants[] = {
 	{"short", "short: a new connection for each request", "short", false},
@@ -39,11 +39,11 @@ static const unsigned at_once[] = {1, 4, 16};
 struct bench {
 	char host[256], port[8], path[1024];
 	unsigned n_requests;
-	struct demo_server server; /* ours; counts NULL: somebody else's */
+	struct demo_server server; /* our own server; counts NULL: a foreign server */
 	cJSON *results;		   /* NULL: a table */
 };
 
-/* The client's side, in a process that may be preloaded: prints what bench reads back. */
+/* The client's side, in a process that may be preloaded: prints the numbers that bench reads back. */
 int command_bench_client(int argc, char **argv)
 {
 	struct bench_outcome outcome;
@@ -105,7 +105,7 @@ static int compare_seconds(const void *one, const void *other)
 	return (a > b) - (a < b);
 }
 
-/* The median of some runs. *n_made: connections that the server saw in one of them; -1: only it knows. */
+/* The median of some runs. *n_made: connections that the server saw in one run; -1: only the foreign server knows. */
 static int measure(const struct bench *bench, const struct variant *variant, unsigned n_at_once,
 		   struct bench_outcome *median, long *n_made)
 {

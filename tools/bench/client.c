@@ -1,4 +1,4 @@
-/* See client.h. A request that fails is counted, and its connection given up; the rest goes on. */
+/* See client.h. A request that fails is counted and its connection closed; the others go on. */
 #include "tools/bench/client.h"
 
 #include <errno.h>
@@ -69,7 +69,7 @@ static bool send_request(struct worker *worker)
 	return true;
 }
 
-/* The whole answer; of a short connection up to its end, as such programs do. */
+/* Reads the whole answer; on a short connection up to the end of file, as such programs do. */
 static bool receive_answer(struct worker *worker)
 {
 	char bytes[16384];

@@ -15,8 +15,8 @@ struct bench_task {
 struct bench_outcome {
 	double seconds;
 	unsigned n_failed;
-	unsigned n_connected; /* connect() calls that succeeded, as far as a program can tell */
+	unsigned n_connected; /* connect() calls that succeeded, as a program sees it */
 };
 
-/* Makes all requests. 0, or -errno: the host is not known, or there is no memory. */
+/* Makes all requests. 0, or -errno: the host is unknown, or there is no memory. */
 int bench_client_run(const struct bench_task *task, struct bench_outcome *outcome) __attribute__((warn_unused_result));

@@ -23,7 +23,7 @@ static bool make_path(int listener, char path[BROKER_BOARD_FILE_MAX])
 	return true;
 }
 
-/* With room for all of it: writing to a file that finds none later is death by SIGBUS. */
+/* Allocate all of it now: a store into a hole that finds no room later raises SIGBUS. */
 static struct broker_board *map_new(int fd)
 {
 	void *memory = MAP_FAILED;

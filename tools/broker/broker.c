@@ -1,5 +1,5 @@
 /*
- * holdline broker: the broker in the foreground, for a service manager, or started by `holdline run`.
+ * holdline broker: the broker in the foreground, for a service manager or as `holdline run` starts it.
  */
 #include "tools/commands.h"
 
@@ -25,7 +25,7 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 	int error;
 
 	umask(077);
-	/* Started by way of /proc/self/exe it would be called "exe". */
+	/* A process started via /proc/self/exe would be called "exe". */
 	prctl(PR_SET_NAME, "holdline");
 	error = broker_listen_begin(&place, path);
 
@@ -44,7 +44,7 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 	if (board)
 		broker_loop_use_board(board);
 	broker_listen_tell_ready(is_detached);
-	/* A kernel or a container without seccomp is no reason not to serve: `holdline status` says it. */
+	/* A kernel or container without seccomp is no reason not to serve: `holdline status` reports it. */
 	error = broker_sandbox_enter(place.lock < 0 ? NULL : path, board ? board_path : NULL);
 	if (error && !is_detached)
 		fprintf(stderr, "holdline broker: without its filter of system calls: %s\n", strerror(-error));

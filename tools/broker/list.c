@@ -24,7 +24,7 @@ static int receive(int fd, union broker_packet *packet, int patience_ms)
 		return (int)length;
 	if (passed >= 0)
 		close(passed);
-	/* Another version's broker has hung up on us. */
+	/* A broker of another version has hung up on us. */
 	return (size_t)length < sizeof(packet->head) || packet->head.version != broker_wire_stamp() ? -EPROTONOSUPPORT
 												    : 0;
 }

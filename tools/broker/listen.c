@@ -19,7 +19,7 @@
 #define FIRST_PASSED_FD 3
 #define BACKLOG 128
 #define READY_FD 3
-/* A broker that is just ending has taken its socket away, and holds its lock for moments longer. */
+/* A broker that is ending has removed its socket, but holds its lock for a moment longer. */
 #define LOCK_TRIES 100
 #define LOCK_WAIT_NS 10000000
 
@@ -35,7 +35,7 @@ static bool is_listening_here(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value;
 }
 
-/* A socket that a service manager listened on beforehand; -1: none. */
+/* The socket on which a service manager listens already; -1: none. */
 static int take_passed(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
@@ -78,7 +78,7 @@ static int listen_at(const char *path)
 	mode_t mask = umask(077);
 	int error = fd < 0 ? -errno : broker_path_address(path, &address);
 
-	/* Whose it was has ended: we have the lock. */
+	/* The socket's former owner has ended: we have the lock. */
 	if (!error && unlink(path) < 0 && errno != ENOENT)
 		error = -errno;
 	if (!error && (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0))
@@ -138,7 +138,7 @@ void broker_listen_tell_ready(bool is_detached)
 
 void broker_listen_end(struct broker_listen *place)
 {
-	/* The socket only where it is ours. */
+	/* Remove the socket only if it is ours. */
 	broker_sandbox_remove();
 	if (place->lock < 0)
 		return;

@@ -1,8 +1,8 @@
 /*
- * The broker's sockets and its loop. What it does with them is pool/broker/broker.h's.
+ * The broker's sockets and its loop; pool/broker/broker.h decides what to do with them.
  *
- * One thread, one epoll set: the listening socket, a connection a process, and every held connection, of which only the
- * server's FIN or RST is told. Nothing that a process does may block it or end it.
+ * One thread, one epoll set: the listening socket, a socket per process, and every held connection, of which only the
+ * server's FIN or RST is reported. No process can block or end the loop.
  */
 #include "tools/broker/loop.h"
 
@@ -27,14 +27,15 @@
 #include "tools/broker/sandbox.h"
 
 #define SECOND_NS 1000000000ull
-/* Without anybody and anything, before it ends: what a run has left behind may be about to need it. */
+/* How long the broker stays without processes and connections: programs that a run left behind may be about to need
+ * it. */
 #define GRACE_NS (5 * SECOND_NS)
 #define MAX_EVENTS 64
 #define PACKETS_AT_ONCE 16
 #define LISTED_AT_ONCE 32
 #define SPARE_FDS 64
 
-/* What an epoll event is about: a pointer to one of the core's objects, told apart by its lowest bits. */
+/* The kind of object that an epoll event is about, in the lowest bits of the pointer to the core's object. */
 enum { TAG_HELD = 0, TAG_PROCESS = 1, TAG_OURS = 2, TAG_RUN = 3, TAG_MASK = 3 };
 enum { OUR_LISTENER, OUR_SIGNALS };
 
@@ -43,7 +44,7 @@ struct loop {
 	int epoll;
 	int listener;
 	int signals;
-	int reserve; /* given up to accept one process and tell it to go, when there is no descriptor left */
+	int reserve; /* closed to accept one process and turn it away when there is no other descriptor left */
 	bool ends_when_idle;
 	bool has_to_end;
 	uint64_t idle_since_ns;
@@ -52,7 +53,7 @@ struct loop {
 
 static struct loop loop;
 
-/* The processes' own clock: their times are compared with it. */
+/* The processes use this clock, too: their times are compared with it. */
 static uint64_t now_ns(void)
 {
 	return clock_now_ns(CLOCK_MONOTONIC_COARSE);
@@ -74,7 +75,7 @@ static int disconnect(int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
-	/* No more of the address: see sandbox.c. */
+	/* Only as much of the address as the sandbox allows: see sandbox.c. */
 	return connect(fd, &nowhere, sizeof(nowhere.sa_family));
 }
 
@@ -85,20 +86,20 @@ static int watch_fd(int fd, uint32_t events, uint64_t data)
 	return epoll_ctl(loop.epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Edge-triggered and without IN: the traffic of those who use it wakes nobody here. */
+/* Edge-triggered and without IN: the traffic of the users wakes nobody here. */
 static int watch(int fd, void *held)
 {
 	return watch_fd(fd, EPOLLRDHUP | EPOLLET, (uintptr_t)held | TAG_HELD);
 }
 
-/* Whoever goes on with the connection keeps its file, and with it what epoll watches under a number of ours (epoll(7), Q6). */
+/* Other holders keep the open file, so epoll would go on watching it under our closed descriptor (epoll(7), Q6). */
 static int close_watched(int fd)
 {
 	epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, NULL);
 	return close(fd);
 }
 
-/* glibc declares these with transparent unions for their addresses. */
+/* glibc declares these functions with transparent unions for their addresses. */
 static int get_peer_name(int fd, struct sockaddr *address, socklen_t *length)
 {
 	return getpeername(fd, address, length);
@@ -158,7 +159,7 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 		close(process->region_fd);
 		process->region_fd = -1;
 	}
-	/* From here on a ticket only ends; what it sends keeps its buffer full. */
+	/* From here on only the end of a ticket matters; its own bytes keep its buffer full. */
 	if (!result && process->ticket != TICKET_NONE) {
 		struct epoll_event event = {.events = EPOLLRDHUP, .data.u64 = (uintptr_t)process | TAG_PROCESS};
 
@@ -184,7 +185,7 @@ static void serve(struct broker_process *process)
 		if (length == -EAGAIN)
 			return;
 		process->has_ended = length == 0 || length == -ECONNRESET;
-		/* Said by `holdline run`, which is no process that shares anything: the loop's business alone. */
+		/* Sent by `holdline run`, which shares nothing with the broker: only the loop handles it. */
 		if (length > 0 && broker_wire_check(&packet, (size_t)length, n_passed) == 0 &&
 		    packet.head.type == BROKER_RUN) {
 			broker_runs_add(loop.epoll, passed, process->pid, TAG_RUN);
@@ -228,7 +229,7 @@ static int take_reserve(void)
 	return fcntl(loop.listener, F_DUPFD_CLOEXEC, 0);
 }
 
-/* Left in the queue it would wake us for ever. */
+/* An unread packet would wake us for ever. */
 static void turn_one_away(void)
 {
 	close(loop.reserve);
@@ -260,7 +261,7 @@ static void handle(const struct epoll_event *event)
 		broker_note_end(&loop.broker, object);
 		break;
 	case TAG_PROCESS:
-		/* It may have been cut off by an earlier event of this turn. */
+		/* An earlier event of this turn may have cut it off. */
 		if (process->fd >= 0)
 			serve(process);
 		break;
@@ -275,7 +276,7 @@ static void handle(const struct epoll_event *event)
 	}
 }
 
-/* How long there is nothing to do; -1: until something happens. */
+/* Milliseconds until there is something to do; -1: until an event. */
 static int next_timeout_ms(uint64_t now)
 {
 	uint64_t until;
@@ -320,7 +321,7 @@ void broker_loop_run(void)
 	broker_fini(&loop.broker);
 }
 
-/* Most are for connections, some for processes. */
+/* Most descriptors are for connections, some for processes. */
 static uint32_t raise_limit(void)
 {
 	struct rlimit limit;
@@ -336,7 +337,7 @@ void broker_loop_use_board(struct broker_board *board)
 {
 	uint64_t salt = 0;
 
-	/* Without one, whoever chooses destinations could have them share a place: no more. */
+	/* The salt keeps a process that chooses destinations from making them share a place on the board. */
 	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
 	broker_board_open(&loop.broker.counts, board, salt);
 }

@@ -1,14 +1,15 @@
-/* The broker at work: one a process. */
+/* The broker's loop: one per process. */
 #pragma once
 
 #include <stdbool.h>
 
-/* For a listening AF_UNIX SOCK_SEQPACKET socket, non-blocking. SIGTERM and SIGINT are blocked from here on. 0 or -errno. */
+/* Takes a listening AF_UNIX SOCK_SEQPACKET socket, non-blocking. SIGTERM and SIGINT are blocked from here on. 0 or
+ * -errno. */
 int broker_loop_prepare(int listener, bool ends_when_idle) __attribute__((warn_unused_result));
 
-/* Shows on it what is held, from now on and until the end. Zeroed, borrowed for good. */
+/* From now on shows on the board what is held. The memory is zeroed and borrowed for good. */
 struct broker_board;
 void broker_loop_use_board(struct broker_board *board);
 
-/* Serves until SIGTERM or SIGINT, or until nobody is connected and nothing is held, if that is to end it. */
+/* Serves until SIGTERM or SIGINT; or, if so wanted, until no process is connected and nothing is held. */
 void broker_loop_run(void);

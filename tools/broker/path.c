@@ -13,9 +13,9 @@
 
 #include "pool/base/path_trust.h"
 
-/* In /tmp anybody may have made it, as a link too; and sudo(8) may leave us another user's $XDG_RUNTIME_DIR, who could put
- * another in its place at any time. */
-static int settle_folder(const char *parent, const char *folder, bool makes)
+/* In /tmp anybody may have made the folder, even as a symbolic link. sudo(8) may leave us another user's
+ * $XDG_RUNTIME_DIR, and that user could replace the folder at any time. */
+static int prepare_folder(const char *parent, const char *folder, bool makes)
 {
 	struct stat status;
 
@@ -37,7 +37,7 @@ static int place_in(const char *parent, const char *folder, bool makes,
 
 	if (snprintf(path, room, "%s/broker", folder) >= (int)room)
 		return -ENAMETOOLONG;
-	return settle_folder(parent, folder, makes);
+	return prepare_folder(parent, folder, makes);
 }
 
 static int find(bool makes, char path[sizeof(((struct sockaddr_un *)0)->sun_path)])

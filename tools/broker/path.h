@@ -1,11 +1,10 @@
-/* Where a user's broker is met, and whether one is there. */
+/* The path of a user's broker, and whether a broker listens there. */
 #pragma once
 
 #include <sys/un.h>
 
-/* The socket's path: in $XDG_RUNTIME_DIR/holdline, or in a folder of ours in /tmp. The folder is made if it is not there,
- * and must be a folder, the user's, nobody else's to enter, and in a place where nobody else can replace it. 0, or -errno
- * (-EPERM: it is not). */
+/* The socket's path: in $XDG_RUNTIME_DIR/holdline, or in a folder of ours in /tmp. The folder is made if it is missing.
+ * It must be a folder of the user's that nobody else can enter or replace. 0, or -errno (-EPERM: it is not). */
 int broker_path_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)]) __attribute__((warn_unused_result));
 
 /* The same without making anything. */

@@ -1,4 +1,4 @@
-/* See region.h. Sealed: a process that cut it short would have us killed by SIGBUS. */
+/* See region.h. The memory is sealed: a process that truncated it would kill us by SIGBUS. */
 #include "tools/broker/region.h"
 
 #include <fcntl.h>

@@ -3,5 +3,5 @@
 
 struct slots_region;
 
-/* Zeroed memory for slots, shared with whoever gets the descriptor. Both are the caller's; NULL: there is none. */
+/* Zeroed memory for slots, shared via the descriptor. The caller owns both; NULL: there is none. */
 struct slots_region *broker_region_make(int *fd);

@@ -6,12 +6,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* More at once hold the broker by what they share. */
+/* Further runs keep the broker alive only by the connections that they share. */
 #define MAX_RUNS 1024
-/* Who leaves a group tells nobody. */
+/* Nothing reports that a process leaves its group: look again this often. */
 #define LOOK_MS 2000
 
-/* RUN_GROUP: its process has ended, others of its group go on. */
+/* RUN_GROUP: the run's process has ended, others of its group go on. */
 enum run_state { RUN_NONE, RUN_PROCESS, RUN_GROUP };
 
 static struct run {
@@ -30,7 +30,7 @@ static void change_state(struct run *run, enum run_state to)
 		n_in_state[to]++;
 }
 
-/* Unlike kill(2) this is nothing that a filter of system calls must forbid. Nobody else can have the number meanwhile. */
+/* Unlike kill(2), getpriority(2) need not be forbidden by the sandbox. The group's number can't be reused meanwhile. */
 static bool is_group_left(pid_t pid)
 {
 	errno = 0;
@@ -67,7 +67,7 @@ void broker_runs_note_end(int epoll, uint64_t index)
 
 	if (run->state != RUN_PROCESS)
 		return;
-	/* Whoever sent it may have a descriptor left, for which epoll would go on watching it (epoll(7), Q6). */
+	/* The sender may have a descriptor left, and epoll would go on watching that (epoll(7), Q6). */
 	epoll_ctl(epoll, EPOLL_CTL_DEL, run->pidfd, NULL);
 	close(run->pidfd);
 	change_state(run, is_group_left(run->pid) ? RUN_GROUP : RUN_NONE);

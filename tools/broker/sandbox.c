@@ -1,15 +1,15 @@
 /*
- * The broker's list of system calls (seccomp(2), by libseccomp). It reads what any process of the user says, and holds
- * connections of all of them: whoever takes it over is to find no way on from there: no file, no new connection, no
- * program, no memory that can be executed.
+ * The broker's list of system calls (seccomp(2), via libseccomp). The broker reads input from any process of the user,
+ * and holds connections of all of them. An attacker who takes it over must find no way on from there: no file, no new
+ * connection, no program, no executable memory.
  *
- * What is not on the list fails with ENOSYS, and does not kill: users' connections and their turns at a limit hang on this
- * process, libc takes its older call where a newer one is unknown, and a call that fails is no use to an attacker either.
- * Only for what no libc does on its own (programs, processes, others' memory) is the end better: somebody else is at work
- * then, and programs lose reuse and nothing else when their broker dies.
+ * A system call that is not on the list fails with ENOSYS, and does not kill: users' connections and their turns at a
+ * limit depend on this process, libc falls back to an older call where a newer one is unknown, and a failing call is no
+ * use to an attacker either. Calls that no libc makes on its own (for programs, processes, others' memory) kill the
+ * broker: they show an attack, and programs lose only reuse when their broker dies.
  *
- * It stays dumpable: a process of the same user could as well trace the programs themselves, no request's content passes
- * through here, and `holdline doctor` reads in /proc whose the idle connections are.
+ * The broker stays dumpable: a process of the same user could trace the programs themselves as well, no request's
+ * content passes through here, and `holdline doctor` reads in /proc which process has the idle connections.
  */
 #include "tools/broker/sandbox.h"
 
@@ -25,7 +25,7 @@
 
 #define PAGE 4096
 
-/* gcc says so by a macro, clang by a feature. */
+/* gcc tells this by a macro, clang by a feature. */
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif
@@ -36,7 +36,7 @@
 #define IS_SANITIZED 0
 #endif
 
-/* In a page that can't be written any more: the filter sees the pointers, not what they point to. Immutable afterwards. */
+/* The paths are in a read-only page: the filter compares pointers, not the bytes behind them. Immutable afterwards. */
 static const char *removable[2];
 static unsigned n_removable;
 static bool is_on;
@@ -52,11 +52,11 @@ static const int ALLOWED[] = {
 	SCMP_SYS(getpeername),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(geteuid),
-	SCMP_SYS(getpriority), /* says whether there is anybody */
-	/* Memory to give away, and to give back. */
+	SCMP_SYS(getpriority), /* whether a process group has members */
+	/* Memory to share, and to give back. */
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(munmap),
-	/* What libc does by itself: time without a vDSO, a heap, the way out of a signal and of the process. */
+	/* Calls of libc itself: time without a vDSO, the heap, the return from a signal handler, the exit. */
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(brk),
 	SCMP_SYS(rt_sigreturn),
@@ -75,7 +75,7 @@ static const int FATAL[] = {
 	SCMP_SYS(process_vm_readv),
 };
 
-/* An argument that is a number, or has none of some bits. libseccomp's own macros leave the last field out. */
+/* An argument that equals a number, or has none of some bits. libseccomp's own macros leave the last field out. */
 #define EQUAL(argument, number)                      \
 	{                                            \
 		(argument), SCMP_CMP_EQ, (number), 0 \
@@ -85,7 +85,7 @@ static const int FATAL[] = {
 		(argument), SCMP_CMP_MASKED_EQ, (bits), 0 \
 	}
 
-/* A call whose arguments say what it is for. */
+/* A call that is allowed for some arguments only. */
 struct narrow_rule {
 	int call;
 	unsigned n;
@@ -94,10 +94,10 @@ struct narrow_rule {
 
 static int add_narrow(scmp_filter_ctx filter)
 {
-	/* Unconnecting takes two bytes of an address (AF_UNSPEC); connecting takes more, of any family. */
+	/* Disconnecting takes the two bytes of AF_UNSPEC; connecting takes a longer address, of any family. */
 	const struct narrow_rule rules[] = {
 		{SCMP_SYS(connect), 1, {EQUAL(2, sizeof(sa_family_t))}},
-		/* As fdpass.c does: with MSG_FASTOPEN sending is connecting (tcp(7)). */
+		/* As fdpass.c calls it: with MSG_FASTOPEN, sending would connect (tcp(7)). */
 		{SCMP_SYS(sendmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_NOSIGNAL)}},
 		{SCMP_SYS(recvmsg), 1, {EQUAL(2, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)}},
 		{SCMP_SYS(setsockopt), 2, {EQUAL(1, SOL_SOCKET), EQUAL(2, SO_LINGER)}},
@@ -107,9 +107,9 @@ static int add_narrow(scmp_filter_ctx filter)
 		{SCMP_SYS(memfd_create), 1, {EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_ADD_SEALS)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},
-		/* No executable memory, and none in the place of other memory. */
+		/* No executable memory, and no mapping over existing memory. */
 		{SCMP_SYS(mmap), 3, {EQUAL(0, 0), WITHOUT(2, PROT_EXEC), WITHOUT(3, MAP_FIXED)}},
-		/* What libc says when it finds itself damaged. */
+		/* libc's message about corrupted memory. */
 		{SCMP_SYS(writev), 1, {EQUAL(0, STDERR_FILENO)}},
 	};
 	int error = 0;
@@ -170,7 +170,7 @@ int broker_sandbox_enter(const char *socket_path, const char *board_path)
 	filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	if (!filter)
 		return -ENOMEM;
-	/* Loading sets no_new_privs (prctl(2)), too. */
+	/* Loading the filter also sets no_new_privs (prctl(2)). */
 	error = add_rules(filter);
 	if (!error)
 		error = seccomp_load(filter);

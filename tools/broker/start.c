@@ -15,18 +15,18 @@
 #include "pool/share/wire.h"
 #include "tools/broker/path.h"
 
-/* It says that it is ready by closing this. */
+/* The broker closes this descriptor when it is ready. */
 #define READY_FD 3
 #define READY_TIMEOUT_MS 2000
 
-/* Nothing of where it was started may stay: a pipe that it held open would keep a `$(...)` waiting. */
+/* The broker keeps nothing of the caller's: a pipe that it held open would keep a `$(...)` waiting. */
 static void become_broker(const char *path, int ready)
 {
 	struct sigaction ignore = {.sa_handler = SIG_DFL};
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
-	/* The caller may have closed its standard streams: then these two have their numbers, or READY_FD. */
+	/* The caller may have closed its standard streams: then these two descriptors are 0 to 2, or READY_FD. */
 	ready = fcntl(ready, F_DUPFD, READY_FD + 1);
 	null = fcntl(null, F_DUPFD, READY_FD + 1);
 	if (ready < 0 || null < 0)
@@ -46,7 +46,7 @@ static void become_broker(const char *path, int ready)
 	_exit(127);
 }
 
-/* A child's child, so that the program that we become never finds it among its own. */
+/* A grandchild, so that the program that we become never finds the broker among its children. */
 static void be_middle(const char *path, int ready)
 {
 	pid_t child;
@@ -65,7 +65,7 @@ static int wait_until_ready(int ready)
 	return poll(&entry, 1, READY_TIMEOUT_MS) > 0 ? 0 : -ETIMEDOUT;
 }
 
-/* Without a pidfd (Linux 5.3) the broker knows of us by what we share, and lingers. */
+/* Without a pidfd (Linux 5.3) the broker learns of us by the connections that we share, and lingers. */
 static void tell_of_run(int broker)
 {
 	static const struct pool_sys sys = {.sendmsg = sendmsg};

@@ -1,9 +1,9 @@
-/* Starts a user's broker, if there is none, for `holdline run`. */
+/* Starts the user's broker for `holdline run`, if there is none. */
 #pragma once
 
-/* Tells the broker at `path` of this process, the run that it is to stay for. 0, or -errno: there is none. */
+/* Tells the broker at `path` about this process, the run that it must stay for. 0, or -errno: there is no broker. */
 int broker_join(const char *path);
 
-/* The same, once one listens at `path` (broker_path_find()) or cannot be had: 0 or -errno. The broker is nobody's
- * child, has none of our descriptors, and ends by itself. */
+/* The same, once a broker listens at `path` (broker_path_find()) or none can be started: 0 or -errno. A new broker is
+ * not our child, has none of our descriptors, and ends by itself. */
 int broker_start(const char *path) __attribute__((warn_unused_result));

@@ -20,7 +20,7 @@
 #define PATIENCE_MS 5000
 
 struct listing {
-	cJSON *array; /* NULL: a table is printed as it comes */
+	cJSON *array; /* NULL: the table's rows are printed as they come */
 	unsigned n, n_idle;
 };
 

@@ -1,5 +1,5 @@
 /*
- * Running one of the demo's client programs: fork, exec, collect both outputs, never wait without a limit.
+ * Runs one of the demo's client programs: fork, exec, collect both outputs, never wait without a timeout.
  */
 #include "tools/demo/client.h"
 
@@ -29,7 +29,7 @@ static int64_t now_ms(void)
 
 __attribute__((noreturn)) static void become_client(char *const argv[], int output_fd, int error_fd)
 {
-	/* The demo's server is on this machine: a proxy would be asked in vain. */
+	/* The demo's server is on this machine: a proxy could not reach it. */
 	static const char *const proxies[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"};
 	int null_fd = open("/dev/null", O_RDONLY);
 
@@ -44,7 +44,8 @@ __attribute__((noreturn)) static void become_client(char *const argv[], int outp
 	_exit(127);
 }
 
-/* Reads once; closes the pipe at its end. What doesn't fit is dropped, so that the program never stalls. */
+/* Reads once; closes the pipe at its end of file. Bytes that don't fit are dropped, so that the program never
+ * stalls. */
 static void collect(struct collector *collector)
 {
 	char scratch[4096];
@@ -60,7 +61,7 @@ static void collect(struct collector *collector)
 	collector->buffer[collector->length] = '\0';
 }
 
-/* Collects from both pipes until both have ended. False if the time was up before. */
+/* Collects from both pipes until both have ended. False if the timeout came first. */
 static bool collect_all(struct collector collectors[2], int64_t deadline_ms)
 {
 	while (collectors[0].fd >= 0 || collectors[1].fd >= 0) {
@@ -78,7 +79,7 @@ static bool collect_all(struct collector collectors[2], int64_t deadline_ms)
 	return true;
 }
 
-/* Waits for the process, and kills its group if it outlives the deadline. False if that was necessary. */
+/* Waits for the process, and kills its group if the deadline passes. False if it had to. */
 static bool reap(pid_t pid, bool has_ended, int64_t deadline_ms)
 {
 	static const struct timespec pause = {.tv_nsec = 1000 * 1000};
@@ -117,7 +118,7 @@ int demo_client_run(char *const argv[], int limit_s, struct demo_result *result)
 		struct collector collectors[2] = {{output[0], result->output, sizeof(result->output), 0},
 						  {errors[0], result->errors, sizeof(result->errors), 0}};
 
-		setpgid(pid, pid); /* whoever of the two comes first: kill() below must not miss it */
+		setpgid(pid, pid); /* both processes call it: kill() below must find the group */
 		result->timed_out = !reap(pid, collect_all(collectors, deadline_ms), deadline_ms);
 		result->seconds = (double)(now_ms() - begin_ms) / 1000;
 		output[0] = collectors[0].fd;

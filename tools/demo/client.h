@@ -1,5 +1,5 @@
 /*
- * Running one of the demo's client programs, and what it said.
+ * Running one of the demo's client programs, and its output.
  */
 #pragma once
 
@@ -15,6 +15,6 @@ struct demo_result {
 	char errors[4096];  /* standard error, likewise */
 };
 
-/* Runs a command (NULL-terminated, its program found in PATH) to its end, for at most `limit_s` seconds; then it is
- * killed with its whole process group. 0 or -errno: it could not be started. */
+/* Runs a command (NULL-terminated, its program found in PATH) to its end, for at most `limit_s` seconds; then kills its
+ * whole process group. 0 or -errno: it could not be started. */
 int demo_client_run(char *const argv[], int limit_s, struct demo_result *result) __attribute__((warn_unused_result));

@@ -1,6 +1,6 @@
 /*
- * holdline demo: runs real programs against a server of its own, bare and under `holdline run`, and prints what was
- * counted. It claims nothing beforehand: every figure of its table was measured just then.
+ * holdline demo: runs real programs against a server of its own, bare and under `holdline run`, and prints the counts.
+ * It claims nothing beforehand: every figure of its table was measured just then.
  */
 #include "tools/commands.h"
 #include "tools/demo/client.h"
@@ -16,9 +16,9 @@
 
 #define LIMIT_S 60
 #define N_NARROW_PORTS 64
-#define EXHAUSTING_PORT 8080 /* a server must not itself sit on one of the few ephemeral ports */
+#define EXHAUSTING_PORT 8080 /* outside the few ephemeral ports: a server must not occupy one of them */
 
-/* A request fails for itself, and the loop goes on: that is what the demo counts. */
+/* A failing request does not end the loop: the demo counts failures. */
 #define PYTHON_LOOP(imports, request)                                         \
 	imports "\n"                                                          \
 		"import sys\n"                                                \
@@ -146,7 +146,7 @@ static void print_row(const struct scenario *scenario, bool with_holdline, const
 	fflush(stdout);
 }
 
-/* Fills in the scenario's command, behind `holdline run --` if wanted. */
+/* Fills in the scenario's command, after `holdline run --` if wanted. */
 static void make_command(const struct scenario *scenario, bool with_holdline, uint16_t port,
 			 char *command[DEMO_MAX_ARGUMENTS + 4])
 {
@@ -176,7 +176,7 @@ static void make_command(const struct scenario *scenario, bool with_holdline, ui
 
 static int run_scenario(const struct scenario *scenario, bool with_holdline, uint16_t port)
 {
-	static const struct timespec settle = {.tv_nsec = 50 * 1000 * 1000};
+	static const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
 	static struct demo_result result;
 	char *command[DEMO_MAX_ARGUMENTS + 4];
 	struct demo_server server;
@@ -187,7 +187,7 @@ static int run_scenario(const struct scenario *scenario, bool with_holdline, uin
 	make_command(scenario, with_holdline, server.port, command);
 	error = demo_client_run(command, LIMIT_S, &result);
 	if (error == 0) {
-		nanosleep(&settle, NULL);
+		nanosleep(&pause, NULL);
 		print_row(scenario, with_holdline, &server, &result);
 	}
 	demo_server_stop(&server);

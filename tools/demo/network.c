@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TIME_WAIT 6 /* as /proc/net/tcp has it (TCP_TIME_WAIT) */
+#define TIME_WAIT 6 /* number of the state in /proc/net/tcp (TCP_TIME_WAIT) */
 #define FIRST_PORT 40000
 
 static int write_text(const char *path, const char *text)
@@ -45,7 +45,7 @@ static int raise_loopback(void)
 	return error;
 }
 
-/* In a user namespace we stay who we are outside. */
+/* In a user namespace we keep our own ids. */
 static int map_identity(uid_t uid, gid_t gid)
 {
 	char text[64];

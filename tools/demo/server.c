@@ -1,6 +1,6 @@
 /*
- * The demo's server: one thread, epoll, a fixed buffer a connection. It understands what its three clients send, and
- * refuses the rest by closing.
+ * The demo's server: one thread, epoll, a fixed buffer per connection. It understands the requests of its three
+ * clients, and closes on any other.
  */
 #include "tools/demo/server.h"
 
@@ -25,14 +25,14 @@
 
 enum client_state {
 	CLIENT_READING,	 /* a head, or a body to be skipped */
-	CLIENT_WRITING,	 /* what the socket did not take at once */
+	CLIENT_WRITING,	 /* the socket did not take the whole response at once */
 	CLIENT_DRAINING, /* the last response is out: reads until the client's end */
 };
 
 struct client {
 	int fd;
 	enum client_state state;
-	bool keep; /* after the response being written */
+	bool keep; /* keep the connection after the response being written */
 	size_t length, body_remaining, response_length, response_sent;
 	char head[HEAD_MAX];
 	char response[BODY_SIZE + 256];
@@ -52,7 +52,7 @@ static void end_client(struct loop *loop, struct client *client)
 	free(client);
 }
 
-/* The value of a field, up to its line's end, or NULL. `head` is a string that ends behind the empty line. */
+/* The value of a field, up to its line's end, or NULL. `head` is a string that ends after the empty line. */
 static const char *find_field(const char *head, const char *name)
 {
 	for (const char *line = strchr(head, '\n'); line; line = strchr(line + 1, '\n'))
@@ -92,7 +92,7 @@ static void make_response(struct client *client, const char *head)
 	client->response_sent = 0;
 }
 
-/* Takes a head off the buffer and prepares its response. 0: not all of it is there; negative: not HTTP. */
+/* Takes a head off the buffer and prepares its response. 0: the head is incomplete; negative: not HTTP. */
 static int take_request(struct loop *loop, struct client *client)
 {
 	char *end = memmem(client->head, client->length, "\r\n\r\n", 4);
@@ -111,7 +111,7 @@ static int take_request(struct loop *loop, struct client *client)
 	return 1;
 }
 
-/* Drops what belongs to a request's body. */
+/* Drops the bytes of a request's body. */
 static void skip_body(struct client *client)
 {
 	size_t n = client->length < client->body_remaining ? client->length : client->body_remaining;
@@ -152,7 +152,7 @@ static int write_response(struct loop *loop, struct client *client)
 	return 1;
 }
 
-/* Reads what there is. 1, 0 when there is nothing, negative at the end. */
+/* Reads what has arrived. 1; 0 when nothing has; negative at the end. */
 static int fill_buffer(struct client *client)
 {
 	ssize_t n;

@@ -1,5 +1,5 @@
 /*
- * The demo's HTTP/1.x server: a process of its own on 127.0.0.1 that keeps connections as real servers do, answers every
+ * The demo's HTTP/1.x server: a process of its own on 127.0.0.1. It keeps connections as real servers do, answers every
  * request with 1 KiB, and counts.
  */
 #pragma once
@@ -20,8 +20,9 @@ struct demo_server {
 	pid_t pid;
 };
 
-/* Starts a server on `port`; 0: on any free one. Where a connection ends after a response (HTTP/1.0, `Connection: close`), the server
- * closes first, as real ones do; or with `client_closes_first` it leaves that to the client. 0 or -errno. */
+/* Starts a server on `port`; 0: on any free one. After the last response of a connection (HTTP/1.0, `Connection:
+ * close`) the server closes first, as real ones do; with `client_closes_first` it lets the client do so. 0 or
+ * -errno. */
 int demo_server_start(struct demo_server *server, uint16_t port, bool client_closes_first)
 	__attribute__((warn_unused_result));
 

@@ -1,6 +1,6 @@
 /*
- * holdline doctor, the advice: what helps against the worst finding, the least harmful first, each with its command and
- * what may go wrong with it.
+ * holdline doctor, the advice: what helps against the worst finding, the least harmful fix first, each with its command
+ * and its risk.
  */
 #include "tools/doctor/doctor.h"
 
@@ -10,7 +10,7 @@
 
 #define WIDEST_FIRST 1024
 #define ENOUGH_CONNECTS 20
-#define MUCH_SHARE 10 /* a tenth of the range is worth getting back */
+#define MUCH_SHARE 10 /* a tenth of the range is worth freeing */
 
 static struct doctor_fix *add(struct doctor_report *report, const char *what, const char *risk)
 {
@@ -47,7 +47,7 @@ static void name_owner(const struct doctor_tuple *seen, char name[OWNERS_NAME_MA
 		snprintf(name, OWNERS_NAME_MAX, "%s", seen->shares[0].ended);
 }
 
-/* What Holdline has seen tells that reuse would be refused. */
+/* Holdline's counts show that reuse would be refused. */
 static bool is_hopeless(const struct doctor_tuple *seen)
 {
 	return seen && seen->counted.n_connects >= ENOUGH_CONNECTS &&

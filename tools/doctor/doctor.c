@@ -1,5 +1,6 @@
 /*
- * holdline doctor: is this exhaustion of ports, who causes it, how soon, and what helps? One shot, of whatever programs run.
+ * holdline doctor: is this exhaustion of ports, who causes it, how soon, and what helps? One look at all running
+ * programs.
  */
 #include "tools/commands.h"
 #include "tools/doctor/doctor.h"
@@ -61,7 +62,7 @@ static int parse_pid(const char *text, pid_t *pid)
 	return 0;
 }
 
-/* 0; positive: the exit status plus one, all is said. */
+/* 0; positive: the exit status plus one, everything is printed. */
 static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {{"help", no_argument, NULL, 'h'},

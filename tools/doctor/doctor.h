@@ -1,5 +1,5 @@
 /*
- * What holdline doctor found out about the ports of a network namespace, what it makes of that, and how it says so. Looking
+ * The findings of holdline doctor about the ports of a network namespace, its judgement and its words. Looking
  * (doctor_observe), judging (doctor_judge, doctor_advise: pure, tested with made-up samples) and printing are apart.
  */
 #pragma once
@@ -13,13 +13,13 @@
 #include "tools/ports/owners.h"
 
 #define DOCTOR_SCHEMA_VERSION 1
-#define DOCTOR_MAX_TUPLES 64 /* the fullest; no other can be near its end */
+#define DOCTOR_MAX_TUPLES 64 /* the fullest; no other can be near its limit */
 #define DOCTOR_MAX_SHARES 8
 #define DOCTOR_MAX_FINDINGS 16
 #define DOCTOR_MAX_FIXES 8
 #define DOCTOR_TEXT_MAX 512
 
-/* The numbers are the exit statuses of monitoring plugins. */
+/* The values are exit statuses of monitoring plugins. */
 enum doctor_status { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_CRITICAL, DOCTOR_UNKNOWN };
 
 enum doctor_cause {
@@ -32,21 +32,21 @@ enum doctor_cause {
 	CAUSE_UNKNOWN,
 };
 
-/* A tuple that is looked at closely. */
+/* A tuple that is examined closely. */
 struct doctor_tuple {
 	const struct ports_tuple *tuple;
 	struct ports_forecast forecast;
 	struct owners_share shares[DOCTOR_MAX_SHARES];
 	size_t n_shares;
 	struct attribution counted;
-	unsigned n_unattributed; /* connections that nobody has any more, and no counted dial accounts for */
+	unsigned n_unattributed; /* connections of no living process that no counted dial explains */
 };
 
-/* Something that is, or will be, wrong; the pointers that its cause has no use for are NULL. */
+/* A present or coming trouble; pointers that its cause doesn't use are NULL. */
 struct doctor_finding {
 	enum doctor_status status;
 	enum doctor_cause cause;
-	const struct doctor_tuple *tuple;  /* local_ports, where NULL means that no port is usable at all; unknown */
+	const struct doctor_tuple *tuple;  /* local_ports, where NULL means that no port is usable at all; or unknown */
 	const struct ports_source *source; /* bind_port */
 	const struct nat_tuple *nat_tuple; /* snat */
 	const struct ports_fixed *fixed;   /* fixed_source_port */
@@ -54,18 +54,18 @@ struct doctor_finding {
 
 struct doctor_fix {
 	char what[DOCTOR_TEXT_MAX];
-	char command[DOCTOR_TEXT_MAX]; /* empty: there is none */
+	char command[DOCTOR_TEXT_MAX]; /* empty: no command */
 	char risk[DOCTOR_TEXT_MAX];
 };
 
 struct doctor_report {
 	char kernel[65];
-	pid_t pid; /* whose namespace; 0: the caller's own */
+	pid_t pid; /* the process whose namespace it is; 0: the caller's own */
 	struct ports_sample sample;
 	struct ports_pace pace; /* seconds 0: there was no window */
 	struct nat nat;
-	struct nat_counters nat_before; /* when the window began */
-	bool are_counts_missing;	/* HOLDLINE_STATS names a folder that can't be read */
+	struct nat_counters nat_before; /* at the beginning of the window */
+	bool are_counts_missing;	/* HOLDLINE_STATS names an unreadable folder */
 	struct doctor_tuple tuples[DOCTOR_MAX_TUPLES];
 	size_t n_tuples;
 
@@ -77,8 +77,8 @@ struct doctor_report {
 	size_t n_fixes;
 };
 
-/* Looks at this process's network namespace for `window_ms`, or just once if that is 0. 0 or -errno; doctor_fini() in any
- * case. */
+/* Examines this process's network namespace for `window_ms`, or just once if that is 0. 0 or -errno; call doctor_fini()
+ * in any case. */
 int doctor_observe(struct doctor_report *report, unsigned window_ms) __attribute__((warn_unused_result));
 void doctor_fini(struct doctor_report *report);
 
@@ -91,20 +91,20 @@ void doctor_advise(struct doctor_report *report);
 const char *doctor_status_name(enum doctor_status status);
 const char *doctor_cause_name(enum doctor_cause cause);
 
-/* A finding in a sentence, and the error that programs meet. */
+/* A finding in one sentence, and the error that programs get. */
 void doctor_describe(const struct doctor_report *report, const struct doctor_finding *finding,
 		     char text[DOCTOR_TEXT_MAX]);
 const char *doctor_symptom(enum doctor_cause cause);
 
-/* Who dialed the tuple's connections, and what reuse would make of that, as far as Holdline has counted them. False: it
- * has not. */
+/* Who dialed the tuple's connections, and what reuse would change, as far as Holdline has counted them. False: it has
+ * not. */
 bool doctor_explain(const struct doctor_tuple *seen, char text[DOCTOR_TEXT_MAX]);
 
-/* Dials a second that would be left if these connections were reused as the recorded ones could have been; negative: that
- * is not known. */
+/* Dials a second that would remain if these connections were reused as the recorded ones could have been; negative:
+ * unknown. */
 double doctor_reduced_rate(const struct doctor_tuple *seen);
 
-/* Calls `each` for what else a reader should know: what could not be seen, and what looks like exhaustion but is none. */
+/* Calls `each` for every further note: what could not be seen, and what looks like exhaustion but is not. */
 void doctor_note(const struct doctor_report *report, void (*each)(void *context, const char *text), void *context);
 
 void doctor_print(const struct doctor_report *report, FILE *stream);

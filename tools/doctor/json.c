@@ -1,4 +1,4 @@
-/* holdline doctor's answer for programs. A name tells its unit; what is not known is null. */
+/* holdline doctor's answer for programs. A name tells its unit; unknown values are null. */
 #include "tools/doctor/doctor.h"
 
 #include <cjson/cJSON.h>

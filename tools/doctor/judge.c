@@ -7,10 +7,10 @@
 #define NEAR_S 300
 #define MANY_UNANSWERED 3
 #define PRIVILEGED_END 1024
-/* So many ports would two programs share by chance, and share none: then something keeps them apart. */
+/* Two programs would share this many ports by chance; if they share none, something keeps them apart. */
 #define SURE_SHARED 5
 
-/* Of equally bad ones, the surest first. */
+/* Of equally severe findings, the surest comes first. */
 static int rank(enum doctor_cause cause)
 {
 	switch (cause) {
@@ -40,7 +40,7 @@ static bool is_worse(const struct doctor_finding *a, const struct doctor_finding
 	return a->tuple && b->tuple && a->tuple->forecast.exhaustion_s < b->tuple->forecast.exhaustion_s;
 }
 
-/* Keeps the worst, in order. */
+/* Keeps the worst findings, in order. */
 static void add(struct doctor_report *report, struct doctor_finding finding)
 {
 	size_t at = report->n_findings;
@@ -87,8 +87,8 @@ static void judge_local_ports(struct doctor_report *report)
 	}
 }
 
-/* connect() uses a port for any number of destinations, and so shares ports by chance; bind(address, 0) never does. The
- * ports of a source that many destinations have, but no two of them together, were chosen by bind(). */
+/* connect() uses a port for any number of destinations, and so shares ports by chance; bind(address, 0) never does. If
+ * a source has many destinations and no two of them share a port, bind() chose its ports. */
 static bool is_bound_source(const struct ports_sample *sample, const struct ports_source *source)
 {
 	double all = source->n_connections, same = 0;
@@ -139,7 +139,7 @@ static void judge_nat(struct doctor_report *report)
 		snat.nat_tuple = tuple;
 		add(report, snat);
 	}
-	/* A range that could not be seen, but what it does when it is full could. */
+	/* Without root the NAT ranges are unreadable, but a full one shows by its drops. */
 	if (report->n_findings || counters->n_dropped <= report->nat_before.n_dropped)
 		return;
 	snat.status = report->nat.tuples || has_unanswered(&report->sample) ? DOCTOR_WARNING : DOCTOR_OK;
@@ -147,7 +147,8 @@ static void judge_nat(struct doctor_report *report)
 	add(report, snat);
 }
 
-/* A port of a program's own choice is a budget of one. The kernel's NFS client has privileged ones for good: no trouble. */
+/* A port that the program chose is a budget of one. The kernel's NFS client has privileged ports for good: no
+ * trouble. */
 static void judge_fixed(struct doctor_report *report)
 {
 	for (size_t i = 0; i < report->sample.n_fixed; i++) {
@@ -160,7 +161,7 @@ static void judge_fixed(struct doctor_report *report)
 	}
 }
 
-/* Dials that get no answer, where others did: nothing here is full, but something on the way may be. */
+/* Dials that get no answer, to a server that others reached: nothing here is full, but something on the way may be. */
 static void judge_silence(struct doctor_report *report)
 {
 	for (size_t i = 0; i < report->n_tuples && report->n_findings == 0; i++) {
@@ -186,7 +187,7 @@ void doctor_judge(struct doctor_report *report)
 		report->cause = report->findings[0].cause;
 		return;
 	}
-	/* What was not counted may be what is missing. */
+	/* The sockets that are missing may be the ones that matter. */
 	report->status = report->sample.is_incomplete ? DOCTOR_UNKNOWN : DOCTOR_OK;
 	report->cause = report->sample.is_incomplete ? CAUSE_UNKNOWN : CAUSE_HEALTHY;
 }

@@ -1,4 +1,4 @@
-/* holdline doctor, the looking: two samples of the sockets with a window between, the NAT table, and the owners. */
+/* holdline doctor, the observation: two samples of the sockets with a window between, the NAT table, and the owners. */
 #include "tools/doctor/doctor.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #define N_PLACED 10
 
-/* What programs have counted, for as long as the tuples are looked at. */
+/* The programs' counts; kept for as long as the tuples are examined. */
 struct counts {
 	struct stats_view view;
 	struct symbolizer *symbolizer;
@@ -20,7 +20,7 @@ struct counts {
 
 static void look_at(struct doctor_report *report, const struct ports_tuple *tuple, struct counts *counts)
 {
-	/* Reading a program's debugging information takes a while: not for those that are hardly shown. */
+	/* Reading a program's debugging information takes a while: not for tuples that are hardly shown. */
 	struct symbolizer *symbolizer = report->n_tuples < N_PLACED ? counts->symbolizer : NULL;
 	struct doctor_tuple *seen = &report->tuples[report->n_tuples++];
 	unsigned n_owned = 0;

@@ -1,4 +1,4 @@
-/* holdline doctor's answer for people: the verdict first, then what it rests on, then what helps. */
+/* holdline doctor's answer for people: the verdict first, then the evidence, then what helps. */
 #include "tools/doctor/doctor.h"
 
 #include <ctype.h>
@@ -9,12 +9,12 @@
 #include "tools/base/sparkline.h"
 
 #define MAX_ROWS 10
-#define FEW_ROWS 3 /* that are shown whatever is in them; others if they use a hundredth of the ports, or ten */
+#define FEW_ROWS 3 /* shown whatever they contain; further rows if they use a hundredth of the ports, or ten */
 #define MAX_HOLDERS 8
 #define WIDTH 96
 
-/* `text` in lines of WIDTH: the first behind `column` characters that are printed already, the others behind `indent`
- * blanks. */
+/* Prints `text` in lines of WIDTH: the first begins after `column` printed characters, the others are indented by
+ * `indent`. */
 static void print_wrapped(FILE *stream, const char *text, int column, int indent)
 {
 	while (column + (int)strlen(text) > WIDTH) {
@@ -24,7 +24,7 @@ static void print_wrapped(FILE *stream, const char *text, int column, int indent
 			length--;
 		fprintf(stream, "%.*s\n%*s", length, text, indent, "");
 		text += length + (text[length] == ' ');
-		/* A word that is longer than a line. */
+		/* A word longer than a line. */
 		if (column == indent && length == 0)
 			break;
 		column = indent;

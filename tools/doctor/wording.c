@@ -1,11 +1,11 @@
-/* holdline doctor, the words for what was found. */
+/* holdline doctor, the words for its findings. */
 #include "tools/doctor/doctor.h"
 
 #include <math.h>
 
 #include "tools/base/address.h"
 
-#define FEW_USES 5 /* from fewer, nothing is concluded */
+#define FEW_USES 5 /* fewer uses allow no conclusion */
 
 const char *doctor_symptom(enum doctor_cause cause)
 {
@@ -85,7 +85,7 @@ static void describe_fixed(const struct ports_fixed *fixed, char text[DOCTOR_TEX
 		 destination, until, fixed->is_wanted ? "; another socket is bound to it and not connected" : "");
 }
 
-/* What looks like exhaustion, and is none of ports of this machine. */
+/* Troubles that look like exhaustion but are not of this machine's ports. */
 static void describe_silence(const struct ports_tuple *tuple, char text[DOCTOR_TEXT_MAX])
 {
 	char destination[ADDRESS_TEXT_MAX];
@@ -142,7 +142,7 @@ double doctor_reduced_rate(const struct doctor_tuple *seen)
 {
 	const struct stats_replay_result *replay = &seen->counted.replay;
 
-	/* Where most connects are served by kept connections already, there is nothing to gain. */
+	/* If kept connections serve most connects already, there is nothing to gain. */
 	if (replay->n_uses < FEW_USES || seen->counted.n_dialed * 2 < seen->counted.n_connects)
 		return -1;
 	return seen->forecast.dials * (double)replay->n_dials / (double)replay->n_uses;

@@ -1,4 +1,4 @@
-/* What was counted, as metrics. See metrics.h. */
+/* The counters, as metrics. See metrics.h. */
 #include "tools/metrics/metrics.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 void metrics_write_head(FILE *stream, enum metrics_format format, const char *name, const char *type, const char *help)
 {
-	/* The older format has the suffix in the family's name. */
+	/* In the older format the family's name includes the suffix. */
 	const char *suffix = format == METRICS_TEXT && strcmp(type, "counter") == 0 ? "_total" : "";
 
 	fprintf(stream, "# HELP %s%s %s\n# TYPE %s%s %s\n", name, suffix, help, name, suffix, type);
@@ -30,7 +30,7 @@ void metrics_write_label(FILE *stream, const char *value)
 	fputc('"', stream);
 }
 
-/* Destinations of one name (a namespace has another 127.0.0.1), or all of those that have none. */
+/* Destinations of one name (every namespace has its own 127.0.0.1), or all destinations without a name. */
 struct group {
 	char name[STATS_COUNTS_NAME_MAX];
 	struct stats_counts counts;
@@ -40,7 +40,7 @@ struct group {
 struct groups {
 	FILE *stream;
 	enum metrics_format format;
-	size_t n; /* the first one is "other" */
+	size_t n; /* the first line is "other" */
 	struct group *groups;
 };
 
@@ -63,7 +63,7 @@ static bool is_named(const struct metrics_names *names, const struct stats_desti
 	return false;
 }
 
-/* Those with most connects come first, and get what room is left. */
+/* Destinations with most connects come first, and get the remaining room. */
 static void give_names(struct metrics_names *names, const struct stats_view *view)
 {
 	const struct stats_view_destination *destination = view->destinations;
@@ -118,7 +118,7 @@ static void write_failures(const struct groups *groups)
 		for (int error = 0; error < STATS_N_ERRORS; error++) {
 			uint64_t n = groups->groups[i].counts.failed[error];
 
-			/* Most destinations never fail in most ways; the one that matters is always there. */
+			/* Most destinations never fail in most ways; the most important error is always listed. */
 			if (!n && error != 0)
 				continue;
 			begin_sample(groups, "holdline_connect_failures_total", &groups->groups[i]);

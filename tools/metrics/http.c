@@ -1,6 +1,6 @@
 /*
- * Metrics over HTTP, by libmicrohttpd in a thread of its own; this one waits for the end. The text is made anew at most
- * once a second, however many ask. See metrics.h.
+ * Metrics over HTTP, via libmicrohttpd in a thread of its own; the main thread waits for the end. The text is made anew
+ * at most once a second, however many clients ask. See metrics.h.
  */
 #include "tools/metrics/metrics.h"
 
@@ -42,7 +42,7 @@ static const struct library_symbol symbols[] = {
 	{"MHD_lookup_connection_value", &mhd.lookup_connection_value},
 };
 
-/* Of the daemon's thread alone. */
+/* Used by the daemon's thread only. */
 struct server {
 	struct metrics_names *names;
 	struct {
@@ -100,7 +100,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 
 	(void)version;
 	(void)upload;
-	/* Called once when the head has come, and again with what follows it. */
+	/* Called once when the head has come, and again with the rest. */
 	if (!*request) {
 		*request = &seen;
 		return MHD_YES;
@@ -160,7 +160,7 @@ static void wait_for_end(void)
 		;
 }
 
-/* Signals are for the waiting thread; a client that has gone is no reason to end. */
+/* Signals go to the waiting thread; a client that disconnects must not end the program. */
 static void block_signals(void)
 {
 	sigset_t blocked;

@@ -25,7 +25,7 @@ static void write_all(FILE *stream, struct metrics_names *names, enum metrics_fo
 	metrics_write_head(stream, format, "holdline_build_info", "gauge",
 			   "The version of the command that says this.");
 	fputs("holdline_build_info{version=\"" HOLDLINE_VERSION "\"} 1\n", stream);
-	/* A folder that is not there yet has counted nothing. */
+	/* A missing folder has no counts yet. */
 	if (!error || error == -ENOENT)
 		metrics_write_counts(stream, format, names, &view);
 	stats_view_fini(&view);
@@ -33,7 +33,7 @@ static void write_all(FILE *stream, struct metrics_names *names, enum metrics_fo
 		metrics_write_ports(stream, &sample);
 		ports_sample_fini(&sample);
 	}
-	/* To the older format this is a comment. */
+	/* The older format takes this line for a comment. */
 	fputs("# EOF\n", stream);
 }
 
@@ -69,7 +69,7 @@ static int print(struct metrics_names *names)
 	return fflush(stdout) == 0 ? 0 : complain("standard output", errno);
 }
 
-/* Under another name first: a collector never reads half a file. */
+/* Written under another name first: a collector never reads half a file. */
 static int write_file(const char *path, struct metrics_names *names)
 {
 	char temporary[PATH_MAX];

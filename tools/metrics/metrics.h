@@ -1,6 +1,6 @@
 /*
- * What programs have counted, and the state of the ports, for Prometheus: its OpenMetrics 1.0 text, or for old readers the
- * text format 0.0.4; both are made so that a reader of the other takes them. Names and labels: holdline(1), METRICS.
+ * The programs' counts and the state of the ports, for Prometheus: OpenMetrics 1.0 text, or for old readers the text
+ * format 0.0.4; each is written so that a reader of the other accepts it. Names and labels: holdline-metrics(1).
  */
 #pragma once
 
@@ -15,23 +15,23 @@ struct stats_view;
 
 #define METRICS_MAX_DESTINATIONS 1000
 #define METRICS_DEFAULT_DESTINATIONS 50
-#define METRICS_MAX_TUPLES 50 /* (source, destination) pairs: those nearest to their end */
+#define METRICS_MAX_TUPLES 50 /* (source, destination) pairs: the fullest ones */
 
 enum metrics_format { METRICS_OPENMETRICS, METRICS_TEXT };
 
-/* Which destinations have names of their own; all others are "other". Whoever is asked again and again keeps one, so that
- * no counter ever goes back: a destination that got its name keeps it. */
+/* The destinations with names of their own; all others are "other". A long-running exporter keeps one of these: a
+ * destination that got its name keeps it, so that no counter ever goes back. */
 struct metrics_names {
 	size_t n_max; /* at most METRICS_MAX_DESTINATIONS */
 	size_t n;
 	struct stats_destination named[METRICS_MAX_DESTINATIONS]; /* only what identifies them */
 };
 
-/* Makes the text. The caller's to free(); NULL: no memory. */
+/* Makes the text. The caller frees it with free(); NULL: no memory. */
 char *metrics_make(struct metrics_names *names, enum metrics_format format, size_t *length)
 	__attribute__((warn_unused_result));
 
-/* Its parts: what was counted (the view is sealed), and the ports (a sealed sample, or NULL: the kernel would not say). */
+/* Its parts: the counts (the view is sealed), and the ports (a sealed sample; NULL: the kernel refused). */
 void metrics_write_counts(FILE *stream, enum metrics_format format, struct metrics_names *names,
 			  const struct stats_view *view);
 void metrics_write_ports(FILE *stream, const struct ports_sample *sample);
@@ -42,6 +42,6 @@ void metrics_write_head(FILE *stream, enum metrics_format format, const char *na
 /* A label's value, quoted and escaped. */
 void metrics_write_label(FILE *stream, const char *value);
 
-/* Serves them over HTTP at ADDRESS:PORT ("127.0.0.1:9464", "[::1]:9464", ":9464" for the former) until SIGTERM or SIGINT.
- * 0, or -errno after saying why on stderr. */
+/* Serves them over HTTP at ADDRESS:PORT ("127.0.0.1:9464", "[::1]:9464", ":9464" for the former) until SIGTERM or
+ * SIGINT. 0, or -errno after saying why on stderr. */
 int metrics_serve(const char *where, struct metrics_names *names) __attribute__((warn_unused_result));

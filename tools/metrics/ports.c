@@ -6,7 +6,7 @@
 #include "tools/base/address.h"
 #include "tools/ports/forecast.h"
 
-/* Of one tuple. */
+/* One metric of each tuple. */
 struct line {
 	char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
 	double used, sustainable, exhaustion_s;
@@ -35,7 +35,7 @@ static void write_line(FILE *stream, const char *name, const struct line *line, 
 	metrics_write_label(stream, line->source);
 	fputs(",destination=", stream);
 	metrics_write_label(stream, line->destination);
-	/* C writes it in lower case; both formats want it so. */
+	/* printf() would write "inf"; both formats want "+Inf". */
 	if (isinf(value))
 		fputs("} +Inf\n", stream);
 	else

@@ -15,7 +15,7 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-#define IDLE_TIMEOUT_NS 60000000000u /* of HOLDLINE_IDLE_CONN_TIMEOUT where nobody sets it */
+#define IDLE_TIMEOUT_NS 60000000000u /* default of HOLDLINE_IDLE_CONN_TIMEOUT */
 
 uint64_t attribution_netns_cookie(void)
 {
@@ -31,7 +31,7 @@ uint64_t attribution_netns_cookie(void)
 	return cookie;
 }
 
-/* A program names an IPv4 destination by an IPv4 or by a mapped IPv6 address. */
+/* A program may name an IPv4 destination by an IPv4 address or by a mapped IPv6 address. */
 static const struct stats_view_destination *find_destination(const struct stats_view *view, const struct ports_key *key,
 							     uint64_t netns_cookie)
 {
@@ -121,7 +121,7 @@ static void name_place(const struct stats_view_frame *frame, struct symbolizer *
 	text_make_printable(text);
 }
 
-/* The view has those with most dials first. */
+/* The view has the call sites with most dials first. */
 static void find_places(struct attribution *counted, const struct stats_view *view,
 			const struct stats_view_destination *destination, struct symbolizer *symbolizer)
 {
@@ -140,7 +140,7 @@ static void find_places(struct attribution *counted, const struct stats_view *vi
 	}
 }
 
-/* Out of memory there is no replay. */
+/* Without memory there is no replay. */
 static void replay(struct attribution *counted, const struct stats_view *view,
 		   const struct stats_view_destination *destination)
 {

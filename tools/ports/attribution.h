@@ -1,8 +1,8 @@
 /*
- * What programs under Holdline have counted of the dials of one tuple: the join of the kernel's view (ports.h), where
- * a connection in TIME_WAIT is nobody's, with the programs' own pages (tools/stats/view.h).
+ * The dials of one tuple as programs under Holdline have counted them: joins the kernel's view (ports.h), in which a
+ * connection in TIME_WAIT has no owner, with the programs' own pages (tools/stats/view.h).
  *
- * Counts are those since a program began, not of the last minute; programs without Holdline don't count.
+ * Counts begin with each program's start, not a minute ago; programs without Holdline don't count.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct counted_process {
 	uint64_t n_dialed;
 };
 
-/* A line of a program that calls connect(). */
+/* A source line that calls connect(). */
 struct counted_place {
 	char text[COUNTED_PLACE_MAX]; /* "fetch (client.c:88)", "/usr/bin/curl+0x1234" */
 	char program[STATS_NAME_MAX + 8];
@@ -34,25 +34,25 @@ struct counted_place {
 };
 
 struct attribution {
-	bool is_there; /* else nothing was counted, and all is 0 */
+	bool is_there; /* false: nothing was counted, and all members are 0 */
 	uint64_t n_connects, n_dialed, n_reused;
-	uint64_t n_reusable;	  /* uses after which the connection was kept, or (observe mode) would have been */
-	enum refusal top_refusal; /* why most of the others were not; REFUSAL_NONE: there were none */
+	uint64_t n_reusable;	  /* uses after which the connection was kept or, in observe mode, would have been */
+	enum refusal top_refusal; /* why most of the other uses were not reusable; REFUSAL_NONE: there were none */
 	uint64_t n_top_refused;
 	struct counted_process processes[COUNTED_MAX_PROCESSES]; /* most dials first */
 	size_t n_processes;
-	uint64_t n_dialed_by_others; /* by programs that have ended, or for which there was no place here */
+	uint64_t n_dialed_by_others; /* by ended programs, or by those that did not fit in here */
 	struct counted_place places[COUNTED_MAX_PLACES];
 	size_t n_places;
-	struct stats_replay_result replay; /* of recorded uses, with Holdline's own idle timeout; n_uses 0: none */
+	struct stats_replay_result replay; /* of the recorded uses, with Holdline's own idle timeout; n_uses 0: none */
 };
 
-/* The cookie of this process's network namespace, by which pages tell them apart; 0: the kernel has none. */
+/* The cookie of this process's network namespace, which identifies it in the pages; 0: the kernel has none. */
 uint64_t attribution_netns_cookie(void);
 
-/* Looks the tuple's destination up. `symbolizer` names the places; NULL: they keep the addresses in their files. */
+/* Looks the tuple's destination up. `symbolizer` names the call sites; NULL: they keep the addresses in their files. */
 void attribution_find(const struct stats_view *view, const struct ports_key *key, uint64_t netns_cookie,
 		      struct symbolizer *symbolizer, struct attribution *counted);
 
-/* TIME_WAITs of the tuple that the counted dials can account for. */
+/* TIME_WAITs of the tuple that counted dials explain. */
 unsigned attribution_explains(const struct attribution *counted, const struct ports_tuple *tuple);

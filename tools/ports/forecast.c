@@ -3,21 +3,22 @@
 
 #include <math.h>
 
-/* A change of rate is believed when it makes what was seen e^5 times as likely: not for the noise of steady dials. */
+/* A change of rate counts if it makes the observation e^5 times as likely: the noise of steady dials never does. */
 #define CHANGE_LOG_LIKELIHOOD 5.0
 #define ENOUGH_EVENTS 20
 #define STEP_S (1.0 / PORTS_BINS_A_SECOND)
-/* What foretells something. */
+/* The fewest events that allow a forecast. */
 #define LASTING_S 2.0
 #define LASTING_EVENTS 5
 
-/* The log-likelihood of n events in a stretch of so many bins at the stretch's own rate, but for what all splits share. */
+/* The log-likelihood of n events in a stretch of so many bins at the stretch's own rate, without the terms that all
+ * splits share. */
 static double stretch_likelihood(unsigned n, unsigned n_bins)
 {
 	return n ? n * log((double)n / n_bins) : 0;
 }
 
-/* The number of youngest bins after which the rate was another one; n_bins if it was the same throughout. */
+/* The number of youngest bins since the rate last changed; n_bins if it never did. */
 static unsigned find_change(const uint16_t *bins, unsigned n_bins, unsigned n_events)
 {
 	double best = stretch_likelihood(n_events, n_bins) + CHANGE_LOG_LIKELIHOOD;
@@ -38,7 +39,7 @@ static unsigned find_change(const uint16_t *bins, unsigned n_bins, unsigned n_ev
 
 void ports_forecast_find_stretch(const uint16_t bins[PORTS_N_BINS], struct ports_stretch *stretch)
 {
-	/* The last bin has the late ones of the whole minute before, too. */
+	/* The last bin also has the late timers of the whole minute before. */
 	unsigned n_bins = PORTS_N_BINS - 1, change = n_bins;
 
 	do {
@@ -50,12 +51,12 @@ void ports_forecast_find_stretch(const uint16_t bins[PORTS_N_BINS], struct ports
 	} while (change < n_bins);
 	stretch->seconds = n_bins * STEP_S;
 	stretch->rate = stretch->n_events / (stretch->seconds > 1 ? stretch->seconds : 1);
-	/* It began with an event, somewhere in its oldest bin, and ends somewhere between two. */
+	/* The stretch began with an event, somewhere in its oldest bin, and ends somewhere between two events. */
 	if (stretch->seconds > 1 && n_bins < PORTS_N_BINS - 1 && stretch->n_events)
 		stretch->rate = (stretch->n_events - 0.5) / (stretch->seconds - STEP_S / 2);
 }
 
-/* How much faster the window's dials were than their number over its length tells: few dials fit a window badly. */
+/* The factor by which the window's dials were faster than number over length says: few dials fit a window badly. */
 static double correct_pace(const struct ports_pace *pace)
 {
 	double span_s = pace->last_s - pace->first_s;
@@ -74,15 +75,15 @@ static void measure_window(const struct ports_tuple *tuple, const struct ports_p
 	unsigned n_churned = tuple->n_born + tuple->n_gone;
 	int growth = (int)tuple->n_born - (int)tuple->n_gone;
 
-	/* What the peer closed first has left no trace, but what is new was dialed. */
+	/* Connections that the peer closed first leave no trace, but new ones were dialed. */
 	n_dials = n_dials > (int)tuple->n_born ? n_dials : (int)tuple->n_born;
-	/* Comings and goings that happen to differ a little are no growth. */
+	/* Arrivals and departures that happen to differ a little are no growth. */
 	if (n_churned >= LASTING_EVENTS && growth * growth > 4 * (int)n_churned) {
 		forecast->growth = growth * per_second;
 		forecast->n_events += n_churned;
 	}
 	forecast->dials = n_dials * per_second;
-	/* The timers tell of a longer time than the window, and so more exactly. */
+	/* The timers cover a longer time than the window, and so are more exact. */
 	if (n_dials < ENOUGH_EVENTS && forecast->closes + forecast->growth > 0)
 		forecast->dials = forecast->closes + (forecast->growth > 0 ? forecast->growth : 0);
 }
@@ -94,7 +95,7 @@ static double waiting_s(const struct ports_sample *sample, const struct ports_tu
 								    : PORTS_TIME_WAIT_S;
 }
 
-/* TIME_WAITs that there are now and that will have ended, or may be reused, by then. */
+/* TIME_WAITs of now that will have ended, or may be reused, by then. */
 static double count_freed(const struct ports_tuple *tuple, double waiting, double in_s)
 {
 	double first = (waiting - in_s) * PORTS_BINS_A_SECOND, n = 0;
@@ -107,7 +108,7 @@ static double count_freed(const struct ports_tuple *tuple, double waiting, doubl
 	return n;
 }
 
-/* What goes on as it is. */
+/* The forecast for rates that stay as they are. */
 struct trend {
 	double waiting_s, closes, growth;
 };
@@ -141,7 +142,7 @@ static double find_exhaustion(const struct ports_sample *sample, const struct po
 	return INFINITY;
 }
 
-/* Dials that could go on for ever. Where connections only become more, nothing is known of how long they will live. */
+/* Dials a second that could go on for ever. If connections only accumulate, their lifetime is unknown. */
 static double find_sustainable(const struct ports_sample *sample, const struct ports_tuple *tuple,
 			       const struct ports_forecast *forecast)
 {

@@ -25,7 +25,7 @@ static long read_number(const char *path, long otherwise)
 	return number;
 }
 
-/* The list may be as long as the set is ragged. */
+/* The list of a ragged set is long. */
 static int read_reserved(struct ports_settings *settings)
 {
 	FILE *file = fopen(SYSCTL "ip_local_reserved_ports", "re");
@@ -61,7 +61,8 @@ int ports_kernel_settings(struct ports_settings *settings)
 	return read_reserved(settings);
 }
 
-/* IPv4's sockets and all in TIME_WAIT of the namespace, as /proc/net/sockstat has them: roughly what a walk would meet. */
+/* IPv4's sockets and all in TIME_WAIT of the namespace, from /proc/net/sockstat: about the sockets that a dump
+ * visits. */
 static unsigned estimate_sockets(void)
 {
 	FILE *file = fopen("/proc/net/sockstat", "re");
@@ -83,7 +84,7 @@ static int read_sockets(struct ports_sample *sample)
 	uint32_t others = (SOCK_DIAG_HOLDERS | SOCK_DIAG_CONNECTIONS) & ~bound;
 	int error = sock_diag_dump(is_large ? others : others | bound, ports_sample_add, sample);
 
-	/* Half of the cost, for the few sockets that are bound and nothing more: only where they matter. */
+	/* Sockets that are only bound cost half of the time, for few sockets: asked for only where they matter. */
 	return !error && is_large && ports_sample_is_tight(sample) ? sock_diag_dump(bound, ports_sample_add, sample)
 								   : error;
 }
@@ -111,7 +112,7 @@ int ports_kernel_sample(struct ports_sample *sample, const struct ports_sample *
 	return 0;
 }
 
-/* The number under `name` in the line of numbers after the line of names of one protocol. */
+/* The value of `name`: /proc has a line of names and below it a line of values for each protocol. */
 static int find_column(const char *names, const char *numbers, const char *name, uint64_t *value)
 {
 	size_t length = strlen(name);

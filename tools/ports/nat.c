@@ -1,4 +1,4 @@
-/* See nat.h. The table is read by ctnetlink (linux/netfilter/nfnetlink_conntrack.h). */
+/* See nat.h. The table is read via ctnetlink (linux/netfilter/nfnetlink_conntrack.h). */
 #include "tools/ports/nat.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "tools/ports/nat_rules.h"
 #include "tools/ports/netlink.h"
 
-#define CLASS_END 1024 /* netfilter keeps privileged ports privileged */
+#define CLASS_END 1024 /* netfilter translates privileged ports to privileged ports */
 #define SMALL_CLASS_END 512
 #define N_STATISTICS 17
 #define INSERT_FAILED 9 /* columns of /proc/net/stat/nf_conntrack */
@@ -41,7 +41,7 @@ void nat_read_counters(struct nat_counters *counters)
 	counters->n_max = read_number("/proc/sys/net/netfilter/nf_conntrack_max");
 	counters->n_entries = read_number("/proc/sys/net/netfilter/nf_conntrack_count");
 	counters->is_tracking = counters->n_max > 0;
-	/* A line a processor, in hexadecimal, under a line of names. */
+	/* One line per processor, in hexadecimal, below a line of names. */
 	while (file && fgets(line, sizeof(line), file)) {
 		unsigned long values[N_STATISTICS] = {0};
 		char *at = line;
@@ -125,7 +125,7 @@ static bool copy_address(struct in6_addr *address, const struct nlattr *ipv4, co
 	return true;
 }
 
-/* What the answers look like tells both what the source became and whom they come from. */
+/* The addresses of the reply show what the source became, and where it connected to. */
 static bool read_reply(const struct nlattr *reply, struct nat_key *key, uint16_t *port)
 {
 	struct netlink_attributes tuple, ip, protocol;
@@ -194,7 +194,7 @@ int nat_read(struct nat *nat)
 
 	memset(nat, 0, sizeof(*nat));
 	nat_read_counters(&nat->counters);
-	/* Without an entry there is nothing to ask for, and asking might load modules. */
+	/* An empty table has nothing to ask for, and asking might load modules. */
 	if (!nat->counters.is_tracking || nat->counters.n_entries == 0) {
 		nat->is_readable = true;
 		return 0;

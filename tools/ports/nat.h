@@ -1,6 +1,6 @@
 /*
- * What netfilter does to outgoing connections in this network namespace: how full its table is, and the ports that source
- * NAT has given to them. Whoever dials beyond these gets no error but a timeout. Reading the table and the rules needs
+ * Netfilter's part in outgoing connections of this network namespace: how full its table is, and the ports that source
+ * NAT has given to them. A dial beyond these limits gets no error but a timeout. Reading the table and the rules needs
  * CAP_NET_ADMIN; the counters don't.
  */
 #pragma once
@@ -16,27 +16,27 @@
 #define NAT_MAX_RANGES 64
 #define NAT_RULE_MAX 160
 
-/* Ports that a rule lets source NAT choose from. */
+/* Ports from which a rule lets source NAT choose. */
 struct nat_range {
 	uint16_t first, last;
-	char rule[NAT_RULE_MAX]; /* where it is: "ip nat POSTROUTING" (family, table, chain) */
+	char rule[NAT_RULE_MAX]; /* where the rule is: "ip nat POSTROUTING" (family, table, chain) */
 };
 
 struct nat_key {
-	struct in6_addr address, destination; /* what the source became, and where to; IPv4 as ::ffff:a.b.c.d */
+	struct in6_addr address, destination; /* translated source, and destination; IPv4 as ::ffff:a.b.c.d */
 	uint32_t port;			      /* of the destination */
 };
 
 struct nat_tuple {
 	struct nat_key key;
 	unsigned n_held;    /* ports that are taken */
-	unsigned n_closing; /* in TIME_WAIT or closed: netfilter takes those for a new connection when it has to */
+	unsigned n_closing; /* in TIME_WAIT or closed: netfilter reuses their ports for a new connection if it must */
 	uint16_t lowest, highest;
 	UT_hash_handle hh;
 };
 
 struct nat_counters {
-	bool is_tracking; /* conntrack exists here; else all is 0 */
+	bool is_tracking; /* conntrack exists here; if not, all members are 0 */
 	uint64_t n_entries, n_max;
 	uint64_t n_insert_failed, n_dropped; /* since the namespace exists */
 };
@@ -49,20 +49,21 @@ struct nat {
 	size_t n_ranges;
 };
 
-/* Reads all. 0 or -errno; without the privilege 0, and is_readable is not set. */
+/* Reads everything. 0 or -errno; without the privilege 0, and is_readable is not set. */
 int nat_read(struct nat *nat) __attribute__((warn_unused_result));
 void nat_fini(struct nat *nat);
 
-/* The counters alone; all 0 where there is no conntrack. */
+/* Reads the counters alone; all 0 without conntrack. */
 void nat_read_counters(struct nat_counters *counters);
 
-/* The range that the ports of `tuple` came from: the narrowest of a rule that has them all, or what netfilter takes where
- * no rule has one (`rule` empty). */
+/* The range of the tuple's ports: the narrowest of a rule that contains them all, or netfilter's default if no rule
+ * does (`rule` empty). */
 void nat_find_range(const struct nat *nat, const struct nat_tuple *tuple, struct nat_range *range);
 
-/* Counts an entry of the table for a tuple; `is_closing`: see nat_tuple.n_closing. For nat_read() and tests. 0 or -ENOMEM. */
+/* Adds an entry of the table to a tuple; `is_closing`: see nat_tuple.n_closing. For nat_read() and tests. 0 or
+ * -ENOMEM. */
 int nat_add(struct nat *nat, const struct nat_key *key, uint16_t port, bool is_closing)
 	__attribute__((warn_unused_result));
 
-/* When all are added. */
+/* Call it when all entries are added. */
 void nat_sort(struct nat *nat);

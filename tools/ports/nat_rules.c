@@ -1,5 +1,5 @@
-/* See nat_rules.h. A rule is a list of expressions that hand each other values in registers; its ports are such values
- * (linux/netfilter/nf_tables.h). What iptables adds is one expression with iptables' own structure in it. */
+/* See nat_rules.h. A rule is a list of expressions that pass values in registers; ports are such values
+ * (linux/netfilter/nf_tables.h). A rule of iptables has one expression with iptables' own structure in it. */
 #include "tools/ports/nat_rules.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 struct rule {
 	uint8_t family;
-	uint16_t registers[N_REGISTERS]; /* ports that were loaded into them; 0: something else */
+	uint16_t registers[N_REGISTERS]; /* ports that were loaded into them; 0: another value */
 	bool has_range;
 	uint16_t first, last;
 };
@@ -146,6 +146,6 @@ int nat_rules_read(struct nat *nat)
 	family->nfgen_family = AF_UNSPEC;
 	family->version = NFNETLINK_V0;
 	error = netlink_dump(NETLINK_NETFILTER, header, take_rule, nat);
-	/* No nftables in this kernel: no rules of theirs. */
+	/* This kernel has no nftables, so none of its rules. */
 	return error == -EINVAL || error == -EOPNOTSUPP ? 0 : error;
 }

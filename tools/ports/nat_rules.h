@@ -1,4 +1,5 @@
-/* The port ranges in rules of source NAT, of nftables and of iptables on top of it (not of the old iptables-legacy). */
+/* The port ranges in source NAT rules of nftables, and of iptables on top of nftables (not of the old
+ * iptables-legacy). */
 #pragma once
 
 #include "tools/ports/nat.h"

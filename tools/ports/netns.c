@@ -25,7 +25,7 @@ int netns_enter(pid_t pid)
 
 	if (pidfd < 0)
 		return -errno;
-	/* Without privilege, a namespace that was made together with a user namespace can be entered together with it. */
+	/* Without privilege, a namespace made together with a user namespace can be entered together with that. */
 	if (!is_ours(pid) && setns(pidfd, CLONE_NEWNET) != 0 && setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET) != 0)
 		error = -errno;
 	close(pidfd);

@@ -1,9 +1,9 @@
-/* Looking into another process's network namespace. */
+/* Entering another process's network namespace. */
 #pragma once
 
 #include <sys/types.h>
 
-/* Moves this process into the network namespace of `pid`, for good: netlink sockets, /proc/sys/net and /proc/net are that
- * one's from then on, all else stays. Needs CAP_SYS_ADMIN, or a user namespace of the same user around it (setns(2)).
- * 0 or -errno: -ESRCH, there is no such process; -EPERM. Single-threaded processes only. */
+/* Moves this process into the network namespace of `pid`, for good: netlink sockets, /proc/sys/net and /proc/net are
+ * that namespace's from then on, the rest stays. Needs CAP_SYS_ADMIN, or a user namespace of the same user around it
+ * (setns(2)). 0 or -errno: -ESRCH, there is no such process; -EPERM. Single-threaded processes only. */
 int netns_enter(pid_t pid) __attribute__((warn_unused_result));

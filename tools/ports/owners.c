@@ -66,7 +66,7 @@ static void meet(struct search *search, const char *link, pid_t pid)
 		return;
 	key.inode = inode;
 	found = bsearch(&key, search->wanted, search->n, sizeof(key), compare_wanted);
-	/* A socket of several processes, a forked server's for instance, is the first one's. */
+	/* A socket of several processes, for instance of a server that forked, is attributed to the first one found. */
 	if (!found || *found->pid)
 		return;
 	*found->pid = pid;

@@ -10,7 +10,7 @@
 #include "tools/broker/list.h"
 #include "tools/broker/path.h"
 
-/* One that is stopped must not stop who only wants to know. */
+/* A stopped broker must not block a command that only looks. */
 #define PATIENCE_MS 300
 
 static int compare(const void *a, const void *b)
@@ -29,7 +29,7 @@ static void add(void *context, const struct broker_held *held)
 		size_t room = list->room ? 2 * list->room : 64;
 		struct parked *grown = realloc(list->entries, room * sizeof(*grown));
 
-		/* Without memory these are the broker's. */
+		/* Without memory these connections are shown as the broker's. */
 		if (!grown)
 			return;
 		list->entries = grown;
@@ -68,6 +68,6 @@ const struct parked *parked_find(const struct parked_list *list, uint64_t cookie
 	const struct parked *found =
 		list->n && cookie ? bsearch(&key, list->entries, list->n, sizeof(key), compare) : NULL;
 
-	/* Old kernels count cookies in each network namespace anew. */
+	/* Old kernels number cookies in each network namespace separately. */
 	return found && found->port == port ? found : NULL;
 }

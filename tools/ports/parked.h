@@ -1,6 +1,6 @@
 /*
- * Whose the broker's connections are: as far as the kernel knows, they are the broker's as much as their program's, or its
- * alone, since the program sleeps or has ended. The broker knows who parked them.
+ * Who owns the broker's connections: to the kernel they belong to the broker as much as to their program, or to the
+ * broker alone once the program has dropped its descriptor or ended. The broker knows who parked them.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 struct parked {
 	uint64_t cookie; /* SO_COOKIE */
 	uint16_t port;	 /* of the destination */
-	pid_t pid;	 /* 0: it has ended */
+	pid_t pid;	 /* 0: the process has ended */
 	char name[PORTS_NAME_MAX];
 };
 
@@ -23,9 +23,10 @@ struct parked_list {
 	size_t n, room;
 };
 
-/* What the user's broker holds; nothing where there is none, or it doesn't answer soon. Nothing is created or changed. */
+/* What the user's broker holds; nothing if there is no broker, or it doesn't answer soon. Creates and changes
+ * nothing. */
 void parked_read(struct parked_list *list);
 void parked_free(struct parked_list *list);
 
-/* NULL: not one of the broker's. Borrowed. */
+/* Borrowed; NULL: not one of the broker's. */
 const struct parked *parked_find(const struct parked_list *list, uint64_t cookie, uint16_t port);

@@ -76,14 +76,14 @@ static bool is_in_range(const struct ports_sample *sample, unsigned port)
 	return port >= sample->settings.first && port <= sample->settings.last;
 }
 
-/* Whether connect() may choose that port. */
+/* True if connect() may choose that port. */
 static bool is_usable(const struct ports_sample *sample, unsigned port)
 {
 	return is_in_range(sample, port) && !ports_set_has(sample->settings.reserved, port) &&
 	       !ports_set_has(sample->listening, port) && !ports_set_has(sample->bound, port);
 }
 
-/* Room for one more element of the array that `array` points to the pointer of; doubled at each power of two. NULL: no
+/* Room for one more element of the array that the pointer at `array` points to; doubled at each power of two. NULL: no
  * memory. */
 static void *grow(struct ports_sample *sample, void *array, size_t *n, size_t size)
 {
@@ -189,7 +189,7 @@ static void note_source(struct ports_sample *sample, const struct sock_diag_sock
 
 static void add_time_wait(struct ports_sample *sample, struct ports_tuple *tuple, uint32_t expires_ms)
 {
-	/* Timers are late rather than early: an age may be a little over the minute. */
+	/* Timers fire late rather than early: an age may exceed the minute a little. */
 	uint32_t span_ms = PORTS_TIME_WAIT_S * 1000, age_ms = expires_ms < span_ms ? span_ms - expires_ms : 0;
 	uint32_t bin = age_ms * PORTS_BINS_A_SECOND / 1000;
 
@@ -222,8 +222,8 @@ static void add_live(struct ports_sample *sample, struct ports_tuple *tuple, con
 			.inode = socket->inode, .uid = socket->uid, .cookie = socket->cookie, .tuple = tuple};
 }
 
-/* A server's end of a connection, or one that a program has bound to a port of its own choice? A server's port is
- * listened on, or its peers have ephemeral ports. */
+/* Is it a server's end of a connection, or a client's that bound a port of its own choice? A server's port is listened
+ * on, or its peers have ephemeral ports. */
 static void add_other(struct ports_sample *sample, const struct sock_diag_socket *socket)
 {
 	unsigned peer = socket->destination_port;
@@ -336,7 +336,7 @@ void ports_sample_seal(struct ports_sample *sample)
 		qsort(sample->live, sample->n_live, sizeof(sample->live[0]), compare_live);
 	if (sample->n_holders)
 		qsort(sample->holders, sample->n_holders, sizeof(sample->holders[0]), compare_holders);
-	/* Only now is it known which ports have served. */
+	/* Only now are all ports known that have served. */
 	for (size_t i = 0; i < sample->n_fixed; i++)
 		if (!ports_set_has(sample->serving, sample->fixed[i].source_port))
 			sample->fixed[n_kept++] = sample->fixed[i];

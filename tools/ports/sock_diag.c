@@ -32,7 +32,7 @@ static int take_message(const struct nlmsghdr *header, void *context)
 
 	if (mnl_nlmsg_get_payload_len(header) < sizeof(*message))
 		return MNL_CB_ERROR;
-	/* Those are asked for by a number of their own, but reported as what they are. */
+	/* The kernel has a number of its own to ask for these states, but reports them as the others. */
 	found.state = message->idiag_state == TCP_CLOSE ? SOCK_DIAG_BOUND_INACTIVE : message->idiag_state;
 	found.n_retransmits = message->idiag_retrans;
 	found.source_port = ntohs(message->id.idiag_sport);
@@ -48,8 +48,8 @@ static int take_message(const struct nlmsghdr *header, void *context)
 	return MNL_CB_OK;
 }
 
-/* The request of the protocol's first version: unlike the second, it has both families in one walk through the tables, and a
- * walk is what it costs. */
+/* The request of the protocol's first version: unlike the second, it covers both families in one walk through the
+ * tables, and the walk is the cost. */
 int sock_diag_dump(uint32_t states, void (*each)(void *context, const struct sock_diag_socket *socket), void *context)
 {
 	uint8_t room[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct inet_diag_req))] __attribute__((aligned(MNL_ALIGNTO)));

@@ -1,5 +1,5 @@
 /*
- * holdline check: can the shim work in a program, and if not, why; which of its socket calls pass the shim by.
+ * holdline check: can the shim work in a program, and if not, why; which of its socket calls bypass the shim.
  */
 #include "tools/commands.h"
 #include "tools/program/imports.h"
@@ -64,7 +64,7 @@ static void examine_imports(const char *path)
 		printf("  %s is not there: its calls were not compared\n", library);
 		return;
 	}
-	/* $ORIGIN is the folder of the file itself, not of a link to it. */
+	/* $ORIGIN is the folder of the file itself, not of a symbolic link to it. */
 	if (imports_collect(&imports, realpath(path, real) ? real : path) < 0)
 		puts("  its libraries could not all be examined");
 	print_imports(&imports);

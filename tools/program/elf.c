@@ -1,5 +1,5 @@
 /*
- * Reading ELF files, hostile ones too. Structures are copied out of the bytes, since nothing promises their alignment.
+ * Reading ELF files, hostile ones too. Structures are copied out of the bytes, since these may be unaligned.
  */
 #include "tools/program/elf.h"
 
@@ -17,7 +17,7 @@
 #define OUR_DATA (__BYTE_ORDER == __LITTLE_ENDIAN ? ELFDATA2LSB : ELFDATA2MSB)
 #define SYMBOL_BIND(info) ((info) >> 4)
 
-/* Copies `size` bytes at `offset`, if they exist. */
+/* Copies `size` bytes at `offset`, if the file has them. */
 static bool copy_bytes(const struct elf *elf, uint64_t offset, void *target, size_t size)
 {
 	if (offset > elf->size || size > elf->size - offset)
@@ -32,7 +32,7 @@ static bool copy_entry(const struct elf *elf, struct elf_range range, uint64_t i
 	return index < range.size / size && copy_bytes(elf, range.offset + index * size, target, size);
 }
 
-/* The string that begins `offset` bytes into `range` and ends inside of it, or NULL. */
+/* The string that begins `offset` bytes into `range` and ends inside it, or NULL. */
 static const char *find_string(const struct elf *elf, struct elf_range range, uint64_t offset)
 {
 	const char *string;
@@ -55,7 +55,7 @@ static void read_program_headers(struct elf *elf, const ElfW(Ehdr) * header)
 			elf->interpreter = find_string(elf, (struct elf_range){entry.p_offset, entry.p_filesz}, 0);
 }
 
-/* The range of section `index`, and in *linked that of the section that it links to: its strings. */
+/* The range of section `index`, and in *linked the range of the section with its strings. */
 static struct elf_range find_section(const struct elf *elf, struct elf_range table, uint64_t index,
 				     struct elf_range *linked)
 {

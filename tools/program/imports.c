@@ -1,6 +1,6 @@
 /*
- * Which socket calls a program imports. Libraries are looked for as ld.so(8) does, but for its cache: the folders that
- * distributions list there are written down here instead.
+ * Which socket calls a program imports. Libraries are searched for as ld.so(8) does, but without its cache: the folders
+ * that distributions list there are written down here instead.
  */
 #include "tools/program/imports.h"
 
@@ -137,7 +137,7 @@ void imports_fini(struct imports *imports)
 	imports->n_objects = imports->n_missing = 0;
 }
 
-/* Writes FOLDER/NAME, with $ORIGIN at the beginning of the folder replaced by that of `origin`. False if too long. */
+/* Writes FOLDER/NAME; $ORIGIN at the folder's beginning becomes the folder of `origin`. False if too long. */
 static bool join_path(char path[PATH_MAX], const char *folder, size_t length, const char *name, const char *origin)
 {
 	static const char *const tokens[] = {"$ORIGIN", "${ORIGIN}"};
@@ -188,7 +188,7 @@ bool imports_find(char path[PATH_MAX], const char *name)
 	       find_in_folders(path, default_folders, name, "");
 }
 
-/* libc and the loader themselves call the kernel, not each other: there is nothing to interpose. */
+/* libc and the loader call the kernel, not exported functions: the shim can't interpose those calls. */
 static bool belongs_to_libc(const char *name)
 {
 	return strncmp(name, "libc.so.", 8) == 0 || strncmp(name, "ld-linux", 8) == 0 || strncmp(name, "ld64", 4) == 0;

@@ -1,4 +1,4 @@
-/* See neighbours.h. Everything is told from symbol tables: nothing of it is run. */
+/* See neighbours.h. The answers come from symbol tables: no code of the libraries runs. */
 #include "tools/program/neighbours.h"
 
 #include <limits.h>
@@ -11,7 +11,7 @@
 #include "tools/program/elf.h"
 #include "tools/program/imports.h"
 
-/* Names that give an allocator away. */
+/* Exported names that identify an allocator. */
 static const struct {
 	const char *prefix;
 	const char *allocator;
@@ -24,10 +24,10 @@ static const struct {
 };
 
 struct neighbour {
-	const char *allocator; /* NULL: it has none */
-	unsigned n_calls;      /* that Holdline defines as well */
-	const char *first;     /* of them */
-	bool goes_past;	       /* it opens libc by name, to call that and nobody in between */
+	const char *allocator; /* NULL: it defines none */
+	unsigned n_calls;      /* calls that Holdline defines as well */
+	const char *first;     /* the first such call */
+	bool goes_past;	       /* it opens libc by name, to call that directly */
 };
 
 static const struct imports_call *find_interposed(const struct imports *imports, const char *name)
@@ -44,12 +44,12 @@ static void look_at_symbol(const struct imports *imports, const struct elf_symbo
 
 	if (!call)
 		return;
-	/* The one that everybody knows. */
+	/* The best known name. */
 	if (!neighbour->n_calls++ || strcmp(call->name, "connect") == 0)
 		neighbour->first = call->name;
 }
 
-/* What it needs of libc names it once, in its table of strings. */
+/* The string table names each library that it needs once. */
 static bool names_libc_twice(const struct elf_mapping *mapping)
 {
 	static const char name[] = "libc.so.6";
@@ -122,7 +122,7 @@ static void print_preloaded(const struct imports *imports, const char *name, boo
 		puts(": it sees what Holdline does, not each request's connection");
 }
 
-/* Each library of a list as LD_PRELOAD and /etc/ld.so.preload have them (ld.so(8)). */
+/* Calls `each` for each library of a list as in LD_PRELOAD and /etc/ld.so.preload (ld.so(8)). */
 static void print_list(const struct imports *imports, char *list, bool *is_ahead)
 {
 	for (char *name; (name = strsep(&list, " \t\n:"));) {
@@ -145,7 +145,7 @@ void neighbours_print(const struct imports *imports)
 
 		print_allocator(&neighbour, imports->objects[i]);
 	}
-	/* `holdline run` puts itself behind what is there. */
+	/* `holdline run` appends itself to the list. */
 	snprintf(list, sizeof(list), "%s", preload ? preload : "");
 	print_list(imports, list, &is_ahead);
 	is_ahead = false;

@@ -1,10 +1,10 @@
 /*
- * What else stands between a program and libc: allocators that it brings, and libraries that are preloaded beside ours.
+ * Code between a program and libc: the program's own allocator, and libraries that are preloaded beside ours.
  */
 #pragma once
 
 struct imports;
 
-/* Prints a line for each: allocators among the program's objects and the preloaded ones; preloaded libraries that define calls which
- * Holdline does too, and whether they are ahead of it or behind. */
+/* Prints a line for each allocator among the program's objects and the preloaded libraries, and for each preloaded
+ * library that defines calls of Holdline's, with its place before or behind Holdline. */
 void neighbours_print(const struct imports *imports);

@@ -11,7 +11,8 @@
 
 #define LIBRARY "libholdline.so"
 
-/* Relative to the executable's folder, in this order: the build folder, then what an installation may look like. */
+/* Relative to the executable's folder, in this order: the build folder, then the possible layouts of an
+ * installation. */
 static const char *const places[] = {
 	LIBRARY,
 	"../lib/holdline/" LIBRARY,

@@ -1,6 +1,6 @@
 /*
- * Which file a command line would run, and whether a library can be preloaded into it. The yardstick is our own
- * executable: a program of another machine or with another dynamic loader than ours can't load our library.
+ * Which file a command line would run, and whether a library can be preloaded into it. The reference is our own
+ * executable: a program of another machine or with another dynamic loader can't load our library.
  */
 #include "tools/program/program.h"
 
@@ -60,7 +60,7 @@ int program_resolve(const char *name, char path[PATH_MAX])
 	return result;
 }
 
-/* Takes the next word of *text; NULL if there is none. Changes the text. */
+/* Takes the next word of *text; NULL if there is none. Modifies the text. */
 static char *take_word(char **text)
 {
 	char *word = *text + strspn(*text, " \t");
@@ -71,7 +71,7 @@ static char *take_word(char **text)
 	return *word ? word : NULL;
 }
 
-/* `#!/usr/bin/env [-S] [NAME=VALUE...] PROGRAM`: what matters is PROGRAM, found in PATH. NULL if there is none. */
+/* `#!/usr/bin/env [-S] [NAME=VALUE...] PROGRAM`: returns PROGRAM, which env finds in PATH. NULL if there is none. */
 static char *find_program_of_env(char *arguments)
 {
 	char *word;
@@ -85,7 +85,7 @@ static char *find_program_of_env(char *arguments)
 	return NULL;
 }
 
-/* The interpreter that the first line of a script names. 0, or -ENOENT. */
+/* The interpreter in the first line of a script. 0, or -ENOENT. */
 static int find_interpreter(const struct elf_mapping *mapping, char path[PATH_MAX])
 {
 	char line[PATH_MAX], *rest = line, *interpreter, *wanted;
@@ -104,7 +104,7 @@ static int find_interpreter(const struct elf_mapping *mapping, char path[PATH_MA
 	return judge_executable_file(path);
 }
 
-/* True if the file gives whoever executes it other rights: the loader then ignores LD_PRELOAD (ld.so(8)). */
+/* True if executing the file raises privileges: the loader then ignores LD_PRELOAD (ld.so(8)). */
 static enum program_obstacle judge_privileges(const char *path)
 {
 	struct stat status;
@@ -149,7 +149,7 @@ static bool looks_like_text(const struct elf_mapping *mapping)
 	return !memchr(mapping->bytes, '\0', mapping->size < 128 ? mapping->size : 128);
 }
 
-/* Judges the last step. 0 when that ends it; 1 when *next is the file to go on with. */
+/* Judges the last step. 0: that was the end; 1: *next is the next file. */
 static int judge_step(struct program *program, const char *path, char next[PATH_MAX])
 {
 	struct elf_mapping mapping;
@@ -166,7 +166,7 @@ static int judge_step(struct program *program, const char *path, char next[PATH_
 		if (program->obstacle == PROGRAM_NO_OBSTACLE)
 			program->obstacle = judge_privileges(path);
 	} else if (looks_like_text(&mapping)) {
-		strcpy(next, "/bin/sh"); /* as execvp() does */
+		strcpy(next, "/bin/sh"); /* as in execvp() */
 		result = 1;
 	} else {
 		program->obstacle = PROGRAM_UNKNOWN_FORMAT;

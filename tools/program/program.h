@@ -1,6 +1,6 @@
 /*
- * Which file a command line would run, through scripts to the program that interprets them, and whether a library can be
- * preloaded into it.
+ * Which file a command line would run, through scripts to their interpreter, and whether a library can be preloaded
+ * into it.
  */
 #pragma once
 
@@ -18,18 +18,18 @@ enum program_obstacle {
 	PROGRAM_UNKNOWN_FORMAT,
 };
 
-#define PROGRAM_MAX_STEPS 6 /* the kernel itself follows no more than five interpreters */
+#define PROGRAM_MAX_STEPS 6 /* the kernel follows at most five interpreters */
 
 struct program {
 	unsigned n_steps;
-	char steps[PROGRAM_MAX_STEPS][PATH_MAX]; /* the file that was named, then the interpreter of each */
+	char steps[PROGRAM_MAX_STEPS][PATH_MAX]; /* the named file, then the interpreter of each */
 	enum program_obstacle obstacle;
 };
 
-/* Finds the file that execvp() would run. 0, -ENOENT, -EACCES if it was only found without permission to execute it. */
+/* Finds the file that execvp() would run. 0, -ENOENT, -EACCES if only files without execute permission were found. */
 int program_resolve(const char *name, char path[PATH_MAX]) __attribute__((warn_unused_result));
 
-/* Follows `name` to the program that the kernel would load and judges that. 0, or -errno if some step can't be found or
+/* Follows `name` to the program that the kernel would load, and judges that. 0, or -errno if a step can't be found or
  * read: `program` holds the steps up to that one. */
 int program_judge(struct program *program, const char *name) __attribute__((warn_unused_result));
 

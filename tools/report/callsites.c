@@ -29,7 +29,7 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* As short as it can be and still be found: "client.c:88", or "libcurl.so.4+0x1f00". */
+/* As short as possible while it can be found: "client.c:88", or "libcurl.so.4+0x1f00". */
 static void add_place(cJSON *object, struct symbolizer *symbolizer, const struct stats_view_frame *frame)
 {
 	const char *module = frame->module ? frame->module->path : "";

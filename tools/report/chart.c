@@ -14,7 +14,7 @@
 #define TOP 18.0
 #define BOTTOM 30.0
 #define N_TICKS 4
-/* A limit that is more than this many times above all values would press them to the ground. */
+/* A limit of more than this many times all values would flatten the curve. */
 #define LIMIT_IN_SIGHT 4
 
 struct frame {
@@ -33,7 +33,7 @@ static double y_of(const struct frame *frame, double value)
 	return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / frame->top;
 }
 
-/* 1, 2 or 5 times a power of ten, at least `least`. */
+/* The smallest of 1, 2 or 5 times a power of ten that is `least` or more. */
 static double nice_step(double least)
 {
 	double power = pow(10, floor(log10(least)));
@@ -45,7 +45,7 @@ static double nice_step(double least)
 	return least <= 5 * power ? 5 * power : 10 * power;
 }
 
-/* Of time: also what clocks show. */
+/* The same for time: also steps that clocks show. */
 static double nice_seconds(double least)
 {
 	static const double steps[] = {60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400};

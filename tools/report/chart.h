@@ -1,6 +1,6 @@
 /*
- * Charts of a report as inline SVG: of what happened over time. Colours come from the page's style sheet (style.h),
- * by class; what a shape means is in its <title>, which browsers show where the pointer is.
+ * Charts of a report as inline SVG, over time. Colours come from the page's style sheet (style.h), via classes; each
+ * shape has its meaning in a <title>, which browsers show under the pointer.
  */
 #pragma once
 
@@ -12,21 +12,21 @@
 struct chart_series {
 	const char *name;
 	const char *class_name;
-	const double *values; /* n of them, none negative */
+	const double *values; /* n values, none negative */
 };
 
 struct chart {
-	const char *label; /* what it shows, for those who can't see it */
-	double seconds;	   /* of all the values together */
+	const char *label; /* the content, for readers who can't see it */
+	double seconds;	   /* duration of all the values together */
 	size_t n;	   /* values of each series, over equal parts of that time */
 	size_t n_series;
 	struct chart_series series[CHART_MAX_SERIES];
-	double limit; /* a line across; 0: none. Shown where it is not too far above the values. */
+	double limit; /* a horizontal line, shown if it is not too far above the values; 0: none */
 	const char *limit_label;
 };
 
-/* A bar for each value, those of further series on top of it: rates. */
+/* A bar for each value, with those of further series stacked on it: for rates. */
 void chart_print_bars(FILE *stream, const struct chart *chart);
 
-/* A line with the ground below it, and a mark at its peak; of the first series only: levels. */
+/* A line above a filled area, with a mark at its peak; of the first series only: for levels. */
 void chart_print_line(FILE *stream, const struct chart *chart);

@@ -12,8 +12,7 @@
 
 #define MAX_DESTINATIONS 20
 
-/* Control characters have no place in HTML, nor have those that would turn the text around them (Unicode, bidi controls:
- * U+202A-202E, U+2066-2069). */
+/* HTML allows no control characters; bidi controls (U+202A-202E, U+2066-2069) would turn the text around them. */
 static size_t forbidden_length(const char *text)
 {
 	const unsigned char *byte = (const unsigned char *)text;

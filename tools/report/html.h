@@ -1,6 +1,6 @@
 /*
- * A report (make.h) as one page of HTML that needs nothing else: no script, no network, its charts are inline
- * SVG. Whatever is in the report is shown as text.
+ * A report (make.h) as one self-contained HTML page: no script, no network, inline SVG charts. All strings of the
+ * report are shown as text.
  */
 #pragma once
 

@@ -48,7 +48,7 @@ static void add_errors(cJSON *object, const struct stats_counts *counts)
 			cJSON_AddNumberToObject(errors, stats_error_names[i], (double)counts->failed[i]);
 }
 
-/* Null: longer than what is told apart. */
+/* Null: the time is beyond the longest bucket. */
 static void add_quantile(cJSON *object, const char *name, const struct stats_counts *counts, double share)
 {
 	uint64_t time_ns = stats_counts_dial_time_ns(counts, share);
@@ -69,7 +69,7 @@ static void add_dial_times(cJSON *object, const struct stats_counts *counts)
 	add_quantile(times, "p99", counts, 0.99);
 }
 
-/* What a pool would have made of the uses that are on record. */
+/* What a pool would have made of the recorded uses. */
 static void add_replay(cJSON *object, const struct report_facts *facts,
 		       const struct stats_view_destination *destination)
 {

@@ -10,7 +10,7 @@
 #include "tools/ports/kernel.h"
 #include "tools/stats/view.h"
 
-/* Few destinations make most connections, and they come first. */
+/* The first destinations make most of the connections. */
 #define MAX_DESTINATIONS 64
 
 static uint64_t own_netns_cookie(void)
@@ -42,7 +42,7 @@ static bool is_here(const struct stats_destination *destination, uint64_t cookie
 	return !destination->netns_cookie || !cookie || destination->netns_cookie == cookie;
 }
 
-/* `key` NULL: any destination will do. */
+/* `key` NULL: any destination. */
 static bool is_of_run(const struct stats_view *view, const struct ports_key *key, uint64_t cookie)
 {
 	const struct stats_view_destination *destination = view->destinations;

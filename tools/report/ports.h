@@ -1,5 +1,5 @@
 /*
- * The ephemeral ports that a run's connections use, as the kernel has them (tools/ports/ports.h): of this network
+ * The ephemeral ports that a run's connections use, as the kernel reports them (tools/ports/ports.h): of this network
  * namespace only, and of all programs that connect to the same destinations.
  */
 #pragma once
@@ -9,7 +9,7 @@
 struct stats_view;
 
 struct report_ports {
-	unsigned used, usable; /* of the tuple that uses most; usable 0: the kernel would not say */
+	unsigned used, usable; /* of the fullest tuple; usable 0: the kernel refused */
 	unsigned time_wait;    /* of all the view's destinations together */
 	char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX]; /* of that tuple; "": none is in use */
 };

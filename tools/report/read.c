@@ -161,7 +161,7 @@ void report_command(const struct cJSON *root, char *text, size_t room)
 	}
 	if (length < room)
 		return;
-	/* Not in the midst of a character of UTF-8. */
+	/* Not in the middle of a UTF-8 character. */
 	length = room - 4;
 	while (length && (text[length] & 0xC0) == 0x80)
 		length--;

@@ -1,4 +1,4 @@
-/* holdline report: shows what `holdline run --report=FILE.json` has written, as a table or as a page of HTML. */
+/* holdline report: shows a file of `holdline run --report=FILE.json`, as tables or as a page of HTML. */
 #include "tools/commands.h"
 
 #include <cjson/cJSON.h>
@@ -30,7 +30,7 @@ static int complain(const char *path, int error)
 	return EXIT_CANNOT;
 }
 
-/* Whoever looks at the page while it is written sees the old one, or the new one. */
+/* A reader of the page sees the old one or the new one, never half of it. */
 static int write_page(const char *path, const struct cJSON *root)
 {
 	char temporary[PATH_MAX];

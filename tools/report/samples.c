@@ -7,7 +7,7 @@ void report_samples_init(struct report_samples *samples)
 	samples->interval_ms = RUN_SAMPLES_FIRST_MS;
 }
 
-/* The first one stays; the next to be added is the last. */
+/* Keeps the first sample; the next one is added behind the last. */
 static void thin_out(struct report_samples *samples)
 {
 	size_t n = 0;

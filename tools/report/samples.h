@@ -1,7 +1,7 @@
 /*
- * A run over time: what had been counted at moments of equal distance, for the charts of a report. However long the run
- * takes, there are at most RUN_SAMPLES_MAX: when there would be more, every other one is forgotten, and from then on half as
- * many are made.
+ * A run over time: the counts at regular moments, for the charts of a report. However long the run takes, there are at
+ * most RUN_SAMPLES_MAX samples: when they are full, every other one is dropped, and from then on the interval is twice
+ * as long.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 #define RUN_SAMPLES_FIRST_MS 100
 
 struct report_sample {
-	double seconds; /* since the beginning */
+	double seconds; /* since the run's beginning */
 	uint64_t connects, dialed, reused, reusable, stale, dial_failures;
 	int64_t active, idle;
-	unsigned ports_used, ports_usable; /* by the tuple that needs most of them; usable 0: not looked at then */
+	unsigned ports_used, ports_usable; /* by the fullest tuple; usable 0: not measured then */
 	unsigned time_wait;		   /* of all destinations of the run */
 };
 

@@ -31,7 +31,7 @@ static bool has_any(const double *values, size_t n)
 	return false;
 }
 
-/* Of what was dialled under observation, a part need not have been. */
+/* Not all dials of an observed run were avoidable. */
 static void set_apart(struct report_series *series)
 {
 	for (size_t i = 0; i < series->n; i++) {

@@ -9,10 +9,10 @@
 
 #define MIN_SAMPLES 4
 
-/* Walks along the samples as time goes on. */
+/* Walks along the samples in time. */
 struct cursor {
-	const char *needed;	     /* samples without this are passed over; NULL: none */
-	const cJSON *before, *after; /* the samples around that time; NULL at the ends */
+	const char *needed;	     /* samples without this member are skipped; NULL: none */
+	const cJSON *before, *after; /* the samples around the present time; NULL at the ends */
 };
 
 static const cJSON *next_of(const struct cursor *cursor, const cJSON *sample)
@@ -30,7 +30,7 @@ static void move_to(struct cursor *cursor, double seconds)
 	}
 }
 
-/* What there was then: between two samples, evenly. */
+/* The value at a time: interpolated between two samples. */
 static double value_at(const struct cursor *cursor, const char *name, double seconds)
 {
 	double before = report_number(cursor->before, name), after = report_number(cursor->after, name);

@@ -1,4 +1,5 @@
-/* A report's samples, which came when they came, as values over equal parts of the run's time. Computation only. */
+/* Turns a report's samples, taken at irregular times, into values over equal parts of the run's time. Computation
+ * only. */
 #pragma once
 
 #include <stddef.h>
@@ -15,8 +16,8 @@ struct report_series {
 	double reusable[REPORT_SERIES_MAX];
 	double failed[REPORT_SERIES_MAX];
 	double ports_used[REPORT_SERIES_MAX]; /* levels; 0 where the kernel did not say */
-	double ports_usable;		      /* most that there were */
+	double ports_usable;		      /* the most that were usable */
 };
 
-/* n is 0 where there are too few samples to make a curve of. */
+/* Sets n to 0 if there are too few samples for a curve. */
 void report_make_series(const struct cJSON *root, struct report_series *series);

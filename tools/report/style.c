@@ -1,4 +1,4 @@
-/* See style.h. The colours of the series differ in lightness, too, and for the colour-blind. */
+/* See style.h. The colours of the series also differ in lightness, and can be told apart by the colour-blind. */
 #include "tools/report/style.h"
 
 const char report_style[] =

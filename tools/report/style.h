@@ -1,4 +1,4 @@
-/* How the HTML of a report looks: its style sheet, for light and dark. */
+/* The style sheet of HTML reports, for light and dark. */
 #pragma once
 
 extern const char report_style[];

@@ -18,7 +18,7 @@ static void print_number(FILE *stream, int width, const struct cJSON *object, co
 	fprintf(stream, " %*s", width, report_count(report_number(object, name), text));
 }
 
-/* To be closed by the caller's newline. */
+/* The caller's newline ends the line. */
 static void print_padded(FILE *stream, const char *text, int width)
 {
 	int n = 0;
@@ -74,7 +74,7 @@ static void print_destinations(FILE *stream, const struct cJSON *root)
 	print_left_out(stream, n);
 }
 
-/* Names with numbers, the greatest first: the object is left without them. */
+/* Prints names with numbers, the greatest first; removes them from the object. */
 static void print_ranking(FILE *stream, const char *title, const struct cJSON *object, bool is_explained)
 {
 	cJSON *left = cJSON_Duplicate(object, true);

@@ -9,7 +9,7 @@
 
 #include "tools/report/read.h"
 
-/* Above half of the ports, connect() gets slow; at this share it is a matter of time. */
+/* Above half of the ports, connect() gets slow; above this share, exhaustion is a matter of time. */
 #define CLIFF_RATIO 0.5
 #define FULL_RATIO 0.8
 
@@ -86,7 +86,7 @@ static void judge_full(const struct cJSON *totals, struct report_verdict *verdic
 	}
 }
 
-/* The destination with most uses on record says what pool would do. */
+/* The destination with most recorded uses shows what a pool would do. */
 static void note_pool(const struct cJSON *root, struct report_verdict *verdict)
 {
 	const cJSON *destination, *most = NULL, *destinations = report_items(root, "destinations");

@@ -1,4 +1,4 @@
-/* What a report (make.h) comes down to, in sentences; and what the reasons in it mean. */
+/* The verdict on a report (make.h), in sentences; and what its reasons mean. */
 #pragma once
 
 struct cJSON;
@@ -12,10 +12,10 @@ struct report_verdict {
 	enum report_level level;
 	char headline[REPORT_SENTENCE_MAX];
 	unsigned n_notes;
-	char notes[REPORT_MAX_NOTES][REPORT_SENTENCE_MAX]; /* what else one should know, and do */
+	char notes[REPORT_MAX_NOTES][REPORT_SENTENCE_MAX]; /* further facts and advice */
 };
 
 void report_judge(const struct cJSON *root, struct report_verdict *verdict);
 
-/* A reason (stats_refusal_names) in a few words; "" for one that is not known. */
+/* A reason (stats_refusal_names) in a few words; "" for an unknown one. */
 const char *report_explain(const char *reason);

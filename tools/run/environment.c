@@ -1,4 +1,4 @@
-/* What flags and variables say becomes what the program inherits. See environment.h. */
+/* Turns flags and variables into the environment of the program. See environment.h. */
 #include "tools/run/environment.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "tools/run/options.h"
 #include "tools/run/rules_resolve.h"
 
-/* What a variable names belongs to the whole tree of processes: their working directories must not matter. */
+/* The paths in variables are for the whole process tree: the working directory must not matter. */
 static int make_absolute(const char *given, char path[PATH_MAX])
 {
 	char directory[PATH_MAX] = "";
@@ -32,8 +32,8 @@ static int make_absolute(const char *given, char path[PATH_MAX])
 	return 0;
 }
 
-/* It has to be writable, since the shim couldn't tell anyone that it is not. */
-static int settle_log(const struct config *config)
+/* The file has to be writable: the shim couldn't report that it is not. */
+static int prepare_log(const struct config *config)
 {
 	char path[PATH_MAX];
 	struct stat status;
@@ -55,7 +55,7 @@ static int settle_log(const struct config *config)
 	return setenv("HOLDLINE_LOG", path, 1) == 0 ? 0 : -ENOMEM;
 }
 
-static int settle_rules(void)
+static int prepare_rules(void)
 {
 	const char *rules = getenv("HOLDLINE_RULES");
 	char *bad_name, *resolved;
@@ -83,7 +83,7 @@ static void complain_of_rules(struct config *config)
 		options_describe_value(config_find("HOLDLINE_RULES")));
 }
 
-static int settle_stats(const struct config *config)
+static int prepare_stats(const struct config *config)
 {
 	char path[PATH_MAX];
 	int error;
@@ -96,13 +96,13 @@ static int settle_stats(const struct config *config)
 	return setenv("HOLDLINE_STATS", path, 1) == 0 ? 0 : -ENOMEM;
 }
 
-static int settle_configuration(struct config *config)
+static int prepare_configuration(struct config *config)
 {
 	const struct config_option *bad;
 	int result;
 
 	config_init(config);
-	if (settle_rules() < 0)
+	if (prepare_rules() < 0)
 		return -EINVAL;
 	if (config_read_environment(config, environ, &bad) < 0 && bad->kind == CONFIG_KIND_RULES) {
 		complain_of_rules(config);
@@ -113,18 +113,18 @@ static int settle_configuration(struct config *config)
 			options_describe_value(bad));
 		return -EINVAL;
 	}
-	result = settle_stats(config);
+	result = prepare_stats(config);
 	if (result < 0) {
 		fprintf(stderr, "holdline run: HOLDLINE_STATS=%s: %s\n", config->stats_path, strerror(-result));
 		return result;
 	}
-	result = settle_log(config);
+	result = prepare_log(config);
 	if (result < 0)
 		fprintf(stderr, "holdline run: HOLDLINE_LOG=%s: %s\n", config->log_path, strerror(-result));
 	return result;
 }
 
-static int settle_preload(void)
+static int prepare_preload(void)
 {
 	char library[PATH_MAX];
 	int result = preload_find_library(library);
@@ -147,9 +147,9 @@ static void warn_if_hopeless(const char *name)
 			program.steps[program.n_steps - 1], program_explain(program.obstacle));
 }
 
-/* Without a broker the program has a pool of its own, and nothing else changes: no reason to say a word, unless somebody
- * has put something in our place. */
-static void settle_broker(const struct config *config, bool quiet)
+/* Without a broker the program has a pool of its own, and nothing else changes: warn only if another user's file is in
+ * the broker's place. */
+static void prepare_broker(const struct config *config, bool quiet)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int error;
@@ -167,15 +167,15 @@ static void settle_broker(const struct config *config, bool quiet)
 
 int run_prepare_environment(struct config *config, const char *program, bool is_quiet)
 {
-	int error = settle_configuration(config);
+	int error = prepare_configuration(config);
 
 	if (error)
 		return error;
 	if (config->policy.mode == CONFIG_MODE_FULL)
-		settle_broker(config, is_quiet);
+		prepare_broker(config, is_quiet);
 	if (config->policy.mode == CONFIG_MODE_OFF)
 		return 0;
-	error = settle_preload();
+	error = prepare_preload();
 	if (error)
 		return error;
 	if (!is_quiet)

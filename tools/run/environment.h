@@ -1,12 +1,12 @@
-/* What the flags and variables of `holdline run` say, made into what the program inherits. */
+/* Turns the flags and variables of `holdline run` into the environment of the program. */
 #pragma once
 
 #include <stdbool.h>
 
 struct config;
 
-/* Reads the configuration from the environment, with defaults, into `config`; starts a broker if one is wanted, preloads the
- * library, and puts paths and names that depend on where we are into variables that don't. Warns on stderr if `program`
- * can't be helped, unless `is_quiet`. 0, or -errno after saying why on stderr. */
+/* Reads the configuration, with defaults, from the environment into `config`; starts a broker if one is wanted;
+ * preloads the library; makes paths and host names in variables absolute. Warns on stderr if `program` can't be
+ * preloaded into, unless `is_quiet`. 0, or -errno after saying why on stderr. */
 int run_prepare_environment(struct config *config, const char *program, bool is_quiet)
 	__attribute__((warn_unused_result));

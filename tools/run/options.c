@@ -1,5 +1,5 @@
 /*
- * holdline options: the option table in words, as the list that holdline(5) contains (make lint compares them), and as a
+ * holdline options: the option table in words, as the list for holdline(5) (make lint compares the two) and as a
  * Markdown table.
  */
 #include "tools/run/options.h"
@@ -61,7 +61,7 @@ static void print_markdown(void)
 	}
 }
 
-/* mdoc(7) text: nothing in it may be taken for a request or an escape. Words in backquotes are quoted. */
+/* mdoc(7) text: no word may read as a request or an escape. Words in backquotes are quoted. */
 static void print_man_text(const char *text)
 {
 	bool is_quoted = false;

@@ -10,5 +10,5 @@ struct config_option;
 /* Every flag with its variable, default and meaning, for --help. */
 void options_print_help(FILE *stream);
 
-/* What kind of value the option takes, for error messages: "a duration such as 60s or 500ms". */
+/* The kind of value that the option takes, for error messages: "a duration such as 60s or 500ms". */
 const char *options_describe_value(const struct config_option *option);

@@ -20,10 +20,10 @@
 #define SECOND_NS INT64_C(1000000000)
 #define MILLISECOND_NS 1000000
 
-/* As they were when we were started; immutable once the child runs. */
+/* The signals as they were at our start; immutable once the child runs. */
 static sigset_t mask_before;
 static struct sigaction child_action_before;
-static sigset_t waited; /* what run_parent_wait() takes */
+static sigset_t waited; /* the signals for run_parent_wait() */
 
 static void block_signals(void)
 {
@@ -34,7 +34,7 @@ static void block_signals(void)
 	for (size_t i = 0; i < sizeof(of_our_own) / sizeof(of_our_own[0]); i++)
 		sigdelset(&waited, of_our_own[i]);
 	sigprocmask(SIG_BLOCK, &waited, &mask_before);
-	/* A caller that ignores it wants to wait for nobody; we do. */
+	/* If the caller ignored SIGCHLD, nobody could be waited for; we wait. */
 	sigaction(SIGCHLD, &default_action, &child_action_before);
 }
 
@@ -44,7 +44,7 @@ static void restore_signals(void)
 	sigprocmask(SIG_SETMASK, &mask_before, NULL);
 }
 
-/* In the child. What went wrong goes into `failure`, which is closed if nothing does. */
+/* In the child. An error is written to `failure`; without one, exec closes that. */
 static void become(char **argv, int failure, pid_t parent)
 {
 	int error;
@@ -69,8 +69,8 @@ static int read_failure(int fd)
 	return n == sizeof(error) ? error : 0;
 }
 
-/* Whoever reads what the program writes waits for its end of file, not for ours. What we have opened ourselves is
- * close-on-exec; other descriptors were meant for the program. */
+/* A reader of the program's output waits for its end of file, not for ours: we drop our copies. Our own descriptors are
+ * close-on-exec; other inherited ones were meant for the program. */
 static void let_go_of_descriptors(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -120,7 +120,8 @@ pid_t run_parent_start(char **argv)
 	return -error;
 }
 
-/* Stopped by the terminal, as the child was. What stopped the whole group is waiting for us already, and counts once. */
+/* The terminal stopped us as it stopped the child. A stop signal of the whole group is pending here already, and counts
+ * once. */
 static void stop_like(int signal_number)
 {
 	sigset_t one;
@@ -132,7 +133,7 @@ static void stop_like(int signal_number)
 	sigprocmask(SIG_BLOCK, &one, NULL);
 }
 
-/* True once it has ended. As the first process of a container we also get what others have left behind. */
+/* True once the program has ended. As the first process of a container we also reap orphans. */
 static bool look_after(pid_t child, int *child_status)
 {
 	pid_t pid;
@@ -162,7 +163,7 @@ static void pass_on(pid_t child, const siginfo_t *info)
 {
 	if (info->si_signo == SIGCHLD || info->si_pid == getpid())
 		return;
-	/* The kernel's own are of the terminal, and go to the whole group. */
+	/* Signals from the kernel are the terminal's, and go to the whole group. */
 	if (run_witness_saw(info->si_signo) || info->si_code > 0)
 		return;
 	if (info->si_code == SI_QUEUE)

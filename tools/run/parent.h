@@ -1,23 +1,23 @@
 /*
- * Being a program's parent without anybody noticing, as far as that goes: it is in our process group, on our terminal, and
- *   - signals that were sent to us are passed on, but for those that the whole group got and the program has anyway;
- *   - when the terminal stops it (^Z), we stop, and so the shell sees its job stop; it goes on with us;
- *   - it dies with us, also of SIGKILL, and we end as it ended, by the same signal.
- * Differences that stay: SIGSTOP sent to us alone stops us alone; the program's parent is not who started us.
+ * A parent process that nobody notices, as far as possible. It is in the program's process group, on its terminal, and
+ *   - passes signals on that were sent to it, except those that the whole group, and so the program, got;
+ *   - stops when the terminal stops the program (^Z), so that the shell sees its job stop, and continues with it;
+ *   - takes the program with it when it dies, even by SIGKILL, and ends as the program ended, by the same signal.
+ * Remaining differences: SIGSTOP sent to us alone stops us alone; getppid() is not the process that started us.
  *
- * One child in a process, no other threads: signals are blocked and waited for from run_parent_start() on.
+ * One child per process, no other threads: from run_parent_start() on, signals are blocked and waited for.
  */
 #pragma once
 
 #include <sys/types.h>
 
-/* Starts the program `argv[0]`, as looked up in PATH, with the signals as they were. Its pid, or -errno of execvp(3). From
- * then on standard input and output are the program's only: here they lead nowhere. */
+/* Starts the program `argv[0]`, looked up in PATH, with the original signal settings. Its pid, or -errno of execvp(3).
+ * From then on standard input and output are the program's only: ours are /dev/null. */
 pid_t run_parent_start(char **argv) __attribute__((warn_unused_result));
 
-/* Waits until it has ended, and returns its status as waitpid(2) gives it. Meanwhile `tick` is called; it returns after how
- * many milliseconds it wants to be called again. */
+/* Waits until the program has ended; returns its status as in waitpid(2). Calls `tick` meanwhile, which returns the
+ * milliseconds until its next call. */
 int run_parent_wait(pid_t child, unsigned (*tick)(void *context), void *context);
 
-/* Ends this process by the signal that `status` names, without a core file; else returns the exit status. */
+/* Ends this process by the signal in `status`, without a core file; or returns the exit status. */
 int run_parent_end_like(int status);

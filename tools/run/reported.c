@@ -23,7 +23,7 @@
 #include "tools/stats/run_folder.h"
 #include "tools/stats/view.h"
 
-/* A look at the counts, or at the ports, may take this part of the time between two. */
+/* Reading the counts, or the ports, may take this part of the time. */
 #define COST_DIVISOR 25
 
 struct reported {
@@ -31,7 +31,7 @@ struct reported {
 	bool is_json;
 	struct run_folder run;
 	struct report_samples samples;
-	struct report_ports ports, peak; /* now, if they were looked at; and at the worst of times */
+	struct report_ports ports, peak; /* at the last look; and at the fullest */
 	double next_ports_s;
 	double began_s, began_unix_s;
 };
@@ -42,7 +42,7 @@ static int complain(const char *what, int error)
 	return EXIT_RUN_FAILED;
 }
 
-/* Opened before the program runs: what can't be written has to be known then. */
+/* Opened before the program runs: an unwritable path must be reported then. */
 static int open_file(struct reported *reported, const char *path)
 {
 	size_t length;
@@ -89,7 +89,7 @@ static void take_sample(struct reported *reported, const struct stats_view *view
 	report_samples_add(&reported->samples, &sample);
 }
 
-/* To ask the kernel takes longer the more sockets there are, of whomever. */
+/* A dump of the sockets takes longer the more sockets there are, including others'. */
 static void look_at_ports(struct reported *reported, const struct stats_view *view)
 {
 	double began_s = clock_now_s(CLOCK_MONOTONIC), took_s;
@@ -147,7 +147,7 @@ static void write_report(struct reported *reported, const struct cJSON *root, co
 	FILE *stream = reported->file ? reported->file : stderr;
 	char *text = reported->is_json ? cJSON_Print(root) : NULL;
 
-	/* It may be longer what was there, or be no file. */
+	/* The old file may be longer, or not a regular file. */
 	if (reported->file)
 		(void)!ftruncate(fileno(stream), 0);
 	if (text)

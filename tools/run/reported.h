@@ -1,4 +1,4 @@
-/* holdline run --report: stays the program's parent (parent.h), and at its end says what was counted. */
+/* holdline run --report: stays the program's parent (parent.h), and reports the counts at its end. */
 #pragma once
 
 struct config;

@@ -9,7 +9,7 @@
 
 #define BLANKS " \t\n"
 
-/* Whatever is no address, network or `*` is a name, if it is followed by a port. */
+/* A word that is not an address, network or `*` is a name, if a port follows. */
 static size_t name_length(const char *pattern, size_t length)
 {
 	const char *colon = memchr(pattern, ':', length);

@@ -1,6 +1,6 @@
 /*
- * holdline run: turns flags into HOLDLINE_* variables, preloads the shim and becomes the program (same pid, same signals,
- * its exit status). It judges the program beforehand only to warn: whatever it is, it is run.
+ * holdline run: turns flags into HOLDLINE_* variables, preloads the shim and becomes the program (same pid, same
+ * signals, its exit status). It judges the program only to warn: it runs the program in any case.
  */
 #include "pool/config/config.h"
 #include "tools/commands.h"
@@ -62,7 +62,7 @@ static int set_variable(const struct config_option *option, const char *value)
 	return setenv(option->variable, value, 1) == 0 ? 0 : -ENOMEM;
 }
 
-/* 0: go on with argv[optind], 1: help was shown, negative: said why on stderr. */
+/* 0: continue with argv[optind]; 1: help was shown; negative: an error was reported on stderr. */
 static int take_flags(int argc, char **argv, struct flags *flags)
 {
 	struct option table[MAX_OPTIONS + 4];

@@ -1,4 +1,4 @@
-/* What the witness was sent stays pending, and /proc says so: it never has to wake up. See witness.h. */
+/* Signals sent to the witness stay pending, and /proc shows them: it never has to wake up. See witness.h. */
 #include "tools/run/witness.h"
 
 #include <signal.h>
@@ -47,7 +47,7 @@ void run_witness_forget(pid_t pid)
 		witness = -1;
 }
 
-/* Of the process as a whole: a mask in hexadecimal, proc(5). */
+/* Pending signals of the whole process: a mask in hexadecimal, proc(5). */
 static uint64_t pending(void)
 {
 	const char *field;
@@ -62,11 +62,11 @@ bool run_witness_saw(int signal_number)
 {
 	if (witness <= 0)
 		return false;
-	/* It may be its turn after ours. */
+	/* The kernel may reach the witness later than us. */
 	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	if (!(pending() >> (signal_number - 1) & 1))
 		return false;
-	/* Pending signals don't add up: only a new one can see the next. */
+	/* Pending signals don't add up: a fresh witness is needed to see the next one. */
 	run_witness_end();
 	run_witness_start();
 	return true;

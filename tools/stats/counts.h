@@ -1,5 +1,5 @@
 /*
- * What follows from counts (pool/stats/stats.h), and how a destination is called. Computation only.
+ * Figures computed from counts (pool/stats/stats.h), and the name of a destination. Computation only.
  */
 #pragma once
 
@@ -10,18 +10,18 @@
 /* "[ffff:...:ffff%4294967295]:65535" fits. */
 #define STATS_COUNTS_NAME_MAX 80
 
-/* "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80"; "other" for those that found no place. Returns `text`. */
+/* "127.0.0.1:80", "[::1]:80", "[fe80::1%2]:80"; "other" for those without an entry. Returns `text`. */
 const char *stats_counts_name(const struct stats_destination *destination, char text[STATS_COUNTS_NAME_MAX]);
 
-/* Kept connections that the server had closed or lost meanwhile, whenever that was found. */
+/* Kept connections that had gone stale: the server had closed or lost them, whenever that was found. */
 uint64_t stats_counts_stale(const struct stats_counts *counts);
 
 /* Dials that failed, for any reason. */
 uint64_t stats_counts_failures(const struct stats_counts *counts);
 
-/* Of the connections that came to be, those that a kept one served: 0..1; 0 if there were none. */
+/* The share of connections that were kept ones: 0..1; 0 if there were none. */
 double stats_counts_reuse_ratio(const struct stats_counts *counts);
 
-/* An upper bound of the time that this share (0..1) of the dials took at the most. 0: there were no dials; UINT64_MAX:
- * longer than what is told apart. */
+/* An upper bound of the time that this share (0..1) of the dials took. 0: there were no dials; UINT64_MAX: longer than
+ * the last bucket. */
 uint64_t stats_counts_dial_time_ns(const struct stats_counts *counts, double share);

@@ -1,6 +1,6 @@
 /*
- * A folder is read in this order: the pages of its processes; its total; once more whose pages they are. If nothing was
- * added to the total in between, a page that is somebody else's by then was added before. See folder.h.
+ * A folder is read in this order: the pages of its processes; its total; once more the owners of the pages. If nothing
+ * was added to the total in between, a page that has lost its owner by then was added before. See folder.h.
  */
 #include "tools/stats/folder.h"
 
@@ -29,7 +29,7 @@
 #define PAUSE_NS 200000
 #define MAX_DEPTH 4
 #define MAX_FOLDERS 256
-/* A process's start is known to 10 ms. */
+/* The kernel tells a process's start to 10 ms. */
 #define START_SLACK_NS 20000000
 
 bool stats_folder_is_slot(const char *name)
@@ -99,8 +99,8 @@ struct stats_page *stats_folder_read_page(int folder, const char *name, uid_t ow
 	return page;
 }
 
-/* When a process started, in CLOCK_BOOTTIME; 0 if that is not known, UINT64_MAX if it has ended and nobody has waited for it
- * yet. proc(5): field 3 of stat is the state, field 22 the start in ticks. */
+/* When a process started, in CLOCK_BOOTTIME; 0 if that is unknown, UINT64_MAX if it is a zombie. proc(5): field 3 of
+ * stat is the state, field 22 the start in ticks. */
 static uint64_t started_ns(uint32_t pid)
 {
 	unsigned long long ticks = 0;
@@ -133,12 +133,12 @@ bool stats_folder_is_living(const struct stats_page *page)
 		return true;
 	if (page->pid > INT32_MAX || (kill((pid_t)page->pid, 0) < 0 && errno == ESRCH))
 		return false;
-	/* The pid may be another process's by now, one that started after the page was begun. */
+	/* The pid may by now belong to another process, which started after the page was begun. */
 	began_ns = page->began_ns + (clock_now_ns(CLOCK_BOOTTIME) - clock_now_ns(CLOCK_MONOTONIC));
 	return started_ns(page->pid) <= began_ns + START_SLACK_NS;
 }
 
-/* What is read of a folder before it is known what of it counts. */
+/* Everything read of a folder, before it is known which pages count. */
 struct reading {
 	int folder;
 	uid_t owner;
@@ -153,7 +153,7 @@ static void read_slot(struct reading *reading, const char *name)
 {
 	struct stats_page header, *page;
 
-	/* Most slots are of processes that ended, and are not worth the copy. */
+	/* Most slots are of ended processes: not worth a copy. */
 	if (!stats_folder_read_header(reading->folder, name, reading->owner, &header) || !header.pid)
 		return;
 	page = stats_folder_read_page(reading->folder, name, reading->owner);
@@ -184,7 +184,7 @@ static bool list_folder(struct reading *reading)
 	return true;
 }
 
-/* Pages that are nobody's or somebody else's by now are dropped: they are in the total. */
+/* Drops pages that have lost their owner or got another one by now: they are in the total. */
 static void drop_folded(struct reading *reading)
 {
 	for (size_t i = 0; i < reading->n_pages; i++) {
@@ -214,8 +214,8 @@ static bool is_unchanged(const struct reading *reading, uint32_t generation)
 	return generation % 2 == 0 && read == generation && generation_of(reading) == generation;
 }
 
-/* False: something was added all the time, or somebody who was adding was killed; what was read last is as good as it
- * gets. */
+/* False: pages were being added all the time, or the adding process was killed; the last reading is the best there
+ * is. */
 static bool read_total(struct reading *reading)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -252,7 +252,7 @@ static void read_at_depth(struct stats_view *view, int folder, uid_t owner, int 
 	}
 	reading->folder = folder;
 	reading->owner = owner;
-	/* No run is settled meanwhile: its numbers would be in two places, or in none. */
+	/* No run is folded meanwhile: its numbers would be counted twice, or not at all. */
 	run_folder_lock(folder, LOCK_SH);
 	if (!list_folder(reading) || !read_total(reading))
 		view->is_incomplete = true;

@@ -14,7 +14,7 @@
 
 #define MAX_PLACES 256
 
-/* Folders that were read: one may be reached by two paths. */
+/* Folders read already: two paths may lead to the same one. */
 struct places {
 	size_t n;
 	struct {
@@ -57,7 +57,7 @@ static void read_places_of(struct stats_view *view, struct places *places, const
 			read_place(view, places, path, user);
 }
 
-/* Who owns such a folder is who may use it: systemd and the shim make it so. */
+/* The owner of such a folder is the user who may use it: systemd and the shim see to that. */
 static void read_everybodys(struct stats_view *view, struct places *places)
 {
 	static const char *const parents[] = {"/run/user/*", "/dev/shm/holdline-*"};
@@ -82,7 +82,7 @@ static void read_usual_places(struct stats_view *view)
 	struct places places = {0};
 	char runtime[64];
 
-	/* A service has no XDG_RUNTIME_DIR where its user's shell has one. */
+	/* A service has no XDG_RUNTIME_DIR while its user's shell has one. */
 	snprintf(runtime, sizeof(runtime), "/run/user/%u", (unsigned)geteuid());
 	read_places_of(view, &places, runtime, geteuid());
 	read_places_of(view, &places, getenv("XDG_RUNTIME_DIR"), geteuid());

@@ -1,13 +1,13 @@
 /*
- * All that programs under Holdline have counted here, from wherever their pages are (folder.h).
+ * All counts of programs under Holdline on this machine, wherever their pages are (folder.h).
  */
 #pragma once
 
 struct stats_view;
 
 /*
- * Initialises the view, which is the caller's to fini, and fills and seals it. `folder` NULL: the one that HOLDLINE_STATS
- * names, or else those at the usual places, this user's or, for root, all users'. Where nothing is counted the view is
- * empty (n_folders 0). 0; -errno if a folder was named, here or there, and can't be read.
+ * Initialises the view (the caller calls fini), fills and seals it. `folder` NULL: the one that HOLDLINE_STATS names,
+ * or else those at the usual places: this user's, or for root all users'. If there are no counts the view is empty
+ * (n_folders 0). 0; -errno if a folder was named, here or there, and can't be read.
  */
 int stats_read(struct stats_view *view, const char *folder) __attribute__((warn_unused_result));

@@ -1,4 +1,4 @@
-/* Events in time order: ends come out of a heap, beginnings from the list. See replay.h. */
+/* Events in time order: ends come out of a heap, beginnings out of the list. See replay.h. */
 #include "tools/stats/replay.h"
 
 #include <errno.h>
@@ -6,9 +6,9 @@
 #include <string.h>
 
 struct replay {
-	const struct stats_replay_use **running; /* a heap, the one that ends first on top */
+	const struct stats_replay_use **running; /* a heap, the earliest end on top */
 	size_t n_running;
-	uint64_t *idle_since; /* a stack: the newest on top, so that the oldest are all at the bottom */
+	uint64_t *idle_since; /* a stack, the newest on top: so the oldest are all at the bottom */
 	size_t bottom, top;
 	uint64_t last_end_ns;
 };
@@ -52,7 +52,7 @@ static const struct stats_replay_use *pop_running(struct replay *replay)
 	return first;
 }
 
-/* What ends by now is idle from then on, unless nobody else can have it. */
+/* Uses that have ended by now leave an idle connection, unless it was not reusable. */
 static void end_uses(struct replay *replay, uint64_t now_ns)
 {
 	while (replay->n_running && end_of(replay->running[0]) <= now_ns) {

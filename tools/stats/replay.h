@@ -1,6 +1,6 @@
 /*
- * What a pool would have made of connections whose uses were recorded: how many would have been dialled, and how large the
- * pool would have had to be. Computation only.
+ * What a pool would have made of recorded uses: how many connections it would have dialled, and how large it would have
+ * become. Computation only.
  */
 #pragma once
 
@@ -15,13 +15,13 @@ struct stats_replay_use {
 
 struct stats_replay_result {
 	size_t n_uses;
-	size_t n_dials;	  /* that the pool would have made */
-	size_t pool_size; /* most connections open at once, in use and idle: what such a pool needs */
+	size_t n_dials;	  /* by such a pool */
+	size_t pool_size; /* the most connections open at once, in use and idle */
 	uint64_t span_ns; /* from the first beginning to the last end */
 };
 
-/* The pool gives out the connection that has been idle for the shortest time, dials when none is idle, and closes what was
- * idle for longer than idle_timeout_ns (0: never). `uses` are of one destination, by beginning; those that end before they
- * begin count as lasting no time. 0 or -ENOMEM. */
+/* The pool gives out the connection that was idle for the shortest time, dials when none is idle, and closes
+ * connections that were idle for longer than idle_timeout_ns (0: never). `uses` are of one destination, sorted by
+ * beginning; one that ends before it begins counts as instantaneous. 0 or -ENOMEM. */
 int stats_replay(const struct stats_replay_use *uses, size_t n_uses, uint64_t idle_timeout_ns,
 		 struct stats_replay_result *result) __attribute__((warn_unused_result));

@@ -1,4 +1,4 @@
-/* Making, settling and removing folders of runs. See run_folder.h. */
+/* Making, folding and removing folders of runs. See run_folder.h. */
 #include "tools/stats/run_folder.h"
 
 #include <dirent.h>
@@ -45,7 +45,7 @@ bool run_folder_lock(int folder, int operation)
 	return false;
 }
 
-/* Calls `each` for names in the folder that are `is_wanted`, until it returns false; false then. */
+/* Calls `each` for the names in the folder that are `is_wanted`, until it returns false; then returns false. */
 static bool for_each_name(int folder, bool (*is_wanted)(const char *name),
 			  bool (*each)(void *context, const char *name), void *context)
 {
@@ -66,7 +66,7 @@ static bool for_each_name(int folder, bool (*is_wanted)(const char *name),
 	return goes_on;
 }
 
-/* What is looked at, and where its numbers go. */
+/* The folder to fold, and the one that gets its numbers. */
 struct level {
 	int folder, outer;
 	int depth;
@@ -81,7 +81,7 @@ static bool is_not_living(void *context, const char *name)
 	       !stats_folder_is_living(&header);
 }
 
-/* A total that has another layout won't take anything later either. */
+/* A total of another layout won't accept the numbers later either. */
 static bool is_done(int error)
 {
 	return error == 0 || error == -EPROTO;
@@ -117,7 +117,7 @@ static bool is_total(const char *name)
 	return strcmp(name, STATS_TOTAL_NAME) == 0;
 }
 
-/* Opens the folder of a run, if it is ours and nobody holds it; then we do. */
+/* Opens and locks a run's folder, if it is ours and unlocked. */
 static int open_abandoned(int outer, const char *name, int *holder)
 {
 	int folder = openat(outer, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -127,7 +127,7 @@ static int open_abandoned(int outer, const char *name, int *holder)
 		return -errno;
 	if (fstat(folder, &status) == 0 && status.st_uid == geteuid()) {
 		*holder = openat(folder, HOLDER, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-		/* Without one it was made by a process that outlived its run. */
+		/* A folder without a holder file was made by a process that outlived its run. */
 		if (*holder < 0 || flock(*holder, LOCK_EX | LOCK_NB) == 0)
 			return folder;
 		close(*holder);
@@ -149,8 +149,8 @@ static bool move_all(struct level *level)
 	return is_moved;
 }
 
-/* Goes on with the next in any case. */
-static bool settle_run(void *context, const char *name)
+/* Returns true in any case, to go on with the next. */
+static bool fold_run(void *context, const char *name)
 {
 	const struct level *outer = context;
 	int holder = -1, folder = open_abandoned(outer->folder, name, &holder);
@@ -159,8 +159,8 @@ static bool settle_run(void *context, const char *name)
 	if (folder < 0)
 		return true;
 	if (level.depth < MAX_DEPTH)
-		for_each_name(folder, run_folder_is_name, settle_run, &level);
-	/* The folder stays if an inner one does: then its total will once more be added to. */
+		for_each_name(folder, run_folder_is_name, fold_run, &level);
+	/* The folder stays if an inner one does: its total will get that one's numbers. */
 	if (move_all(&level)) {
 		unlinkat(folder, HOLDER, 0);
 		unlinkat(outer->folder, name, AT_REMOVEDIR);
@@ -173,10 +173,10 @@ static bool settle_run(void *context, const char *name)
 
 void run_folder_fold(int folder)
 {
-	for_each_name(folder, run_folder_is_name, settle_run, &(struct level){.folder = folder});
+	for_each_name(folder, run_folder_is_name, fold_run, &(struct level){.folder = folder});
 }
 
-/* Makes and holds run->path, which lies in the folder run->outer or is to be new anyway. */
+/* Makes and locks run->path, either in the folder run->outer or as a new folder of its own. */
 static int make_folder(struct run_folder *run)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -205,14 +205,15 @@ static int make_below(struct run_folder *run, const char *outer)
 		if ((size_t)snprintf(run->path, sizeof(run->path), "%s/%s", outer, run->name) >= sizeof(run->path))
 			return -ENAMETOOLONG;
 		error = make_folder(run);
-		/* Of an earlier process with our pid; or a reader took what it found half-made for an old one. */
+		/* It belonged to an earlier process with our pid, or a reader took the half-made folder for an old
+		 * one. */
 		if (error != -EEXIST && error != -ENOENT && error != -EAGAIN)
 			break;
 	}
 	return error;
 }
 
-/* `folder` is `outer`, open, or why it could not be opened. */
+/* `folder` is `outer`, open, or the error of opening it. */
 static int try_outer(struct run_folder *run, const char *outer, int folder)
 {
 	int error;
@@ -227,7 +228,7 @@ static int try_outer(struct run_folder *run, const char *outer, int folder)
 	return error;
 }
 
-/* Nowhere to add the numbers to, when all is over: below a folder that goes away, too. */
+/* At the end there is no folder to add the numbers to; one below a temporary folder goes away, too. */
 static int make_apart(struct run_folder *run)
 {
 	const char *parent = getenv("TMPDIR");
@@ -256,7 +257,7 @@ void run_folder_end(struct run_folder *run)
 {
 	close(run->holder);
 	close(run->folder);
-	settle_run(&(struct level){.folder = run->outer}, run->name);
+	fold_run(&(struct level){.folder = run->outer}, run->name);
 	if (run->is_apart) {
 		unlinkat(run->outer, STATS_TOTAL_NAME, 0);
 		*strrchr(run->path, '/') = '\0';

@@ -1,4 +1,4 @@
-/* See symbolize.h. Without libdw nothing is known of any address. */
+/* See symbolize.h. Without libdw all addresses are unknown. */
 #include "tools/stats/symbolize.h"
 
 #include <elfutils/libdwfl.h>
@@ -10,12 +10,12 @@
 
 #include "tools/base/library.h"
 
-/* More would only be made up by somebody. */
+/* More modules than this are made up. */
 #define MAX_MODULES 256
 
 struct module {
 	char *path;
-	Dwfl *dwfl; /* NULL: nothing can be known of it */
+	Dwfl *dwfl; /* NULL: nothing is known of the file */
 };
 
 struct symbolizer {
@@ -81,7 +81,7 @@ struct symbolizer *symbolizer_new(bool trusts_all)
 	if (!symbolizer)
 		return NULL;
 	symbolizer->trusts_all = trusts_all;
-	/* libdwfl would ask there for what is not on this machine. */
+	/* By default libdwfl would ask the network. */
 	unsetenv("DEBUGINFOD_URLS");
 	return symbolizer;
 }
@@ -122,7 +122,7 @@ static Dwfl *begin_module(const struct symbolizer *symbolizer, const char *path)
 		return NULL;
 	}
 	dw.report_begin(dwfl);
-	/* At the addresses that are in the file. It takes the descriptor, if it takes the file. */
+	/* At the addresses in the file. On success libdwfl owns the descriptor. */
 	if (!dw.report_elf(dwfl, path, path, fd, 0, true)) {
 		close(fd);
 		dw.end(dwfl);
@@ -152,7 +152,7 @@ static void find_function(Dwfl_Module *module, GElf_Addr address, struct symboli
 	GElf_Sym symbol;
 	const char *name = dw.module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL);
 
-	/* Of a file without the table of all symbols, the next exported one may be far away. */
+	/* In a file with only exported symbols, the nearest one may be far away. */
 	if (name && offset < symbol.st_size)
 		place->function = name;
 }

@@ -1,7 +1,7 @@
 /*
- * From an address in a file of code to the function, the source file and the line: by the file's symbol tables and its
- * DWARF, also in the separate files that /usr/lib/debug and .gnu_debuglink lead to. Never asks the network (debuginfod).
- * Uses elfutils' libdw. Not thread-safe.
+ * From an address in a file of code to its function, source file and line: by the file's symbol tables and its DWARF,
+ * also in separate files found via /usr/lib/debug and .gnu_debuglink. Never asks the network (debuginfod). Uses
+ * elfutils' libdw. Not thread-safe.
  */
 #pragma once
 
@@ -11,16 +11,15 @@
 struct symbolizer;
 
 struct symbolize_place {
-	const char *function; /* NULL: not known */
-	const char *file;     /* likewise, then line is 0; as the compiler was told it */
+	const char *function; /* NULL: unknown */
+	const char *file;     /* likewise, then line is 0; as given to the compiler */
 	int line;
 };
 
-/* `trusts_all`: any file is parsed; else only those of root, since what is in files of others can be made to hurt a
- * parser. NULL: no memory. */
+/* `trusts_all`: any file is parsed; else only root's, since others' files could attack the parser. NULL: no memory. */
 struct symbolizer *symbolizer_new(bool trusts_all);
 void symbolizer_free(struct symbolizer *symbolizer);
 
-/* What lies just before `address`, an ELF virtual address of the file `module`: a call, if that is where it returns to.
- * False if nothing is known of it; then *place is empty. Strings live as long as the symbolizer. */
+/* Describes the code just before `address`, an ELF virtual address of the file `module`: the call, if `address` is
+ * where it returns to. False if nothing is known; then *place is empty. Strings live as long as the symbolizer. */
 bool symbolize(struct symbolizer *symbolizer, const char *module, uint64_t address, struct symbolize_place *place);

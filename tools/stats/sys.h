@@ -1,4 +1,4 @@
-/* The C library's calls, for pool/stats/file.h. The shim, which wraps some of them, has to look for them by itself. */
+/* The C library's calls, for pool/stats/file.h. The shim, which wraps some of them, has a table of its own. */
 #pragma once
 
 #include "pool/stats/file.h"

@@ -43,7 +43,7 @@ void stats_view_fini(struct stats_view *view)
 	memset(view, 0, sizeof(*view));
 }
 
-/* NULL: no memory, and the view knows. An entry that is not in its table has no table (uthash.h). */
+/* NULL: no memory, and the view is marked incomplete. An entry that is not in its table has no table (uthash.h). */
 static void *keep_if_added(struct stats_view *view, void *entry, const UT_hash_handle *hh)
 {
 	if (hh->tbl)
@@ -107,7 +107,7 @@ static struct stats_view_callsite *find_callsite(struct stats_view *view, const 
 	return keep_if_added(view, found, &found->hh);
 }
 
-/* What is being added. */
+/* The page being added. */
 struct addition {
 	struct stats_view *view;
 	const struct stats_page *page;
@@ -128,7 +128,7 @@ static bool is_counted(const struct stats_destination *entry)
 	return entry->active || entry->idle || memcmp(&entry->counts, &none, sizeof(none)) != 0;
 }
 
-/* Any value may be in a page: overflow has to be harmless. */
+/* A page may hold any value: overflow has to be harmless. */
 static void add_gauge(int64_t *sum, int64_t gauge)
 {
 	*sum = (int64_t)((uint64_t)*sum + (uint64_t)gauge);

@@ -1,9 +1,9 @@
 /*
- * What programs under Holdline have counted, as one view: pages (pool/stats/stats.h) are added one by one, whoever wrote
- * them, and destinations, call sites, modules of the same name become one. read.h finds the pages.
+ * The counts of programs under Holdline, as one view: pages (pool/stats/stats.h) of any processes are added one by one;
+ * destinations, call sites and modules of the same name are merged. read.h finds the pages.
  *
- * What is in a page is anybody's: the pages are sound (stats_is_sound), and still every index, count and string in them
- * may be wrong. Strings may contain any byte but NUL. Pointers live until stats_view_fini(). No thread safety.
+ * Anybody may have written a page: it is sound (stats_is_sound), and still every index, count and string in it may be
+ * wrong. Strings may contain any byte but NUL. Pointers live until stats_view_fini(). No thread safety.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Not for want of memory may a program's parent exit. */
+/* Lack of memory must not end a program's parent. */
 #ifndef HASH_NONFATAL_OOM
 #define HASH_NONFATAL_OOM 1
 #endif
@@ -20,8 +20,8 @@
 #include "pool/stats/stats.h"
 
 struct stats_view_destination {
-	struct stats_destination sum; /* counts of all; gauges of living processes. family 0: those without a place */
-	unsigned n_living;	      /* living processes that have it */
+	struct stats_destination sum; /* counts of all; gauges of living processes. family 0: those without an entry */
+	unsigned n_living;	      /* living processes that use it */
 	UT_hash_handle hh;
 };
 
@@ -31,7 +31,7 @@ struct stats_view_module {
 };
 
 struct stats_view_frame {
-	const struct stats_view_module *module; /* NULL: the offset is an address that belongs to no file */
+	const struct stats_view_module *module; /* NULL: the offset is an address outside any file */
 	uint64_t offset;			/* an ELF virtual address, of the return */
 };
 
@@ -40,7 +40,7 @@ struct stats_view_callsite_key {
 	const struct stats_view_destination *destination;
 	struct stats_view_frame frames[STATS_MAX_FRAMES]; /* innermost first */
 	uint64_t n_frames;
-	char program[STATS_NAME_MAX + 8]; /* "": of processes that ended, which is not known any more */
+	char program[STATS_NAME_MAX + 8]; /* "": of ended processes, unknown */
 };
 
 struct stats_view_callsite {
@@ -56,7 +56,7 @@ struct stats_view_use {
 	struct stats_counts counts;
 };
 
-/* One that has a page: it lives, or was killed. Those that ended in order are in sums only. */
+/* A process with a page: it lives, or was killed. Processes that ended in order are in sums only. */
 struct stats_view_process {
 	struct stats_view_process *next;
 	uint32_t pid, uid;
@@ -82,29 +82,29 @@ struct stats_view {
 	struct stats_view_process *processes;	     /* most connects first once sealed */
 	struct stats_view_interval *intervals;	     /* by beginning once sealed; old ones are lost */
 	size_t n_intervals, room_intervals;
-	unsigned n_folders; /* that were read */
+	unsigned n_folders; /* number of folders read */
 	unsigned n_living;
 	uint64_t n_ended;	    /* processes that ended or were killed */
 	struct stats_counts totals; /* of all destinations */
-	bool is_incomplete;	    /* memory ran out, or something that is there could not be read */
+	bool is_incomplete;	    /* memory ran out, or some counts could not be read */
 };
 
 enum stats_view_kind {
 	STATS_VIEW_TOTAL, /* of ended processes */
-	STATS_VIEW_ENDED, /* the page of a process that was killed */
+	STATS_VIEW_ENDED, /* the page of a killed process */
 	STATS_VIEW_LIVING,
 };
 
 void stats_view_init(struct stats_view *view);
 void stats_view_fini(struct stats_view *view);
 
-/* Adds a page that is sound. The page is the caller's, and may change once this has returned. */
+/* Adds a sound page. The page is the caller's, and may change once this has returned. */
 void stats_view_add(struct stats_view *view, const struct stats_page *page, enum stats_view_kind kind);
 
-/* When all are added: puts things in order, makes the totals. */
+/* Call it when all pages are added: sorts, and makes the totals. */
 void stats_view_seal(struct stats_view *view);
 
-/* The destination with the address and port of `wanted`; if that has a netns_cookie, in that network only, else the one
+/* The destination with the address and port of `wanted`: in its network only if that has a netns_cookie, else the one
  * with most connects of all networks. NULL: nothing was counted for it. The view is sealed. */
 const struct stats_view_destination *stats_view_find(const struct stats_view *view,
 						     const struct stats_destination *wanted);

@@ -1,4 +1,4 @@
-/* holdline top, the writing: columns that fit the terminal, colours where they are wanted. */
+/* holdline top, the output: columns that fit the terminal, in colour if wanted. */
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #define REVERSE "\033[7m"
 #define PLAIN "\033[0m"
 
-/* Widths of the columns whose contents vary; 0: not shown. */
+/* Widths of the columns with variable contents; 0: not shown. */
 struct layout {
 	unsigned destination, source, process, place;
 };
@@ -34,7 +34,7 @@ static unsigned larger(unsigned a, unsigned b)
 	return a > b ? a : b;
 }
 
-/* The numbers take 46 columns and a blank; process and place share what is left. */
+/* The numbers take 46 columns and a blank; process and call site share the rest. */
 static struct layout make_layout(const struct top_table *table, const struct top_view *view)
 {
 	struct layout layout = {.destination = MIN_DESTINATION};
@@ -60,7 +60,7 @@ static struct layout make_layout(const struct top_table *table, const struct top
 	return layout;
 }
 
-/* A line in the making. What does not fit is cut off. */
+/* A line being built; text that doesn't fit is cut off. */
 struct line {
 	char text[LINE_MAX_BYTES];
 	size_t length;
@@ -81,7 +81,7 @@ static void add(struct line *line, const char *format, ...)
 		line->length += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* A text that is cut shows that it is. */
+/* A cut text is marked as cut. */
 static void add_text(struct line *line, const char *text, unsigned width)
 {
 	if (strlen(text) <= width)

@@ -1,4 +1,4 @@
-/* holdline top, the looking: rows from a sample of the kernel's sockets and from the pages of programs. */
+/* holdline top, the rows: from a sample of the kernel's sockets and from the programs' pages. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static const struct top_row *find_row(const struct top_table *table, const struc
 	return NULL;
 }
 
-/* The process that dials most, or else that has most of the connections, and how many more there are. */
+/* The process that dials most, or else the one with most connections, and how many more there are. */
 static void name_process(const struct ports_sample *sample, const struct ports_tuple *tuple,
 			 const struct attribution *counted, struct top_row *row)
 {
@@ -44,7 +44,7 @@ static double reuse_since(const struct attribution *counted, const struct top_ro
 {
 	uint64_t connects = counted->n_connects, reused = counted->n_reused;
 
-	/* Where nothing was connected meanwhile, what was so far is the better answer. */
+	/* If there were no connects meanwhile, the ratio of all so far is the better answer. */
 	if (last && connects > last->n_connects && reused >= last->n_reused) {
 		connects -= last->n_connects;
 		reused -= last->n_reused;
@@ -122,7 +122,7 @@ int top_rows(struct ports_sample *sample, const struct ports_sample *before, con
 		look.pace = (struct ports_pace){.seconds = (double)(sample->taken_ns - before->taken_ns) / 1e9,
 						.n_dials = sample->n_dials - before->n_dials};
 	look.netns_cookie = attribution_netns_cookie();
-	/* Without pages there are just no counts. */
+	/* Without pages there are simply no counts. */
 	if (stats_read(&look.counts, NULL) != 0)
 		look.counts.n_folders = 0;
 	make_table(&look, table);
@@ -158,7 +158,7 @@ static int compare_rows(const void *a, const void *b, void *context)
 {
 	int result = compare_by(*(const enum top_order *)context, a, b);
 
-	/* Rows that are equal would change places at every look. */
+	/* Equal rows would change places at every look. */
 	if (result == 0)
 		result = compare_by(TOP_BY_USE, a, b);
 	if (result == 0)

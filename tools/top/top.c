@@ -1,5 +1,5 @@
 /*
- * holdline top: what uses the ephemeral ports, live. On a terminal a screen with keys; to a pipe, or with -b, plain text.
+ * holdline top: the use of the ephemeral ports, live. On a terminal a screen with keys; to a pipe, or with -b, plain text.
  */
 #include "tools/top/top.h"
 
@@ -28,7 +28,7 @@ struct options {
 	struct top_view view;
 };
 
-/* What was seen last, and the one before, which rates come from. */
+/* The last look, and the one before, which the rates are computed from. */
 struct sight {
 	struct ports_sample sample;
 	bool has_sample;
@@ -114,7 +114,7 @@ static bool parse_flag(int flag, const char *value, struct options *options)
 	return false;
 }
 
-/* 0; positive: the exit status plus one, all is said. */
+/* 0; positive: the exit status plus one, everything is printed. */
 static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {
@@ -173,7 +173,7 @@ static int run_batch(struct sight *sight, const struct options *options)
 		if (i > 0)
 			putchar('\n');
 		top_render(&sight->table, &options->view, stdout);
-		/* Whoever reads has gone. */
+		/* The reader has gone. */
 		if (fflush(stdout) != 0)
 			return 0;
 	}
@@ -214,7 +214,7 @@ static void type(struct top_view *view, char key)
 		memcpy(view->filter + length, (char[]){key, '\0'}, 2);
 }
 
-/* False: the user has seen enough. */
+/* False: the user wants to end. */
 static bool obey(struct top_view *view, char key)
 {
 	static const char keys[] = "udrten"; /* in the order of enum top_order */

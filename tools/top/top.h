@@ -1,6 +1,6 @@
 /*
- * What holdline top shows: a row for each tuple of the kernel's, with what its programs have counted. Rows (top_rows) and
- * lines (top_lines) are made without a terminal, so that a test can look at them.
+ * The contents of holdline top: a row for each tuple of the kernel's, with the counts of its programs. Rows (top_rows)
+ * and lines (top_lines) are made without a terminal, so that tests can examine them.
  */
 #pragma once
 
@@ -23,44 +23,44 @@ struct top_row {
 	char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
 	unsigned n_used, n_established, n_time_wait;
 	double used_ratio;
-	double dials;	    /* a second */
-	double reuse_ratio; /* of the connects since the last look that Holdline counted, else of all; negative: none */
+	double dials;	     /* a second */
+	double reuse_ratio;  /* of the counted connects since the last look, else of all; negative: none */
 	double exhaustion_s; /* INFINITY: never */
 	char process[TOP_PROCESS_MAX];
-	char place[COUNTED_PLACE_MAX]; /* where most of the dials come from; empty: not counted */
-	uint64_t n_connects, n_reused; /* counted until now: to compare with the next look */
+	char place[COUNTED_PLACE_MAX]; /* of most dials; empty: not counted */
+	uint64_t n_connects, n_reused; /* so far: to compare with at the next look */
 	struct ports_key key;
 };
 
 struct top_table {
 	unsigned first_port, last_port, n_usable;
 	unsigned n_time_wait, n_established; /* of all rows */
-	unsigned n_left_out;		     /* tuples beyond TOP_MAX_ROWS, those with least in use */
+	unsigned n_left_out;		     /* tuples beyond TOP_MAX_ROWS, the least used ones */
 	double dials;			     /* a second, of the whole namespace; negative: not measured yet */
 	struct top_row rows[TOP_MAX_ROWS];
 	size_t n_rows;
 };
 
-/* What is shown of a table. */
+/* How a table is shown. */
 struct top_view {
 	enum top_order order;
-	char filter[TOP_FILTER_MAX]; /* rows with this in one of their texts; empty: all */
-	unsigned columns, lines;     /* of the terminal; 0 columns: as many as it takes; 0 lines: likewise */
+	char filter[TOP_FILTER_MAX]; /* only rows with this in one of their texts; empty: all */
+	unsigned columns, lines;     /* of the terminal; 0: unlimited */
 	bool has_colors;
 	bool is_frozen;
 	bool is_typing; /* the filter */
 	bool has_help;
 };
 
-/* Looks at the kernel and at the programs' pages. `before`: the sample and the table of the last look, or NULL. `symbolizer`
- * may be NULL. 0 or -errno; then `sample` is empty. */
+/* Looks at the kernel and at the programs' pages. `before`: the sample and the table of the last look, or NULL.
+ * `symbolizer` may be NULL. 0 or -errno; then `sample` is empty. */
 int top_rows(struct ports_sample *sample, const struct ports_sample *before, const struct top_table *last,
 	     struct symbolizer *symbolizer, struct top_table *table) __attribute__((warn_unused_result));
 
 /* Orders the rows. */
 void top_sort(struct top_table *table, enum top_order order);
 
-/* Writes the table as lines, with a line about the whole first; as many as fit. */
+/* Writes the table as lines, with a summary line first; as many as fit. */
 void top_render(const struct top_table *table, const struct top_view *view, FILE *stream);
 
 const char *top_order_name(enum top_order order);
