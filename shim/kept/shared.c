@@ -121,8 +121,7 @@ static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
 	return n_held && n_held > count_own(key, now_ns);
 }
 
-/* It was given, and can't be taken. */
-static void end_given(int fd)
+void shared_refuse(int fd)
 {
 	if (fd < 0)
 		return;
@@ -156,7 +155,7 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 			conn = receive(pool, conn, *why, fd, now_ns);
 			pool_leave();
 		} else {
-			end_given(fd);
+			shared_refuse(fd);
 			conn = NULL;
 		}
 	}
@@ -196,7 +195,7 @@ struct conn *shared_conclude(struct conn *conn, int fd)
 	struct idle_pool *pool = pool_enter(now_ns);
 
 	if (!pool) {
-		end_given(fd);
+		shared_refuse(fd);
 		return NULL;
 	}
 	/* The ticket's own connection failing says nothing about the other one. */

@@ -89,13 +89,13 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	sock_leave(sock);
 	errno = saved;
 	if (dial.policy->max_conns_per_host) {
-		enum limit_result limit = limit_enter(fd, &key, dial.policy->dial_timeout_ns, &locked);
+		int limit = limit_enter(fd, &key, dial.policy->dial_timeout_ns, &locked);
 
 		if (limit != LIMIT_DIAL)
 			sock_come_out(token);
-		if (limit == LIMIT_FAILED)
+		errno = limit < 0 ? -limit : saved;
+		if (limit < 0)
 			return -1;
-		errno = saved;
 		if (limit != LIMIT_DIAL)
 			return report_lease(locked);
 	}
