@@ -92,6 +92,14 @@ static inline __attribute__((always_inline)) struct protocol_status protocol_sta
 	__builtin_unreachable();
 }
 
+/* True if the program's wish for an end was withheld from the server: its end of file is ours to make, now or later. */
+static inline bool protocol_withholds_end(const struct protocol_state *state)
+{
+	struct protocol_status status = protocol_status(state);
+
+	return status.owes_end || status.end_is_due;
+}
+
 static inline bool protocol_wants_fresh(const struct protocol_state *state, const char *bytes, size_t length)
 {
 	return protocol_of(state)->wants_fresh(bytes, length);
