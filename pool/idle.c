@@ -364,7 +364,7 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns)
 		expire_slot(pool, pool->wheel[first % IDLE_WHEEL_SLOTS], now_ns);
 }
 
-void idle_pool_part(struct idle_pool *pool)
+void idle_pool_disconnect(struct idle_pool *pool)
 {
 	struct conn *conn, *next;
 

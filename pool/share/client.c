@@ -128,7 +128,7 @@ int broker_client_introduce(struct broker_client *client, int fd, const struct c
 	return error;
 }
 
-int broker_client_be_welcome(struct broker_client *client, int patience_ms)
+int broker_client_await_welcome(struct broker_client *client, int patience_ms)
 {
 	int error = read_welcome(client, patience_ms);
 

@@ -52,7 +52,7 @@ static int begin_as(const char *name, const struct destination_key *first)
 {
 	int error = broker_client_introduce(&client, OURS, &config, name, 77, first);
 
-	return error ? error : broker_client_be_welcome(&client, BROKER_PATIENCE_MS);
+	return error ? error : broker_client_await_welcome(&client, BROKER_PATIENCE_MS);
 }
 
 static int begin(void)
