@@ -67,7 +67,7 @@ void plan_make(struct plan *plan, struct protocol_state *state, struct framing_m
 
 	plan_copy_out(vector, n, 0, bytes, plan->copied);
 	protocol_feed_request(state, memo, bytes, plan->copied, &plan->changes);
-	apply(plan, state->protocol, replay);
+	apply(plan, protocol_of(state), replay);
 }
 
 void plan_give_up(struct plan *plan, struct protocol_state *state, bool wanted_copy)

@@ -26,7 +26,7 @@ static bool has_left_state(const struct protocol_state *state)
 	char bytes[PROTOCOL_RESET_MAX];
 	size_t length;
 
-	return state->protocol->reset && protocol_reset(state, 0, bytes, &length) != PROTOCOL_RESET_NEEDLESS;
+	return protocol_reset(state, 0, bytes, &length) != PROTOCOL_RESET_NEEDLESS;
 }
 
 enum refusal verdict_keep(const struct verdict_facts *facts)

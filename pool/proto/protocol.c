@@ -1,13 +1,13 @@
 /* See protocol.h. */
 #include "pool/proto/protocol.h"
 
-static const struct protocol *const protocols[] = {&http1};
+const struct protocol *const protocols[] = {[PROTOCOL_HTTP1] = &http1};
 #define N_PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
 
 void protocol_begin(struct protocol_state *state, bool may_edit)
 {
-	state->protocol = protocols[0];
-	state->protocol->init(state, may_edit);
+	state->number = PROTOCOL_HTTP1;
+	protocol_of(state)->init(state, may_edit);
 }
 
 enum framing_first protocol_classify(const char *bytes, size_t length)
@@ -32,23 +32,16 @@ uintptr_t protocol_anchor(void)
 uint64_t protocol_stamp(void)
 {
 	/* Two builds that agree in sizes and in these distances are the same build for all that matters here. */
-	uintptr_t table = (uintptr_t)&http1 - protocol_anchor();
 	uintptr_t feed = (uintptr_t)http1.feed_response - protocol_anchor();
 	uintptr_t parse = (uintptr_t)&llhttp_execute - protocol_anchor();
 
-	return ((sizeof(struct protocol_state) * 1000003u ^ table) * 1000003u ^ feed) * 1000003u ^ parse;
+	return (sizeof(struct protocol_state) * 1000003u ^ feed) * 1000003u ^ parse;
 }
 
 bool protocol_arrive(struct protocol_state *state, uintptr_t anchor)
 {
-	uintptr_t by = protocol_anchor() - anchor;
-
-	state->protocol = (const struct protocol *)((uintptr_t)state->protocol + by);
-	for (size_t i = 0; i < N_PROTOCOLS; i++) {
-		if (state->protocol == protocols[i]) {
-			state->protocol->relocate(state, by);
-			return true;
-		}
-	}
-	return false;
+	if (state->number >= N_PROTOCOLS)
+		return false;
+	protocol_of(state)->relocate(state, protocol_anchor() - anchor);
+	return true;
 }

@@ -1,10 +1,10 @@
 /*
  * The table of protocols: all that an owner of a connection (the shim, a relay) needs to know of what is spoken on it.
- * HTTP/1 is its first entry (pool/proto/http1/http1.c); a second one is one file, a member of the union and a line in
- * protocol.c.
+ * HTTP/1 is its first entry (pool/proto/http1/http1.h). A second one is one folder, a number, a member of the union, a
+ * line in protocol.c and a case in protocol_status().
  *
  * The owner feeds the bytes of both directions as the kernel accepts and delivers them, carries out the plans that this
- * makes (pool/exchange/plan.h), and asks protocol_read_status() for everything else: it reads no field of an entry's
+ * makes (pool/exchange/plan.h), and asks protocol_status() for everything else: it reads no field of an entry's
  * state.
  *
  * A struct protocol_state is plain data: it may be copied by assignment, fed as a scratch copy and thrown away or
@@ -16,140 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pool/conn/refusal.h"
-#include "pool/proto/http1/framing.h"
-#include "pool/proto/plan.h"
+#include "pool/proto/entry.h"
+#include "pool/proto/http1/http1.h"
 
-struct framing_memo;
-struct protocol;
-
-/* Where the messages on one connection stand. */
-struct protocol_state {
-	const struct protocol *protocol;
-	union {
-		struct framing http1;
-	};
-};
-
-/* What is known of them. */
-struct protocol_status {
-	/* May the connection be kept now? */
-	enum refusal refusal;  /* REFUSAL_NONE: yes, as far as its bytes tell */
-	enum refusal doubt;    /* REFUSAL_NONE, or why it never may be, whatever follows */
-	bool is_lost;	       /* the ends of messages are not known any more */
-	bool at_boundary;      /* everything begun has ended in both directions, and there was an exchange */
-	bool has_surplus;      /* bytes have come that belong to no answer */
-	bool server_ends;      /* the server said that it ends the connection, or did it */
-	bool server_may_wait;  /* only the end of the connection ends the answer, and the server may wait for us to make
-				  it */
-	uint32_t keep_alive_s; /* how long the server says that it keeps an idle connection; 0: not said */
-	uint32_t requests_left; /* how many requests more it says that it takes; UINT32_MAX: not said */
-	unsigned n_requests;	/* begun by the program and complete as far as they can be told apart */
-
-	/* The end of the connection that the program asked for. */
-	bool wants_end; /* by its newest request */
-	bool owes_end;	/* ... which was withheld from the server, and the answer has not ended: the end is ours to make
-			   then */
-	bool end_is_due;   /* ... and the answer has ended: now */
-	bool end_is_shown; /* the answer says so too, so that the program won't ask again */
-
-	/* Requests. */
-	bool may_edit;	       /* plans may be made */
-	bool can_replay;       /* all that was sent may be sent again on a fresh connection, if no answer has begun */
-	bool in_request;       /* bytes of a request have come and its end has not */
-	bool has_more_to_send; /* ... which the server is to read */
-	bool parses_request;   /* the next bytes of a request are looked at, not just counted */
-	bool is_behind_last;   /* a server that had been told of the end would read nothing of what comes now */
-	bool awaits_answer;    /* a request was begun whose answer has not ended */
-	bool awaits_go_ahead;  /* the program waits for leave to send the rest of its request */
-	uint64_t skippable_request; /* bytes that may pass unseen (sendfile, splice) before some must be looked at */
-
-	/* Answers. */
-	bool answer_started; /* to the oldest request that has none */
-	bool answer_ended;   /* to all requests */
-	bool in_answer;
-	bool in_answer_head;
-	uint64_t skippable_answer; /* as for requests: of a message whose length is known */
-	uint64_t known_answer; /* bytes whose contents decide nothing, by whatever they end; UINT64_MAX: all that may
-				  come */
-};
-
-/* What of a user's has to be undone before the next one may have the connection. */
-enum protocol_reset {
-	PROTOCOL_RESET_NEEDLESS,
-	PROTOCOL_RESET_SEND, /* by what was written to `bytes`, whose answer has to be proven */
-	PROTOCOL_RESET_IMPOSSIBLE,
-};
-
-#define PROTOCOL_RESET_MAX 200
-#define PROTOCOL_FAREWELL_MAX 64
-
-/* One entry. A hook that may be NULL says what that means. */
-struct protocol {
-	const char *name;
-
-	/* The word by which a request asks for the connection's end, and what is inserted into one that has to say that
-	 * it doesn't. */
-	const char *wish;
-	size_t wish_length;
-	const char *insertion;
-	size_t insertion_length;
-
-	/* How a request begins. `length` 0: FRAMING_FIRST_PARTIAL. */
-	enum framing_first (*classify)(const char *bytes, size_t length);
-
-	/* Begins a connection of which no byte has been seen. `may_edit` false: feeding never makes a plan. */
-	void (*init)(struct protocol_state *state, bool may_edit);
-
-	/* Bytes that the program sends. `plan` (may be NULL) receives what makes the server keep the connection; it
-	 * counts as carried out in any case. `memo` (NULL: none) may know the outcome. */
-	void (*feed_request)(struct protocol_state *state, struct framing_memo *memo, const char *bytes, size_t length,
-			     struct framing_plan *plan);
-
-	/* The first bytes of a longer buffer that was planned with a scratch copy, of which no more went out. */
-	void (*feed_request_part)(struct protocol_state *state, const char *bytes, size_t length,
-				  const struct framing_plan *carried_out);
-
-	/* Bytes that the server sent; `plan` receives what shows the program the end that it asked for. */
-	void (*feed_response)(struct protocol_state *state, struct framing_memo *memo, const char *bytes, size_t length,
-			      struct framing_plan *plan);
-
-	/* The server's end of file. */
-	void (*feed_end)(struct protocol_state *state);
-
-	/* Bytes that nobody looked at: <= skippable_request, <= known_answer. */
-	void (*pass_request)(struct protocol_state *state, uint64_t length);
-	void (*pass_response)(struct protocol_state *state, uint64_t length);
-
-	/* No plans any more: the program's wishes go to the server as they are. */
-	void (*forbid_edits)(struct protocol_state *state);
-
-	void (*read_status)(const struct protocol_state *state, struct protocol_status *status);
-
-	/* True if a server says by it that it had given up on an idle connection just when the request came. NULL: none
-	 * does. */
-	bool (*is_late_goodbye)(const char *bytes, size_t length);
-
-	/* True if these first bytes of a connection want one that nobody had before, be they safe or not. */
-	bool (*wants_fresh)(const char *bytes, size_t length);
-
-	/* What has to be undone at the park, to be sent from `bytes` (PROTOCOL_RESET_MAX), and marked by `nonce`. NULL:
-	 * nothing ever. */
-	enum protocol_reset (*reset)(const struct protocol_state *state, uint64_t nonce, char *bytes, size_t *length);
-
-	/* What the server answered to that: 1: exactly what proves it; 0: a beginning of that; -1: something else, so
-	 * the connection is not to be used again. With `reset`. */
-	int (*prove_reset)(const struct protocol_state *state, uint64_t nonce, const char *bytes, size_t length);
-
-	/* The last words of a server that the program is owed before its end of file, when one is due. Their length, at
-	 * most PROTOCOL_FAREWELL_MAX. NULL: none. */
-	size_t (*farewell)(const struct protocol_state *state, char *bytes);
-
-	/* Makes a copy usable that another process took, in which the library lay so much lower. */
-	void (*relocate)(struct protocol_state *state, uintptr_t by);
-};
-
-extern const struct protocol http1;
+/* By their numbers. */
+extern const struct protocol *const protocols[];
 
 /* Begins a connection of which no byte has been seen, by the table's first entry: others are found by what is said on
  * it. */
@@ -168,69 +39,85 @@ uint64_t protocol_stamp(void);
 /* Makes a copy usable that was taken where the anchor was `anchor`. False if it can't be one. */
 bool protocol_arrive(struct protocol_state *state, uintptr_t anchor) __attribute__((warn_unused_result));
 
+static inline const struct protocol *protocol_of(const struct protocol_state *state)
+{
+	return protocols[state->number];
+}
+
 static inline void protocol_feed_request(struct protocol_state *state, struct framing_memo *memo, const char *bytes,
 					 size_t length, struct framing_plan *plan)
 {
-	state->protocol->feed_request(state, memo, bytes, length, plan);
+	protocol_of(state)->feed_request(state, memo, bytes, length, plan);
 }
 
 static inline void protocol_feed_request_part(struct protocol_state *state, const char *bytes, size_t length,
 					      const struct framing_plan *carried_out)
 {
-	state->protocol->feed_request_part(state, bytes, length, carried_out);
+	protocol_of(state)->feed_request_part(state, bytes, length, carried_out);
 }
 
 static inline void protocol_feed_response(struct protocol_state *state, struct framing_memo *memo, const char *bytes,
 					  size_t length, struct framing_plan *plan)
 {
-	state->protocol->feed_response(state, memo, bytes, length, plan);
+	protocol_of(state)->feed_response(state, memo, bytes, length, plan);
 }
 
 static inline void protocol_feed_end(struct protocol_state *state)
 {
-	state->protocol->feed_end(state);
+	protocol_of(state)->feed_end(state);
 }
 
 static inline void protocol_pass_request(struct protocol_state *state, uint64_t length)
 {
-	state->protocol->pass_request(state, length);
+	protocol_of(state)->pass_request(state, length);
 }
 
 static inline void protocol_pass_response(struct protocol_state *state, uint64_t length)
 {
-	state->protocol->pass_response(state, length);
+	protocol_of(state)->pass_response(state, length);
 }
 
 static inline void protocol_forbid_edits(struct protocol_state *state)
 {
-	state->protocol->forbid_edits(state);
+	protocol_of(state)->forbid_edits(state);
 }
 
-static inline struct protocol_status protocol_status(const struct protocol_state *state)
+/* Inline, since it is asked a dozen times in an exchange: the compiler leaves out what the caller does not look at. */
+static inline __attribute__((always_inline)) struct protocol_status protocol_status(const struct protocol_state *state)
 {
-	struct protocol_status status;
+	switch (state->number) {
+	case PROTOCOL_HTTP1:
+		return http1_status(&state->http1);
+	}
+	__builtin_unreachable();
+}
 
-	state->protocol->read_status(state, &status);
-	return status;
+/* True if the program's wish for an end was withheld from the server: its end of file is ours to make, now or later. */
+static inline bool protocol_withholds_end(const struct protocol_state *state)
+{
+	struct protocol_status status = protocol_status(state);
+
+	return status.owes_end || status.end_is_due;
 }
 
 static inline bool protocol_wants_fresh(const struct protocol_state *state, const char *bytes, size_t length)
 {
-	return state->protocol->wants_fresh(bytes, length);
+	return protocol_of(state)->wants_fresh(bytes, length);
 }
 
 static inline bool protocol_is_late_goodbye(const struct protocol_state *state, const char *bytes, size_t length)
 {
-	return state->protocol->is_late_goodbye && state->protocol->is_late_goodbye(bytes, length);
+	return protocol_of(state)->is_late_goodbye && protocol_of(state)->is_late_goodbye(bytes, length);
 }
 
 static inline enum protocol_reset protocol_reset(const struct protocol_state *state, uint64_t nonce, char *bytes,
 						 size_t *length)
 {
-	return state->protocol->reset ? state->protocol->reset(state, nonce, bytes, length) : PROTOCOL_RESET_NEEDLESS;
+	return protocol_of(state)->reset ? protocol_of(state)->reset(state, nonce, bytes, length)
+					 : PROTOCOL_RESET_NEEDLESS;
 }
 
 static inline size_t protocol_farewell(const struct protocol_state *state, char *bytes)
 {
-	return state->protocol->farewell ? state->protocol->farewell(state, bytes) : 0;
+	return protocol_of(state)->farewell ? protocol_of(state)->farewell(state, bytes) : 0;
 }

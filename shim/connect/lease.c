@@ -165,7 +165,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 	sock->is_leased = true;
 	sock->missed = MISSED_NONE;
 	sock->leased_ns = now_ns;
-	framing_init(&sock->framing, may_rewrite(sock));
+	protocol_begin(&sock->protocol, may_rewrite(sock));
 	if (!sock->in_window)
 		sock_enter_window(sock);
 	events_lease(sock);
@@ -190,7 +190,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->ticket.fd = -1;
 	options_begin(sock);
 	sock->state = SOCK_OPEN;
-	framing_init(&sock->framing, may_rewrite(sock));
+	protocol_begin(&sock->protocol, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, missed_names[sock->missed]);
 	return true;

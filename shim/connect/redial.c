@@ -186,8 +186,8 @@ static void adopt(struct sock *sock, int fd)
 static void undo_edits(struct sock *sock)
 {
 	outgoing_unedit(&sock->outgoing);
-	framing_init(&sock->framing, false);
-	framing_feed_request(&sock->framing, sock->outgoing.bytes, sock->outgoing.length, NULL);
+	protocol_begin(&sock->protocol, false);
+	protocol_feed_request(&sock->protocol, NULL, sock->outgoing.bytes, sock->outgoing.length, NULL);
 }
 
 /* With a descriptor for the new connection in hand nothing but the dial itself can fail. */

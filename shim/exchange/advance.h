@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "pool/proto/http1/memo.h"
+#include "pool/proto/protocol.h"
 
 struct sock;
 struct transfer;
@@ -21,14 +21,10 @@ bool exchange_recover_from_timeout(struct sock *sock);
 /* True for what a kept connection shows when the server has gone: end of file, or one of the errors of a broken one. */
 bool exchange_is_hang_up(ssize_t result, int error);
 
-struct framing;
-struct framing_plan;
+/* What the connections of the process remember for each other; NULL where it is not worth it (yet). */
+struct framing_memo *exchange_memo(void);
 
-/* As framing_feed_request() and framing_feed_response(), with the memo of all connections of the process; `plan` is not NULL. */
-void exchange_feed_request(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
-void exchange_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
-
-/* Carries out what framing_feed_response() planned: `close` where the program would have found it. */
+/* Carries out what protocol_feed_response() planned: `close` where the program would have found it. */
 void exchange_put_back_close(char *bytes, const struct framing_plan *plan);
 
 /* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones go native.

@@ -26,7 +26,7 @@ enum framing_first first_bytes_classify(const struct transfer *transfer, size_t 
 	size_t length = total < sizeof(first) ? total : sizeof(first);
 
 	send_plan_copy_out(transfer, 0, first, length);
-	return framing_classify_first(first, length);
+	return protocol_classify(first, length);
 }
 
 static bool is_tls(const struct transfer *transfer, size_t total)
@@ -35,7 +35,7 @@ static bool is_tls(const struct transfer *transfer, size_t total)
 	size_t length = total < sizeof(first) ? total : sizeof(first);
 
 	send_plan_copy_out(transfer, 0, first, length);
-	return framing_is_tls(first, length);
+	return protocol_is_tls(first, length);
 }
 
 /* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. (In
@@ -83,16 +83,18 @@ static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
  * in vain for an end that the server was told not to make. */
 __attribute__((noinline)) static bool is_whole_request(const struct transfer *transfer, size_t total)
 {
-	struct framing framing;
+	struct protocol_state scratch;
+	struct protocol_status status;
 	size_t n;
 	const struct iovec *iov = transfer_vector(transfer, &n);
 
 	if (total > OUTGOING_MAX)
 		return false;
-	framing_init(&framing, false);
+	protocol_begin(&scratch, false);
 	for (size_t i = 0; i < n; i++)
-		framing_feed_request(&framing, iov[i].iov_base, iov[i].iov_len, NULL);
-	return framing.n_requests == 1 && !framing.request.in_message;
+		protocol_feed_request(&scratch, NULL, iov[i].iov_base, iov[i].iov_len, NULL);
+	status = protocol_status(&scratch);
+	return status.n_requests == 1 && !status.in_request;
 }
 
 /* True if nobody will ride on what it leaves, as far as can be told. */
@@ -119,7 +121,7 @@ static bool note_first(struct sock *sock, bool is_fit)
 	/* The server is not to keep one more connection than the program uses. */
 	sock->is_one_too_many = destination->n_idle && idle_pool_is_beyond_peak(destination);
 	if (sock->is_one_too_many)
-		sock->framing.rewrite = false;
+		protocol_forbid_edits(&sock->protocol);
 	pool_leave();
 	return is_of_no_use;
 }
@@ -159,8 +161,9 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
 		return 1;
 	}
-	if (first != FRAMING_FIRST_SAFE && sock->framing.rewrite && !is_whole_request(transfer, total))
-		sock->framing.rewrite = false;
+	if (first != FRAMING_FIRST_SAFE && protocol_status(&sock->protocol).may_edit &&
+	    !is_whole_request(transfer, total))
+		protocol_forbid_edits(&sock->protocol);
 	/* What may not be sent twice needs no copy. */
 	if (!is_fit)
 		outgoing_free(&sock->outgoing, false);
@@ -168,7 +171,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
 	/* What it says would be taken for the answer. */
 	if (!is_observed && !sock->is_leased && has_spoken(transfer->fd)) {
-		sock->framing.rewrite = false;
+		protocol_forbid_edits(&sock->protocol);
 		sock->cannot_keep = true;
 	}
 	if (!sock->conn || is_observed)
@@ -176,6 +179,6 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	if (!sock->conn->cookie)
 		sock->conn->cookie = cookie_of(transfer->fd);
 	if (sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT)
-		sock->framing.rewrite = false;
+		protocol_forbid_edits(&sock->protocol);
 	return 0;
 }

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "pool/proto/http1/framing.h"
+#include "pool/proto/plan.h"
 
 struct sock;
 struct transfer;

@@ -19,11 +19,10 @@
 /* The request as it was written can still be put to a fresh connection, for which nothing is owed. */
 static bool can_be_asked_again(const struct sock *sock)
 {
-	const struct framing *framing = &sock->framing;
+	struct protocol_status status = protocol_status(&sock->protocol);
 
-	return framing->edited && !framing->response_started && !framing->response_ended &&
-	       !framing->request.in_message && framing_can_replay(framing) && sock->outgoing.is_complete &&
-	       sock->outgoing.length;
+	return status.owes_end && !status.answer_started && !status.in_request && status.can_replay &&
+	       sock->outgoing.is_complete && sock->outgoing.length;
 }
 
 /* Another thread is on the old file: what is put in its place it would not see, or see twice. */
@@ -35,7 +34,7 @@ static bool is_in_use(const struct sock *sock)
 /* The end of file that we owe is made independent of us, one way or another. */
 static void settle_debt(struct sock *sock)
 {
-	struct framing before = sock->framing;
+	struct protocol_state before = sock->protocol;
 	unsigned n_fed = sock->n_fed;
 
 	if (!is_in_use(sock) && can_be_asked_again(sock)) {
@@ -43,7 +42,7 @@ static void settle_debt(struct sock *sock)
 			return;
 		/* The old connection lives on, asked to stay. */
 		if (sock->n_fed == n_fed)
-			sock->framing = before;
+			sock->protocol = before;
 		sock_leave_window(sock);
 		outgoing_free(&sock->outgoing, false);
 	} else if (!is_in_use(sock) && read_ahead_finish(sock)) {
@@ -55,7 +54,7 @@ static void settle_debt(struct sock *sock)
 
 static bool is_owed(const struct sock *sock)
 {
-	return sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended;
+	return sock->state == SOCK_OPEN && protocol_status(&sock->protocol).owes_end;
 }
 
 static bool is_unused_lease(const struct sock *sock)

@@ -27,27 +27,25 @@
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
-/* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). What is in a
- * pipe can't be taken back. */
-static bool is_request_timeout(const struct transfer *transfer, const struct incoming *incoming, size_t received)
+/* A server that had just given up on an idle connection may say so instead of closing silently. Bytes in a pipe can't be
+ * taken back. */
+static bool is_late_goodbye(const struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
+			    size_t received)
 {
-	static const char status[] = "HTTP/1.x 408";
-	const char *bytes = incoming->bytes;
-
-	return bytes && transfer->kind != TRANSFER_SPLICE && received >= sizeof(status) - 1 &&
-	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
+	return sock->in_window && incoming->bytes && transfer->kind != TRANSFER_SPLICE &&
+	       protocol_is_late_goodbye(&sock->protocol, incoming->bytes, received);
 }
 
 /* What came is framed, and goes on to the program with what is put back into it. */
-static void feed_received(struct framing *framing, const struct incoming *incoming, size_t received)
+static void feed_received(struct protocol_state *state, const struct incoming *incoming, size_t received)
 {
 	struct framing_plan plan = {0};
 
 	if (incoming->bytes) {
-		exchange_feed_response(framing, incoming->bytes, received, &plan);
+		protocol_feed_response(state, exchange_memo(), incoming->bytes, received, &plan);
 		exchange_put_back_close(incoming->bytes, &plan);
 	} else {
-		framing_pass_response(framing, received);
+		protocol_pass_response(state, received);
 	}
 	incoming_deliver(incoming, received, &plan);
 }
@@ -55,9 +53,9 @@ static void feed_received(struct framing *framing, const struct incoming *incomi
 /* What is only looked at is shown as it will be read. */
 static void show_peeked(const struct sock *sock, const struct incoming *incoming, size_t received)
 {
-	struct framing framing = sock->framing;
+	struct protocol_state scratch = sock->protocol;
 
-	feed_received(&framing, incoming, received);
+	feed_received(&scratch, incoming, received);
 }
 
 /* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes in
@@ -66,7 +64,7 @@ static void acknowledge_piece(const struct sock *sock, int fd)
 {
 	static const int on = 1;
 
-	if (sock->is_leased && sock->framing.response.in_message)
+	if (sock->is_leased && protocol_status(&sock->protocol).in_answer)
 		real.setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
@@ -96,7 +94,7 @@ static void account(struct sock *sock, const struct transfer *transfer, const st
 		sock->conn->ledger.received += received;
 	first_byte_came(sock);
 	sock->n_fed++;
-	feed_received(&sock->framing, incoming, received);
+	feed_received(&sock->protocol, incoming, received);
 	acknowledge_piece(sock, transfer->fd);
 	exchange_settle(sock);
 }
@@ -109,7 +107,7 @@ static void native_end(struct sock *sock, ssize_t result)
 		return;
 	}
 	if (result == 0)
-		framing_feed_response_end(&sock->framing);
+		protocol_feed_end(&sock->protocol);
 	if (sock->is_lost) {
 		finish_lost(sock);
 		sock_leave(sock);
@@ -120,7 +118,7 @@ static void native_end(struct sock *sock, ssize_t result)
 		sock_release(sock, REFUSAL_NONE);
 		return;
 	}
-	sock_release(sock, result == 0 ? finish_refusal_at_end(&sock->framing) : REFUSAL_ERROR);
+	sock_release(sock, result == 0 ? finish_refusal_at_end(&sock->protocol) : REFUSAL_ERROR);
 }
 
 /* A thread on its way through a call that may block. */
@@ -197,7 +195,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, const s
 		show_peeked(sock, incoming, (size_t)result);
 	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !is_hang_up))
 		sock_leave(sock);
-	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, incoming, (size_t)result) &&
+	else if (result > 0 && !(is_late_goodbye(sock, transfer, incoming, (size_t)result) &&
 				 (again = exchange_recover_from_timeout(sock))))
 		account(sock, transfer, incoming, (size_t)result);
 	else if (again || exchange_recover(sock, -1) == 0)

@@ -11,6 +11,7 @@
 #include "shim/base/fdtable.h"
 #include "shim/base/clock.h"
 #include "shim/base/lock.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/kept/shared.h"
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "pool/proto/http1/relocate.h"
+#include "pool/proto/protocol.h"
 #include "shim/base/cookie.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
@@ -25,7 +25,7 @@ struct record {
 	uint64_t anchor;
 	uint64_t cookie;
 	int32_t domain;
-	struct framing framing;
+	struct protocol_state protocol;
 };
 
 #define RECORD_TEXT (2 * sizeof(struct record))
@@ -42,7 +42,7 @@ static bool is_owed(struct sock *sock, int all)
 {
 	if (sock->state != SOCK_OPEN || sock->is_lost || !cookie_of_sock(sock))
 		return false;
-	if (!sock->framing.edited || sock->framing.response_ended)
+	if (!protocol_status(&sock->protocol).owes_end)
 		return false;
 	/* A vfork child may have made duplicates of its own, which are known only by this. */
 	all |= atomic_load(&sock->is_shared);
@@ -134,11 +134,11 @@ static bool describe(int fd, int all, struct record *record)
 		return false;
 	owed = fdtable_get(fd) == sock && sock->fds[0] == fd && is_owed(sock, all);
 	if (owed) {
-		record->stamp = framing_stamp();
-		record->anchor = framing_anchor();
+		record->stamp = protocol_stamp();
+		record->anchor = protocol_anchor();
 		record->cookie = cookie_of_sock(sock);
 		record->domain = sock->domain;
-		record->framing = sock->framing;
+		record->protocol = sock->protocol;
 	}
 	guard_unlock(&sock->lock);
 	return owed;
@@ -202,17 +202,19 @@ static bool parse_hex(const char *text, void *bytes, size_t length)
 
 static void adopt(const struct record *record, int fd)
 {
+	struct protocol_state state = record->protocol;
 	struct sock *sock;
 
+	if (!protocol_arrive(&state, record->anchor))
+		return;
 	sock_track(fd, record->domain, 0, NULL);
 	sock = exchange_enter(fd);
 	if (!sock)
 		return;
 	sock->close_on_exec[0] = SOCK_ASK_KERNEL;
 	sock->status_flags = real.fcntl(fd, F_GETFL);
-	sock->framing = record->framing;
-	framing_arrive(&sock->framing, record->anchor);
-	sock->framing.rewrite = false;
+	sock->protocol = state;
+	protocol_forbid_edits(&sock->protocol);
 	sock->state = SOCK_OPEN;
 	sock->has_sent = true;
 	sock->parked_cookie = record->cookie;
@@ -254,7 +256,7 @@ void exec_state_receive(char **environment)
 		return;
 	for (const char *text = *at + sizeof(EXEC_STATE_VARIABLE); parse_hex(text, &record, sizeof(record));
 	     text += RECORD_TEXT)
-		if (record.stamp == framing_stamp() && record.cookie)
+		if (record.stamp == protocol_stamp() && record.cookie)
 			receive_record(&record);
 	exec_state_forget(environment);
 }

@@ -117,7 +117,7 @@ struct sock *sock_enter(int fd)
 	/* A stub or an ended socket promises nothing that a stranger's call could have broken. */
 	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
 		/* The end of file that may be owed is the server's to make then. */
-		if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
+		if (sock->state == SOCK_OPEN && protocol_status(&sock->protocol).owes_end)
 			sock_end_by_server(sock);
 		sock_release(sock, REFUSAL_SHARED);
 		return NULL;
@@ -298,7 +298,7 @@ void sock_end_by_server(struct sock *sock)
 {
 	int saved = errno;
 
-	if (!sock->is_lost && swap_note_names(sock) && !framing_has_more_to_send(&sock->framing))
+	if (!sock->is_lost && swap_note_names(sock) && !protocol_status(&sock->protocol).has_more_to_send)
 		real.shutdown(sock->fds[0], SHUT_WR);
 	sock->is_lost = true;
 	sock->cannot_keep = true;

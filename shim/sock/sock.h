@@ -18,7 +18,7 @@
 #include "pool/conn/conn.h"
 #include "pool/conn/destination.h"
 #include "pool/idle.h"
-#include "pool/proto/http1/framing.h"
+#include "pool/proto/protocol.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
@@ -110,10 +110,10 @@ struct sock {
 	bool has_forced_timeout;     /* TCP_USER_TIMEOUT is ours until the first answer */
 	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
-	struct framing framing;
-	unsigned n_told;	  /* SOCK_ENDING: how often epoll_wait() has told of the end */
-	unsigned n_fed;		  /* how often bytes of an answer were framed */
-	struct outgoing outgoing; /* what was sent, while it may have to be sent again */
+	struct protocol_state protocol; /* where its messages stand */
+	unsigned n_told;		/* SOCK_ENDING: how often epoll_wait() has told of the end */
+	unsigned n_fed;			/* how often bytes of an answer were framed */
+	struct outgoing outgoing;	/* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB, and what is to become one */
 	struct stub stub;

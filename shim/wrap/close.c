@@ -38,9 +38,7 @@ EXPORT int close(int fd)
  * is shut down instead. */
 static void finish_before_shutdown(struct sock *sock, int how)
 {
-	const struct framing *framing = &sock->framing;
-
-	if (how == SHUT_RD || sock->state != SOCK_OPEN || !framing_can_keep(framing))
+	if (how == SHUT_RD || sock->state != SOCK_OPEN || protocol_status(&sock->protocol).refusal != REFUSAL_NONE)
 		return;
 	finish_with_end_of_file(sock);
 }

@@ -147,12 +147,13 @@ static ssize_t splice_unseen(struct sock *sock, int in, off64_t *in_offset, int 
 			     unsigned flags)
 {
 	bool is_request = fdtable_get(out) == sock;
-	uint64_t skippable = framing_skippable_response(&sock->framing);
+	struct protocol_status status = protocol_status(&sock->protocol);
 	struct inside_token token = sock_go_inside(sock);
 
 	/* Not past the end of the message, where the kernel would wait for a server that stays. */
-	if (!is_request && sock->framing.edited && skippable && length > skippable)
-		length = skippable;
+	if (!is_request && protocol_withholds_end(&sock->protocol) && status.skippable_answer &&
+	    length > status.skippable_answer)
+		length = status.skippable_answer;
 	sock_leave(sock);
 	return end_unseen(token, is_request ? out : in, is_request,
 			  REAL(splice)(in, in_offset, out, out_offset, length, flags));
@@ -174,7 +175,7 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 		return -1;
 	if (!sock)
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
-	if (!is_request && sock->state == SOCK_OPEN && !framing_skippable_response(&sock->framing) &&
+	if (!is_request && sock->state == SOCK_OPEN && !protocol_status(&sock->protocol).skippable_answer &&
 	    is_into_pipe(in_offset, out, out_offset, flags) && outgoing_reserve(&seen, looked)) {
 		pthread_cleanup_push(let_go, &seen);
 		result = splice_looked_at(sock, in, out, looked, flags, &seen);

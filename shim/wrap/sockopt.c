@@ -67,8 +67,9 @@ static int ask_fresh(struct sock *sock, int level, int name, const void *set, vo
 /* A receive that waits for more than an answer's rest would not be ended by us. */
 static bool is_late_low_water(const struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
-	return level == SOL_SOCKET && name == SO_RCVLOWAT && sock->state == SOCK_OPEN && sock->framing.edited &&
-	       length >= sizeof(int) && guard_readable(value, sizeof(int)) && *(const int *)value > 1;
+	return level == SOL_SOCKET && name == SO_RCVLOWAT && sock->state == SOCK_OPEN &&
+	       protocol_withholds_end(&sock->protocol) && length >= sizeof(int) && guard_readable(value, sizeof(int)) &&
+	       *(const int *)value > 1;
 }
 
 /* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of ours, which

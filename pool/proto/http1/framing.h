@@ -81,6 +81,9 @@ enum framing_close {
 	FRAMING_UNTIL_END,  /* its end is that of the connection */
 };
 
+/* A question: what is not looked at need not be asked. */
+#define FRAMING_ASKS __attribute__((pure))
+
 struct framing {
 	struct framing_side request;
 	struct framing_side response;
@@ -161,12 +164,12 @@ void framing_feed_response_end(struct framing *framing);
 
 /* How many bytes of body may pass unseen (sendfile, splice) before the next thing that must be read: what remains of
  * a Content-Length body in that direction, else 0. */
-uint64_t framing_skippable_request(const struct framing *framing);
-uint64_t framing_skippable_response(const struct framing *framing);
+FRAMING_ASKS uint64_t framing_skippable_request(const struct framing *framing);
+FRAMING_ASKS uint64_t framing_skippable_response(const struct framing *framing);
 
 /* How many bytes of the answer need not be looked at, whose length is known or that only the end of the connection ends: the next
  * thing that must be read comes behind them. UINT64_MAX: nothing does. 0: the next byte must be. */
-uint64_t framing_known_response(const struct framing *framing);
+FRAMING_ASKS uint64_t framing_known_response(const struct framing *framing);
 
 /* Accounts for so many of those that have come. */
 void framing_pass_response(struct framing *framing, uint64_t length);
@@ -176,27 +179,27 @@ void framing_skip_request(struct framing *framing, uint64_t length);
 void framing_skip_response(struct framing *framing, uint64_t length);
 
 /* True between messages: everything begun was ended in both directions, nothing surplus, at least one exchange done. */
-bool framing_at_boundary(const struct framing *framing);
+FRAMING_ASKS bool framing_at_boundary(const struct framing *framing);
 
 /* True if the whole connection may be kept now: at a boundary, canonical, and the server stays: it neither said that it
  * closes nor was it asked to. */
-bool framing_can_keep(const struct framing *framing);
+FRAMING_ASKS bool framing_can_keep(const struct framing *framing);
 
 /* True while the answer to a request is awaited that asked for close, which was withheld: a bare server would read nothing that comes
  * behind that (RFC 9112 9.6). */
-bool framing_is_behind_last(const struct framing *framing);
+FRAMING_ASKS bool framing_is_behind_last(const struct framing *framing);
 
 /* True in the midst of a request that the server is to read. */
-bool framing_has_more_to_send(const struct framing *framing);
+FRAMING_ASKS bool framing_has_more_to_send(const struct framing *framing);
 
 /* True if bytes have come that belong to no answer. */
-bool framing_has_surplus(const struct framing *framing);
+FRAMING_ASKS bool framing_has_surplus(const struct framing *framing);
 
 /* True inside an answer that only the end of the connection ends, from a server that was not told to end it and has not
  * said that it will: it may be waiting for our next request (against RFC 9112 9.6, but servers do, and are right where every
  * client asks for close). */
-bool framing_server_may_wait(const struct framing *framing);
+FRAMING_ASKS bool framing_server_may_wait(const struct framing *framing);
 
 /* True if what was sent since init may be sent again on a fresh connection (RFC 9110 9.2.2): only safe methods, or a
  * head that is not complete, and nothing unreadable. Says nothing about responses: ask response_started. */
-bool framing_can_replay(const struct framing *framing);
+FRAMING_ASKS bool framing_can_replay(const struct framing *framing);

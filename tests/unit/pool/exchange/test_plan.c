@@ -60,7 +60,7 @@ START_TEST(the_copy_asks_the_server_to_stay)
 	ck_assert(plan_keep_copy(&plan, &replay, wire_length));
 	ck_assert_uint_eq(replay.length, wire_length);
 	ck_assert(protocol_status(&state).owes_end);
-	replay_undo_edits(&replay, state.protocol);
+	replay_undo_edits(&replay, protocol_of(&state));
 	ck_assert_uint_eq(replay.length, vector.iov_len);
 	ck_assert_mem_eq(memory, requests[_i].written, vector.iov_len);
 }
@@ -130,7 +130,7 @@ START_TEST(the_second_send_comes_behind_the_first)
 	plan_account_all(&plan, &state, &tail, 1, tail.iov_len);
 	ck_assert(plan_keep_copy(&plan, &replay, tail.iov_len));
 	ck_assert_mem_eq(memory, WIRE_11, strlen(WIRE_11));
-	replay_undo_edits(&replay, state.protocol);
+	replay_undo_edits(&replay, protocol_of(&state));
 	ck_assert_mem_eq(memory, HEAD_11, strlen(HEAD_11));
 }
 END_TEST
@@ -209,7 +209,7 @@ START_TEST(the_answer_shows_the_end)
 	begin();
 	make(&vector, 1);
 	protocol_feed_response(&state, NULL, bytes, sizeof(bytes) - 1, &changes);
-	plan_show_end(&changes, state.protocol, bytes);
+	plan_show_end(&changes, protocol_of(&state), bytes);
 	ck_assert_str_eq(bytes, "HTTP/1.1 200 OK\r\nConnection: close     \r\nContent-Length: 0\r\n\r\n");
 }
 END_TEST

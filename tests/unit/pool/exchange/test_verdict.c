@@ -69,23 +69,6 @@ START_TEST(the_ledger_has_to_agree)
 }
 END_TEST
 
-static enum protocol_reset needs_reset(const struct protocol_state *of, uint64_t nonce, char *bytes, size_t *length)
-{
-	(void)of, (void)nonce, (void)bytes, (void)length;
-	return PROTOCOL_RESET_SEND;
-}
-
-START_TEST(keeps_nothing_that_has_to_be_undone)
-{
-	struct protocol dirty = http1;
-
-	exchange(GET, OK);
-	dirty.reset = needs_reset;
-	state.protocol = &dirty;
-	ck_assert_int_eq(verdict_keep(&facts), REFUSAL_ERROR);
-}
-END_TEST
-
 START_TEST(the_servers_end_is_the_reason_where_there_is_no_other)
 {
 	struct protocol_status status;
@@ -157,7 +140,6 @@ Suite *verdict_suite(void)
 	tcase_add_test(all, keeps_what_nothing_speaks_against);
 	tcase_add_test(all, the_first_reason_counts);
 	tcase_add_test(all, the_ledger_has_to_agree);
-	tcase_add_test(all, keeps_nothing_that_has_to_be_undone);
 	tcase_add_test(all, the_servers_end_is_the_reason_where_there_is_no_other);
 	tcase_add_test(all, a_close_that_was_asked_for_could_have_been_withheld);
 	tcase_add_loop_test(all, bytes_have_moved, 0, sizeof(cases) / sizeof(cases[0]));
