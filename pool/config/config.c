@@ -140,7 +140,7 @@ static int take_digits(const char **text, uint64_t *value)
 	return *text != begin;
 }
 
-/* Takes the digits after a point as numerator / scale; 1 if there were any. What lies below 10^-18 is dropped. */
+/* Takes the digits after a point as numerator / scale; 1 if there were any. Digits below 10^-18 are dropped. */
 static int take_fraction(const char **text, uint64_t *numerator, uint64_t *scale)
 {
 	const char *begin = *text;
@@ -305,7 +305,7 @@ static const char *find_variable(char *const environment[], const char *name)
 	return NULL;
 }
 
-/* What a profile gives to variables that are not set. */
+/* Values that a profile gives to variables that are not set. */
 static const struct profile_default {
 	enum config_profile profile;
 	const char *variable;
@@ -330,7 +330,7 @@ static const char *default_of(const struct config *config, const struct config_o
 
 int config_read_environment(struct config *config, char *const environment[], const struct config_option **bad)
 {
-	/* The table begins with the profile, and the rules are about what all the others say. */
+	/* The table begins with the profile; the rules are based on all the other options. */
 	for (size_t i = 0; i < config_n_options; i++) {
 		const char *value = find_variable(environment, config_options[i].variable);
 

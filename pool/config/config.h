@@ -16,7 +16,7 @@ enum config_pool { CONFIG_POOL_LOCAL, CONFIG_POOL_SHARED };
 enum config_callsites { CONFIG_CALLSITES_OFF, CONFIG_CALLSITES_ADDRESS, CONFIG_CALLSITES_STACK };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_YOUNG, CONFIG_UNSAFE_REUSE };
 
-/* What may differ between destinations: see rules.h. Durations and counts: 0 is no limit. */
+/* Settings that may differ between destinations: see rules.h. Durations and counts: 0 is no limit. */
 struct policy {
 	enum config_mode mode;			   /* HOLDLINE_MODE, default full */
 	bool rewrite;				   /* HOLDLINE_REWRITE=on|off, default on */
@@ -51,7 +51,7 @@ struct config {
 	uint32_t max_idle_conns;	 /* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
 	enum config_callsites callsites; /* HOLDLINE_CALLSITES=off|address|stack, default address */
 	unsigned n_rules;		 /* first match wins */
-	/* Behind what each process reads, so that these cost it no page. */
+	/* Behind the fields that each process reads, so that these cost it no page. */
 	char stats_path[PATH_MAX];		/* HOLDLINE_STATS=auto|off|FOLDER, default auto: see stats/file.h */
 	char broker_path[PATH_MAX];		/* HOLDLINE_BROKER, default "": none; `holdline run` starts one */
 	char log_path[PATH_MAX];		/* HOLDLINE_LOG, default "": no log */
@@ -74,7 +74,7 @@ struct config_option {
 	const char *variable;	   /* "HOLDLINE_IDLE_CONN_TIMEOUT" */
 	const char *flag;	   /* "idle-conn-timeout", for --idle-conn-timeout=VALUE */
 	const char *value_name;	   /* "DURATION", "off|observe|full" */
-	const char *default_value; /* as it would be written: "60s" */
+	const char *default_value; /* in the same notation: "60s" */
 	const char *help;	   /* one sentence */
 	enum config_kind kind;
 	size_t offset;		    /* of the field in struct config */
@@ -104,9 +104,9 @@ static inline bool config_is_policy(const struct config_option *option)
 	return option->offset < sizeof(struct policy);
 }
 
-/* Takes every HOLDLINE_* variable of the table from `environment` (NULL-terminated "NAME=value" strings); an empty value
- * counts as unset, and the first of two settings wins, as for getenv(). 0, or -EINVAL with *bad pointing to the first
- * option of the table whose value is wrong (bad may be NULL); `config` is then half-filled: stay native. */
+/* Reads every HOLDLINE_* variable of the table from `environment` (NULL-terminated "NAME=value" strings); an empty
+ * value counts as unset, and the first of two settings wins, as in getenv(). 0, or -EINVAL with *bad pointing to the
+ * first option of the table whose value is wrong (bad may be NULL); `config` is then half-filled: stay native. */
 int config_read_environment(struct config *config, char *const environment[], const struct config_option **bad)
 	__attribute__((warn_unused_result));
 

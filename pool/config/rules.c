@@ -121,7 +121,7 @@ static const struct config_option *find_flag(const char *flag, size_t length)
 	return NULL;
 }
 
-/* Sets one flag of the rule. The policy is what a config begins with, so that an option's offset is the same in both. */
+/* Sets one flag of the rule. A config begins with its policy, so that an option's offset is the same in both. */
 static bool parse_setting(const char *word, struct policy *policy)
 {
 	_Static_assert(offsetof(struct config, policy) == 0, "an option's offset is taken for that in the policy");
@@ -134,7 +134,7 @@ static bool parse_setting(const char *word, struct policy *policy)
 	return option && config_set((struct config *)(void *)policy, option, word + length + 1) == 0;
 }
 
-/* One rule. NULL, or where it is wrong. */
+/* Parses one rule. NULL, or the position of the error. */
 static const char *parse_rule(struct cursor *cursor, struct rule *rule)
 {
 	char word[WORD_MAX];

@@ -3,10 +3,10 @@
  *
  *     10.0.0.0/8:8080 max-conn-age=10s; *:9200 unsafe-methods=reuse; [2001:db8::]/32:* off
  *
- * HOST is an IPv4 address, an IPv6 address in brackets, either with a prefix length, or `*`; PORT a number, two with a `-`
- * between, or `*`. What follows are flags of `holdline run` that speak of single destinations, without their dashes;
- * `off` and `observe` stand for mode=off and mode=observe. All other settings are what they are without the rule. The
- * first rule that matches wins.
+ * HOST is an IPv4 address, an IPv6 address in brackets, either with a prefix length, or `*`; PORT a number, two with a
+ * `-` between, or `*`. Flags follow: those of `holdline run` that apply to single destinations, without their dashes;
+ * `off` and `observe` stand for mode=off and mode=observe. All other settings are as without the rule. The first rule
+ * that matches wins.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 
 struct destination_key;
 
-/* Parses config->rules_text, on top of what else the config says, which must be complete. 0, or -EINVAL with *place (may be
- * NULL) the offset in the text of what is wrong. No allocation; async-signal-safe. */
+/* Parses config->rules_text, on top of the other settings of the config, which must be complete. 0, or -EINVAL with
+ * *place (may be NULL) the offset of the error in the text. No allocation; async-signal-safe. */
 int rules_parse(struct config *config, size_t *place) __attribute__((warn_unused_result));
 
-/* What counts for a destination. Borrowed from the config. */
+/* The policy of a destination. Borrowed from the config. */
 const struct policy *rules_find(const struct config *config, const struct destination_key *key);

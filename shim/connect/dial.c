@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
 #include "shim/base/clock.h"
@@ -22,8 +23,6 @@
 #endif
 #define ANY_PORT (1u | 65535u << 16)
 
-#define MILLISECOND_NS 1000000ull
-#define SECOND_NS (1000 * MILLISECOND_NS)
 /* For a port, where no dial timeout is set: a connection that has just ended gives its port back within a round trip. */
 #define PORT_PATIENCE_NS (3 * SECOND_NS)
 #define LONGEST_WAIT_NS (100 * MILLISECOND_NS)
@@ -76,7 +75,8 @@ void dial_mask_option(int level, int name, void *value, const socklen_t *length)
 
 static void set_send_timeout(int fd, uint64_t timeout_ns)
 {
-	struct timeval timeout = {(time_t)(timeout_ns / SECOND_NS), (suseconds_t)(timeout_ns % SECOND_NS / 1000)};
+	struct timeval timeout = {(time_t)(timeout_ns / SECOND_NS),
+				  (suseconds_t)(timeout_ns % SECOND_NS / MICROSECOND_NS)};
 
 	real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 }
@@ -101,9 +101,7 @@ static int connect_in_time(const struct dial *dial, uint64_t left_ns)
 /* Of the time that a dial may take; 0: none. */
 static uint64_t left_of(const struct dial *dial, uint64_t timeout_ns)
 {
-	uint64_t spent_ns = guard_now_ns() - dial->started_ns;
-
-	return spent_ns < timeout_ns ? timeout_ns - spent_ns : 0;
+	return deadline_left_ns(deadline_after(dial->started_ns, timeout_ns), guard_now_ns());
 }
 
 int dial_try(struct dial *dial)

@@ -9,7 +9,6 @@
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
-#include "shim/exchange/eof.h"
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
 #include "shim/sock/reclaim.h"
@@ -36,22 +35,6 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 	}
 	spare_keep(sock);
 	return true;
-}
-
-/* One whose end of file nobody has looked at yet is as good as an idle one. */
-static void free_deferred(const struct sock *sock, uint64_t now_ns)
-{
-	struct idle_pool *pool = eof_any() ? pool_enter(now_ns) : NULL;
-	struct destination *destination;
-	bool has_idle;
-
-	if (!pool)
-		return;
-	destination = idle_pool_find(pool, &sock->key);
-	has_idle = destination && destination->n_idle;
-	pool_leave();
-	if (!has_idle)
-		eof_make_all();
 }
 
 static enum missed missed_by_refusal(enum refusal why)
@@ -145,7 +128,6 @@ bool lease_take(struct sock *sock)
 							      : MISSED_NONE;
 	if (sock->missed == MISSED_POLICY || sock->missed == MISSED_SHARED)
 		return false;
-	free_deferred(sock, now_ns);
 	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
 		if (lease_install(sock, conn))
 			return true;

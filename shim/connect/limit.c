@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "pool/base/clock.h"
 #include "pool/share/client.h"
+#include "shim/base/clock.h"
 #include "shim/base/cookie.h"
 #include "shim/kept/broker_link.h"
 #include "shim/connect/lease.h"
@@ -38,7 +38,7 @@ static void drop_abandoned(void)
 		if (!sock)
 			continue;
 		if (sock->state == SOCK_NEW && is_own_thread(sock) && sock->ticket.conn)
-			limit_forget(sock);
+			ticket_give_back(&sock->ticket);
 		sock_leave(sock);
 	}
 }
@@ -68,11 +68,6 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 	return n >= max_conns;
 }
 
-void limit_forget(struct sock *sock)
-{
-	ticket_give_back(&sock->ticket);
-}
-
 /* The answer has come: what is to be done with the socket. Locked. */
 static enum limit_result conclude(struct sock *sock, struct ticket_answer answer)
 {
@@ -83,7 +78,7 @@ static enum limit_result conclude(struct sock *sock, struct ticket_answer answer
 		return LIMIT_DIAL;
 	/* A connection that is given is counted where it is held; one that is no good any more is not. */
 	is_leased = conn && lease_install(sock, conn);
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	return is_leased ? LIMIT_LEASED : LIMIT_DIAL;
 }
 
@@ -104,7 +99,7 @@ static enum limit_result place(struct sock *sock)
 	fill_buffer(sock->ticket.fd);
 	sock->ticket.cookie = cookie_of(sock->ticket.fd);
 	if (swap_files(sock, sock->ticket.fd)) {
-		limit_forget(sock);
+		ticket_give_back(&sock->ticket);
 		return LIMIT_DIAL;
 	}
 	sock->state = SOCK_WAITING;
@@ -153,7 +148,7 @@ static int queue(int fd, uint64_t timeout_ns, struct sock **locked)
 		return -EINTR;
 	if (answer.kind != -ETIMEDOUT)
 		return conclude(sock, answer);
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	return -ETIMEDOUT;
 }
 
@@ -162,7 +157,7 @@ static uint32_t limit_of(struct sock *sock)
 {
 	/* A handler left an earlier attempt while that waited. */
 	if (sock->ticket.conn)
-		limit_forget(sock);
+		ticket_give_back(&sock->ticket);
 	/* It may have leave from an earlier attempt. */
 	return sock->ticket.fd >= 0 ? 0 : sock->policy->max_conns_per_host;
 }
@@ -234,7 +229,7 @@ void limit_force(struct sock *sock)
 	if (answer.kind == BROKER_LEAVE)
 		ticket_conclude(&sock->ticket, answer);
 	else
-		limit_forget(sock);
+		ticket_give_back(&sock->ticket);
 }
 
 static void dial_now(struct sock *sock)
@@ -243,7 +238,7 @@ static void dial_now(struct sock *sock)
 	if (lease_dial_in_place(sock))
 		return;
 	/* To the program, a connection that has broken at once. */
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	sock->state = SOCK_ENDED;
 	sock->cannot_keep = true;
 }
@@ -279,23 +274,15 @@ void limit_let_through(struct sock *sock)
 	errno = saved;
 }
 
-static int timeout_of(const struct sock *sock, int option)
-{
-	uint64_t ns = options_timeout_ns(sock, option), ms = ns / MILLISECOND_NS;
-
-	if (!ns)
-		return -1;
-	return ms < INT_MAX ? (int)ms : INT_MAX;
-}
-
 int limit_await(struct sock **locked, int fd, bool may_block, int option)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 	struct sock *sock = *locked;
+	struct deadline deadline = deadline_after(guard_clock_ns(), options_timeout_ns(sock, option));
 
 	limit_settle(sock);
 	while (sock && sock->state == SOCK_WAITING) {
-		int timeout_ms = timeout_of(sock, option), n;
+		int n;
 		bool blocks = may_block && !(sock->status_flags & O_NONBLOCK);
 		struct inside_token token;
 
@@ -305,7 +292,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 		}
 		token = sock_go_inside(sock);
 		sock_leave(sock);
-		n = REAL(poll)(&entry, 1, timeout_ms);
+		n = REAL(poll)(&entry, 1, deadline_left_ms(deadline, guard_clock_ns()));
 		sock_come_out(token);
 		if (n <= 0)
 			return n ? -errno : -EAGAIN;
@@ -315,15 +302,4 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 	}
 	*locked = sock;
 	return 0;
-}
-
-bool limit_enter_in_turn(int fd, int option, struct sock **entered)
-{
-	struct sock *sock = sock_enter(fd);
-	int error = sock && sock->state == SOCK_WAITING ? limit_await(&sock, fd, true, option) : 0;
-
-	*entered = error ? NULL : sock;
-	if (error)
-		errno = -error;
-	return error == 0;
 }

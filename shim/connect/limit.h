@@ -45,13 +45,7 @@ void limit_settle(struct sock *sock);
  * -errno, and it is unlocked. */
 int limit_await(struct sock **locked, int fd, bool may_block, int option);
 
-/* sock_enter() for a call that transfers something, and blocks if the socket does. False: its turn has not come, as errno says. */
-bool limit_enter_in_turn(int fd, int option, struct sock **entered) __attribute__((warn_unused_result));
-
 /* A placeholder that is about to be used where no wrapper of ours is, or in a way that can't be moved to another file: waits
  * no longer. It is dialled at once, beyond the limit if need be, but counted; if that fails it is at its end. Locked, state
  * SOCK_WAITING. Preserves errno. */
 void limit_let_through(struct sock *sock);
-
-/* The socket ends: whatever it waits for. Locked. */
-void limit_forget(struct sock *sock);

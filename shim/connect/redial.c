@@ -14,6 +14,7 @@
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
+#include "shim/connect/limit.h"
 #include "shim/sock/options.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"

@@ -8,6 +8,7 @@
 #include "shim/base/real.h"
 #include "shim/connect/lease.h"
 #include "shim/connect/limit.h"
+#include "shim/exchange/eof.h"
 #include "shim/sock/events.h"
 #include "shim/sock/options.h"
 #include "shim/sock/reclaim.h"
@@ -104,6 +105,7 @@ bool after_eof_begin_again(struct sock *sock)
 	sock->parked = NULL;
 	outgoing_reset(&sock->outgoing);
 	events_connect_again(sock);
+	eof_make_for(&sock->key);
 	if (lease_take(sock))
 		return true;
 	limit_force(sock);

@@ -1,6 +1,9 @@
 /* See enter.h. */
 #include "shim/exchange/enter.h"
 
+#include <errno.h>
+
+#include "shim/connect/limit.h"
 #include "shim/exchange/park.h"
 
 struct sock *exchange_enter(int fd)
@@ -22,4 +25,15 @@ struct sock *exchange_return(struct inside_token token, int fd)
 		return sock;
 	sock_leave(sock);
 	return NULL;
+}
+
+bool exchange_enter_in_turn(int fd, int option, struct sock **entered)
+{
+	struct sock *sock = exchange_enter(fd);
+	int error = sock && sock->state == SOCK_WAITING ? limit_await(&sock, fd, true, option) : 0;
+
+	*entered = error ? NULL : sock;
+	if (error)
+		errno = -error;
+	return error == 0;
 }

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <sys/single_threaded.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/exchange/enter.h"
 #include "shim/exchange/park.h"
+#include "shim/sock/identity.h"
 #include "shim/sock/sock.h"
 
 #define SLOTS 16
@@ -119,6 +121,37 @@ int eof_report(int epfd, struct epoll_event *events, int max)
 			sock_leave(sock);
 	}
 	return n;
+}
+
+static bool has_idle(const struct destination_key *key)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+	const struct destination *destination;
+	bool has_idle;
+
+	if (!pool)
+		return true;
+	destination = idle_pool_find(pool, key);
+	has_idle = destination && destination->n_idle;
+	pool_leave();
+	return has_idle;
+}
+
+void eof_make_for(const struct destination_key *key)
+{
+	if (eof_any() && !has_idle(key))
+		eof_make_all();
+}
+
+void eof_make_for_peer(const struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct destination_key key = sock->key;
+
+	if (!eof_any() || length > (socklen_t)sizeof(struct sockaddr_storage) || !guard_readable(address, length) ||
+	    destination_key_set_peer(&key, address, length))
+		return;
+	identity_fill_key(&key, fd);
+	eof_make_for(&key);
 }
 
 void eof_make_all(void)

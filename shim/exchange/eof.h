@@ -12,7 +12,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
+struct destination_key;
 struct sock;
 
 extern _Atomic(unsigned) eof_n;
@@ -32,6 +34,12 @@ static inline void eof_make(void)
 	if (eof_any())
 		eof_make_all();
 }
+
+/* A connection is about to be leased: one to this destination that still has its end of file to be made is as good as an idle one. The
+ * second is for a socket that is about to be connected to a peer. The calling thread may hold the lock of the socket that is to have
+ * the connection. */
+void eof_make_for(const struct destination_key *key);
+void eof_make_for_peer(const struct sock *sock, int fd, const struct sockaddr *address, socklen_t length);
 
 /* True if nobody but this thread's event loop could see the end, which then waits for it in one set. Locked. */
 bool eof_is_possible(const struct sock *sock);

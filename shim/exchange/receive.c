@@ -15,6 +15,7 @@
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
+#include "shim/connect/limit.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"

@@ -11,6 +11,7 @@
 #include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
+#include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
 #include "shim/base/clock.h"
 #include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
@@ -20,10 +21,9 @@
 #include "shim/kept/board.h"
 #include "shim/kept/pool.h"
 
-#define SECOND_NS 1000000000ull
 /* A broker that was no use is left alone for so long. */
 #define LEFT_ALONE_NS (10 * SECOND_NS)
-#define MEETING_WAIT_NS 1000000
+#define MEETING_WAIT_NS MILLISECOND_NS
 
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;

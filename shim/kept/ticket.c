@@ -7,7 +7,9 @@
 
 #include "pool/base/clock.h"
 #include "pool/share/wire.h"
+#include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/clock.h"
 #include "shim/base/lock.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"

@@ -252,7 +252,7 @@ void sock_drop_conn(struct sock *sock)
 void sock_free(struct sock *sock)
 {
 	spare_drop(sock);
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	sock_leave_window(sock);
 	outgoing_free(&sock->outgoing, false);
 	sock->state = SOCK_FREE;

@@ -22,9 +22,9 @@
 #include "shim/base/fdtable.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
-#include "shim/connect/limit.h"
 #include "shim/kept/missed.h"
 #include "shim/kept/pool.h"
+#include "shim/kept/ticket.h"
 #include "shim/sock/events.h"
 #include "shim/sock/replay.h"
 

@@ -50,7 +50,7 @@ static bool enter_unseen(int fd, int timeout_option, const struct other_end *oth
 
 	*entered = NULL;
 	/* Whether that blocks is the socket's own business, whatever the call's flags say of the pipe. */
-	if (!limit_enter_in_turn(fd, timeout_option, &sock))
+	if (!exchange_enter_in_turn(fd, timeout_option, &sock))
 		return false;
 	if (!sock)
 		return true;

@@ -1,6 +1,6 @@
 /*
- * What the broker costs: a lease (question, answer with a descriptor) against a bare round trip over a socketpair with a
- * descriptor passed, and how both it and the first park fare with many connections held.
+ * The cost of the broker: a lease (question, answer with a descriptor) against a bare round trip over a socketpair with
+ * a descriptor passed, and how the lease and the first park scale with the number of held connections.
  *
  * usage: broker SOCKET N_HELD N_DESTINATIONS; prints microseconds: BARE LEASE PARK (best of several rounds)
  */
@@ -156,7 +156,7 @@ static void set_key(struct destination *destination, unsigned number)
 	check(destination_key_set_peer(&destination->key, (struct sockaddr *)&address, sizeof(address)), "key");
 	destination->key.netns_cookie = cookie;
 	destination->key.euid = geteuid();
-	/* Any option will do to make it another one. */
+	/* Any option makes it another destination. */
 	check(destination_key_add_option(&destination->key, 1, 1, &number, sizeof(number)), "option");
 }
 
@@ -183,7 +183,7 @@ static void park_new(struct broker_client *client, struct conn *conn, struct des
 	close(conn->fd);
 }
 
-/* What the broker has to say after all that was sent to it: then it has been read. */
+/* Waits for the answer to a last question: by then the broker has read everything before it. */
 static void wait_for_broker(struct broker_client *client)
 {
 	struct destination nowhere;
@@ -221,7 +221,7 @@ static double fill(const char *path, unsigned n, unsigned n_destinations)
 	return spent / n;
 }
 
-/* Two processes that get a connection from each other in turn. */
+/* Two processes that take turns in getting a connection from each other. */
 static double lease_round(struct broker_client clients[2], unsigned n_destinations)
 {
 	struct destination destination;

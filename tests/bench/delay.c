@@ -1,8 +1,9 @@
 /*
- * A cable of a given length, for kernels without netem: two tun devices, one in this network namespace and one in that of another
- * process; every packet that enters one leaves the other a fixed time later.
+ * A cable of a given length, for kernels without netem: two tun devices, one in this network namespace and one in that
+ * of another process; every packet that enters one leaves the other a fixed time later.
  *
- * delay PID MICROSECONDS: makes `far0` here and `near0` in the namespace of PID, prints `ready`, and runs until its input ends.
+ * delay PID MICROSECONDS: makes `far0` here and `near0` in the namespace of PID, prints `ready`, and runs until its
+ * input ends.
  */
 #include <fcntl.h>
 #include <linux/if.h>
@@ -27,7 +28,7 @@ struct packet {
 	char bytes[MTU];
 };
 
-/* One direction: a ring; what doesn't fit is lost, as on a cable. */
+/* One direction: a ring; packets that don't fit are lost, as on a cable. */
 struct direction {
 	int from, to;
 	unsigned head, tail;

@@ -1,8 +1,8 @@
 /*
- * The plainest clients there are, for measurements.
+ * The simplest possible clients, for measurements.
  *
- * loop ADDRESS PORT fresh|keep N: N GETs of /bytes/1024, a connection each or all on one; prints microseconds per request (the median).
- * loop read N FILE: N reads of a byte of FILE, for counting instructions.
+ * loop ADDRESS PORT fresh|keep N: N GETs of /bytes/1024, a connection each or all on one; prints microseconds per
+ * request (the median). loop read N FILE: N reads of a byte of FILE, for counting instructions.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

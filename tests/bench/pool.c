@@ -1,8 +1,8 @@
 /*
- * What the idle pool itself costs: nanoseconds per request (find the destination, lease, park), with system calls that
+ * The cost of the idle pool itself: nanoseconds per request (find the destination, lease, park), with system calls that
  * do nothing, by the number of idle connections and of destinations. Goal: 300 ns, and flat.
  *
- * Prints a line each: IDLE DESTINATIONS NANOSECONDS (the best of several rounds: whatever else runs only adds).
+ * Prints a line each: IDLE DESTINATIONS NANOSECONDS (the best of several rounds: other load only adds).
  */
 #include "pool/base/uthash_arena.h"
 

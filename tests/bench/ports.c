@@ -1,5 +1,5 @@
 /*
- * What connect() costs while a share of the ephemeral ports is in use towards one destination. To be run in a network
+ * The cost of connect() while a share of the ephemeral ports is in use towards one destination. Run it in a network
  * namespace of its own, with a small port range.
  *
  * usage: ports N_PORTS; prints microseconds per connect() at 0, 52 and 84 percent
@@ -35,7 +35,8 @@ static void check(int result, const char *what)
 	exit(1);
 }
 
-/* Another process listens, since connections to a port of one's own are left alone. It holds whatever it accepts. */
+/* Another process listens, since connections to a process's own ports are left alone. It keeps all accepted
+ * connections. */
 static pid_t start_server(void)
 {
 	int ready[2];
@@ -58,7 +59,7 @@ static pid_t start_server(void)
 	return child;
 }
 
-/* By connects as the kernel makes them by itself: those fill one half of the range first. */
+/* Uses up ports by plain connects: the kernel fills one half of the range first. */
 static void fill(unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {

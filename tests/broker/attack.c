@@ -1,8 +1,8 @@
 /*
- * A hostile process of the same user: says anything to the broker, and writes anything into the memory that it shares with it.
+ * A hostile process of the same user: sends anything to the broker, and writes anything into the memory shared with it.
  *
- * attack BROKER PORT KIND SECONDS: "scribble" parks connections to PORT and scribbles over its slots; "flood" asks and never
- * reads. Prints how many packets it sent, and how often it was cut off.
+ * attack BROKER PORT KIND SECONDS: "scribble" parks connections to PORT and scribbles over its slots; "flood" asks and
+ * never reads. Prints how many packets it sent, and how often it was cut off.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ static int meet(const char *path)
 	if (region)
 		munmap(region, sizeof(*region));
 	region = mmap(NULL, sizeof(*region), PROT_READ | PROT_WRITE, MAP_SHARED, passed, 0);
-	/* It can't be cut short under the broker. */
+	/* The memory can't be truncated under the broker. */
 	if (ftruncate(passed, 0) == 0 || region == MAP_FAILED)
 		exit(3);
 	close(passed);
@@ -102,7 +102,7 @@ static void fill_key(struct destination_key *key, int fd)
 		key->port = (in_port_t)rand();
 }
 
-/* Anything, half of it well-formed. */
+/* Random packets, half of them well-formed. */
 static int say(int fd, bool only_asks)
 {
 	static const enum broker_message types[] = {BROKER_LEASE, BROKER_LIST, BROKER_PARK, BROKER_DROP, BROKER_LOOKED};

@@ -1,4 +1,4 @@
-/* A library that keeps a connection, and has a last request to send over it when its destructor runs. */
+/* A library that keeps a connection, and sends a last request over it from its destructor. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * One of many: makes requests, a connection each, with a token in every one, and sees to it that each answer is the one to
- * its own request, whole. Then ends in one of several ways; or is killed from outside before that.
+ * One client of many: makes requests, a connection each, with a token in every one, and checks that each answer is
+ * whole and belongs to its own request. Then ends in one of several ways; or is killed from outside before that.
  *
  * usage: soak_client PORT N_REQUESTS SEED; exit status 0, or 1 with a line on stderr.
  */

@@ -1,4 +1,4 @@
-/* What can still be done after the end, and every shutdown: as TCP does it in CLOSE_WAIT. */
+/* Calls after the end of file, and every shutdown: the same as TCP in CLOSE_WAIT. */
 #include "tests/lib/probe.h"
 
 static volatile sig_atomic_t n_pipe_signals;
@@ -28,7 +28,7 @@ static void print_error(int fd)
 	say("SO_ERROR %s", strerrorname_np(error));
 }
 
-/* The first write is taken, and answered by a reset from a server that has closed. */
+/* The first write is accepted; a server that has closed answers it with a reset. */
 static void write_after(int flags)
 {
 	int fd = ended();

@@ -1,4 +1,5 @@
-/* dup and its kin: every alias sees the same bytes and the same end, and numbers are the lowest free ones. */
+/* dup and its relatives: every alias sees the same bytes and the same end, and descriptors are the lowest free
+ * numbers. */
 #include "tests/lib/probe.h"
 
 static void with_alias(int fd, int alias)
@@ -180,7 +181,7 @@ static void run_same(void)
 	CALL(dup2(fd, fd));
 }
 
-/* A description's status flags are shared by its aliases, a descriptor's flags are not. */
+/* Status flags belong to the open file, and so to all aliases; descriptor flags don't. */
 static void run_shared_flags(void)
 {
 	int fd = probe_dial(), alias = dup(fd);

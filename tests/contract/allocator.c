@@ -1,6 +1,6 @@
 /*
- * A program whose allocator is its own, and holds a lock while it calls what we wrap: no wrapped call may ask it for memory, at no time.
- * See early/counted_malloc.h. What libc's own calls allocate is counted and compared, too.
+ * A program with an allocator of its own that holds a lock while it calls wrapped functions: no wrapped call may ask it
+ * for memory, at any time. See early/counted_malloc.h. Allocations by libc's own calls are counted and compared, too.
  */
 #include "tests/contract/early/counted_malloc.h"
 
@@ -23,7 +23,7 @@ static const char post[] =
 	"POST /bytes/100 HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
 static unsigned before_main;
 
-/* The last of all constructors: the shim's has run. */
+/* The last of all constructors: the shim's constructor has run. */
 __attribute__((constructor)) static void count_before_main(void)
 {
 	before_main = counted_allocations();
@@ -70,7 +70,7 @@ static void exchange(const char *text, size_t length)
 	INSIDE(close(fd));
 }
 
-/* More than are kept, and one that is never sent on a kept connection. */
+/* More requests than connections are kept, and one that is never sent on a kept connection. */
 static void run_exchange(void)
 {
 	for (int i = 0; i < 3; i++)
@@ -249,7 +249,7 @@ static void run_processes(void)
 	say_refusals();
 }
 
-/* These allocate by themselves: as often as bare. */
+/* These calls allocate by themselves: as often as bare. */
 static void run_allocating(void)
 {
 	unsigned before = counted_allocations();
@@ -302,7 +302,7 @@ static void run_threads(void)
 	say_refusals();
 }
 
-/* From here on to the process's last moment. */
+/* Until the process's last moment. */
 static void refuse_from_now_on(void)
 {
 	counted_inside = "exit";

@@ -1,4 +1,5 @@
-/* Cancellation at each call: a request that is pending is acted upon by the same calls as without us, before they have done anything. */
+/* Cancellation at each call: the calls that act upon a pending request are those of a bare run, and they act before
+ * they have done anything. */
 #include "tests/lib/probe.h"
 
 #include <pthread.h>
@@ -198,7 +199,7 @@ static void make_each(const struct call *calls, size_t n)
 #define WAITING C(poll), C(ppoll), C(select), C(pselect), C(splice)
 #define OTHERS C(dup), C(getsockopt), C(setsockopt), C(getsockname), C(fcntl), C(ioctl), C(bind), C(listen), C(socket)
 
-/* Nothing was sent by those that were cancelled: one answer comes, of the request that is made now. */
+/* The cancelled calls sent nothing: the only answer is that of the present request. */
 static void run_connected(void)
 {
 	the_fd = probe_dial();
@@ -208,7 +209,7 @@ static void run_connected(void)
 	CALL(close(the_fd));
 }
 
-/* No byte was taken by those that were cancelled. */
+/* The cancelled calls took no byte. */
 static void run_answered(void)
 {
 	the_fd = probe_dial();
@@ -231,7 +232,7 @@ static void run_finished(void)
 	CALL(close(the_fd));
 }
 
-/* A close() that was cancelled has closed nothing. */
+/* A cancelled close() has closed nothing. */
 static void run_close(void)
 {
 	the_fd = probe_dial();
@@ -248,7 +249,7 @@ static void run_close(void)
 	CALL(close(the_fd));
 }
 
-/* A connect() that was cancelled has connected nothing. */
+/* A cancelled connect() has connected nothing. */
 static void run_connect(void)
 {
 	struct sockaddr_in peer;
@@ -272,7 +273,7 @@ static void *sleep_in_call(void *argument)
 	return NULL;
 }
 
-/* Cancelled in its sleep: what comes afterwards is all there for another thread. */
+/* Cancelled in its sleep: the data that arrives later is complete for another thread. */
 static void run_asleep(void)
 {
 	static const struct call calls[] = {RECEIVING};
@@ -330,7 +331,8 @@ static void run_epoll(void)
 	CALL(close(the_fd));
 }
 
-/* A large upload is cancelled while it waits for room: the bytes that went out are whole, the connection is to be closed. */
+/* A large upload is cancelled while it waits for room: the bytes that went out are whole, the connection must be
+ * closed. */
 static void *upload(void *body)
 {
 	static const char head[] =
@@ -363,7 +365,7 @@ static void run_upload(void)
 	CALL(close(the_fd));
 }
 
-/* ---- A server that ends a connection by reset at its second request, and then takes no new ones. ---- */
+/* ---- A server that resets a connection at its second request, and then accepts no new ones. ---- */
 
 static int listener;
 static struct sockaddr_in address;
@@ -400,7 +402,7 @@ static void *ask_and_read(void *unused)
 	return NULL;
 }
 
-/* The kept connection turns out dead, a fresh one is being dialled and does not come; then the thread is cancelled. */
+/* The kept connection turns out dead, and a fresh dial gets no answer; then the thread is cancelled. */
 static void run_replacing(void)
 {
 	socklen_t length = sizeof address;
@@ -412,7 +414,7 @@ static void run_replacing(void)
 	listener = probe_socket();
 	address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	bind(listener, (struct sockaddr *)&address, sizeof address);
-	syscall(SYS_listen, listener, 0); /* past the shim: see regressions.c */
+	syscall(SYS_listen, listener, 0); /* past the shim: see stale.c */
 	getsockname(listener, (struct sockaddr *)&address, &length);
 	pthread_create(&server, NULL, serve, NULL);
 	the_fd = dial_own();

@@ -1,4 +1,4 @@
-/* Closing: single, twice, by ranges and loops; the numbers that are free afterwards; how many fit below the limit. */
+/* Closing: once, twice, by ranges and loops; which descriptors are free afterwards; how many fit below the limit. */
 #include "tests/lib/probe.h"
 
 #include <dirent.h>
@@ -132,7 +132,7 @@ static void run_closefrom(void)
 	exchange("/bytes/20");
 }
 
-/* Every number that isn't ours is EBADF, whatever the shim keeps there. */
+/* Every descriptor that the program doesn't have is EBADF, whatever the shim keeps there. */
 static void run_foreign(void)
 {
 	struct rlimit limit;
@@ -150,7 +150,7 @@ static void run_foreign(void)
 	exchange("/bytes/10");
 }
 
-/* A program that walks through /proc/self/fd and closes what it doesn't know. */
+/* A program that walks through /proc/self/fd and closes all descriptors that it doesn't know. */
 static void run_close_listed(void)
 {
 	DIR *directory;
@@ -204,7 +204,7 @@ static void run_limit(void)
 	exchange("/bytes/10");
 }
 
-/* The hard limit as low as the soft one: there is no room above. */
+/* The hard limit equals the soft one: there is no room above. */
 static void run_hard_limit(void)
 {
 	struct rlimit limit = {.rlim_cur = 32, .rlim_max = 32};

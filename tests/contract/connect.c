@@ -6,7 +6,7 @@ static struct sockaddr *server(void)
 	return (struct sockaddr *)&probe_server;
 }
 
-/* Ports of the client differ from run to run; whether they are there, and stay, does not. */
+/* The client's ports differ from run to run; their presence and constancy do not. */
 static void print_names(const char *when, int fd)
 {
 	struct sockaddr_in name = {0}, peer = {0};
@@ -314,14 +314,14 @@ static void run_bound_port(void)
 	CALL(close(fd));
 }
 
-/* A port of the kernel's choice, which the program has asked for and may have told others. */
+/* A port that the kernel chose because the program asked for one: others may have been told it. */
 static void run_bound_name(void)
 {
 	struct sockaddr_in local = {.sin_family = AF_INET};
 	int fd;
 	in_port_t port;
 
-	/* For the mode "hit": one to the same address, from one that is bound as this one is. */
+	/* For the mode "hit": a connection to the same address, from a socket that is bound like this one. */
 	for (int i = 0; i < 2; i++) {
 		fd = probe_socket();
 		CALL(bind(fd, (struct sockaddr *)&local, sizeof local));

@@ -4,7 +4,7 @@
 extern int early_bytes, early_kept_fd;
 static bool late;
 
-/* The library's constructor needs the port in its environment, so the program runs itself once more. */
+/* The library's constructor needs the port in its environment, so the program executes itself again. */
 static void run_early(void)
 {
 	char port[16];

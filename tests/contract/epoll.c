@@ -72,7 +72,7 @@ static void run_oneshot(void)
 	stages(EPOLLIN | EPOLLONESHOT, probe_ask);
 }
 
-/* As an edge-triggered event loop does it: read until EAGAIN, wait, and so to the end. */
+/* An edge-triggered event loop: reads until EAGAIN, waits, and so on to the end. */
 static void edge_loop(unsigned events, const char *path, size_t size)
 {
 	int set = epoll_create1(EPOLL_CLOEXEC), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -131,7 +131,7 @@ static void run_chunked(void)
 	edge_loop(EPOLLIN | EPOLLOUT | EPOLLET, "/chunked/3000", 4096);
 }
 
-/* The last byte is read, and the loop sleeps: the end itself has to wake it. */
+/* The last byte is read, and the loop sleeps: the end of file itself must wake it. */
 static void run_end_wakes(void)
 {
 	int set = epoll_create1(0), fd = probe_dial_nonblocking();
@@ -205,7 +205,7 @@ static void run_added_after_eof(void)
 	CALL(close(set));
 }
 
-/* The next connection often has the same number: nothing of the old one may come with it. */
+/* The next connection often has the same descriptor: no event of the old one may reach it. */
 static void run_same_number(void)
 {
 	int set = epoll_create1(0);

@@ -1,4 +1,5 @@
-/* epoll sets known by several numbers, sets within sets, the rarer kinds of registration, and signal masks while waiting. */
+/* epoll sets known by several descriptors, sets within sets, the rarer kinds of registration, and signal masks while
+ * waiting. */
 #include "tests/lib/probe.h"
 
 #include <sys/select.h>
@@ -18,7 +19,7 @@ static void mod(int set, int fd, unsigned events, unsigned long long data)
 	CALL(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event));
 }
 
-/* Registered by one number of the set, awaited by another; mio does so. */
+/* Registered via one descriptor of the set, awaited via another, as mio does. */
 static void run_two_numbers(void)
 {
 	int set = epoll_create1(0), other = dup(set), fd = probe_dial_nonblocking();
@@ -29,7 +30,7 @@ static void run_two_numbers(void)
 	probe_print_epoll("answered", set, 500);
 	probe_drain(fd);
 	probe_settle();
-	epoll_wait(set, &(struct epoll_event){0}, 1, 50); /* one edge or two, as the FIN came */
+	epoll_wait(set, &(struct epoll_event){0}, 1, 50); /* one edge or two, depending on the FIN */
 	mod(set, fd, EPOLLIN | EPOLLOUT, 0x22);
 	probe_print_epoll("modified by the other number", other, 100);
 	CALL(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL));
@@ -40,7 +41,7 @@ static void run_two_numbers(void)
 	CALL(close(other));
 }
 
-/* What was changed by either number counts, also at the end. */
+/* Changes via either descriptor count, also at the end. */
 static void run_two_numbers_changed(void)
 {
 	int set = epoll_create1(0), other = dup(set), fd = probe_dial_nonblocking(), last;
@@ -71,7 +72,7 @@ static void run_two_numbers_changed(void)
 	CALL(close(other));
 }
 
-/* The number by which it was registered is closed, the set lives on by another one. */
+/* The descriptor used for registering is closed; the set lives on by another one. */
 static void number_gone(bool before_end, bool reads_end)
 {
 	int set = epoll_create1(0), other = dup(set), fd = probe_dial_nonblocking();
@@ -110,7 +111,8 @@ static void run_number_gone_unread(void)
 	number_gone(true, false);
 }
 
-/* Closed with its set's first number gone, and kept: what others do on the kept connection is no event of this set. */
+/* The socket is closed and kept after its set's first descriptor was closed: later events of the kept connection are
+ * not for this set. */
 static void run_number_gone_kept(void)
 {
 	int set = epoll_create1(0), other = dup(set), fd = probe_dial();
@@ -131,7 +133,7 @@ static void run_number_gone_kept(void)
 	CALL(close(other));
 }
 
-/* The number of a closed set is another set's now, or another file's. */
+/* The descriptor of a closed set now belongs to another set, or to another file. */
 static void run_number_reused(void)
 {
 	int set = epoll_create1(0), again, fd = probe_dial_nonblocking();
@@ -193,7 +195,7 @@ static void run_oneshot_edge(void)
 	CALL(close(set));
 }
 
-/* More sets than anybody would have: the end is seen in all of them. */
+/* More sets than any real program has: all of them see the end. */
 static void run_six_sets(void)
 {
 	int sets[6], fd = probe_dial();
@@ -213,7 +215,7 @@ static void run_six_sets(void)
 	}
 }
 
-/* Sets within sets, the inner one awaited by poll. */
+/* Sets within sets; the inner one is awaited by poll. */
 static void run_three_deep(void)
 {
 	int one = epoll_create1(0), two = epoll_create1(0), three = epoll_create1(0), fd = probe_dial();
@@ -268,7 +270,7 @@ static long wait_with(enum how how, int set, int fd, const sigset_t *mask)
 	return -1;
 }
 
-/* A signal that is blocked but for the time of the wait ends the wait, and is handled by then. */
+/* A signal that is unblocked only during the wait ends the wait, and is handled by then. */
 static void run_masks(void)
 {
 	struct sigaction action = {.sa_handler = count};
@@ -304,7 +306,7 @@ static void run_masks(void)
 	CALL(close(set));
 }
 
-/* Linux leaves what remains of the time in select()'s limit, and nothing in the others'. */
+/* Linux writes the remaining time into select()'s timeout, and not into the others'. */
 static void run_time_left(void)
 {
 	struct timeval limit = {2, 500000};
@@ -329,7 +331,7 @@ static void run_time_left(void)
 	CALL(close(fd));
 }
 
-/* The same descriptor several times, with different questions, among others that are closed or negative. */
+/* The same descriptor several times, with different events, among closed and negative ones. */
 static void run_same_twice(void)
 {
 	struct pollfd entries[6] = {{.events = POLLIN},	   {.events = POLLOUT},		  {.fd = -1, .events = POLLIN},

@@ -41,7 +41,7 @@ static void run_stages(void)
 	try_all("minus one", -1);
 }
 
-/* Of a request whose end lies outside the memory only the start goes out, or nothing. */
+/* If a request's end lies outside of the memory, only its start goes out, or nothing. */
 static void run_half_bad(void)
 {
 	long page = sysconf(_SC_PAGESIZE);
@@ -100,7 +100,7 @@ static void run_socket_arguments(void)
 	}
 }
 
-/* A server of our own in the same process: listening and accepted sockets are none of the shim's business. */
+/* A server in the same process: the shim leaves listening and accepted sockets alone. */
 static void run_own_server(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = probe_server.sin_addr};

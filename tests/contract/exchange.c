@@ -1,4 +1,4 @@
-/* Whole exchanges with blocking reads: the bytes, where they end, and what the socket says afterwards. */
+/* Whole exchanges with blocking reads: the bytes, their end, and the state of the socket afterwards. */
 #include "tests/lib/probe.h"
 
 static void finish(int fd)
@@ -87,7 +87,7 @@ static void run_no_length_kept10(void)
 	probe_ask10(fd, "/no-length-kept");
 	finish(fd);
 }
-/* A program that polls and reads only what is there. */
+/* A program that polls and reads only available bytes. */
 static void run_no_length_kept_polled(void)
 {
 	int fd = probe_dial_nonblocking();
@@ -95,7 +95,7 @@ static void run_no_length_kept_polled(void)
 	probe_ask(fd, "/no-length-kept");
 	finish(fd);
 }
-/* What it polls when the end has come, but not been read. */
+/* Its poll when the end has come, but is not read. */
 static void run_no_length_kept_revents(void)
 {
 	int fd = probe_dial();
@@ -282,14 +282,15 @@ static void run_upgrade_ignored(void)
 	}
 }
 
-/* A tunnel that began with bytes which look like requests, on a connection that others had: none is changed or kept. */
+/* A tunnel whose first bytes look like requests, on a connection that others used: no byte is changed, and it is not
+ * kept. */
 static void run_upgrade_again(void)
 {
 	for (int i = 0; i < 3; i++)
 		run_upgrade();
 }
 
-/* The wish to close goes out before the offer does. */
+/* The wish to close is sent before the offer. */
 static void run_upgrade_in_pieces(void)
 {
 	static const char *const paths[] = {"bytes/10", "upgrade", "bytes/20"};
@@ -407,8 +408,8 @@ static void run_two_open(void)
 	close_delimited("/bytes/7");
 }
 
-/* What is sent behind the last request is never read by a server that was asked to close: it ends by FIN or RST, as it happens.
- * (Another request is answered by one that was not, before it ends.) */
+/* A server that was asked to close reads nothing behind the last request: it ends by FIN or RST, by chance. (If it was
+ * not asked to, it answers another request before it ends.) */
 static void run_sent_behind(void)
 {
 	static const char *const behind[] = {"\r\n", "\n", "\r\n\r\n", "x",

@@ -1,5 +1,5 @@
-/* Processes made in every way and at every moment: amid threads, in signal handlers, without handlers; what they inherit is what they
- * would inherit. */
+/* Processes created in every way and at every moment: amid threads, in signal handlers, without handlers. They inherit
+ * the same as bare. */
 #include "tests/lib/probe.h"
 
 #include <linux/close_range.h>
@@ -35,7 +35,7 @@ static int dial(void)
 	return fd;
 }
 
-/* Reads to the end, with patience. 0: the end came and the size is right. */
+/* Reads to the end, with a long timeout. 0: the end came and the size is right. */
 static int take_answer(int fd, long expected)
 {
 	struct timeval limit = {3, 0};
@@ -56,7 +56,7 @@ static int exchange(void)
 	static const char request[] = "GET /bytes/50 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 	int fd = dial(), result;
 
-	/* Where a handler has forked both go on to send it, and only one can. */
+	/* If a handler has forked, both processes go on to send the request, and only one can. */
 	if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0 && !is_twice)
 		say("not sent: %s", strerrorname_np(errno));
 	result = take_answer(fd, 139);
@@ -82,8 +82,8 @@ static struct {
 	pid_t (*make)(void);
 } makers[] = {{"fork", fork_as_usual}, {"_Fork", fork_bare}, {"clone by number", fork_by_number}};
 
-/* The child keeps the parent's socket, whose exchange ends in the parent, which then goes on with others: the child must see
- * neither their bytes nor wait for ever. */
+/* The child keeps the parent's socket. The exchange ends in the parent, which then makes others: the child must neither
+ * see their bytes nor wait for ever. */
 static void run_keeper(void)
 {
 	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
@@ -107,7 +107,7 @@ static void run_keeper(void)
 	}
 }
 
-/* The child goes on with everything of its own. */
+/* The child goes on with sockets of its own. */
 static void run_child_goes_on(void)
 {
 	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
@@ -227,7 +227,7 @@ static void run_vfork_amid_threads(void)
 
 static volatile sig_atomic_t n_children, n_bad_children;
 
-/* One that is a handler's right by POSIX, and the one that most call. */
+/* One that POSIX allows in a handler, and the one that most programs call. */
 static pid_t fork_either_way(void)
 {
 	return n_children % 2 ? _Fork() : fork();
@@ -238,7 +238,7 @@ static void fork_in_handler(int number)
 	int status = -1, saved = errno;
 	pid_t pid;
 
-	/* Where a fork takes longer than the timer, no exchange would end for it. */
+	/* If a fork takes longer than the timer's period, no exchange would end. */
 	if (n_children >= 100)
 		return;
 	(void)number;
@@ -324,7 +324,7 @@ static void *ask_limits(void *unused)
 	return (void *)wrong;
 }
 
-/* The limit of descriptors is the program's own, at any time, for it and for its children. */
+/* The limit of descriptors is the program's own at any time, for it and for its children. */
 static void run_limit(void)
 {
 	struct rlimit limit;
@@ -370,7 +370,7 @@ static void *run_long_commands(void *unused)
 	return NULL;
 }
 
-/* Commands at once, short and long, while other threads ask. */
+/* Commands at once, short and long, while other threads make requests. */
 static void run_limit_of_commands(void)
 {
 	volatile int n_bad = 0, n = probe_is_heavy() ? 60 : 12;
@@ -401,7 +401,7 @@ static int read_what_comes(void *argument)
 	return 0;
 }
 
-/* A process with the same descriptors, but its own memory, made before the first socket. */
+/* A process with the same descriptors but its own memory, made before the first socket. */
 static void run_cloned_files(void)
 {
 	static char stack[65536] __attribute__((aligned(16)));
@@ -441,7 +441,8 @@ static void *exchange_with_own_files(void *barrier)
 	return NULL;
 }
 
-/* Two threads whose descriptors are not the same, from before the first socket on: the number means two connections. */
+/* Two threads with separate descriptor tables, made before the first socket: one descriptor stands for two
+ * connections. */
 static void run_unshared_files(void)
 {
 	pthread_barrier_t barrier;

@@ -49,7 +49,7 @@ static long by_sendmmsg(void)
 	return sendmmsg(the_fd, &(struct mmsghdr){.msg_hdr = {.msg_iov = &piece, .msg_iovlen = 1}}, 1, 0);
 }
 
-/* A broken connection, in the thread that writes to it: who sent the signal and how is the same. */
+/* A broken connection, in the thread that writes to it: the signal's sender and code are the same. */
 static void run_pipe_signal(void)
 {
 	long (*const writers[])(void) = {by_write, by_send, by_sendmsg, by_sendmmsg};
@@ -70,7 +70,7 @@ static void run_pipe_signal(void)
 	}
 }
 
-/* Blocked, it stays pending for the thread, not for the process. */
+/* A blocked signal stays pending for the thread, not for the process. */
 static void run_pipe_blocked(void)
 {
 	sigset_t pipe_only, pending;
@@ -136,7 +136,7 @@ static void run_io_signal(void)
 	CALL(close(the_fd));
 }
 
-/* Asked for while it is being served, on a connection that may be a kept one. */
+/* Asked for in the middle of an exchange, on a connection that may be a kept one. */
 static void run_io_signal_later(void)
 {
 	struct sigaction action = {.sa_handler = count, .sa_flags = SA_RESTART};
@@ -180,7 +180,7 @@ static void raise_in(int microseconds, void (*handler)(int), int flags)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* The request is written by a handler, whatever wait it interrupts. */
+/* A handler writes the request, whatever wait it interrupts. */
 static void run_write_amid_waits(void)
 {
 	for (int i = 0; i < 5; i++) {
@@ -211,7 +211,7 @@ static void run_write_amid_waits(void)
 	}
 }
 
-/* A handler that writes the request while the main program is anywhere in calls on other connections, and on this one. */
+/* A handler writes the request while the main program is anywhere in calls on other connections, and on this one. */
 static void run_write_anywhere(void)
 {
 	long wrong = 0;
@@ -253,7 +253,7 @@ static void close_and_dial_in_handler(int number)
 	errno = saved;
 }
 
-/* A handler that closes the very socket and makes another of the same number, while it is being waited for. */
+/* A handler closes the awaited socket and makes another one with the same descriptor. */
 static void run_replaced_by_handler(void)
 {
 	for (int i = 0; i < 3; i++) {
@@ -313,7 +313,7 @@ static void exchange_in_handler(int number)
 	n_signals = (int)(long)exchange_on_small_stack(NULL);
 }
 
-/* What the kernel needs for a signal, and eight kilobytes. */
+/* The kernel's minimum for a signal, and eight kilobytes. */
 static void run_alternate_stack(void)
 {
 	size_t size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 8192;
@@ -333,7 +333,7 @@ static void run_alternate_stack(void)
 	munmap(memory, size + 4096);
 }
 
-/* Coroutines: each on a stack of its own, switched amid exchanges. */
+/* Coroutines: each on a stack of its own, switched in the middle of exchanges. */
 static ucontext_t scheduler, coroutines[8];
 static long totals[8];
 static int fds[8];

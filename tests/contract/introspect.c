@@ -1,4 +1,5 @@
-/* Everything else that can be asked of a socket, before and after its exchange has ended: what it says it is does not change. */
+/* Everything else that can be asked of a socket, before and after its exchange has ended: its identity does not
+ * change. */
 #include "tests/lib/probe.h"
 
 #include <linux/sockios.h>
@@ -144,7 +145,7 @@ static int page_file(void)
 	return fd;
 }
 
-/* The first bytes after the end are taken, whoever moves them; then the connection is broken. */
+/* The first bytes after the end are taken, whichever call moves them; then the connection is broken. */
 static void run_sendfile(void)
 {
 	int fd = finished(), file = page_file();
@@ -179,7 +180,7 @@ static void run_splice(void)
 	CALL(close(pipes[1]));
 }
 
-/* From a socket to a file: no. */
+/* From a socket to a file: refused. */
 static void run_sendfile_from(void)
 {
 	int file = page_file();
@@ -196,7 +197,7 @@ static void run_sendfile_from(void)
 	CALL(close(file));
 }
 
-/* Messages of one byte each after the end: one is taken, the next is told of the reset. */
+/* Messages of one byte each after the end: one is taken, the next one reports the reset. */
 static void run_sendmmsg(void)
 {
 	struct iovec piece = {bytes, 1};
@@ -270,7 +271,7 @@ static void run_odd_receives(void)
 	}
 }
 
-/* The end is there for whoever reads again, any number of times, by any name. */
+/* Every later read sees the end, any number of times, by any name. */
 static void run_again_and_again(void)
 {
 	int fd = finished();

@@ -66,7 +66,7 @@ static void run_mapped(void)
 {
 	for (int i = 0; i < 3; i++)
 		exchange(mapped());
-	/* The other family's socket to the same server has its own connection. */
+	/* A socket of the other family to the same server has its own connection. */
 	probe_exchange("/bytes/10");
 	exchange(mapped());
 }
@@ -110,7 +110,7 @@ static void run_addresses(void)
 	probe_drain(fd);
 	CALL(connect(fd, (struct sockaddr *)&address, sizeof address));
 	CALL(close(fd));
-	/* An address that is none of this machine's. */
+	/* An address that does not belong to this machine. */
 	fd = socket(AF_INET6, SOCK_STREAM, 0);
 	memset(&address.sin6_addr, 0, sizeof address.sin6_addr);
 	address.sin6_addr.s6_addr[0] = 0xfe;
@@ -121,7 +121,7 @@ static void run_addresses(void)
 	CALL(close(fd));
 }
 
-/* Any address means one's own. */
+/* The unspecified address means the machine's own. */
 static void run_unspecified(void)
 {
 	struct sockaddr_in any = probe_server;

@@ -16,7 +16,7 @@ static long resident_kb(void)
 	return kb;
 }
 
-/* All of them, also those above the limit. */
+/* All descriptors, also those above the limit. */
 static int count_all_fds(void)
 {
 	DIR *directory = opendir("/proc/self/fd");

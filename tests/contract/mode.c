@@ -1,4 +1,4 @@
-/* HOLDLINE_MODE=off: every request is the first one of its connection, as bare. */
+/* HOLDLINE_MODE=off: every request is the first one of its connection, the same as bare. */
 #include "tests/lib/probe.h"
 
 static void print_who(void)

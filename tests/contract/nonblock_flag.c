@@ -1,9 +1,9 @@
-/* O_NONBLOCK of a socket that is not connected yet: whoever looks, and by whatever way, finds what the program has set. */
+/* O_NONBLOCK of an unconnected socket: every way of asking gives the flag that the program has set. */
 #include "tests/lib/probe.h"
 
 #include <stdlib.h>
 
-/* The kernel's own word. */
+/* The flag as the kernel has it. */
 static void say_flags(const char *when, int fd)
 {
 	char path[64], line[128];
@@ -18,7 +18,7 @@ static void say_flags(const char *when, int fd)
 		fclose(info);
 }
 
-/* A socket made of what a kept connection has taken the place of, if there is such a one, its file not blocking. */
+/* A socket made from one that a kept connection has replaced, if there is such a one; its file is blocking. */
 static int make(bool is_blocking)
 {
 	int first = probe_dial_nonblocking(), second;
@@ -123,7 +123,7 @@ static void look_by_binding(int fd)
 	say_flags("bound", fd);
 }
 
-/* Nobody listens there: what connect() says depends on the flag. */
+/* Nobody listens there: connect()'s error depends on the flag. */
 static void look_by_connecting(int fd)
 {
 	struct sockaddr_in nobody = {

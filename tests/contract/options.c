@@ -1,4 +1,5 @@
-/* Socket options: what a program reads at every stage, what it sets, and that nothing of it shows on the next connection. */
+/* Socket options: values at every stage, effects of setting them, and that nothing of it shows on the next
+ * connection. */
 #include "tests/lib/probe.h"
 
 #include <linux/seccomp.h>
@@ -8,7 +9,7 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 
-/* Values that a kernel measures or hands out anew are compared by their length alone. */
+/* Values that the kernel measures or assigns anew are compared by their length alone. */
 enum shown { BY_VALUE, BY_LENGTH };
 
 static const struct {
@@ -169,7 +170,7 @@ static void set_many(int fd)
 	set(fd, IPPROTO_IP, IP_TTL, 33, "IP_TTL");
 }
 
-/* What one connection sets is gone on the next. */
+/* Options of one connection are gone on the next. */
 static void set_at(int stage)
 {
 	int fd = probe_socket();
@@ -238,7 +239,7 @@ static void run_arguments(void)
 	CALL(close(fd));
 }
 
-/* What the kernel refuses on any socket. */
+/* Options that the kernel refuses on any socket. */
 static void refuse_anywhere(int fd)
 {
 	struct sockaddr_in6 wrong_family = {.sin6_family = AF_INET6};
@@ -308,7 +309,7 @@ static void run_refused(void)
 	CALL(close(fd));
 }
 
-/* It says no, and does it all the same. */
+/* The call fails, but takes effect all the same. */
 static void run_shutdown_first(void)
 {
 	static const int hows[] = {SHUT_WR, SHUT_RDWR, SHUT_RD};

@@ -1,5 +1,5 @@
-/* The same calls by other names: by number, with positions, by libraries that read and write for a program. The bytes and the end
- * are the same. */
+/* The same calls by other names: by syscall number, with positions, by libraries that read and write for a program. The
+ * bytes and the end are the same. */
 #include "tests/lib/probe.h"
 
 #include <aio.h>
@@ -14,7 +14,7 @@ static char bytes[8192];
 static const char request[] = "GET /bytes/100 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 #define LENGTH (sizeof request - 1)
 
-/* A read that never ends is a failure, not a test that hangs. */
+/* A read that never ends must be a failure, not a hanging test. */
 static int dial(void)
 {
 	struct timeval limit = {2, 0};
@@ -122,7 +122,7 @@ static void run_receiving(void)
 	}
 }
 
-/* Begun by another name, ended as usual, and the other way round. */
+/* Begun by another name and ended as usual, and the other way round. */
 static void run_mixed(void)
 {
 	for (size_t i = 0; i < sizeof receivers / sizeof *receivers; i++) {
@@ -206,7 +206,7 @@ static void run_sending(void)
 	}
 }
 
-/* Connected, shut down, asked and closed by number. */
+/* Connected, shut down and queried by syscall number. */
 static void run_life(void)
 {
 	struct sockaddr_in name;
@@ -243,7 +243,7 @@ static void run_life(void)
 	CALL(close(fd));
 }
 
-/* Readiness by number, of a connection whose end is made. */
+/* Readiness by syscall number, of a connection whose end the shim made. */
 static void run_readiness(void)
 {
 	struct pollfd entry = {.events = POLLIN | POLLRDHUP};
@@ -323,7 +323,7 @@ static int through_ring(int operation, int fd, const void *buffer, unsigned leng
 	return result;
 }
 
-/* Where the kernel allows it: all through the ring, and answers through the ring to what was sent by a call. */
+/* If the kernel allows it: everything through the ring, and answers through the ring to requests sent by a call. */
 static void run_ring(void)
 {
 	if (!set_up_ring()) {

@@ -1,4 +1,5 @@
-/* Peeking shows what reading will bring, and receiving in parts brings what receiving at once would: by every name, at every size. */
+/* Peeking shows the bytes that reading will return, and receiving in parts returns the same as receiving at once: by
+ * every name, at every size. */
 #include "tests/lib/probe.h"
 
 #include <sys/time.h>
@@ -53,7 +54,7 @@ static void run_whole(void)
 	CALL(close(fd));
 }
 
-/* As wget does: looks at everything that is there, takes the head alone, then the rest. */
+/* wget's way: peeks at everything available, reads the head alone, then the rest. */
 static void run_head_first(void)
 {
 	for (int i = 0; i < 3; i++) {
@@ -72,7 +73,7 @@ static void run_head_first(void)
 	}
 }
 
-/* Peeked at while it grows. */
+/* Peeks while the answer grows. */
 static void run_growing(void)
 {
 	int fd = probe_dial();
@@ -112,7 +113,8 @@ static void run_peek_offset(void)
 	CALL(close(fd));
 }
 
-/* The head in pieces of every size: the bytes are the server's, but for a token that is cut (holdline(7), KNOWN LIMITS). */
+/* The head in pieces of every size: the bytes are the server's, except for a token that is cut (holdline(7), KNOWN
+ * LIMITS). */
 static void run_sizes(void)
 {
 	for (size_t size = 89; size < 200; size += 22) {
@@ -126,7 +128,7 @@ static void run_sizes(void)
 	}
 }
 
-/* One call, the head spread over buffers so that the token falls between two of them. */
+/* One call, with the head spread over buffers so that the token falls between two of them. */
 static void run_spread(void)
 {
 	for (size_t cut = 20; cut < 88; cut += 3) {
@@ -140,7 +142,7 @@ static void run_spread(void)
 	}
 }
 
-/* recvmmsg: as many messages as asked for, or those that are there. */
+/* recvmmsg: as many messages as asked for, or those available. */
 static void run_wait_for_one(void)
 {
 	struct iovec pieces[4];
@@ -171,7 +173,7 @@ static long tens_of_ms(const struct timespec *begin)
 	return ((now.tv_sec - begin->tv_sec) * 1000 + (now.tv_nsec - begin->tv_nsec) / 1000000 + 20) / 100;
 }
 
-/* A limit of time that falls in the midst of MSG_WAITALL: what has come is returned. */
+/* A receive timeout in the middle of MSG_WAITALL: the bytes so far are returned. */
 static void run_wait_all_in_time(void)
 {
 	struct timeval limit = {.tv_usec = 150000};
@@ -196,7 +198,7 @@ static void run_wait_all_in_time(void)
 	}
 }
 
-/* The server's window is full: a limit of time on sending. */
+/* The server's window is full: a send timeout. */
 static void run_send_in_time(void)
 {
 	struct timeval limit = {.tv_usec = 100000};

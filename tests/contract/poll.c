@@ -21,7 +21,7 @@ static void print_select(const char *when, int fd)
 	    FD_ISSET(fd, &bad) ? " except" : "");
 }
 
-/* The FIN itself may come early or late: before the answer is read, a bit for it is not compared. */
+/* The FIN may come early or late: its bit is not compared before the answer is read. */
 static void stages(int fd, void (*ask)(int, const char *))
 {
 	probe_poll("connected", fd, ALL, 100);
@@ -67,7 +67,7 @@ static void run_nonblocking10(void)
 	stages(probe_dial_nonblocking(), probe_ask10);
 }
 
-/* Sleeps in poll until something new happens, as an event loop does, and lists what it saw. */
+/* Sleeps in poll until something new happens, as an event loop does, and lists the events. */
 static void event_loop(bool with_select)
 {
 	int fd = probe_dial_nonblocking(), total = 0;
@@ -124,7 +124,7 @@ static void run_wait_for_rdhup(void)
 	CALL(close(fd));
 }
 
-/* Waits for the peer's end without reading: natively it comes with the FIN. */
+/* Waits for the peer's end without reading: bare, it comes with the FIN. */
 static void run_rdhup_unread(void)
 {
 	int fd = probe_dial();

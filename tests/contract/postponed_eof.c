@@ -1,6 +1,6 @@
 /*
- * An event loop has read an answer to its end, and the end of file is next: what it sees of that, in whichever way it looks, and whoever
- * else does. Each socket is registered level-triggered, to be read.
+ * An event loop has read an answer to its end, and the end of file is next: how it learns of that by each call, and how
+ * others do. Each socket is registered level-triggered, to be read.
  */
 #include "tests/lib/probe.h"
 
@@ -13,7 +13,8 @@
 
 static int set;
 
-/* A socket that doesn't block, registered, whose answer has been read, and whose server has hung up as far as a bare program knows. */
+/* A non-blocking, registered socket whose answer has been read, and whose server has hung up as far as a bare program
+ * knows. */
 static int begin(unsigned events, unsigned long long data)
 {
 	struct epoll_event event = {.events = events, .data.u64 = data};
@@ -56,7 +57,7 @@ static void run_loop(void)
 	end(fd);
 }
 
-/* Told, and told again; other sockets are not forgotten over it. */
+/* Reported, and reported again, without neglecting other sockets. */
 static void run_ignored(void)
 {
 	int fd = begin_first(EPOLLIN), other = probe_dial_nonblocking();
@@ -75,7 +76,7 @@ static void run_ignored(void)
 	end(fd);
 }
 
-/* Two at once, and room for one. */
+/* Two events at once, and room for one. */
 static void run_two(void)
 {
 	int fd = begin_first(EPOLLIN), other = begin(EPOLLIN | EPOLLRDHUP, 0x22);
@@ -106,7 +107,7 @@ static void run_other_ways(void)
 	end(fd);
 }
 
-/* The set is itself waited for. */
+/* The set itself is awaited. */
 static void run_nested(void)
 {
 	int outer = epoll_create1(0), fd = begin_first(EPOLLIN);
@@ -142,7 +143,7 @@ static void run_other_number(void)
 	end(fd);
 }
 
-/* Another set has the number. */
+/* Another set has the descriptor. */
 static void run_replaced(void)
 {
 	int fd = begin_first(EPOLLIN), other = epoll_create1(0);
@@ -189,7 +190,7 @@ static void run_modified(void)
 	end(fd);
 }
 
-/* Which of its arguments epoll_wait() does not take. */
+/* Arguments that epoll_wait() rejects. */
 static void run_bad_arguments(void)
 {
 	int fd = begin_first(EPOLLIN);
@@ -205,7 +206,7 @@ static void run_bad_arguments(void)
 	end(fd);
 }
 
-/* At the very end of a page that can be written. */
+/* At the very end of a writable page. */
 static void run_page_end(void)
 {
 	int fd = begin_first(EPOLLIN);
@@ -242,7 +243,7 @@ static void run_by_number(void)
 	end(fd);
 }
 
-/* A child waits in the set that it has inherited. */
+/* A child waits in the inherited set. */
 static void run_forked(void)
 {
 	int fd = begin_first(EPOLLIN | EPOLLRDHUP), status;
@@ -275,7 +276,7 @@ static void run_thread(void)
 	end(fd);
 }
 
-/* Nothing is asked for, or there is no room for it. */
+/* No events are asked for, or there is no room for any. */
 static void run_no_room(void)
 {
 	int fd = begin_first(EPOLLIN);
@@ -306,7 +307,7 @@ static void run_other_calls(void)
 	end(fd);
 }
 
-/* Its file lives on by another number. */
+/* Its file lives on by another descriptor. */
 static void run_alias(void)
 {
 	int fd = begin_first(EPOLLIN), other = dup(fd);
@@ -318,7 +319,7 @@ static void run_alias(void)
 	CALL(close(set));
 }
 
-/* Another number is asked, which was made when nobody had looked yet. */
+/* A duplicate is asked, made before anybody had looked. */
 static void ask_another(int fd, int other)
 {
 	probe_poll("the other number", other, POLLIN | POLLRDHUP, 0);
@@ -373,7 +374,7 @@ static void run_close_on_exec(void)
 	end(fd);
 }
 
-/* A program that a child of vfork() becomes has the socket, and reads it to its end. */
+/* The program that a vfork() child becomes has the socket, and reads it to its end. */
 static void run_vforked(void)
 {
 	int fd = begin_first(EPOLLIN), status = -1;
@@ -410,7 +411,7 @@ static int become_reader(void *command)
 	return 127;
 }
 
-/* The same by clone(): with the program's memory, as vfork()'s child, but with its own descriptors. */
+/* The same by clone(): with the program's memory, as a vfork() child, but with its own descriptor table. */
 static void run_cloned(void)
 {
 	int fd = begin_first(EPOLLIN), status = -1;

@@ -159,7 +159,7 @@ static void run_fork_while_open(void)
 	exchange_sized(40);
 }
 
-/* As CPython's subprocess does: the child shares our memory until it execs, and closes everything. */
+/* CPython's subprocess: the child shares our memory until it execs, and closes everything. */
 static pid_t vfork_and_close(bool with_close_range)
 {
 	pid_t pid = vfork();
@@ -282,7 +282,7 @@ static void run_exec_refused(void)
 	exchange_sized(20);
 }
 
-/* Commands that have nothing to do with a socket that they inherit. */
+/* Commands that don't use a socket that they inherit. */
 static void run_commands(int fd)
 {
 	FILE *stream;
@@ -317,7 +317,7 @@ static void run_system_amid(void)
 	run_commands(begin_download());
 }
 
-/* The shell's words name the socket. */
+/* The shell's redirections name the socket. */
 static void run_system_cat(void)
 {
 	char command[64];
@@ -347,7 +347,7 @@ static void run_system_of_threads(void)
 	CALL(close(fd));
 }
 
-/* Whoever only has the socket as its standard input takes nothing of the answer. */
+/* A program that only has the socket as its standard input consumes nothing of the answer. */
 static void run_child_of_input(void)
 {
 	char command[96];
@@ -386,7 +386,7 @@ static void run_system_of_six(void)
 
 static void set_variable(int signal_number)
 {
-	/* First in the array that there is, then in a longer one. */
+	/* First in the present array, then in a longer one. */
 	if (strcmp(getenv("OF_OLD"), "old") == 0)
 		setenv("OF_OLD", "new", 1);
 	else
@@ -431,7 +431,7 @@ static void run_system_environment(void)
 	CALL(close(fd));
 }
 
-/* Another program asks on a connection that this one has opened, and would not know that it was used before. */
+/* Another program sends a request on a connection that this one has opened; it can't know that it was used before. */
 static char *ask_in_shell(int fd)
 {
 	static char command[160];
@@ -477,7 +477,7 @@ static int exec_true(void *argument)
 	return 1;
 }
 
-/* As runtimes make that know how little a child needs. */
+/* A child on a small stack: some runtimes know how little it needs. */
 static void run_small_stack(void)
 {
 	static _Alignas(16) char stack[8192];
@@ -498,7 +498,7 @@ static void leave(int signal_number)
 	siglongjmp(left, signal_number);
 }
 
-/* What system() had is not what the next program is to know. */
+/* Nothing of system()'s state reaches the next program. */
 static void run_system_left(void)
 {
 	char command[64];
@@ -571,7 +571,7 @@ static void passed(bool ask_first, bool end_first)
 	CALL(close(pair[1]));
 }
 
-/* Who has been given a connection by number gets nothing of what others ask. */
+/* A process that got a connection by descriptor number sees nothing of others' requests. */
 static void run_passed_by_number(void)
 {
 	int pair[2], fd = probe_dial(), other, copy;

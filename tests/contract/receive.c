@@ -1,4 +1,4 @@
-/* Flags and options of receiving: peeking, waiting for all, truncating, time limits, and how many bytes are said to wait. */
+/* Flags and options of receiving: peeking, waiting for all, truncating, timeouts, and the number of waiting bytes. */
 #include "tests/lib/probe.h"
 
 #include <limits.h>
@@ -77,7 +77,7 @@ static void run_wait_all_exact(void)
 	CALL(close(fd));
 }
 
-/* Into several buffers, from a server that does not end an answer for those that seem to be gone. */
+/* Into several buffers, from a server that does not end its answer if the client seems to be gone. */
 static void run_wait_all_vector(void)
 {
 	static char rest[200000];
@@ -96,7 +96,7 @@ static void run_wait_all_vector(void)
 	CALL(close(fd));
 }
 
-/* More buffers than fit anywhere, of a socket that is at its end or was never connected. */
+/* More buffers than allowed, on a socket that is at its end or was never connected. */
 static void run_wait_all_ended(void)
 {
 	struct iovec pieces[300];
@@ -117,7 +117,7 @@ static void run_wait_all_ended(void)
 	CALL(close(fd));
 }
 
-/* The error that comes behind bytes is for the next call. */
+/* The error behind the bytes is for the next call. */
 static void run_wait_all_reset(void)
 {
 	int flags[] = {MSG_WAITALL, MSG_TRUNC, MSG_TRUNC | MSG_WAITALL};
@@ -137,7 +137,7 @@ static void do_nothing(int signal_number)
 	(void)signal_number;
 }
 
-/* Neither a handler nor the limit of time begins anew with each piece. */
+/* Neither a handler nor the timeout starts anew with each piece. */
 static void run_wait_all_interrupted(void)
 {
 	struct timeval limit = {0, 400000};
@@ -170,7 +170,7 @@ static void *take_number(void *argument)
 	return argument;
 }
 
-/* What another thread has opened under the number is none of ours. */
+/* A descriptor that another thread has opened under the same number is not ours. */
 static void run_wait_all_taken(void)
 {
 	pthread_t thread;
@@ -209,7 +209,7 @@ static void run_low_water_asked(void)
 	CALL(close(fd));
 }
 
-/* Its limit is looked at when a message has come, and what is left of it is told. */
+/* Its timeout is checked when a message has come, and the remaining time is returned. */
 static void run_messages_time_limit(void)
 {
 	static char more[2][100];

@@ -1,4 +1,5 @@
-/* What a program may do that nobody thought of: cases that once broke the promise. Those that need a misbehaving server bring it. */
+/* Unexpected behaviour of programs: cases that once broke the promise. Those that need a misbehaving server bring their
+ * own. */
 #include "tests/lib/probe.h"
 
 #include <pthread.h>
@@ -15,7 +16,7 @@
 
 extern char **environ;
 
-/* A small answer, and the end; what the program sees of them in one line. */
+/* A small answer and its end, printed in one line as the program sees them. */
 static void drain(const char *what, int fd)
 {
 	char bytes[4096];
@@ -40,7 +41,8 @@ static void wait_end(const char *what, int fd)
 	say("%s: %s, then %s", what, total ? "an answer" : "nothing", n == 0 ? "EOF" : strerrorname_np(errno));
 }
 
-/* ---- A server of our own: answers the first request of a connection; ends it at the second without a byte. ---- */
+/* ---- A server of our own: answers the first request of a connection; ends it at the second one without a byte.
+ * ---- */
 
 static int own_listener = -1;
 static struct sockaddr_in own_address;
@@ -91,7 +93,8 @@ static void listen_own(int backlog)
 	own_listener = socket(AF_INET, SOCK_STREAM, 0);
 	own_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	bind(own_listener, (struct sockaddr *)&own_address, sizeof own_address);
-	/* Past the shim, which leaves connections to the process's own ports alone: to it this is to be a server elsewhere. */
+	/* The raw syscall bypasses the shim, which leaves connections to the process's own ports alone: to the shim
+	 * this server must be a foreign one. */
 	syscall(SYS_listen, own_listener, backlog);
 	getsockname(own_listener, (struct sockaddr *)&own_address, &length);
 }
@@ -125,7 +128,7 @@ static void exchange_own(void)
 	close(fd);
 }
 
-/* A server that gives up where the client seems to have gone: nginx in front of a slow upstream does so (499). */
+/* A server that gives up if the client seems to have gone: nginx does so (499) before a slow upstream. */
 static void *serve_impatient(void *unused)
 {
 	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
@@ -366,7 +369,7 @@ static void *exchanges(void *unused)
 	return NULL;
 }
 
-/* Helpers are started while other threads are in the midst of exchanges. */
+/* Helpers are started while other threads are in the middle of exchanges. */
 static void run_spawn_among_exchanges(void)
 {
 	char *arguments[] = {"true", NULL};
@@ -397,8 +400,8 @@ static void *send_post(void *unused)
 	return (void *)(intptr_t)(send(shared_fd, post_head, sizeof post_head - 1, MSG_NOSIGNAL) < 0 ? -1 : 0);
 }
 
-/* A thread is stuck in a call on a connection to a server that does not accept; another gives the connection up, and its number goes
- * to a connection elsewhere, which must stay what it is. */
+/* A thread hangs in a call on a connection to a server that does not accept. Another thread closes that connection, and
+ * its descriptor goes to a connection elsewhere, which must not be touched. */
 static void run_given_up_elsewhere(void)
 {
 	struct sockaddr_in peer;
@@ -451,7 +454,7 @@ static void *poll_forever(void *unused)
 	return (void *)(intptr_t)poll(&pollfd, 1, -1);
 }
 
-/* A thread begins to wait for the end at the moment when another reads it. */
+/* A thread begins to wait for the end just when another one reads it. */
 static void run_poll_at_the_end(void)
 {
 	long lost = 0;
@@ -485,7 +488,8 @@ static void run_poll_at_the_end(void)
 
 /* ---- Destinations ---- */
 
-/* A socket whose first address refuses may be connected to another one (Linux). That teaches nothing about the first. */
+/* A socket whose first address refuses may be connected to another one (Linux). The success says nothing about the
+ * first address. */
 static void run_second_address(void)
 {
 	struct sockaddr_in closed = probe_server;
@@ -605,7 +609,7 @@ static void run_many_stale(void)
 	say("answered %d of %d", answered, MANY);
 }
 
-/* A child closes what it has inherited; the parent still waits for the end. */
+/* A child closes its inherited descriptors; the parent still waits for the end. */
 static void child_closes(bool range)
 {
 	int set = epoll_create1(0), fd = probe_dial(), status;
@@ -694,7 +698,7 @@ static void fill(int keep)
 		close(last[(n - 1 - i) % 8]);
 }
 
-/* All descriptors are in use: what a program has, it has. */
+/* All descriptors are in use: the program keeps those that it has. */
 static void run_post_without_room(void)
 {
 	struct rlimit low = {64, 64};
@@ -710,7 +714,7 @@ static void run_post_without_room(void)
 	closefrom(3);
 }
 
-/* Sixteen connections at once, then none; all of the numbers are the program's again. */
+/* Sixteen connections at once, then none; all of their descriptors are the program's again. */
 static void run_all_numbers(void)
 {
 	struct rlimit low = {64, 64};
@@ -829,7 +833,7 @@ static void jump_out(int number)
 	siglongjmp(jump, 1);
 }
 
-/* Time-outs by alarm and longjmp hit anywhere: close() closes all the same, and the thread can be cancelled. */
+/* Time-outs by alarm and longjmp, at any moment: close() closes all the same, and the thread can be cancelled. */
 static void run_jump_anywhere(void)
 {
 	struct itimerval off = {0};
@@ -920,7 +924,7 @@ static void *in_own_network(void *unused)
 	return NULL;
 }
 
-/* Network namespaces are a thread's own. */
+/* Network namespaces belong to threads. */
 static void run_network_of_a_thread(void)
 {
 	pthread_t thread;

@@ -1,4 +1,4 @@
-/* Signals amid calls: interrupted, restarted, jumped out of, and handlers that use the socket themselves. */
+/* Signals amid calls: interrupted, restarted, left by longjmp, and handlers that use the socket themselves. */
 #include "tests/lib/probe.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* stdio on sockets: libc's inner reads and writes reach no wrapper, the bytes and the end must be right all the same. */
+/* stdio on sockets: libc's inner reads and writes reach no wrapper; the bytes and the end must be right all the
+ * same. */
 #include "tests/lib/probe.h"
 
 static void read_lines(FILE *stream)
@@ -87,7 +88,7 @@ static void run_dprintf(void)
 	probe_exchange("/bytes/10");
 }
 
-/* The end is reached by read(), the stream is opened on what is left of the descriptor. */
+/* read() reaches the end, then a stream is opened on the same descriptor. */
 static void run_after_end(void)
 {
 	int fd = probe_dial();

@@ -229,7 +229,7 @@ static void *churn(void *unused)
 	return NULL;
 }
 
-/* Descriptor numbers fly between threads: a file never becomes a socket. */
+/* Descriptors are reused between threads at high speed: a file never becomes a socket. */
 static void run_churn(void)
 {
 	pthread_t threads[6];
@@ -260,7 +260,7 @@ static void run_closed_elsewhere(void)
 	}
 }
 
-/* A load generator's threads drain into one buffer: what one of them was given another overwrites at once. */
+/* A load generator's threads read into one buffer: each overwrites the bytes of the others at once. */
 static char *sink;
 static char sink_among_variables[65536];
 
@@ -303,7 +303,7 @@ static void run_one_sink(void)
 		join("a thread", threads[i]);
 }
 
-/* The same in memory of which nobody knows whether it is there. */
+/* The same in memory that may be unmapped. */
 static void run_one_mapped_sink(void)
 {
 	pthread_t threads[8];

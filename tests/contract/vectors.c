@@ -1,4 +1,4 @@
-/* Scattered and gathered I/O, many messages a call, and bodies that never pass through the program. */
+/* Scattered and gathered I/O, many messages per call, and bodies that never pass through the program. */
 #include "tests/lib/probe.h"
 
 #include <sys/sendfile.h>
@@ -219,7 +219,7 @@ static void run_sendfile(void)
 	probe_exchange("/bytes/10");
 }
 
-/* The whole request stands in a file: its `close` passes unseen. */
+/* The whole request is in a file: its `close` passes unseen. */
 static void run_sendfile_head(void)
 {
 	FILE *file = tmpfile();
@@ -280,7 +280,7 @@ static void run_splice_out(void)
 	splice_out("/bytes/3000", 20);
 }
 
-/* Where the answer ends is told by bytes that only the kernel moves. */
+/* Only the kernel moves the bytes that tell where the answer ends. */
 static void run_splice_head(void)
 {
 	splice_out("/attended/3000", 0);
@@ -315,7 +315,7 @@ static void run_splice_errors(void)
 	CALL(close(pipes[1]));
 }
 
-/* The kernel looks at the pipe before it waits for the socket, and what the pipe refuses is not the connection's end. */
+/* The kernel checks the pipe before it waits for the socket; an error of the pipe is not the connection's end. */
 static void run_splice_refused(void)
 {
 	char bytes[4096] = {0};
@@ -360,7 +360,7 @@ static void run_control_later(void)
 	CALL(close(fd));
 }
 
-/* A control message that no socket knows. */
+/* A control message that sockets don't know. */
 static void run_control(void)
 {
 	static const char ask[] = "GET /bytes/10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";

@@ -1,6 +1,8 @@
 /*
- * Requests over a connection each, at a steady pace; closes first, so that its ports end up in TIME_WAIT. Waits for the end
- * of its standard input when it is done. usage: client ADDRESS PORT REQUESTS PAUSE_MS
+ * Makes requests over a connection each, at a steady pace; closes first, so that its ports end up in TIME_WAIT. Waits
+ * for the end of its standard input when it is done.
+ *
+ * usage: client ADDRESS PORT REQUESTS PAUSE_MS
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

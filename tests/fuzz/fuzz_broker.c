@@ -2,11 +2,11 @@
  * Fuzz target for the broker: processes that come, talk, lie in shared memory and die, over a kernel of a few lines.
  *
  * Input: operations of a byte each, and their arguments. Whatever they are:
- *   - no descriptor is closed twice, or used after it was closed, or left open at the end;
+ *   - no descriptor is closed twice, used after it was closed, or left open at the end;
  *   - the broker's lists agree with each other;
- *   - a connection that is given is open, is that of the key that was asked for and was parked for no other one, and what
- *     the slot says of its bytes is what the kernel counts;
- *   - nobody is let through beyond the limit of his ticket, nor waits for a place that is free.
+ *   - a connection that is given is open and has the key that was asked for, for which it was parked, and the slot's
+ *     bytes are what the kernel counts;
+ *   - no ticket is served beyond its limit, or waits for a place that is free.
  */
 #include "pool/broker/broker.h"
 
@@ -29,7 +29,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A connection, as the kernel knows it. */
+/* A connection as the kernel knows it. */
 struct connection {
 	struct destination_key key; /* its peer and network */
 	uint64_t sent, received;
@@ -39,7 +39,7 @@ struct connection {
 struct descriptor {
 	bool is_open;
 	int connection;		    /* index; -1: none */
-	struct held *watcher;	    /* of the last watch(), though it may have gone */
+	struct held *watcher;	    /* argument of the last watch(); its object may have gone */
 	struct destination_key key; /* for which it was parked */
 };
 
@@ -198,7 +198,7 @@ static int sys_watch(int fd, void *held)
 
 static void take_answer(const struct broker_process *ticket, const struct broker_reply *reply, int passed);
 
-/* To a ticket: its number is its place among the processes. */
+/* To a ticket; its number is its place among the processes. */
 static ssize_t sys_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	const struct cmsghdr *control = CMSG_FIRSTHDR(message);
@@ -248,7 +248,7 @@ static struct slots_region *make_region(int *fd)
 	return region;
 }
 
-/* Alike but for one thing each, half of which the kernel can't tell. */
+/* Keys that differ in one member each, half of which the kernel can't tell apart. */
 static void make_keys(void)
 {
 	for (int i = 0; i < N_KEYS; i++)
@@ -362,7 +362,7 @@ static void send_packet(int i, const union broker_packet *packet, size_t length,
 {
 	struct broker_process *process = processes[i];
 	struct broker_out out;
-	/* At the end of an object the sanitizer sees every byte too far. */
+	/* At the end of an allocation, so that the sanitizer sees every byte too far. */
 	char *copy = malloc(length ? length : 1);
 	int error;
 
@@ -387,7 +387,7 @@ static void send_packet(int i, const union broker_packet *packet, size_t length,
 		dismiss(i);
 }
 
-/* Few, so that they are met again. */
+/* Few keys, so that they are met again. */
 static unsigned pick_slot(void)
 {
 	unsigned n = next() % 10;
@@ -416,7 +416,7 @@ static struct slot *get_slot(int i, unsigned slot)
 	return processes[i]->region ? &processes[i]->region->slots[slot] : NULL;
 }
 
-/* As a process does: what is known of the connection, then that it is idle. */
+/* A process's park: what is known of the connection, then that it is idle. */
 static void publish(int i, unsigned slot, int connection)
 {
 	struct slot *at = get_slot(i, slot);
@@ -449,7 +449,7 @@ static void request(int i, enum broker_message type, unsigned slot, const struct
 	send_packet(i, &packet, sizeof(packet.request), fd, fd >= 0);
 }
 
-/* For one of the others, or somebody who is none. */
+/* For one of the others, or for a number of no process. */
 static void ask_ticket(int i)
 {
 	int other = next() % MAX_PROCESSES;
@@ -499,7 +499,7 @@ static void lease(int i)
 	request(i, BROKER_LEASE, slot, &keys[next() % N_KEYS], -1);
 }
 
-/* Parked again, as another's, with the wrong key or slot, or what is no socket. */
+/* Parked again, by another process, with the wrong key or slot, or without a socket. */
 static void lie(int i)
 {
 	int connection = next() % 8 ? pick_connection() : -1;
@@ -576,7 +576,7 @@ static void happen_to_a_connection(void)
 	}
 }
 
-/* Whoever watched may have gone, and the object be another's. */
+/* The object may have gone, or belong to another connection. */
 static void give_notice(void)
 {
 	int fd = n_fds ? (next() | next() << 8) % n_fds : 0;

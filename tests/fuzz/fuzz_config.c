@@ -1,5 +1,5 @@
 /*
- * Any text as the value of every option: it is taken or refused, never read or written beyond.
+ * Any text as the value of every option: it is accepted or refused, never read or written beyond.
  */
 #include "pool/config/config.h"
 

@@ -1,11 +1,13 @@
 /*
- * Fuzz target for the edit of outgoing bytes. Input: a byte that seeds the cuts, then requests, as a program sends them.
+ * Fuzz target for the edit of outgoing bytes. Input: a byte that seeds the cuts, then requests, as a program sends
+ * them.
  *
  * They are fed in pieces, edited as the plans say, and read by a plain llhttp beside the original:
- *   - the edited bytes have the same length, but for lines `Connection: keep-alive` inserted behind start lines of HTTP/1.0;
- *   - they differ in nothing but the values of Connection and Proxy-Connection, where `close` has become blanks;
- *   - what is read from them are the same messages: methods, targets, versions, fields, bodies, and where each ends;
- *   - where the server is not told `close` any more, the owner knows that it owes the end (`edited`).
+ *   - the edited bytes have the same length, except for lines `Connection: keep-alive` inserted behind start lines of
+ *     HTTP/1.0;
+ *   - they differ only in the values of Connection and Proxy-Connection, where `close` has become blanks;
+ *   - they contain the same messages: methods, targets, versions, fields, bodies, and ends;
+ *   - if the server is no longer told `close`, the owner knows that it owes the end (`edited`).
  */
 #include "pool/proto/http1/framing.h"
 
@@ -19,19 +21,19 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What llhttp reads, as one text with marks between its parts: all but the values of the two fields. */
+/* llhttp's view as one text with marks between its parts, without the values of the two fields. */
 struct reading {
 	char name[MAX_INPUT];
 	size_t name_length;
 	bool is_hop;
 	char text[4 * MAX_INPUT];
 	size_t length;
-	bool is_newest_closed; /* after the newest request a server closes */
+	bool is_newest_closed; /* a server closes after the newest request */
 };
 
 static struct reading plain, edited;
 
-/* What the program wrote, and what goes out: the same without the insertions, and all of it. */
+/* The bytes that the program wrote, and those that go out: without the insertions, and with them. */
 static char as_written[MAX_INPUT], blanked[MAX_INPUT], wire[3 * MAX_INPUT];
 static size_t wire_length, n_inserted;
 static uint32_t seed;
@@ -121,7 +123,7 @@ static llhttp_errno_t read_all(struct reading *reading, const char *bytes, size_
 	reading->length = reading->name_length = 0;
 	reading->is_newest_closed = false;
 	llhttp_init(&parser, HTTP_REQUEST, &SETTINGS);
-	/* What a program sends behind its wish to close is compared too. */
+	/* Bytes that a program sends behind its wish to close are compared, too. */
 	llhttp_set_lenient_keep_alive(&parser, 1);
 	parser.data = reading;
 	return llhttp_execute(&parser, bytes, length);
@@ -184,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	MUST(read_all(&edited, wire, wire_length) == error);
 	MUST(plain.length == edited.length && memcmp(plain.text, edited.text, plain.length) == 0);
-	/* A head that is only half sent is no wish yet; behind a tunnel's nothing is read. */
+	/* A half-sent head is no wish yet; behind a tunnel's head nothing is read. */
 	if (error != HPE_OK || framing.request.in_head || framing.doubt)
 		return 0;
 	if (!plain.is_newest_closed)

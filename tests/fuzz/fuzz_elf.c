@@ -1,5 +1,5 @@
 /*
- * Any bytes as an ELF file: nothing beyond them is read, and every list comes to an end.
+ * Any bytes as an ELF file: nothing beyond them is read, and every list ends.
  */
 #include "tools/program/elf.h"
 
@@ -23,5 +23,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n += strlen(elf_dynamic_string(&elf, DT_NEEDED, i));
 	while (elf_next_symbol(&elf, &position, &symbol))
 		n += strlen(symbol.name);
-	return n == SIZE_MAX; /* never: but n must be wanted */
+	return n == SIZE_MAX; /* never true, but it makes the compiler compute n */
 }

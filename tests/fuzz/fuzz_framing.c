@@ -1,12 +1,12 @@
 /*
- * Fuzz target for framing: one connection, told in several ways, must come to the same end.
+ * Fuzz target for framing: one connection, fed in several ways, must give the same verdicts.
  *
- * Input: byte 0 seeds the cuts, byte 1 has bit 0 for a FIN at the end; the rest is the conversation, where the byte 0x1e
- * changes the direction (the program speaks first). It is fed whole, byte by byte, and in random pieces with bodies
- * skipped, and once as an owner does who sends with a plan and whose kernel accepts a part. Then:
+ * Input: byte 0 seeds the cuts, byte 1 has bit 0 for a FIN at the end; the rest is the conversation, where the byte
+ * 0x1e changes the direction (the program speaks first). It is fed whole, byte by byte, in random pieces with bodies
+ * skipped, and once by an owner that sends with a plan and whose kernel accepts a part. Then:
  *   - the verdicts are equal;
- *   - plans lie within their buffers, ascend, and hit nothing but the tokens;
- *   - a server that reads the edited bytes sees what was sent, and a wish to close exactly if it was not withheld;
+ *   - plans lie within their buffers, ascend, and hit only the tokens;
+ *   - a server that reads the edited bytes sees the same, with a wish to close exactly if that was not withheld;
  *   - for a canonical, complete conversation plain llhttp finds the same messages.
  */
 #include "pool/proto/http1/framing.h"
@@ -54,7 +54,7 @@ static void check_plan(const struct framing_plan *plan, const char *bytes, size_
 		MUST(edit->offset >= at && edit->length > 0);
 		at = (size_t)edit->offset + edit->length;
 		MUST(at <= length);
-		/* The first may be the rest of a token. */
+		/* The first piece may be the rest of a token. */
 		MUST(edit->length == token_length || (i == 0 && edit->offset == 0 && edit->length < token_length));
 		MUST(strncasecmp(bytes + edit->offset, token + token_length - edit->length, edit->length) == 0 ||
 		     (i == 0 && edit->offset == 0));
@@ -87,7 +87,7 @@ static void feed_pieces(struct framing *framing, const char *bytes, size_t lengt
 			at += n;
 			continue;
 		}
-		/* At the end of an object the sanitizer sees every step too far. */
+		/* At the end of an allocation, so that the sanitizer sees every step too far. */
 		char *piece = room + sizeof(room) - n;
 		memcpy(piece, bytes + at, n);
 		feed(&copy, piece, n, &plan);
@@ -111,7 +111,7 @@ static void tell(struct framing *framing, const char *text, size_t length, bool 
 		framing_feed_response_end(framing);
 }
 
-/* Everything but what depends on the cuts: whether a wish could be withheld. */
+/* Everything except what depends on the cuts: whether a wish could be withheld. */
 static void check_equal(const struct framing *a, const struct framing *b)
 {
 	MUST(a->doubt == b->doubt && a->lost == b->lost && a->surplus == b->surplus &&
@@ -130,8 +130,8 @@ static void check_equal(const struct framing *a, const struct framing *b)
 		MUST(framing_can_keep(a) == framing_can_keep(b));
 }
 
-/* What the program wrote, the same with the edits, and what the server got: with the insertions too, each of which
- * needs a request line of at least 16 bytes. */
+/* The bytes that the program wrote, the same with the edits, and the bytes that the server got: also with the
+ * insertions, each of which needs a request line of at least 16 bytes. */
 struct wire {
 	char plain[MAX_INPUT];
 	char edited[MAX_INPUT];
@@ -165,7 +165,7 @@ static void put(struct wire *wire, const char *bytes, size_t length, const struc
 	append(wire, edited + before, length - before);
 }
 
-/* What differs must be whole tokens. */
+/* Only whole tokens may differ. */
 static void check_tokens(const struct wire *wire)
 {
 	for (size_t at = 0; at < wire->plain_length; at++) {
@@ -177,11 +177,11 @@ static void check_tokens(const struct wire *wire)
 	}
 }
 
-/* Sends a request stretch as an owner does, with short writes. */
+/* Sends one stretch of a request as an owner does, with short writes. */
 static void send_stretch(struct framing *framing, const char *bytes, size_t length, struct wire *wire)
 {
 	for (size_t at = 0; at < length;) {
-		/* After a short write, what was left comes again. */
+		/* After a short write, the rest is sent again. */
 		bool again = framing->blank_owed > 0 || framing->token_blanked;
 		size_t n = again || random_below(2) ? length - at : 1 + random_below(length - at);
 		size_t accepted = random_below(2) ? n : 1 + random_below(n);
@@ -227,18 +227,18 @@ static void check_wire(const struct framing *whole, const char *text, size_t len
 	}
 	check_equal(whole, &framing);
 	check_tokens(&wire);
-	/* Behind a wish that was withheld a server may take for a request what no bare one would have read. */
+	/* Behind a withheld wish a server may read bytes as a request that no bare server would have read. */
 	if (framing.surplus || framing.sent_behind)
 		return;
 	MUST(server.n_requests == framing.n_requests && server.request.phase == framing.request.phase);
 	MUST(server.doubt == framing.doubt && server.n_outstanding == framing.n_outstanding);
-	/* A folded line right behind the insertion spoils it: then the server closes though we would give the EOF. Never
-	 * the other way round. */
+	/* A folded line right behind the insertion spoils it: then the server closes although we would make the EOF.
+	 * The reverse never happens. */
 	if (framing.doubt == FRAMING_CANONICAL || (framing.close_wanted && !framing.edited))
 		MUST(server.close_wanted == (framing.close_wanted && !framing.edited));
 }
 
-/* What plain llhttp finds. */
+/* The messages that plain llhttp finds. */
 struct oracle {
 	unsigned n_messages; /* responses: final ones */
 	uint64_t head_methods;
@@ -293,7 +293,7 @@ static void check_oracle(const struct framing *whole, const char *text, size_t l
 			if (request == (type == HTTP_REQUEST))
 				llhttp_execute(&parser, text + at, n);
 		}
-		/* It is pickier about chunk extensions; where they end is not in doubt. */
+		/* llhttp is pickier about chunk extensions; their end is not in doubt. */
 		if (parser.reason && strstr(parser.reason, "chunk extensions"))
 			return;
 		MUST(llhttp_get_errno(&parser) == HPE_OK);

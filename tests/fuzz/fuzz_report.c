@@ -1,7 +1,8 @@
 /*
  * Any JSON as a report. Input: the text.
- *   - Tables and a page are made of it, whatever is missing or of another type, in bounded time and space;
- *   - no text of it becomes a tag, an attribute or an escape sequence of a terminal, and no number is NaN or infinite.
+ *   - Tables and a page are made of it in bounded time and space, even if members are missing or of another type;
+ *   - no text of it becomes a tag, an attribute or an escape sequence of a terminal, and no number is NaN or
+ *     infinite.
  */
 #include "tools/report/html.h"
 

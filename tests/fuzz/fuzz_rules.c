@@ -1,8 +1,8 @@
 /*
  * Any text as rules, for any destination. Input: a key's family, port and address (19 bytes), then the text.
- *   - Text is taken or refused, never read or written beyond; what is refused has its place within the text;
- *   - what is found for a destination is the config's, or that of one of its rules;
- *   - rules in front that match nothing of it change nothing.
+ *   - Text is accepted or refused, never read or written beyond; an error's position lies within the text;
+ *   - a destination's policy is the config's, or that of one of its rules;
+ *   - additional rules that match none of its members change nothing.
  */
 #include "pool/config/rules.h"
 
@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct config config;
 
-/* Its number; -1: the config's own. */
+/* The rule's number; -1: the config's own policy. */
 static int find(const struct destination_key *key)
 {
 	const struct policy *policy = rules_find(&config, key);

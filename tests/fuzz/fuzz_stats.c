@@ -1,9 +1,9 @@
 /*
- * Any bytes as a page of counters. Input: a kind, then the page; half of the inputs get a good header first, so that the
- * rest is looked at.
- *   - What is not sound is refused; what is sound is added, whatever is in it, without reading beyond it;
- *   - the view's totals are the sums over its destinations, call sites belong to destinations of the view, intervals are
- *     in order, and the replay of them needs no more than there are;
+ * Any bytes as a page of counters. Input: a kind, then the page; half of the inputs get a good header first, so that
+ * the rest is parsed.
+ *   - An unsound page is refused; a sound one is added, whatever it contains, without reading beyond it;
+ *   - the view's totals are the sums over its destinations, call sites belong to destinations of the view, intervals
+ *     are in order, and their replay needs no more connections than there are intervals;
  *   - adding the page to a total, and that to a view, gives the same sums.
  */
 #include "tools/stats/view.h"

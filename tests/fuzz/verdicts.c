@@ -1,11 +1,13 @@
 /*
  * The two verdicts of framing, for tests/fuzz/differential to compare with another library's.
  *
- * Cases on stdin, each: a line "KIND FIN SEED LENGTH\n", then LENGTH bytes. KIND is `request` (the bytes are a program's), or
- * the method of the request to which they are the answer. FIN: 1 if the sender closes behind them. For each, a line: where
- * the first message ends (-1: it has not, -2: that can't be known any more), and whether all of it up to there is canonical.
+ * Cases on stdin, each: a line "KIND FIN SEED LENGTH\n", then LENGTH bytes. KIND is `request` (the bytes are a
+ * program's), or the method of the request to which they are the answer. FIN: 1 if the sender closes behind them. For
+ * each case, a line: where the first message ends (-1: it has not, -2: its end can't be known any more), and whether
+ * all of it up to there is canonical.
  *
- * Each case is told byte by byte, whole, and in pieces cut by SEED; that these come to the same verdicts is checked here.
+ * Each case is fed byte by byte, whole, and in pieces cut by SEED; the program itself checks that the verdicts are
+ * equal.
  */
 #include "pool/proto/http1/framing.h"
 
@@ -44,7 +46,7 @@ static void begin(const struct test *test, struct framing *framing)
 
 static void feed(const struct test *test, struct framing *framing, const char *bytes, size_t length)
 {
-	/* At the end of an object the sanitizer sees every step too far. */
+	/* At the end of an allocation, so that the sanitizer sees every step too far. */
 	char *copy = malloc(length);
 
 	MUST(copy);
@@ -86,7 +88,7 @@ static long find_end(const struct test *test, enum framing_doubt *doubt)
 	return framing.lost ? -2 : -1;
 }
 
-/* In pieces of up to so many bytes: after each the same as byte by byte. */
+/* In pieces of at most this many bytes: after each the same as byte by byte. */
 static void check_pieces(struct test *test, size_t longest)
 {
 	struct framing framing, byte_by_byte;

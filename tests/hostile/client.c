@@ -1,13 +1,15 @@
 /*
  * Clients for the hostile suite, each a plain program that opens a connection for every request.
  *
- * client PORT mixed N [FIRST_ID]: GETs and POSTs, each must be answered whole. client PORT posts N. client PORT gets N [PATH].
+ * client PORT mixed N [FIRST_ID]: GETs and POSTs, each must be answered whole. client PORT posts N.
+ * client PORT gets N [PATH].
  * client PORT closes-first N: GETs whose answers are read by their length, and closed by the client first.
  * client PORT closes-first-keep N, posts-keep N: the same, and POSTs, that don't ask for close.
  * client PORT controls N: GETs, every other one with a control message beside it.
- * client PORT goes-on N FIRST_ID: asks for close, and for more on the same socket when the answer doesn't say it; where that fails,
- * on a new one, as libraries do.
- * client PORT pieces N PATH: requests in three writes; prints the median time in microseconds. client PORT get-post: one of each.
+ * client PORT goes-on N FIRST_ID: asks for close, and for more on the same socket when the answer doesn't say it; if
+ * that fails, on a new one, as libraries do.
+ * client PORT pieces N PATH: requests in three writes; prints the median time in microseconds.
+ * client PORT get-post: one of each.
  * client PORT hold N: N connections at once.
  * The last line says `ok N failed N eaddrnotavail N`.
  */
@@ -33,7 +35,7 @@ static int dial(void)
 	return -1;
 }
 
-/* Reads to the end of file, or to the end that Content-Length says where `by_length`. True for a whole answer 200. */
+/* Reads to the end of file, or to the end by Content-Length if `by_length`. True for a whole answer 200. */
 static bool read_answer(int fd, bool by_length)
 {
 	static char bytes[1 << 21];
@@ -64,7 +66,7 @@ static void tally(bool ok, const char *what, long i)
 		say("request %ld (%s) failed: %s", i, what, strerrorname_np(errno));
 }
 
-/* Beside a control message of a level that no TCP socket looks at, if so wanted. */
+/* Optionally beside a control message of a level that TCP sockets ignore. */
 static long send_text(int fd, char *text, size_t length)
 {
 	char control[CMSG_SPACE(sizeof(int))] = {0};

@@ -1,7 +1,8 @@
 /*
- * Asks the fault server for every framing with every fault at every position, and prints what it saw, a line each:
- * fault_client PLAN PORT WAY STATE [FRAMING...]. WAY: block, poll (level, by small pieces) or edge (epoll). STATE: hit (there is
- * a kept connection, if connections are kept) or miss (from an address of its own, which none can have).
+ * Asks the fault server for every framing with every fault at every position, and prints its observations, a line each:
+ * fault_client PLAN PORT WAY STATE [FRAMING...]. WAY: block, poll (level, by small pieces) or edge (epoll). STATE: hit
+ * (there is a kept connection, if connections are kept) or miss (from an address of its own, which has no kept
+ * connection).
  */
 #include "tests/hostile/faults.h"
 
@@ -43,7 +44,7 @@ static int dial(void)
 	return fd;
 }
 
-/* Waits until there is something to read. False: nothing for too long. */
+/* Waits until there is something to read. False: a timeout. */
 static bool await(int fd, int set)
 {
 	struct epoll_event event;
@@ -55,7 +56,7 @@ static bool await(int fd, int set)
 	return true;
 }
 
-/* Until the end of file, an error, or `most` bytes. Returns how many; *end says how it ended. */
+/* Reads until the end of file, an error, or `most` bytes. Returns how many; *end says how it ended. */
 static size_t read_answer(int fd, int set, char *bytes, size_t most, const char **end)
 {
 	size_t piece = strcmp(way, "poll") ? most : 7, length = 0;
@@ -93,7 +94,7 @@ static bool send_request(int fd, const struct framing *framing, int fault, size_
 	return !rest || send(fd, framing->request + head, rest, MSG_NOSIGNAL) == (ssize_t)rest;
 }
 
-/* A plain request, after which a kept connection is there for the next. What it gets must be its own. */
+/* A plain request, after which a kept connection is there for the next one. The answer must be its own. */
 static void warm(void)
 {
 	static const char request[] = "GET /plain HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -123,8 +124,8 @@ static unsigned checksum(const char *bytes, size_t length)
 	return sum;
 }
 
-/* Surplus that comes later than the answer: a program that reads to the end of file sees it or not, as another's keep-alive does. What
- * matters is that it is not taken for the answer to the next request: it has come when that is sent. */
+/* Surplus that arrives later than the answer: a program that reads to the end of file sees it or not, as with another
+ * client's keep-alive. It must not be taken for the answer to the next request, so it arrives before that is sent. */
 static void await_surplus(const struct framing *framing, int fault, size_t position, size_t *length)
 {
 	size_t end = framing->answer_length - framing->surplus_length;
@@ -161,7 +162,7 @@ static void run_case(int number, int fault, size_t position)
 		length = read_answer(fd, set, answer, framing->is_kept ? framing->answer_length : sizeof(answer), &end);
 	await_surplus(framing, fault, position, &length);
 	n_executed = plan->n_executed;
-	/* Once more is right for what may be done twice. */
+	/* An idempotent request may be sent twice. */
 	if (n_executed == 2 && framing->is_idempotent)
 		n_executed = 1;
 	printf("%zu bytes %08x, %s, executed %u\n", length, checksum(answer, length), end, n_executed);

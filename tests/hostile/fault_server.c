@@ -1,6 +1,6 @@
 /*
- * A server that does what the plan says: fault_server PLAN. Prints its port; ends with its standard input. It keeps a connection where the
- * request as it came allows for that, and hangs up behind the answer where it does not.
+ * A server that follows the plan: fault_server PLAN. Prints its port; ends with its standard input. It keeps a
+ * connection if the request as it came allows that, and else hangs up behind the answer.
  */
 #include "tests/hostile/faults.h"
 
@@ -31,7 +31,7 @@ static void hang_up(int fd, bool by_rst)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
 		return;
 	}
-	/* What came and was not read would make a reset of it. */
+	/* Unread bytes would turn the close into a reset. */
 	shutdown(fd, SHUT_WR);
 	while (recv(fd, rest, sizeof(rest), 0) > 0)
 		;
@@ -63,7 +63,7 @@ static bool send_answer(int fd, const char *answer, size_t length, int fault, si
 	return send_all(fd, answer + head, length - head);
 }
 
-/* The length of the first request in `bytes`, 0 while it is not whole. It is known how the client frames its own. */
+/* The length of the first request in `bytes`, 0 while it is incomplete. It knows how its client frames requests. */
 static size_t request_end(const char *bytes)
 {
 	const char *end = strstr(bytes, "\r\n\r\n"), *body;
@@ -80,7 +80,7 @@ static size_t request_end(const char *bytes)
 	return (size_t)(body - bytes);
 }
 
-/* Reads one request (two of them, where they come together). False: the connection is over. */
+/* Reads one request (two of them, if they come together). False: the connection is over. */
 static bool read_request(int fd, char *request, size_t size)
 {
 	size_t length = 0, end;
@@ -90,7 +90,7 @@ static bool read_request(int fd, char *request, size_t size)
 		bool is_cut;
 		ssize_t n;
 
-		/* It may have been kept for long: the plan is that of when something comes. */
+		/* The connection may have been kept for long: the plan is read when bytes arrive. */
 		if (recv(fd, request + length, 1, MSG_PEEK) <= 0)
 			return false;
 		is_cut = plan->fault == FAULT_REQUEST_FIN || plan->fault == FAULT_REQUEST_RST;

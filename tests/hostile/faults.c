@@ -1,4 +1,4 @@
-/* See faults.h. The framings of RFC 9112 6 and 7, and what is not to be understood as any of them. */
+/* See faults.h. The framings of RFC 9112 6 and 7, and messages that follow none of them. */
 #include "tests/hostile/faults.h"
 
 #include <fcntl.h>
@@ -65,7 +65,8 @@ const struct framing faults_framings[] = {
 	ENTRY("ntlm", "GET /a HTTP/1.1\r\nHost: x\r\nAuthorization: NTLM abcd\r\n\r\n",
 	      "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM efgh\r\nContent-Length: 0\r\n\r\n", .is_kept = 1),
 	ENTRY("two-requests", GET_KEPT GET, OK "Content-Length: 1\r\n\r\na" OK "Content-Length: 1\r\n\r\nb", SAFE),
-	/* What readers disagree on: nothing of it may be followed by a reuse. The server stays if it is asked to. */
+	/* Messages that readers interpret differently: none may be followed by a reuse. The server stays if it is asked
+	 * to. */
 	ENTRY("no-length-kept", GET, OK "\r\n0123456789", SAFE),
 	ENTRY("surplus", GET, OK "Content-Length: 2\r\n\r\nhi and more", .surplus_length = 9, SAFE),
 	ENTRY("surplus-answer", GET, OK "Content-Length: 2\r\n\r\nhi" OK "Content-Length: 2\r\n\r\nha",

@@ -1,6 +1,7 @@
 /*
- * What the fault server and its client agree on: the framings, and a page of shared memory by which the client says what is to go wrong
- * with its next request and the server counts what it was asked. Beside the connection, so that no byte of that is about the test.
+ * Shared by the fault server and its client: the framings, and a page of shared memory in which the client sets the
+ * fault of its next request and the server counts requests. It is beside the connection, so that no byte of that is
+ * about the test.
  */
 #ifndef TESTS_HOSTILE_FAULTS_H
 #define TESTS_HOSTILE_FAULTS_H
@@ -10,11 +11,11 @@
 
 enum fault {
 	FAULT_NONE,
-	FAULT_REQUEST_FIN, /* the server hangs up when it has read so many bytes of the request */
+	FAULT_REQUEST_FIN, /* the server hangs up when it has read this many bytes of the request */
 	FAULT_REQUEST_RST,
-	FAULT_REQUEST_SPLIT, /* the client sends so many bytes, and then the rest */
+	FAULT_REQUEST_SPLIT, /* the client sends this many bytes, and then the rest */
 	FAULT_REQUEST_PAUSE, /* with a pause in between */
-	FAULT_ANSWER_FIN,    /* the server hangs up when it has sent so many bytes of the answer */
+	FAULT_ANSWER_FIN,    /* the server hangs up when it has sent this many bytes of the answer */
 	FAULT_ANSWER_RST,
 	FAULT_ANSWER_SPLIT,
 	FAULT_ANSWER_PAUSE,
@@ -28,17 +29,17 @@ struct plan {
 	_Atomic unsigned n_executed; /* requests that the server has read to their end since the client set this to 0 */
 };
 
-/* A request and its answer. Without an answer's end in its own bytes, the server hangs up behind it. */
+/* A request and its answer. If the answer's own bytes don't mark its end, the server hangs up behind it. */
 struct framing {
 	const char *name, *request, *answer;
 	size_t request_length, answer_length;
-	/* What follows the end of the answer is surplus; 0: nothing does. */
+	/* Bytes behind the end of the answer, the surplus; 0: none. */
 	size_t surplus_length;
-	/* Closed by the server although the request allows for more. */
+	/* The server closes although the request allows for more. */
 	int server_closes;
-	/* The program knows the end, and waits for no end of file. */
+	/* The program knows the end, and doesn't wait for the end of file. */
 	int is_kept;
-	/* May be sent again by itself (RFC 9110 9.2.2). */
+	/* The shim may send it again (RFC 9110 9.2.2). */
 	int is_idempotent;
 };
 
@@ -46,6 +47,6 @@ extern const struct framing faults_framings[];
 extern const size_t faults_n_framings;
 extern const char *const faults_names[N_FAULTS];
 
-/* Maps the file. NULL if that can't be. */
+/* Maps the file. NULL: it can't be mapped. */
 struct plan *faults_map(const char *path);
 #endif

@@ -1,7 +1,7 @@
 /*
- * A program of many threads that makes requests in many ways, a connection each, forks, and kills what it forked:
- * soak PORT N_REQUESTS N_THREADS. Each answer is looked at: it must be whole and the one to its own request. Prints the number of requests
- * now and then; the last line says `ok N failed N children N killed N`.
+ * A program of many threads that makes requests in many ways, a connection each, forks, and kills its children: soak
+ * PORT N_REQUESTS N_THREADS. It checks that each answer is whole and belongs to its own request. Prints the number of
+ * requests now and then; the last line says `ok N failed N children N killed N`.
  */
 #include "tests/lib/probe.h"
 
@@ -42,7 +42,7 @@ static int dial(bool waits)
 	return -1;
 }
 
-/* To the end of file. */
+/* Reads to the end of file. */
 static bool read_answer(int fd, struct answer *answer)
 {
 	ssize_t n;
@@ -62,7 +62,7 @@ static bool read_answer(int fd, struct answer *answer)
 	return true;
 }
 
-/* An echo of our own token, one answer and no more. */
+/* An echo of our own token: one answer and no more. */
 static bool is_own(const struct answer *answer, const char *mark)
 {
 	const char *body = strstr(answer->bytes, "\r\n\r\n");
@@ -86,7 +86,7 @@ static bool send_text(int fd, const char *text)
 	return send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
 }
 
-/* One request, in one of so many ways. Returns NULL, or what was wrong. */
+/* One request, in one of several ways. Returns NULL, or the error. */
 static const char *ask(long id, unsigned kind, struct answer *answer)
 {
 	char request[256], mark[64] = "";
@@ -115,7 +115,7 @@ static const char *ask(long id, unsigned kind, struct answer *answer)
 			: is_whole(answer, 20000)							    ? NULL
 						  : "large answer";
 		break;
-	case 3: /* read by another number than written */
+	case 3: /* read via another descriptor than written */
 		other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		wrong = !send_text(fd, "HEAD /bytes/100 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") ? "send"
 													   : NULL;
@@ -145,7 +145,7 @@ static void run_child(long id, struct answer *answer)
 	_exit(wrong ? 1 : 0);
 }
 
-/* A child that makes requests of its own, in a process that forked with all its threads at work; every other one is killed. */
+/* A child that makes requests of its own, forked while all threads were at work; every other one is killed. */
 static void have_child(long id, unsigned chance, struct answer *answer)
 {
 	bool is_killed = chance & 1;

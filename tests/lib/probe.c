@@ -1,5 +1,5 @@
 /*
- * The contract programs' common part. See probe.h. Uses plain libc calls only, the very ones that are under test.
+ * The common part of the contract programs. See probe.h. It uses only plain libc calls: those under test.
  */
 #include "probe.h"
 
@@ -153,7 +153,7 @@ long probe_drain(int fd)
 	return total;
 }
 
-/* A token that is read byte by byte can't be edited by anyone: here, and only here, both spellings are the same. */
+/* A token that is read byte by byte can't be edited: here, and only here, both spellings count as equal. */
 static void restore_close(char *head)
 {
 	char *token = strstr(head, "Connection: keep-alive");

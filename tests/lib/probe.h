@@ -1,9 +1,9 @@
 /*
- * What every contract program shares: a program prints each result of libc that it promises something about, and the run script
- * compares what it prints bare with what it prints preloaded.
+ * The common part of all contract programs. A program prints the results of libc calls, and the run script compares the
+ * bare output with the preloaded one.
  *
- * PROGRAM PORT CASE miss: the scenario as the first thing in the process. `hit`: after a plain exchange that leaves a connection to
- * reuse. `again`: the scenario twice, the second one printed. PROGRAM list: the names of the cases.
+ * PROGRAM PORT CASE miss: the scenario as the first thing in the process. `hit`: after a plain exchange that leaves a
+ * connection to reuse. `again`: the scenario twice, the second one printed. PROGRAM list: the names of the cases.
  */
 #pragma once
 
@@ -32,7 +32,8 @@ struct probe_case {
 extern int probe_port;
 extern struct sockaddr_in probe_server;
 
-/* Runs `expression`, and prints it with its value, the name of errno if it failed, and a word if it succeeded but changed errno. */
+/* Runs `expression`, and prints it with its value, the name of errno if it failed, and a mark if it succeeded but
+ * changed errno. */
 #define CALL(expression)                                       \
 	({                                                     \
 		errno = 4242;                                  \
@@ -43,10 +44,10 @@ extern struct sockaddr_in probe_server;
 
 void probe_result(const char *what, long result, int error);
 
-/* Prints a line at once, by one write: whole lines also where several processes print. */
+/* Prints a line by one write: lines stay whole even if several processes print. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A TCP socket; a connected one; one connecting without blocking that has become writable. */
+/* A TCP socket; a connected one; one whose non-blocking connect has made it writable. */
 int probe_socket(void);
 int probe_dial(void);
 int probe_dial_nonblocking(void);
@@ -59,26 +60,27 @@ void probe_ask_keep(int fd, const char *path);
 /* Waits until everything that a local server sends has come, its FIN too. */
 void probe_settle(void);
 
-/* Reads exactly one buffer of at most `size` bytes and prints what came. */
+/* Reads once into a buffer of `size` bytes and prints the result. */
 long probe_read(int fd, size_t size);
 
-/* Reads to the end or to an error (blocking, or with poll where the socket doesn't block); prints count, checksum and the end. */
+/* Reads to the end or to an error (blocking, or with poll if the socket doesn't block); prints count, checksum and the
+ * end. */
 long probe_drain(int fd);
 
-/* Reads until the whole answer that Content-Length promises has come, and no further. Prints its size. */
+/* Reads the whole answer by its Content-Length, and no further. Prints its size. */
 long probe_read_answer(int fd);
 
 /* Prints poll()'s result and revents by name. */
 short probe_poll(const char *when, int fd, short events, int timeout_ms);
 void probe_print_epoll(const char *when, int epoll_fd, int timeout_ms);
 
-/* One plain exchange on a connection of its own, printing nothing. */
+/* One plain exchange on a connection of its own, without output. */
 void probe_exchange(const char *path);
 
 /* Silences say() (and back). */
 void probe_mute(bool mute);
 
-/* More of everything is wanted than `make check` has time for. */
+/* True for the long form of the tests, for which `make check` has no time. */
 bool probe_is_heavy(void);
 
 /* The number of open descriptors of this process, as /proc/self/fd counts them below the soft limit. */

@@ -1,6 +1,6 @@
 /*
- * Connects to 127.0.0.1:PORT as often as it is told, from a function whose name and line the tests look for; then ends as
- * it is told.
+ * Connects to 127.0.0.1:PORT the given number of times, from a function whose name and line the tests look for; then
+ * ends as told.
  *
  * usage: client PORT N exit|kill|wait [MARK]
  */

@@ -1,6 +1,6 @@
 /*
- * Runs every suite below this folder. UNIT_SUITES comes from the Makefile: SUITE(name) for each test_name.c there is, so
- * that none can be forgotten. CK_RUN_SUITE and CK_RUN_CASE choose some, as usual with Check.
+ * Runs every suite below this folder. UNIT_SUITES comes from the Makefile: SUITE(name) for every test_name.c, so that
+ * none can be forgotten. CK_RUN_SUITE and CK_RUN_CASE choose some, as usual with Check.
  */
 #include <check.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /*
- * holdline top: the use of the ephemeral ports, live. On a terminal a screen with keys; to a pipe, or with -b, plain text.
+ * holdline top: live use of the ephemeral ports. On a terminal a screen with keys; to a pipe, or with -b, plain text.
  */
 #include "tools/top/top.h"
 

@@ -1,4 +1,4 @@
-/* See counted_malloc.h. What is freed stays: the runs are short. */
+/* See counted_malloc.h. Freed memory is not reused: the runs are short. */
 #include "tests/contract/early/counted_malloc.h"
 
 #include <malloc.h>
@@ -12,21 +12,21 @@
 
 __thread const char *counted_inside;
 static _Alignas(ALIGNMENT) char room[ROOM];
-static size_t used; /* under the lock, as `setup` */
+static size_t used; /* under the lock, like `setup` */
 static struct counted_setup setup;
 static atomic_bool locked;
-static _Atomic(const void *) owner; /* a variable of the thread that has the lock */
+static _Atomic(const void *) owner; /* a variable of the thread that holds the lock */
 static _Atomic(unsigned) n_allocations, n_refusals;
 static __thread bool is_telling;
 
-/* Stands before each block. */
+/* Precedes each block. */
 struct header {
 	_Alignas(ALIGNMENT) size_t size;
 };
 
 static void lock(void)
 {
-	/* A real one hangs here: what it calls asks it for memory. */
+	/* A real allocator would hang here: a function that it called asks it for memory. */
 	if (owner == &counted_inside)
 		abort();
 	while (atomic_exchange(&locked, true))
@@ -40,7 +40,8 @@ static void unlock(void)
 	locked = false;
 }
 
-/* As jemalloc and tcmalloc begin: sizes, settings from files, by libc's functions and by system calls of their own. */
+/* The start of jemalloc and tcmalloc: sizes, settings from files, by libc's functions and by system calls of their
+ * own. */
 static void set_up(void)
 {
 	struct pollfd pollfd = {.fd = -1};
@@ -90,7 +91,7 @@ static void *take(const char *function, size_t alignment, size_t size)
 	lock();
 	if (!setup.times)
 		set_up();
-	/* Later, too, it is never asked outside its lock. */
+	/* Later, too, nothing is asked of it outside its lock. */
 	sysconf(_SC_OPEN_MAX);
 	syscall(SYS_gettid);
 	begin = ((uintptr_t)room + used + sizeof(struct header) + alignment - 1) & ~(uintptr_t)(alignment - 1);

@@ -1,16 +1,16 @@
 /*
- * The program's own allocator, as jemalloc, PartitionAlloc and tcmalloc are when they are linked in: it sets itself up at the first
- * malloc() of the process, under a spin lock, and calls libc meanwhile. Here it also counts, and refuses what is asked of it inside a
- * call that must not allocate.
+ * The program's own allocator, as with a linked jemalloc, PartitionAlloc or tcmalloc: it sets itself up at the first
+ * malloc() of the process, under a spin lock, and calls libc meanwhile. Besides, this one counts, and refuses
+ * allocations inside a call that must not allocate.
  */
 #pragma once
 
 #include "tests/lib/probe.h"
 
-/* The call that this thread is in, which must not allocate; NULL: none. */
+/* The call in which this thread is and which must not allocate; NULL: none. */
 extern __thread const char *counted_inside;
 
-/* CALL(), with every allocation meanwhile refused, counted and printed. */
+/* CALL() with allocations forbidden: each one is refused, counted and printed. */
 #define INSIDE(expression)                                              \
 	({                                                              \
 		errno = 4242;                                           \
@@ -22,7 +22,7 @@ extern __thread const char *counted_inside;
 		inside_result;                                          \
 	})
 
-/* The same for results that differ from run to run, which aren't printed. */
+/* The same for results that differ from run to run and aren't printed. */
 #define QUIETLY_INSIDE(expression)                        \
 	({                                                \
 		counted_inside = #expression;             \
@@ -31,11 +31,11 @@ extern __thread const char *counted_inside;
 		inside_result;                            \
 	})
 
-/* Allocations so far; those that were refused, of all threads. */
+/* Allocations so far; refused ones, of all threads. */
 unsigned counted_allocations(void);
 unsigned counted_refusals(void);
 
-/* What libc said to the allocator while it set itself up. */
+/* The answers of libc while the allocator set itself up. */
 struct counted_setup {
 	unsigned times;
 	long page_size, open_max, processors, thread, bytes_read, closed;

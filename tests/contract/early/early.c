@@ -1,6 +1,6 @@
 /*
- * A library whose constructor runs before the constructors of anything preloaded, as libraries that a program needs do, and that
- * allocates and talks to the network there. EARLY_PORT says where.
+ * A library whose constructor runs before those of preloaded libraries, as with every library that a program needs, and
+ * which allocates and uses the network there. EARLY_PORT has the server's port.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

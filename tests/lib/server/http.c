@@ -187,7 +187,7 @@ static void decide_keep(struct client *client)
 		client->keep = client->minor >= 1 || server_header_has(client, "Connection", "keep-alive");
 }
 
-/* The id of a POST stands in its query (?id=7), or in its body (id=7). */
+/* The id of a POST is in its query (?id=7), or in its body (id=7). */
 static long request_id(const struct client *client)
 {
 	const char *id = strstr(client->path, "id="), *body = client->buffer + client->head_length;
@@ -233,7 +233,7 @@ static void answer_control(struct client *client)
 	client->keep = false;
 }
 
-/* A server that gives up on an idle connection: false once it has. */
+/* Waits for more bytes; false: the server gives up on the idle connection. */
 static bool wait_for_request(struct client *client)
 {
 	struct pollfd pollfd = {.fd = client->fd, .events = POLLIN};
@@ -243,7 +243,7 @@ static bool wait_for_request(struct client *client)
 	return poll(&pollfd, 1, server_options.idle_timeout_ms) > 0;
 }
 
-/* One request: false when the connection is to end. */
+/* Serves one request: false when the connection must end. */
 static bool serve_request(struct client *client, bool control)
 {
 	if (!wait_for_request(client) || !read_head(client) || !read_body(client))

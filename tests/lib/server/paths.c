@@ -77,7 +77,7 @@ static void answer_chunked(struct client *client, const char *argument)
 	free(body);
 }
 
-/* Two writes with no pause: the second waits for an acknowledgement of the first (Nagle), 40 ms from a sleepy receiver. */
+/* Two writes without a pause: the second waits for an acknowledgement of the first (Nagle), 40 ms with delayed ACKs. */
 static void answer_pieces(struct client *client, unsigned pause_us)
 {
 	char head[256], body[100];
@@ -152,7 +152,7 @@ static void answer_no_length(struct client *client, const char *argument)
 	server_send(client, body, sizeof body);
 }
 
-/* Of a server that keeps connections, and whose author never met a client that lets it: nothing says where the answer ends. */
+/* A careless server that keeps connections: nothing says where the answer ends. */
 static void answer_no_length_kept(struct client *client, const char *argument)
 {
 	(void)argument;
@@ -183,7 +183,7 @@ static void answer_surplus(struct client *client, const char *argument)
 	respond_raw(client, "Content-Length: 5\r\n", "helloSURPLUS");
 }
 
-/* As a script does that counts characters: much more than it says, for as long as it takes. */
+/* Like a script that counts characters: much more than announced, for as long as it takes. */
 static void answer_long_surplus(struct client *client, const char *argument)
 {
 	static const char more[10000];
@@ -284,7 +284,7 @@ static void answer_keep_alive(struct client *client, const char *argument)
 	server_respond_pattern(client, 200, field, 100);
 }
 
-/* The request as it came: what a shim did to it stands in the answer's body. */
+/* The request as it came: the body shows all of the shim's changes. */
 static void answer_echo(struct client *client, const char *argument)
 {
 	(void)argument;
@@ -306,7 +306,8 @@ static void answer_who(struct client *client, const char *argument)
 		       (size_t)sprintf(body, "connection %03ld request %03ld\n", client->number, client->n_requests));
 }
 
-/* /cut/K/fin and /cut/K/rst: the first K bytes of a short answer, then the end; the pause lets the bytes be read first. */
+/* /cut/K/fin and /cut/K/rst: the first K bytes of a short answer, then the end; the pause lets the client read the
+ * bytes first. */
 static void answer_cut(struct client *client, const char *argument)
 {
 	static const char whole[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello";
@@ -320,7 +321,8 @@ static void answer_cut(struct client *client, const char *argument)
 	server_end(client, kind && strncmp(kind, "/rst", 4) == 0);
 }
 
-/* As a proxy that takes a client's FIN for its end: the second half is for those that still seem to be there. */
+/* Like a proxy that takes a client's FIN for its end: it sends the second half only to clients that still seem to be
+ * there. */
 static void answer_attended(struct client *client, const char *fields, const char *body, size_t length)
 {
 	struct pollfd end = {.fd = client->fd, .events = POLLRDHUP};

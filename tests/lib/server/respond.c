@@ -1,8 +1,8 @@
 /*
  * How the test server writes answers. See server.h.
  *
- * The Connection field of an answer is `keep-alive`, or `close` padded to the same length: a client that is told "close" by a
- * same-length edit of "keep-alive" then sees the very bytes that the server sends when it does close.
+ * The Connection field of an answer is `keep-alive`, or `close` padded to the same length. So a same-length edit of
+ * "keep-alive" to "close" gives the client exactly the bytes that the server sends when it does close.
  */
 #include "server.h"
 

@@ -1,8 +1,8 @@
 /*
  * The test server's process: options, listening sockets, counters. See server.h.
  *
- * Prints `PORT CONTROL_PORT` on its first line of output and serves until its standard input ends, so that it never outlives
- * the test that started it.
+ * Prints `PORT CONTROL_PORT` on its first line of output and serves until its standard input ends, so that it never
+ * outlives the test that started it.
  */
 #include "server.h"
 
@@ -68,7 +68,7 @@ static int listen_on(int *port)
 	return fd;
 }
 
-/* The same port on ::1; -1 where there is no IPv6. */
+/* The same port on ::1; -1 if there is no IPv6. */
 static int listen_on_six(int port)
 {
 	struct sockaddr_in6 address = {

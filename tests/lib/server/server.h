@@ -1,8 +1,9 @@
 /*
- * The test server: an HTTP/1.x server on 127.0.0.1 and ::1 that keeps connections, counts everything and misbehaves on request.
+ * The test server: an HTTP/1.x server on 127.0.0.1 and ::1 that keeps connections, counts everything and misbehaves on
+ * request.
  *
- * One thread a connection, except with --single-threaded. Paths choose behaviours (server_paths.c), options choose those of the
- * whole server (server.c). A control port answers /stats and /reset and is never counted.
+ * One thread per connection, except with --single-threaded. Paths choose behaviours (paths.c), options choose those of
+ * the whole server (server.c). A control port answers /stats and /reset and is never counted.
  */
 #pragma once
 
@@ -20,7 +21,7 @@ struct server_options {
 	bool single_threaded;
 	bool client_closes_first; /* after `Connection: close`, wait for the client's end */
 	bool no_keep_alive;	  /* every answer says close */
-	bool silent_keep;	  /* no Connection field where the connection is kept (most servers) */
+	bool silent_keep;	  /* no Connection field if the connection is kept (most servers) */
 };
 
 struct server_stats {
@@ -32,16 +33,16 @@ struct client {
 	int fd;
 	long number; /* connections counted from 1 */
 	long n_requests;
-	char *buffer; /* bytes read: head, body, then whatever came after */
+	char *buffer; /* head, body, then any later bytes */
 	size_t length, capacity;
 	size_t head_length;
 	size_t body_length; /* decoded bytes, right behind the head */
-	size_t consumed;    /* head and body as they came */
+	size_t consumed;    /* head and body as received */
 	char method[16];
 	char path[512];
 	int minor;
 	bool keep;
-	bool finished; /* the answer has already ended the connection */
+	bool finished; /* the connection has already been ended */
 };
 
 extern struct server_options server_options;
@@ -68,16 +69,16 @@ bool server_send(struct client *client, const void *bytes, size_t length);
 /* Sends a string. */
 void server_send_text(struct client *client, const char *text);
 
-/* The line that says whether the connection is kept, or "". */
+/* The Connection line of the answer, or "". */
 const char *server_connection_field(const struct client *client);
 
 /* The words of a status. */
 const char *server_reason(int status);
 
-/* Fills `length` bytes with the text of which all bodies are made. */
+/* Fills `length` bytes with the text of all bodies. */
 void server_fill_body(char *body, size_t length);
 
-/* Sends a head with more fields, and a body of a known length: the given one, or that text. */
+/* Sends a head with more fields, and a body of a known length: the given one, or the usual text. */
 void server_respond(struct client *client, int status, const char *fields, const char *body, size_t length);
 void server_respond_pattern(struct client *client, int status, const char *fields, size_t length);
 

@@ -12,10 +12,10 @@
 struct broker fake_broker;
 struct broker_out fake_broker_out;
 static struct destination destinations[N_DESTINATIONS];
-static unsigned n_fds; /* descriptors that the processes have */
+static unsigned n_fds; /* descriptors of the processes */
 static struct broker_board board;
 
-/* Check notes each assertion in a pipe. */
+/* Check writes each assertion into a pipe. */
 #define must(condition)                                         \
 	do {                                                    \
 		if (!(condition))                               \
@@ -76,7 +76,7 @@ static void check_held(const struct held *held)
 	must(one == held);
 }
 
-/* Where it holds anything every process gets to know, and elsewhere nobody asks. */
+/* If the broker holds anything, every process learns it; elsewhere nobody asks. */
 static void check_board(void)
 {
 	unsigned n_shown = 0;
@@ -144,10 +144,10 @@ static void begin(struct fake_process *process, const char *name, uint32_t flags
 	must(fake_broker_out.packet.head.type == BROKER_WELCOME);
 	must(fake_broker_out.length == sizeof(struct broker_head));
 	must(fake_broker_out.passed == process->process->region_fd && fake_broker_out.passed >= 0);
-	/* As the loop does once it has passed it. */
+	/* The loop closes it once it is sent. */
 	fake_sys.close(process->process->region_fd);
 	process->process->region_fd = -1;
-	/* On some test's stack, where anything may have been. */
+	/* On the stack, with whatever the memory contained. */
 	memset(&process->slots, 0, sizeof(process->slots));
 	slots_attach(&process->slots, process->process->region);
 }
@@ -335,7 +335,7 @@ void fake_broker_hang_up_silently(const struct conn *conn)
 	struct fake_socket *socket = fake_socket((int)conn->cookie);
 
 	socket->state = FAKE_CLOSE_WAIT;
-	socket->bytes_received++; /* as Linux counts a FIN */
+	socket->bytes_received++; /* Linux counts a FIN as one byte */
 }
 
 void fake_broker_notice(const struct conn *conn)

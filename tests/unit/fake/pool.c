@@ -119,7 +119,7 @@ void fake_pool_expire(void)
 void fake_pool_hang_up(struct conn *conn, uint32_t ago_ms)
 {
 	fake_socket(conn->fd)->state = FAKE_CLOSE_WAIT;
-	fake_socket(conn->fd)->bytes_received++; /* as Linux counts a FIN */
+	fake_socket(conn->fd)->bytes_received++; /* Linux counts a FIN as one byte */
 	fake_socket(conn->fd)->last_ack_ms = ago_ms;
 }
 

@@ -1,4 +1,4 @@
-/* An idle pool over the fake kernel and what every test of it does: dial, park, lease, be hung up on. */
+/* An idle pool over the fake kernel, and the common steps of its tests: dial, park, lease, be hung up on. */
 #pragma once
 
 #include "tests/unit/fake/sys.h"
@@ -11,13 +11,13 @@
 extern struct idle_pool fake_pool;
 extern struct config fake_pool_config;
 
-/* A fixture: without limits of age, number and requests, idle timeout 60 s. */
+/* A fixture: no limits of age, number and requests, idle timeout 60 s. */
 void fake_pool_start(void);
 
-/* Ends all idle connections and sees to it that no socket is left but `n_open` ones that the test still has. */
+/* Ends all idle connections and checks that only `n_open` sockets, the test's own, are left. */
 void fake_pool_clear_leaving(unsigned n_open);
 
-/* What was counted, over all destinations. */
+/* The counts of all destinations together. */
 uint64_t fake_pool_counted(enum stats_counter counter);
 uint64_t fake_pool_refused(enum refusal why);
 
@@ -40,7 +40,7 @@ void fake_pool_park_new(struct destination *destination, unsigned n, struct conn
 struct conn *fake_pool_lease(struct destination *destination);
 void fake_pool_expire(void);
 
-/* The server sends something that nobody has asked for. */
+/* The server sends unrequested bytes. */
 void fake_pool_surprise(struct conn *conn);
 
 /* The server's FIN came `ago_ms` ago. */

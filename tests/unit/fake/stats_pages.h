@@ -1,5 +1,5 @@
 /*
- * Pages of counters for tests of those who read them: made in memory, written into a folder of the test's own.
+ * Pages of counters for tests of readers: made in memory, written into a folder of the test's own.
  */
 #pragma once
 
@@ -15,13 +15,13 @@ struct destination_key stats_pages_key(unsigned host, unsigned port);
 /* An empty page of a process; free() it. */
 struct stats_page *stats_pages_new(uint32_t pid, const char *program);
 
-/* The page of this very process, which lives. */
+/* The page of this very process, which is alive. */
 struct stats_page *stats_pages_new_own(void);
 
-/* The pid of a process that ended. */
+/* The pid of an ended process. */
 uint32_t stats_pages_dead_pid(void);
 
-/* Counts so many connects to 127.0.0.1:PORT, all dialled. */
+/* Counts this many connects to 127.0.0.1:PORT, all dialled. */
 void stats_pages_count(struct stats_page *page, unsigned port, unsigned n);
 
 /* Makes an empty folder for a test (static memory), and removes it with all that is in it. */

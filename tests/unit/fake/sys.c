@@ -262,7 +262,7 @@ static int fake_disconnect(int fd)
 {
 	struct fake_socket *socket = open_original(fd);
 
-	/* Else a server that reads gets ECONNRESET. */
+	/* Otherwise a server that reads gets ECONNRESET. */
 	ck_assert_msg(socket->has_sent_end, "%d is reset before its end of file", fd);
 	if (fails(FAKE_CALL_DISCONNECT))
 		return -1;

@@ -1,9 +1,10 @@
 /*
  * A fake kernel for the pool's modules: TCP sockets by descriptor, memory, a clock that stands still until the test
- * moves it, and calls that fail when the test says so. What only a bug does (closing what is not open, giving back
- * memory that is not ours, asking for options of no socket) aborts the test at once.
+ * moves it, and calls that fail when the test says so. An act that only a bug causes (closing a descriptor that is not
+ * open, giving back foreign memory, asking for options of no socket) aborts the test at once.
  *
- * One kernel for the process; fake_sys_start() empties it, fake_sys_stop() gives back all it holds: a test's fixture.
+ * There is one kernel per process; fake_sys_start() empties it, fake_sys_stop() gives back all it holds: a test's
+ * fixture.
  */
 #pragma once
 
@@ -16,7 +17,7 @@
 #define FAKE_ESTABLISHED 1
 #define FAKE_CLOSE 7
 #define FAKE_CLOSE_WAIT 8
-#define FAKE_FD_MIN 1000 /* so that mixing them up with real descriptors shows */
+#define FAKE_FD_MIN 1000 /* far above real descriptors, so that a mix-up shows */
 
 enum fake_call {
 	FAKE_CALL_GETSOCKOPT,
@@ -40,8 +41,8 @@ struct fake_socket {
 	bool is_open;
 	/* Of a descriptor. */
 	int duplicate_of; /* 0: an original */
-	void *watcher;	  /* what was given to watch(), until it is closed */
-	/* The rest is a socket's, found at its original. */
+	void *watcher;	  /* argument of watch(), until it is closed */
+	/* The rest belongs to the socket, at its original. */
 	unsigned n_descriptors;
 	bool was_disconnected;
 	bool was_shut_down; /* both ways */
@@ -51,7 +52,7 @@ struct fake_socket {
 	uint64_t netns_cookie;
 	struct sockaddr_in6 peer; /* 10.0.0.1:80 */
 	socklen_t peer_length;
-	/* What TCP_INFO says. */
+	/* Values of TCP_INFO. */
 	uint8_t state;
 	uint32_t rtt_us;
 	uint32_t unacked; /* segments */
@@ -61,8 +62,8 @@ struct fake_socket {
 	uint64_t bytes_sent; /* retransmitted ones included */
 	uint64_t bytes_retrans;
 	uint64_t bytes_received;
-	socklen_t info_length; /* how much of struct tcp_info this kernel knows */
-	/* What was set; what was not reads as zeroes. */
+	socklen_t info_length; /* size of struct tcp_info in this kernel */
+	/* Options that were set; all others read as zeroes. */
 	struct fake_option options[16];
 	unsigned n_options;
 };
@@ -80,19 +81,19 @@ struct fake_kernel {
 extern struct fake_kernel fake_kernel;
 extern const struct pool_sys fake_sys;
 
-/* Where packets go; the result of sendmsg(), or -errno. NULL: nobody sends any. Nothing is ever received. */
+/* Receives sent packets; the result of sendmsg(), or -errno. NULL: sending fails the test. Nothing is ever received. */
 extern ssize_t (*fake_sys_on_send)(int fd, const void *packet, size_t length, int passed);
 
 void fake_sys_start(void);
 void fake_sys_stop(void);
 
-/* Of the calls of this kind from now on, the `first`-th (1: the next one) and the n - 1 after it fail with `error`. */
+/* Of the next calls of this kind, the `first`-th (1: the next one) and the n - 1 after it fail with `error`. */
 void fake_sys_fail(enum fake_call call, unsigned first, unsigned n, int error);
 
-/* A new established socket, nothing sent or received. Descriptors are never used twice, so that a stale one shows. */
+/* A new established socket, nothing sent or received. Descriptors are never reused, so that a stale one shows. */
 int fake_socket_new(void);
 
-/* What is known of a descriptor; aborts the test if there was never one. */
+/* The state of a descriptor; aborts the test if it never existed. */
 struct fake_socket *fake_socket(int fd);
 
 /* Another descriptor of an open one's socket. */

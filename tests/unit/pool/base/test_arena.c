@@ -1,5 +1,5 @@
 /*
- * Objects of one size: apart, aligned, used again, and never unmapped.
+ * Objects of one size: separate, aligned, reused, and never unmapped.
  */
 #include "pool/base/arena.h"
 
@@ -27,7 +27,7 @@ START_TEST(objects_of_any_size_are_apart_and_aligned)
 		objects[i] = arena_take(&arena);
 		ck_assert_ptr_nonnull(objects[i]);
 		ck_assert_uint_eq((uintptr_t)objects[i] % alignof(max_align_t), 0);
-		memset(objects[i], i & 0xff, size); /* beyond its chunk: a sanitizer tells */
+		memset(objects[i], i & 0xff, size); /* a sanitizer reports bytes beyond the chunk */
 	}
 	for (int i = 0; i < 300; i++) {
 		/* All bytes are as the first one. */
@@ -47,7 +47,7 @@ START_TEST(chunks_are_64_kib_and_filled)
 
 	arena_init(&arena, &fake_sys, 64);
 	ck_assert_uint_eq(fake_kernel.n_mapped, 0);
-	/* But for the first, which has room for four. */
+	/* All but the first, which has room for four. */
 	for (unsigned i = 0; i < 4; i++)
 		ck_assert_ptr_nonnull(arena_take(&arena));
 	ck_assert_uint_eq(fake_kernel.mapped_bytes, 4 * 64);
@@ -90,7 +90,7 @@ START_TEST(an_object_put_stays_readable)
 	object = arena_take(&arena);
 	memset(object, 'x', 64);
 	arena_put(&arena, object);
-	/* All but the first pointer's worth is as it was, and nothing is ever unmapped. */
+	/* Everything but the first pointer's bytes is unchanged, and nothing is ever unmapped. */
 	for (size_t i = sizeof(void *); i < 64; i++)
 		ck_assert_int_eq(object[i], 'x');
 	ck_assert_uint_eq(fake_kernel.n_unmapped, 0);

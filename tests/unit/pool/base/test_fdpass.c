@@ -1,6 +1,6 @@
 /*
- * Packets with descriptors beside them, over real sockets: what comes out is what went in, and no descriptor is ever
- * left over, whatever the other side sends.
+ * Packets with descriptors, over real sockets: they arrive as they were sent, and no descriptor is ever left over,
+ * whatever the other side sends.
  */
 #include "pool/base/fdpass.h"
 
@@ -121,7 +121,7 @@ START_TEST(too_long_a_packet)
 }
 END_TEST
 
-/* Its length is that of an end: whoever receives it does not look for a descriptor any more. */
+/* A length of 0 means an end: the receiver no longer looks for a descriptor. */
 START_TEST(an_empty_packet_brings_nothing)
 {
 	int fd = fake_wire_memory(1);
@@ -134,7 +134,7 @@ START_TEST(an_empty_packet_brings_nothing)
 }
 END_TEST
 
-/* A table of descriptors without room for one more. */
+/* A full table of descriptors. */
 START_TEST(no_room_for_a_descriptor)
 {
 	int fds[2] = {fake_wire_memory(1), fake_wire_memory(1)};

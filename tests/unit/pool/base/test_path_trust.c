@@ -1,4 +1,4 @@
-/* What may be used of what lies in the file system: a table of statuses. */
+/* Which files and folders may be used: a table of statuses. */
 #include "pool/base/path_trust.h"
 
 #include <check.h>

@@ -1,6 +1,6 @@
 /*
- * Hash tables on the system's memory: it all comes from pool_sys and goes back there, and running out of it at any call
- * leaves the table as it was.
+ * Hash tables on the system's memory: all of it comes from pool_sys and goes back there, and if any call fails for lack
+ * of memory the table is unchanged.
  */
 #include "pool/base/uthash_arena.h"
 

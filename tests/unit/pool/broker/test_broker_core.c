@@ -1,6 +1,6 @@
 /*
- * The broker: who is given which connection, what it takes a process's word for (nothing that it can look up), and what
- * packets it bears with.
+ * The broker: which connection a process gets, what it believes of a process's words (nothing that it can look up), and
+ * which packets it tolerates.
  */
 #include <check.h>
 #include <errno.h>
@@ -27,7 +27,7 @@ static void park_one_at(struct fake_process *process, unsigned destination)
 	ck_assert_ptr_nonnull(fake_broker_find(&one));
 }
 
-/* One that the broker has, idle in process a. */
+/* A connection that the broker holds, idle in process a. */
 static void park_one(void)
 {
 	park_one_at(&a, 1);
@@ -44,7 +44,7 @@ START_TEST(handed_from_process_to_process)
 	ck_assert_uint_eq(two.created_ns, one.created_ns);
 	ck_assert_uint_eq(two.n_requests, 1);
 	ck_assert_mem_eq(&two.ledger, &one.ledger, sizeof(one.ledger));
-	/* a can't have it any more, and closes its descriptor. */
+	/* a can't lease it any more, and closes its descriptor. */
 	ck_assert(!slots_claim(&a.slots, &one));
 	ck_assert_uint_eq(fake_process_let_go(&a), 1);
 	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_NONE);
@@ -56,7 +56,7 @@ START_TEST(handed_from_process_to_process)
 	ck_assert_uint_eq(fake_process_let_go(&b), 1);
 	fake_process_exchange(&three);
 	fake_process_park(&c, &three);
-	/* Back to where it began. */
+	/* Back to its first owner. */
 	ck_assert_int_eq(fake_process_lease(&a, &one, 1), BROKER_GIVEN);
 	ck_assert_uint_eq(one.n_requests, 3);
 	ck_assert_uint_eq(fake_broker.n_held, 1);
@@ -118,7 +118,7 @@ START_TEST(what_is_in_use_is_passed_over)
 }
 END_TEST
 
-/* Each of what makes a key: a connection of another one is none. */
+/* The members of a key: a connection that differs in one of them is not given. */
 START_TEST(another_destination_is_another)
 {
 	struct destination_key *key = &fake_broker_destination(9)->key;
@@ -154,7 +154,7 @@ START_TEST(another_destination_is_another)
 		key->scope_id++;
 		break;
 	default:
-		break; /* the very same */
+		break; /* no difference */
 	}
 	ck_assert_int_eq(fake_process_lease(&b, &two, 9), _i < 9 ? BROKER_NONE : BROKER_GIVEN);
 }
@@ -214,7 +214,7 @@ START_TEST(only_what_is_as_said_is_held)
 		break;
 	case 14:
 		slots_free(&a.slots, &one);
-		one.slot = 0; /* not idle, so not parked */
+		one.slot = 0; /* leased, so not parked */
 		break;
 	case 15:
 		one.slot_generation++;
@@ -222,7 +222,7 @@ START_TEST(only_what_is_as_said_is_held)
 	case 16:
 		fake_sys_fail(FAKE_CALL_WATCH, 1, 1, ENOSPC);
 		break;
-	case 17: /* a kernel that knows nothing of namespaces */
+	case 17: /* a kernel without namespaces */
 		fake_sys_fail(FAKE_CALL_GETSOCKOPT, 3, 1, ENOPROTOOPT);
 		break;
 	default:
@@ -238,7 +238,7 @@ START_TEST(only_what_is_as_said_is_held)
 }
 END_TEST
 
-/* Not given out, and ended: nobody else knows what has happened to it. */
+/* Not given out, but ended: nobody else knows what happened to it. */
 START_TEST(only_what_is_clean_is_given)
 {
 	struct slot_contents *said;
@@ -275,7 +275,7 @@ START_TEST(only_what_is_clean_is_given)
 		break;
 	case 8:
 		said->keep_alive_timeout_ns = 4 * SECOND;
-		fake_kernel.now_ns += 3 * SECOND; /* a margin before the server's own time */
+		fake_kernel.now_ns += 3 * SECOND; /* a margin before the server's own timeout */
 		break;
 	case 9:
 		fake_sys_fail(FAKE_CALL_GETSOCKOPT, 1, 1, EBADF);
@@ -285,13 +285,13 @@ START_TEST(only_what_is_clean_is_given)
 	}
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), _i < 10 ? BROKER_NONE : BROKER_GIVEN);
 	ck_assert_uint_eq(fake_broker.n_held, _i >= 10);
-	/* a has a descriptor of it, too. What is on its way arrives all the same. */
+	/* a has a descriptor of it, too. Data on its way arrives all the same. */
 	ck_assert(socket->was_disconnected == (_i < 10 && _i != 2 && _i != 3));
 	ck_assert_uint_eq(fake_process_let_go(&a), 1);
 }
 END_TEST
 
-/* Its server may still be reading: it is left alone, and given when it has. */
+/* The server may still be reading: the connection is left alone, and given once the server has read. */
 START_TEST(one_in_flight_is_for_later)
 {
 	park_one();
@@ -305,7 +305,7 @@ START_TEST(one_in_flight_is_for_later)
 }
 END_TEST
 
-/* What a process says before it knows the memory that it is to share: its first question's answer is there already. */
+/* A process asks before it knows the shared memory: the answer to its first question is there already. */
 START_TEST(the_first_question_comes_with_hello)
 {
 	struct fake_process fresh;
@@ -329,7 +329,7 @@ START_TEST(the_first_question_comes_with_hello)
 		ck_assert_uint_eq(two.cookie, one.cookie);
 		fake_process_close(&fresh, &two);
 	}
-	/* The slot is as any other from here on. */
+	/* From here on the slot is like any other. */
 	ck_assert_uint_eq(fresh.slots.n_free, SLOTS_PER_REGION);
 	ck_assert_int_eq(fake_process_lease(&fresh, &two, 2), BROKER_NONE);
 	fake_process_end(&fresh);
@@ -362,7 +362,7 @@ START_TEST(private_processes_lend_nothing)
 	fake_process_park(&private, &one);
 	ck_assert_uint_eq(fake_broker.n_held, 1);
 	ck_assert_int_eq(fake_process_lease(&a, &two, 1), BROKER_NONE);
-	/* It is not of less use to itself. */
+	/* Its own program uses it as before. */
 	ck_assert_int_eq(fake_process_lease(&private, &two, 1), BROKER_GIVEN);
 	ck_assert_uint_eq(two.cookie, one.cookie);
 	ck_assert_uint_eq(fake_process_let_go(&private), 1);
@@ -387,7 +387,7 @@ START_TEST(a_destination_where_nothing_rides)
 		ck_assert_int_eq(fake_process_lease(&c, &got, 2), BROKER_NONE);
 		park_unfit(&conns[i]);
 	}
-	/* The longest idle one makes room at the server, each time. */
+	/* Each time the connection that has been idle for longest makes room at the server. */
 	for (unsigned i = 0; i < 4; i++) {
 		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
 		for (unsigned j = 0; j < 4; j++)
@@ -395,7 +395,7 @@ START_TEST(a_destination_where_nothing_rides)
 	}
 	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
-	/* Until one was fit again. */
+	/* Until a connection is fit again. */
 	fake_process_dial(&one, 1);
 	fake_process_park(&a, &one);
 	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
@@ -406,7 +406,7 @@ START_TEST(what_is_ridden_on_is_of_use)
 {
 	struct conn conns[20], got;
 
-	/* One program leaves what another rides on, again and again. */
+	/* One program leaves connections unused, another one uses them, again and again. */
 	for (unsigned i = 0; i < 20; i++) {
 		park_unfit(&conns[i]);
 		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
@@ -417,7 +417,7 @@ START_TEST(what_is_ridden_on_is_of_use)
 		ck_assert_int_eq(fake_process_lease(&c, &got, 1), BROKER_GIVEN);
 		fake_process_close(&c, &got);
 	}
-	/* The last three were lent and came back as they were. */
+	/* The last three were lent and came back unused. */
 	park_unfit(&conns[0]);
 	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
 }
@@ -445,15 +445,15 @@ START_TEST(who_looks_is_told_the_truth)
 	fake_process_dial(&three, 2);
 	fake_process_park(&a, &three);
 	fake_socket((int)three.cookie)->last_ack_ms = HABIT_ALIVE_MS + 1;
-	ck_assert_int_eq(fake_process_lease(&b, &got, 2), BROKER_GIVEN); /* elsewhere it is as others */
-	/* Heard just now. */
+	ck_assert_int_eq(fake_process_lease(&b, &got, 2), BROKER_GIVEN); /* other servers are not affected */
+	/* The server was heard just now. */
 	fake_socket((int)one.cookie)->last_ack_ms = HABIT_ALIVE_MS;
 	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
 	got.was_looked_at = true;
 	fake_process_park(&b, &got);
-	/* That was told once. */
+	/* It counts for one request only. */
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_UNHEARD);
-	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN); /* no looker */
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN); /* this one only looks */
 }
 END_TEST
 
@@ -467,11 +467,11 @@ START_TEST(nobody_looks_for_ever)
 		fake_process_park(&b, &conns[i]);
 		fake_socket((int)conns[i].cookie)->last_ack_ms = 60000;
 	}
-	/* More than half of its last are uses by now. */
+	/* By now more than half of its last connections carried requests. */
 	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
 	look(&c, 1);
 	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_UNHEARD);
-	/* It was a request after all, and the server may have room for just one. */
+	/* It was a request after all, and the server may have room for just one connection. */
 	ck_assert_int_eq(fake_process_request(&c, BROKER_RELIEVE, BROKER_JUST_ONE, &got, -1), 0);
 	ck_assert_uint_eq(fake_broker.n_held, 15);
 	ck_assert(fake_socket((int)conns[0].cookie)->was_disconnected);
@@ -490,7 +490,8 @@ START_TEST(dropped_ones_go_their_own_way)
 	before = one;
 	before.slot++;
 	ck_assert_int_eq(fake_process_request(&a, BROKER_DROP, 0, &before, -1), 0);
-	ck_assert_int_eq(fake_process_request(&b, BROKER_DROP, 0, &one, -1), 0); /* its own slot of that number */
+	/* The same slot number, but of b's own region. */
+	ck_assert_int_eq(fake_process_request(&b, BROKER_DROP, 0, &one, -1), 0);
 	ck_assert_uint_eq(fake_broker.n_held, 1);
 	before = one;
 	slots_free(&a.slots, &one);
@@ -498,14 +499,14 @@ START_TEST(dropped_ones_go_their_own_way)
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 	ck_assert(fake_socket(one.fd)->is_open);
 	ck_assert(!fake_socket(one.fd)->was_disconnected);
-	ck_assert_int_eq(fake_process_request(&a, BROKER_DROP, 0, &before, -1), 0); /* twice is once */
+	ck_assert_int_eq(fake_process_request(&a, BROKER_DROP, 0, &before, -1), 0); /* once more changes nothing */
 	/* It may come back. */
 	fake_process_park(&a, &one);
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
 }
 END_TEST
 
-/* A process that has ended its connection without a word, and uses the slot for another. */
+/* A process that has ended its connection without telling us, and uses the slot for another one. */
 START_TEST(a_slot_parked_again)
 {
 	park_one();
@@ -515,13 +516,13 @@ START_TEST(a_slot_parked_again)
 	ck_assert_uint_eq(fake_broker.n_held, 1);
 	ck_assert_ptr_null(fake_broker_find(&one));
 	ck_assert_ptr_nonnull(fake_broker_find(&two));
-	/* The old one's notice comes late. */
+	/* The old connection's notice comes late. */
 	ck_assert_int_eq(fake_process_lease(&b, &three, 1), BROKER_GIVEN);
 	ck_assert_uint_eq(three.cookie, two.cookie);
 }
 END_TEST
 
-/* The same, but for a question: the slot that was freed last is the first to be used again. */
+/* The same, but for a question: the slot that was freed last is the first to be reused. */
 START_TEST(a_slot_leased_again)
 {
 	int old_slot;
@@ -536,7 +537,7 @@ START_TEST(a_slot_leased_again)
 	ck_assert_uint_eq(three.cookie, two.cookie);
 	ck_assert_ptr_null(fake_broker_find(&one));
 	ck_assert_uint_eq(fake_broker.n_held, 1);
-	/* What the old one was is no reason to touch it. */
+	/* The old connection's number does not affect the new one. */
 	ck_assert(fake_socket(one.fd)->is_open && !fake_socket(one.fd)->was_disconnected);
 }
 END_TEST
@@ -566,7 +567,7 @@ START_TEST(what_a_server_said_is_told_on)
 {
 	struct destination here = *fake_broker_destination(1);
 
-	/* One process heard of the timeout, and has gone. */
+	/* One process heard the server's timeout, and has ended. */
 	fake_broker_destination(1)->keep_alive_timeout_ns = 30 * SECOND;
 	park_one();
 	fake_process_dial(&two, 1);
@@ -577,7 +578,7 @@ START_TEST(what_a_server_said_is_told_on)
 	fake_process_end(&a);
 	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
 	fake_process_close(&c, &three);
-	/* So whoever gets another one is told, though who parked it had not heard. */
+	/* So the receiver of another connection is told, although the process that parked it had not heard. */
 	fake_broker_destination(1)->keep_alive_timeout_ns = 0;
 	fake_process_dial(&two, 1);
 	fake_process_park(&b, &two);
@@ -610,7 +611,7 @@ START_TEST(hello_comes_once_and_first)
 	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), 0);
 	ck_assert_mem_eq(new.process->name, "xxxxxxxxxxxxxxx\0", BROKER_NAME_MAX);
 	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -EPROTO);
-	fake_process_end(&new); /* closes the region's descriptor, which nobody has passed on */
+	fake_process_end(&new); /* the region's descriptor was not passed on */
 }
 END_TEST
 
@@ -646,12 +647,12 @@ START_TEST(descriptors_of_bad_packets_are_closed)
 			ck_assert(!fake_socket(fd)->is_open);
 		}
 	}
-	/* Of more than one the receiver has closed the others. */
+	/* Of several descriptors the receiver has closed all but one. */
 	packet.request.head.type = BROKER_PARK;
 	fd = fake_socket_duplicate(one.fd);
 	ck_assert_int_eq(fake_process_send(&a, &packet, sizeof(packet.request), fd, 2), -EPROTO);
 	ck_assert(!fake_socket(fd)->is_open);
-	/* One that came, but found no room in the broker's table. */
+	/* One was sent, but found no room in the broker's table. */
 	ck_assert_int_eq(fake_process_send(&a, &packet, sizeof(packet.request), -1, 1), 0);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 }
@@ -683,7 +684,7 @@ START_TEST(no_memory)
 	fake_process_dial(&conns[0], 1);
 	fake_process_park(&a, &conns[0]);
 	ck_assert_ptr_nonnull(fake_broker_find(&conns[0]));
-	/* For whoever comes. */
+	/* For the next process. */
 	fake_sys_fail(FAKE_CALL_MAP, 1, 1000, ENOMEM);
 	for (unsigned i = 0; i < 50; i++)
 		if (!broker_admit(&fake_broker, 5, 6))

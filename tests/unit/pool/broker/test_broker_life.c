@@ -1,5 +1,5 @@
 /*
- * How connections end that the broker holds: with their process, by time, by the server, for want of room.
+ * How held connections end: with their process, by time, by the server, for lack of room.
  */
 #include <check.h>
 #include <errno.h>
@@ -69,7 +69,7 @@ START_TEST(what_was_in_use_ends_with_it)
 	fake_process_end_with(&a, &one);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 	ck_assert(!is_open(&one));
-	/* Closed, no more: a child may go on with it. */
+	/* Closed, not reset: a child may go on using it. */
 	ck_assert(!was_disconnected(&one));
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_NONE);
 }
@@ -87,19 +87,19 @@ START_TEST(what_was_leased_ends_with_its_user)
 }
 END_TEST
 
-/* A kill is to look to the server as it does without a broker, though the one that it was taken from is asleep. */
+/* The server sees a kill as it does without a broker, although the former owner is asleep. */
 START_TEST(what_was_in_use_at_a_kill_is_hung_up)
 {
 	park_new(&a, &one, 1);
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
 	if (_i == 1)
 		slots_share(b.slots.region, two.slot, two.slot_generation);
-	b.process->has_ended = _i != 2; /* else cut off: it goes on by itself */
+	b.process->has_ended = _i != 2; /* else cut off: the process goes on by itself */
 	fake_process_end_with(&b, &two);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 	ck_assert(fake_socket((int)one.cookie)->was_shut_down == (_i == 0));
 	ck_assert(is_open(&one) && !was_disconnected(&one));
-	/* Nobody else has had this one. */
+	/* Nobody else has had this connection. */
 	fake_process_start(&b, "b", 0);
 	park_new(&b, &two, 1);
 	fake_process_claim(&b, &two);
@@ -132,7 +132,7 @@ START_TEST(ports_that_are_needed)
 	struct conn asking = {.destination = fake_broker_destination(9)};
 	struct destination_key *key = &fake_broker_destination(9)->key;
 
-	/* Of the same peer, though by other ways. */
+	/* Of the same peer, but with other options. */
 	*key = fake_broker_destination(1)->key;
 	ck_assert_int_eq(destination_key_add_option(key, 1, 2, "x", 1), 0);
 	park_new(&a, &one, 1);
@@ -161,7 +161,7 @@ START_TEST(what_was_private_ends_with_it)
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 	ck_assert(!is_open(&one));
 	ck_assert(!was_disconnected(&one)); /* an orderly end */
-	/* Nor does it get what others have. */
+	/* Nor does it get other processes' connections. */
 	fake_process_start(&private, "private", BROKER_IS_PRIVATE);
 	park_new(&a, &one, 1);
 	ck_assert_int_eq(fake_process_lease(&private, &two, 1), BROKER_NONE);
@@ -191,7 +191,7 @@ START_TEST(time_ends_what_was_inherited)
 	ck_assert(is_open(&one));
 	pass(1);
 	ck_assert(!is_open(&one));
-	/* Nobody has it but the broker: a FIN will do. */
+	/* Only the broker has it: a FIN will do. */
 	ck_assert(!was_disconnected(&one));
 }
 END_TEST
@@ -205,7 +205,7 @@ START_TEST(time_does_not_end_what_is_in_use)
 	fake_process_park(&a, &one);
 	pass(FAKE_IDLE - 1);
 	ck_assert_uint_eq(fake_broker.n_held, 1);
-	/* Leased and parked by another: times begin anew as well. */
+	/* Leased and parked by another process: times begin anew as well. */
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
 	pass(2 * FAKE_IDLE);
 	fake_process_park(&b, &two);
@@ -220,7 +220,7 @@ START_TEST(the_servers_own_time)
 {
 	fake_broker_destination(1)->keep_alive_timeout_ns = 5 * SECOND;
 	park_new(&a, &one, 1);
-	/* What is learned from one is of use for all, as soon as the broker has had it in its hands. */
+	/* Knowledge gained from one connection serves all, as soon as the broker has had that connection. */
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
 	fake_process_let_go(&a);
 	fake_process_park(&b, &two);
@@ -251,7 +251,7 @@ START_TEST(a_server_ends_what_is_idle)
 	ck_assert_ptr_null(fake_broker_find(&one));
 	ck_assert_uint_eq(fake_process_let_go(&a), 1);
 	ck_assert(!is_open(&one));
-	/* That is how long this one keeps them: the other one goes before it is too late. */
+	/* This server keeps connections that long: the other one is closed before it is too late. */
 	ck_assert_uint_eq(fake_broker.n_held, 1);
 	pass(0);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
@@ -280,18 +280,18 @@ START_TEST(a_server_ends_what_is_in_use)
 	park_new(&a, &one, 1);
 	fake_process_claim(&a, &one);
 	fake_broker_hang_up(&one);
-	ck_assert_uint_eq(fake_broker.n_held, 1); /* its user sees for himself */
+	ck_assert_uint_eq(fake_broker.n_held, 1); /* its user sees the end itself */
 	ck_assert(!was_disconnected(&one));
 	pass(SECOND);
 	ck_assert_uint_eq(fake_broker.n_held, 1);
-	/* Unless he looked just before. */
+	/* Unless it looked just before. */
 	fake_process_park(&a, &one);
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_NONE);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 }
 END_TEST
 
-/* An end in the midst of its use is no sign of how long a server keeps what is idle, whenever it is noticed. */
+/* An end in the middle of an exchange says nothing about the server's idle timeout, whenever it is noticed. */
 START_TEST(an_end_in_use_teaches_nothing)
 {
 	park_new(&a, &one, 1);
@@ -319,7 +319,7 @@ START_TEST(notices_of_no_end)
 	fake_sys_fail(FAKE_CALL_GETSOCKOPT, 1, 1, EIO);
 	broker_note_end(&fake_broker, held);
 	ck_assert_uint_eq(fake_broker.n_held, 1);
-	/* The object has gone, and then gone on. */
+	/* The object has gone, and then been reused. */
 	fake_process_close(&a, &one);
 	pass(0);
 	broker_note_end(&fake_broker, held);
@@ -341,12 +341,12 @@ START_TEST(limit_per_host)
 		park_new(&limited, &conns[i], 1);
 	fake_process_claim(&limited, &conns[0]);
 	park_new(&limited, &conns[3], 1);
-	/* The longest idle one here, whoever has it; nothing elsewhere. */
+	/* The longest idle one of this destination, whoever owns it; none of others. */
 	ck_assert(!was_disconnected(&conns[0]));
 	ck_assert(was_disconnected(&conns[1]));
 	ck_assert_uint_eq(fake_broker.n_held, 4);
 	ck_assert(!was_disconnected(&one));
-	/* Who has no limit sets none. */
+	/* A process without a limit sets none. */
 	park_new(&a, &conns[4], 1);
 	ck_assert_uint_eq(fake_broker.n_held, 5);
 }
@@ -365,7 +365,7 @@ START_TEST(limit_in_all)
 	ck_assert(was_disconnected(&conns[1]));
 	ck_assert(!was_disconnected(&conns[2]));
 	ck_assert_uint_eq(fake_broker.n_held, 3);
-	/* All in use: as long as there is room, that is no reason to refuse. */
+	/* All are in use: as long as there is room, no park is refused. */
 	fake_process_claim(&a, &conns[2]);
 	fake_process_claim(&limited, &conns[3]);
 	park_new(&limited, &one, 9);
@@ -386,7 +386,7 @@ START_TEST(room_for_descriptors)
 	ck_assert(was_disconnected(&conns[1]));
 	for (unsigned i = 2; i <= 100; i++)
 		fake_process_claim(&a, &conns[i]);
-	/* What can't be held stays its process's alone. */
+	/* Connections that can't be held stay their process's own. */
 	fake_process_dial(&one, 1);
 	fake_process_park(&b, &one);
 	ck_assert_ptr_null(fake_broker_find(&one));
@@ -441,7 +441,7 @@ START_TEST(what_is_left_goes_to_the_broker)
 }
 END_TEST
 
-/* A region full of lies hurts nobody but whose it is. */
+/* A region full of lies hurts only its own process. */
 START_TEST(a_hostile_region)
 {
 	unsigned seed = (unsigned)_i + 1;
@@ -454,7 +454,7 @@ START_TEST(a_hostile_region)
 	park_new(&b, &one, 50);
 	for (size_t i = 0; i < sizeof(*a.slots.region); i++)
 		((unsigned char *)a.slots.region)[i] = (unsigned char)(rand_r(&seed) >> 8);
-	/* Some that look right, but for their contents. */
+	/* Some that look right, except for their contents. */
 	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
 		if (a.process->held[i] && rand_r(&seed) % 2)
 			a.slots.region->slots[i].word = a.process->held[i]->generation << 8 | SLOT_IDLE;

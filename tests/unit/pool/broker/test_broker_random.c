@@ -1,7 +1,7 @@
 /*
- * Random operations of a broker and many processes, which come and die. After each: nobody has a connection that another
- * one has, too, and the broker's lists agree; at the end every descriptor has been closed, each exactly once (the fake
- * kernel sees to that).
+ * Random operations of a broker and many processes, which come and die. After each, no two processes have the same
+ * connection, and the broker's lists agree; at the end every descriptor has been closed exactly once (the fake kernel
+ * checks that).
  */
 #include <check.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define N_CONNS 300
 #define N_DESTINATIONS 6
 
-/* Check notes each assertion in a pipe. */
+/* Check writes each assertion into a pipe. */
 #define must(condition)                                         \
 	do {                                                    \
 		if (!(condition))                               \
@@ -53,7 +53,7 @@ static struct conn *pick_unused(void)
 	return NULL;
 }
 
-/* One in that state, NULL: not this time. */
+/* A connection in that state; NULL: not this time. */
 static struct conn *pick(enum conn_state state)
 {
 	for (unsigned i = 0; i < 20; i++) {
@@ -70,7 +70,7 @@ static struct fake_process *process_of(const struct conn *conn)
 	return &processes[owner_of[conn - conns]];
 }
 
-/* Idle and its process's to lease. */
+/* Idle, and its process may lease it. */
 static bool is_claimable(const struct conn *conn)
 {
 	struct slots_region *region = process_of(conn)->process->region;
@@ -135,7 +135,7 @@ static void claim(struct conn *conn)
 	check_exclusive(conn);
 }
 
-/* In an orderly manner, or so that the broker has to find out. */
+/* In an orderly manner, or so that the broker has to notice. */
 static void end(struct conn *conn)
 {
 	struct conn before = *conn;
@@ -201,7 +201,7 @@ static void operate(void)
 		die(process);
 		start_process(process);
 	} else if (what < 94) {
-		/* Of a destination that one is connected to, somebody gets another view. */
+		/* Another process's view of a destination that one is connected to. */
 		struct conn probe = {.destination = fake_broker_destination(below(N_DESTINATIONS) + 100)};
 
 		must(fake_process_request(&processes[process], BROKER_LOOKED, 0, &probe, -1) == 0);

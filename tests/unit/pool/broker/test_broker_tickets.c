@@ -1,6 +1,6 @@
 /*
- * Tickets: who is let through, who waits and in which order, what ends the wait, and that every place is counted once and
- * given back, whoever dies when.
+ * Tickets: who is served, who waits and in which order, what ends the wait, and that every place is counted once and
+ * given back, whichever process dies when.
  */
 #include <check.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #define N_TICKETS 400
 #define FIRST_FD 500
 
-/* Check notes each assertion in a pipe. */
+/* Check writes each assertion into a pipe. */
 #define must(condition)                                         \
 	do {                                                    \
 		if (!(condition))                               \
@@ -26,11 +26,11 @@
 struct ticket {
 	struct broker_process *process; /* the broker's object; NULL: closed */
 	struct fake_process *principal;
-	struct conn conn; /* what the answer may fill */
+	struct conn conn; /* filled in by the answer */
 	uint32_t max_conns;
 	bool is_forced;
-	bool is_deaf; /* whatever is sent to it fails */
-	int status;   /* the last answer's */
+	bool is_deaf; /* sending to it fails */
+	int status;   /* of the last answer */
 	unsigned n_answers;
 	int passed;
 };
@@ -56,7 +56,7 @@ static ssize_t take_answer(int fd, const void *bytes, size_t length, int passed)
 	must(length == sizeof(*reply) && reply->head.type == BROKER_ANSWER);
 	must(reply->slot == (uint64_t)ticket->conn.slot && reply->generation == ticket->conn.slot_generation);
 	must((reply->head.flags == BROKER_GIVEN) == (passed >= 0));
-	/* At most a word that it has to wait, and one more. */
+	/* At most one answer "wait", and one more. */
 	must(ticket->status == NOTHING || ticket->status == BROKER_QUEUED);
 	if (ticket->is_deaf)
 		return -EPIPE;
@@ -97,7 +97,7 @@ static int send_ticket(struct ticket *ticket, uint64_t principal, uint32_t flags
 	return error;
 }
 
-/* A connection for a ticket is made, nothing is said. */
+/* Connects for a ticket, and sends nothing. */
 static struct ticket *begin(struct fake_process *principal, unsigned destination, uint32_t max_conns)
 {
 	struct ticket *ticket = &tickets[n_tickets];
@@ -140,7 +140,7 @@ static void hang_up(struct ticket *ticket)
 	ticket->process = NULL;
 }
 
-/* Makes use of the leave to dial: the connection knows its ticket. */
+/* Dials: the connection knows its ticket. */
 static void dial(struct ticket *ticket, struct conn *conn)
 {
 	uint64_t number = ticket->conn.ticket_number;
@@ -188,7 +188,7 @@ START_TEST(granted_below_the_cap)
 	expect_waiters(0);
 	ck_assert_int_eq(ask(&b, 3)->status, BROKER_QUEUED);
 	expect_waiters(1);
-	/* Elsewhere it is as before. */
+	/* Elsewhere nothing has changed. */
 	ck_assert_int_eq(ask_so(&b, 2, 3, 0)->status, BROKER_NONE);
 	ck_assert_uint_eq(n_granted(1), 3);
 }
@@ -204,7 +204,7 @@ START_TEST(an_idle_one_is_had_at_once)
 	ck_assert_int_eq(ticket->status, BROKER_GIVEN);
 	ck_assert_uint_eq(ticket->conn.cookie, one.cookie);
 	ck_assert_uint_eq(n_granted(1), 0);
-	/* Its closing gives nothing back that it doesn't have. */
+	/* Its end gives back nothing that it doesn't have. */
 	ck_assert_int_eq(ask(&c, 1)->status, BROKER_QUEUED);
 	hang_up(ticket);
 	expect_waiters(1);
@@ -230,7 +230,7 @@ START_TEST(first_come_first_served)
 }
 END_TEST
 
-/* Whoever connected first may be the last to speak. */
+/* The first to connect may be the last to ask. */
 START_TEST(first_come_is_who_speaks_first)
 {
 	struct ticket *granted[2] = {ask(&a, 2), ask(&a, 2)}, *late = begin(&b, 1, 2), *early = begin(&c, 1, 2);
@@ -278,7 +278,7 @@ START_TEST(a_park_serves)
 
 	dial(ticket, &one);
 	fake_process_park(&a, &one);
-	/* Held now, and given on in the same moment. */
+	/* Held now, and passed on at once. */
 	ck_assert_int_eq(waiting->status, BROKER_GIVEN);
 	ck_assert_uint_eq(waiting->conn.cookie, one.cookie);
 	ck_assert_uint_eq(n_granted(1), 0);
@@ -311,7 +311,7 @@ START_TEST(an_idle_notice_serves)
 }
 END_TEST
 
-/* However many are in use before it. */
+/* However many connections before it are in use. */
 START_TEST(an_idle_one_among_many_is_found)
 {
 	struct conn conns[90];
@@ -339,14 +339,14 @@ START_TEST(a_tick_serves)
 	fake_process_claim(&a, &one);
 	waiting = ask(&b, 1);
 	switch (_i) {
-	case 0: /* a notice that was lost */
+	case 0: /* its notice was lost */
 		fake_process_park(&a, &one);
 		break;
-	case 1: /* ... and it has expired since: room, but no connection */
+	case 1: /* likewise, and it has expired since: room, but no connection */
 		fake_process_park(&a, &one);
 		fake_kernel.now_ns += 2 * FAKE_IDLE;
 		break;
-	default: /* one that its process has ended without a word */
+	default: /* its process has ended it without telling us */
 		slots_free(&a.slots, &one);
 	}
 	ck_assert_int_eq(waiting->status, BROKER_QUEUED);
@@ -380,7 +380,7 @@ START_TEST(the_end_of_a_held_one_serves)
 	fake_process_park(&a, &one);
 	fake_process_claim(&a, &one);
 	waiting = ask(&b, 1);
-	/* In use: not before its user has seen it. */
+	/* In use: its user must see the end first. */
 	fake_broker_hang_up(&one);
 	ck_assert_int_eq(waiting->status, BROKER_QUEUED);
 	slots_free(&a.slots, &one);
@@ -405,7 +405,7 @@ START_TEST(a_death_serves)
 	third = ask(&c, 3);
 	fake_process_park(&a, &three);
 	expect_waiters(3);
-	/* The kernel closes its descriptors in no order that can be relied on. */
+	/* The kernel closes a process's descriptors in no reliable order. */
 	fake_process_lose(&one);
 	fake_process_lose(&two);
 	fake_process_lose(&three);
@@ -431,10 +431,10 @@ START_TEST(forced_ones_do_not_wait)
 	ck_assert_uint_eq(n_granted(1), 2);
 	waiting = ask(&b, 1);
 	ck_assert_int_eq(waiting->status, BROKER_QUEUED);
-	/* Nor for those who do: they may wait for whoever asks. */
+	/* Nor does it wait behind others: they may be waiting for the process that asks. */
 	ck_assert_int_eq(ask_so(&a, 1, 1, BROKER_IS_FORCED)->status, BROKER_NONE);
 	ck_assert_uint_eq(n_granted(1), 3);
-	/* They count. */
+	/* Forced tickets count. */
 	hang_up(granted);
 	hang_up(forced);
 	ck_assert_int_eq(waiting->status, BROKER_QUEUED);
@@ -445,7 +445,7 @@ START_TEST(forced_ones_do_not_wait)
 }
 END_TEST
 
-/* A connection of its own is what was asked for. */
+/* It asked for a connection of its own. */
 START_TEST(forced_ones_get_nothing_idle)
 {
 	fake_process_dial(&one, 1);
@@ -468,7 +468,7 @@ START_TEST(a_parked_one_counts_once)
 	fake_process_claim(&a, &one);
 	other = ask(&b, 2);
 	ck_assert_int_eq(other->status, BROKER_NONE);
-	/* A number that is none, another's that waits, the same again: nobody loses what he has. */
+	/* A number of no ticket, one of another that waits, the same again: nobody loses anything. */
 	dial(other, &two);
 	two.ticket_number = _i == 0 ? 4711 : ticket->conn.ticket_number;
 	fake_process_park(&b, &two);
@@ -477,7 +477,7 @@ START_TEST(a_parked_one_counts_once)
 }
 END_TEST
 
-/* What can't be held is counted by its ticket on. */
+/* A connection that can't be held is still counted, by its ticket. */
 START_TEST(not_held_not_converted)
 {
 	struct ticket *ticket = ask(&a, 1), *waiting = ask(&b, 1);
@@ -496,7 +496,7 @@ START_TEST(not_held_not_converted)
 }
 END_TEST
 
-/* Somebody who still holds the ticket must not wait for ever: he goes without. */
+/* A process that still has the ticket must not wait for ever: it goes on without a connection. */
 START_TEST(the_principal_ends_while_it_waits)
 {
 	struct ticket *granted = ask(&a, 1), *orphan = ask(&b, 1), *next = ask(&c, 1);
@@ -590,7 +590,7 @@ START_TEST(whoever_dials_gets_an_idle_ones_place)
 		two = (struct conn){.destination = fake_broker_destination(1)};
 		ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &two, -1), 0);
 	}
-	/* Below the cap it may stay. */
+	/* Below the limit it may stay. */
 	ticket = ask(&b, 2);
 	ck_assert_int_eq(ticket->status, BROKER_NONE);
 	ck_assert(!fake_socket(one.fd)->was_disconnected);
@@ -614,13 +614,13 @@ START_TEST(bad_tickets)
 	union broker_packet hello = {.hello = {.head = broker_wire_head(BROKER_HELLO, 0, 0)}};
 
 	switch (_i) {
-	case 0: /* nobody's number */
+	case 0: /* no such number */
 		ck_assert_int_eq(send_ticket(ticket, 4711, 0), -EPROTO);
 		break;
 	case 1:
 		ck_assert_int_eq(send_ticket(ticket, 0, 0), -EPROTO);
 		break;
-	case 2: /* a ticket's */
+	case 2: /* a ticket's number */
 		ck_assert_int_eq(send_ticket(ticket, ticket->process->number, 0), -EPROTO);
 		break;
 	case 3:
@@ -637,11 +637,11 @@ START_TEST(bad_tickets)
 		ck_assert_int_eq(ticket->status, BROKER_QUEUED);
 		ck_assert_int_eq(send_ticket(ticket, number, 0), -EPROTO);
 		break;
-	case 6: /* a ticket that becomes a process */
+	case 6: /* a ticket becomes a process */
 		ck_assert_int_eq(send_ticket(ticket, number, 0), 0);
 		ck_assert_int_eq(fake_process_send(&other, &hello, sizeof(hello.hello), -1, 0), -EPROTO);
 		break;
-	case 7: /* a process that becomes a ticket */
+	case 7: /* a process becomes a ticket */
 		ck_assert_int_eq(fake_process_send(&other, &hello, sizeof(hello.hello), -1, 0), 0);
 		ck_assert_int_eq(send_ticket(ticket, number, 0), -EPROTO);
 		break;
@@ -658,7 +658,7 @@ START_TEST(bad_tickets)
 		ck_assert_int_eq(send_ticket(ticket, number, 0), -EPROTO);
 		key->euid--;
 		break;
-	case 10: /* what a ticket is not for */
+	case 10: /* a message that no ticket sends */
 		ck_assert_int_eq(send_ticket(ticket, number, 0), 0);
 		hello.head.type = BROKER_IDLE;
 		ck_assert_int_eq(fake_process_send(&other, &hello, sizeof(hello.head), -1, 0), -EPROTO);
@@ -666,7 +666,7 @@ START_TEST(bad_tickets)
 	default:
 		break;
 	}
-	/* Cut off; whatever it was, nothing of it is left. */
+	/* Cut off; nothing of it is left. */
 	if (other.process)
 		hang_up(ticket);
 	ck_assert_uint_eq(n_granted(1), _i == 5);
@@ -674,7 +674,7 @@ START_TEST(bad_tickets)
 }
 END_TEST
 
-/* The process has ended that slot's connection without a word that has come, and uses it anew. */
+/* The process has ended the slot's connection without telling us in time, and uses the slot anew. */
 START_TEST(a_slot_used_again)
 {
 	struct ticket *ticket;
@@ -689,7 +689,7 @@ START_TEST(a_slot_used_again)
 }
 END_TEST
 
-/* A waiting one whose slot is not free for it holds up nobody. */
+/* A waiting ticket whose slot is not free holds up nobody. */
 START_TEST(a_slot_that_is_not_reserved)
 {
 	struct ticket *granted = ask(&a, 1), *liar = ask(&b, 1), *next = ask(&c, 1);
@@ -716,7 +716,7 @@ START_TEST(no_memory_for_a_ticket)
 }
 END_TEST
 
-/* A random life. Connections belong to the ticket that they were dialled with. */
+/* A random life. Connections belong to the ticket for which they were dialled. */
 #define N_OPERATIONS 30000
 #define N_PROCESSES 5
 #define N_DESTINATIONS 3
@@ -771,7 +771,7 @@ static void forget(struct ticket *ticket)
 	ticket->principal = NULL;
 }
 
-/* What a program does with an answer that has come: dials, takes what it was given, or goes away. */
+/* A program's reactions to an answer: it dials, takes the connection, or goes away. */
 static void conclude(struct ticket *ticket)
 {
 	int i = unused_conn();
@@ -872,7 +872,7 @@ static void ask_randomly(void)
 	unsigned destination = below(N_DESTINATIONS);
 	uint32_t flags = below(40) == 0 ? BROKER_IS_FORCED : 0;
 
-	/* There must be room for what may be given. */
+	/* There must be room for the connections that may be given. */
 	if (!ticket || unused_conn() < 0)
 		return;
 	n_tickets = (unsigned)(ticket - tickets);
@@ -949,7 +949,7 @@ static void check(void)
 		}
 		if (!destination->waiting)
 			continue;
-		/* Nobody waits while there is something for him. */
+		/* No ticket waits while there is something for it. */
 		must(destination->n_held + destination->n_granted >= destination->waiting->request.max_conns);
 		for (const struct held *held = destination->held; held; held = held->destination_next)
 			must(!is_idle(held));

@@ -1,5 +1,5 @@
 /*
- * Rules: which destinations a pattern means, what a rule may say, and where a wrong one is wrong.
+ * Rules: the destinations that a pattern matches, the settings that a rule may have, and where errors are reported.
  */
 #include "pool/config/rules.h"
 
@@ -35,7 +35,7 @@ static struct destination_key key_of(const char *address, uint16_t port)
 	return key;
 }
 
-/* The number of the rule that counts; -1: none. */
+/* The number of the rule that decides; -1: none. */
 static int rule_for(const char *address, uint16_t port)
 {
 	struct destination_key key = key_of(address, port);
@@ -59,7 +59,7 @@ static const struct {
 	{"*:80", "10.0.0.1", 80, true},
 	{"*:80", "::1", 80, true},
 	{"*:80", "10.0.0.1", 81, false},
-	{"*:80", "10.0.0.1", 0x5000, false}, /* in the network's order */
+	{"*:80", "10.0.0.1", 0x5000, false}, /* in network order */
 	{"10.0.0.1:*", "10.0.0.1", 1, true},
 	{"10.0.0.1:*", "10.0.0.2", 1, false},
 	{"10.0.0.1:80", "10.0.0.1", 80, true},
@@ -68,7 +68,7 @@ static const struct {
 	{"10.0.0.1/32:80", "10.0.0.0", 80, false},
 	{"10.0.0.0/8:80", "10.255.1.2", 80, true},
 	{"10.0.0.0/8:80", "11.0.0.0", 80, false},
-	{"10.1.2.3/8:80", "10.9.9.9", 80, true}, /* bits beyond the prefix don't count */
+	{"10.1.2.3/8:80", "10.9.9.9", 80, true}, /* bits beyond the prefix are ignored */
 	{"10.0.0.0/9:80", "10.127.0.1", 80, true},
 	{"10.0.0.0/9:80", "10.128.0.1", 80, false},
 	{"10.128.0.0/9:80", "10.128.0.1", 80, true},
@@ -154,10 +154,10 @@ START_TEST(blanks_and_empty_rules)
 }
 END_TEST
 
-/* Every flag that speaks of single destinations, and what it then says. */
+/* Every flag for single destinations, and its effect. */
 static const struct {
 	const char *setting;
-	struct policy policy; /* what differs from zero is expected */
+	struct policy policy; /* only members other than zero are compared */
 } settings[] = {
 	{"mode=observe", {.mode = CONFIG_MODE_OBSERVE}},
 	{"observe", {.mode = CONFIG_MODE_OBSERVE}},
@@ -219,12 +219,12 @@ START_TEST(the_table_and_the_policy_agree)
 			ck_assert_int_eq(parse(text), config_is_policy(&config_options[i]) ? 0 : -EINVAL);
 		n += config_is_policy(&config_options[i]);
 	}
-	/* A new one belongs into the list above. */
+	/* A new flag belongs into the list above. */
 	ck_assert_uint_eq(n, N_SETTINGS - 3);
 }
 END_TEST
 
-/* `^` before what is wrong. */
+/* `^` marks the position of the error. */
 static const char *const bad[] = {
 	"^nonsense",
 	"^*:80",
@@ -303,7 +303,7 @@ START_TEST(a_bad_rule_has_its_place)
 
 	memcpy(config.rules_text, bad[_i], expected);
 	strcpy(config.rules_text + expected, mark + 1);
-	/* Blanks before a word don't belong to it; a word as such is wrong as a whole. */
+	/* Blanks before a word don't belong to it; an invalid word is reported as a whole. */
 	while (config.rules_text[expected] == ' ')
 		expected++;
 	if (config.rules_text[expected] == '\0')
@@ -356,7 +356,7 @@ START_TEST(from_the_environment)
 	char *const wrong[] = {"HOLDLINE_RULES=*:80 of", NULL};
 	const struct config_option *option;
 
-	/* On top of what the others say, whichever comes first. */
+	/* On top of the other settings, whichever comes first. */
 	ck_assert_int_eq(config_read_environment(&config, good, &option), 0);
 	ck_assert_uint_eq(config.rules[0].policy.max_conn_requests, 3);
 	ck_assert_int_eq(config_read_environment(&config, wrong, &option), -EINVAL);

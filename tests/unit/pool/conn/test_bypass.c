@@ -1,5 +1,5 @@
 /*
- * Where connections are left alone because reuse fails: after how many, for how long, and what ends it.
+ * When connections are left alone because reuse fails: after how many failures, for how long, and what ends it.
  */
 #include "pool/conn/bypass.h"
 
@@ -57,7 +57,7 @@ START_TEST(one_that_is_reused_in_between_begins_the_count_anew)
 }
 END_TEST
 
-/* After a pause one failure is enough. What was under way when it began counts for nothing. */
+/* After a pause one failure is enough. Connections from before the pause don't count. */
 START_TEST(pauses_double_up_to_a_bound)
 {
 	uint64_t expected = 200 * MILLISECOND;

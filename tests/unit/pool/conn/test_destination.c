@@ -1,5 +1,5 @@
 /*
- * Keys of destinations: made from addresses and options, read back, of the length that counts.
+ * Keys of destinations: made from addresses and options, read back, with the right length.
  */
 #include "pool/conn/destination.h"
 
@@ -30,7 +30,7 @@ static struct sockaddr_in6 address6(const char *text, in_port_t port)
 
 START_TEST(no_byte_of_a_key_is_padding)
 {
-	/* Keys are compared as bytes: an unnamed one could differ by accident. */
+	/* Keys are compared as bytes: uninitialised padding could differ by accident. */
 	ck_assert_uint_eq(offsetof(struct destination_key, options), 8 + 4 + 2 + 2 + 16 + 4 + 4 + 16 + 4 + 2 + 2);
 	ck_assert_uint_eq(sizeof(struct destination_key),
 			  offsetof(struct destination_key, options) + DESTINATION_OPTIONS_MAX);
@@ -70,7 +70,7 @@ START_TEST(ipv4_peer_comes_back)
 	struct destination_key key = {0};
 	struct sockaddr_in6 out;
 
-	memset(in.sin_zero, 0xee, sizeof(in.sin_zero)); /* the kernel ignores these, so must the key */
+	memset(in.sin_zero, 0xee, sizeof(in.sin_zero)); /* the kernel ignores these bytes, and so must the key */
 	ck_assert_int_eq(destination_key_set_peer(&key, GENERIC(in), sizeof(in)), 0);
 	ck_assert_int_eq(key.family, AF_INET);
 	ck_assert_uint_eq(key.port, htons(8080));

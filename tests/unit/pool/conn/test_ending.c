@@ -1,6 +1,6 @@
 /*
- * How a kept connection ends: by its close() alone where that is an end of file, else by one that is sent first. (The fake
- * kernel refuses a reset that comes before it.)
+ * How a kept connection ends: by close() alone where that sends an end of file, else after one has been sent. (The fake
+ * kernel refuses a reset before that.)
  */
 #include <check.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ START_TEST(others_have_it)
 
 	ending_make(&fake_sys, fd, &LEDGER, true);
 	ck_assert(fake_socket(fd)->has_sent_end && fake_socket(fd)->was_disconnected);
-	/* The other direction's end would let a server that answers leave a TIME_WAIT. */
+	/* Ending the other direction would leave a TIME_WAIT if the server answers. */
 	ck_assert(!fake_socket(fd)->was_shut_down);
 }
 END_TEST
@@ -58,7 +58,7 @@ START_TEST(the_server_has_ended_it)
 	fake_socket(fd)->state = FAKE_CLOSE;
 	ending_make(&fake_sys, fd, &LEDGER, false);
 	ck_assert(!fake_socket(fd)->was_disconnected);
-	/* Whoever ends one on the way to something else has its errno. */
+	/* The caller's errno is preserved. */
 	fake_sys_fail(FAKE_CALL_DISCONNECT, 1, 1, EIO);
 	errno = EAGAIN;
 	ending_make_for_all(&fake_sys, fd);

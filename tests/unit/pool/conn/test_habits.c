@@ -1,5 +1,5 @@
 /*
- * What is made of the habits of programs.
+ * Conclusions from the habits of programs.
  */
 #include "pool/conn/habits.h"
 
@@ -23,7 +23,7 @@ START_TEST(a_streak_takes_four)
 	ck_assert(!habit_streak_lasts(&streak));
 	add(&streak, 1);
 	ck_assert(habit_streak_lasts(&streak));
-	add(&streak, 100000); /* does not run over */
+	add(&streak, 100000); /* must not overflow */
 	ck_assert(habit_streak_lasts(&streak));
 	habit_streak_break(&streak);
 	ck_assert(!habit_streak_lasts(&streak));
@@ -40,12 +40,12 @@ START_TEST(a_wrong_guess_makes_it_harder)
 		add(&streak, 1);
 		ck_assert(habit_streak_lasts(&streak));
 		habit_streak_break(&streak);
-		habit_streak_break(&streak); /* was none any more */
+		habit_streak_break(&streak); /* it had ended already */
 	}
 	add(&streak, 63);
 	ck_assert(!habit_streak_lasts(&streak));
 	add(&streak, 1);
-	ck_assert(habit_streak_lasts(&streak)); /* no harder than that */
+	ck_assert(habit_streak_lasts(&streak)); /* the same threshold as before */
 }
 END_TEST
 

@@ -1,5 +1,5 @@
 /*
- * What servers say and show about idle connections, and what is made of it.
+ * Idle timeouts that servers announce or show, and the limits derived from them.
  */
 #include "pool/conn/idle_timeout.h"
 
@@ -30,7 +30,7 @@ static const struct {
 	uint64_t limit_ns;
 } announced[] = {
 	{1, SECOND * 3 / 4}, {2, SECOND * 3 / 2}, {3, SECOND * 9 / 4},
-	{4, 3 * SECOND}, /* from here on the margin is a second */
+	{4, 3 * SECOND}, /* from here on the margin is one second */
 	{5, 4 * SECOND},     {75, 74 * SECOND},	  {UINT32_MAX, (UINT32_MAX - 1) * SECOND},
 };
 

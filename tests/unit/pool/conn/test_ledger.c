@@ -15,7 +15,7 @@
 
 #include "tests/unit/fake/sys.h"
 
-/* Of struct tcp_info (linux/tcp.h, part of the kernel's interface): the end of tcpi_bytes_retrans. */
+/* The length of struct tcp_info (linux/tcp.h, part of the kernel's interface) up to the end of tcpi_bytes_retrans. */
 #define INFO_LENGTH_NEEDED 216
 
 struct case_ {
@@ -247,7 +247,7 @@ START_TEST(real_bytes_that_do_not_leave)
 		counted.sent += (uint64_t)n;
 	ck_assert_int_eq(errno, EAGAIN);
 	ck_assert_int_eq(check(NULL), LEDGER_UNSETTLED);
-	poll(NULL, 0, 100); /* longer than an acknowledgement is delayed */
+	poll(NULL, 0, 100); /* longer than the delay of an acknowledgement */
 	ck_assert_int_eq(check(NULL), LEDGER_UNSETTLED);
 	for (left = counted.sent; left; left -= (size_t)n) {
 		n = recv(theirs, buffer, sizeof(buffer), 0);
@@ -268,7 +268,7 @@ START_TEST(real_fin)
 	ck_assert(reading.received == 3 || reading.received == 4); /* Linux counts a FIN as one */
 	poll(NULL, 0, 100);
 	ck_assert_int_eq(check(&reading), LEDGER_CLOSED);
-	ck_assert_uint_ge(reading.last_ack_ms, 80); /* since the FIN came */
+	ck_assert_uint_ge(reading.last_ack_ms, 80); /* since the FIN arrived */
 	ck_assert_uint_lt(reading.last_ack_ms, 2000);
 }
 END_TEST

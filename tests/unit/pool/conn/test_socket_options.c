@@ -1,6 +1,6 @@
 /*
- * Options that are undone: the table, the switch from one user's to the next one's, with as few calls as can be, and
- * that the real kernel takes back what it gave.
+ * Options that are undone: the table, the switch from one user's options to the next one's with as few calls as
+ * possible, and a check that the real kernel restores its defaults.
  */
 #include "pool/conn/socket_options.h"
 
@@ -38,7 +38,7 @@ static void record(struct socket_options *options, int index, uint8_t fill)
 	ck_assert_int_eq(socket_options_record(options, index, value, socket_options_length(index)), 0);
 }
 
-/* What the fake kernel has: the first byte of an option that the tests fill evenly. */
+/* The fake kernel's value: the first byte of an option, which the tests fill evenly. */
 static uint8_t kernel_has(int fd, int index)
 {
 	uint8_t value[SOCKET_OPTION_SIZE] = {0};
@@ -71,7 +71,7 @@ START_TEST(table_has_no_other)
 	ck_assert_uint_eq(n, SOCKET_OPTION_COUNT);
 	ck_assert_int_eq(socket_options_index(SOL_SOCKET, SO_MARK), -1);
 	ck_assert_int_eq(socket_options_index(SOL_SOCKET, SO_BINDTODEVICE), -1);
-	ck_assert_int_eq(socket_options_index(SOL_SOCKET, SO_RCVBUF), -1); /* can't be undone: no more auto-tuning */
+	ck_assert_int_eq(socket_options_index(SOL_SOCKET, SO_RCVBUF), -1); /* can't be undone: it ends auto-tuning */
 	ck_assert_int_eq(socket_options_index(IPPROTO_TCP, TCP_CONGESTION), -1);
 	ck_assert_int_eq(socket_options_index(IPPROTO_IP, IP_TOS), -1);
 }
@@ -106,7 +106,7 @@ START_TEST(apply_calls_for_differences_only)
 	fake_sys_fail(FAKE_CALL_SETSOCKOPT, 1, 1, EPERM);
 	ck_assert_int_eq(socket_options_apply(&fake_sys, fd, &applied, SOCKET_OPTION_NODELAY, &one), -EPERM);
 	ck_assert_int_eq(socket_options_apply(&fake_sys, fd, &applied, SOCKET_OPTION_NODELAY, &two), 0);
-	ck_assert_uint_eq(n_sets(), 3); /* the failed one changed nothing */
+	ck_assert_uint_eq(n_sets(), 3); /* a failed call changes nothing */
 }
 END_TEST
 
@@ -137,7 +137,7 @@ static unsigned n_differences(const struct socket_options *from, const struct so
 	unsigned n = 0;
 
 	for (int i = 0; i < SOCKET_OPTION_COUNT; i++) {
-		/* One that was set although to the default's value counts as unknown until it has been set once. */
+		/* An option that was set, even to its default value, counts as unknown until it has been set once. */
 		bool was_set = from->set & 1u << i, is_set = to->set & 1u << i;
 
 		n += was_set ? from->value[i][0] != (is_set ? to->value[i][0] : 0) : is_set;

@@ -1,5 +1,5 @@
 /*
- * The idle pool: who gets which connection, how many are kept, which ones are given out no more.
+ * The idle pool: who gets which connection, how many are kept, which ones are no longer given out.
  */
 #include "tests/unit/fake/pool.h"
 
@@ -102,7 +102,7 @@ START_TEST(limit_per_host_ends_its_oldest)
 	fake_pool_park_new(there, 3, b);
 	fake_pool_park_new(here, 6, a);
 	ck_assert_uint_eq(here->n_idle, 3);
-	ck_assert_uint_eq(there->n_idle, 3); /* another's are safe */
+	ck_assert_uint_eq(there->n_idle, 3); /* another destination's are safe */
 	ck_assert_uint_eq(POOL_FULL, 3);
 	ck_assert(is_closed(FAKE_FD_MIN + 3) && is_closed(FAKE_FD_MIN + 4) && is_closed(FAKE_FD_MIN + 5));
 	for (int i = 5; i >= 3; i--)
@@ -128,7 +128,7 @@ START_TEST(limit_in_total_ends_the_oldest_of_all)
 	ck_assert_uint_eq(destinations[1]->n_idle, 0);
 	ck_assert_uint_eq(destinations[2]->n_idle, 2);
 	ck_assert_uint_eq(destinations[3]->n_idle, 3);
-	/* A leased one is not idle, and the youngest when it comes back. */
+	/* A leased connection is not idle, and the youngest when it comes back. */
 	ck_assert_ptr_eq(fake_pool_lease(destinations[2]), conns[2][2]);
 	fake_pool_park(conns[2][2]);
 	fake_pool_park(fake_pool_dial(destinations[0]));
@@ -171,7 +171,7 @@ START_TEST(never_more_than_the_program_had)
 
 	a = fake_pool_dial(destination);
 	fake_pool_park(a);
-	/* One at a time: a dial past the idle one (it may not be leased for an unsafe request) takes its place. */
+	/* One at a time: a dial that bypasses the idle one (an unsafe request may not lease it) takes its place. */
 	b = fake_pool_dial(destination);
 	fake_pool_park(b);
 	ck_assert_uint_eq(destination->peak_open, 1);
@@ -183,7 +183,7 @@ START_TEST(never_more_than_the_program_had)
 	fake_pool_park(b);
 	fake_pool_park(c);
 	ck_assert_uint_eq(destination->n_idle, 2);
-	/* Each further dial that leases nothing is paid for when it is parked. */
+	/* Every further dial without a lease ends one connection at its park. */
 	for (int i = 0; i < 20; i++) {
 		a = fake_pool_dial(destination);
 		fake_pool_park(a);
@@ -216,7 +216,7 @@ START_TEST(who_looks_is_told_the_truth)
 	ck_assert_ptr_null(lease_for(1, destination, REFUSAL_PROBED));
 	ck_assert_uint_eq(destination->stats->counts.refused[REFUSAL_PROBED], 1);
 	ck_assert_uint_eq(destination->n_idle, 1);
-	/* Others don't mind; and it is of no more use to a look for having been lent. */
+	/* Other programs may use it; lending it to a look gained nothing. */
 	ck_assert_ptr_eq(lease_for(2, destination, REFUSAL_NONE), conn);
 	conn->was_looked_at = true;
 	fake_pool_park(conn);
@@ -228,7 +228,7 @@ START_TEST(who_looks_is_told_the_truth)
 	fake_socket(conn->fd)->last_ack_ms = HABIT_ALIVE_MS;
 	ck_assert_ptr_eq(lease_for(1, destination, REFUSAL_NONE), conn);
 	fake_pool_park(conn);
-	/* One that the server has ended is found as by anybody. */
+	/* A look, too, finds out that the server has closed a connection. */
 	fake_kernel.now_ns += 1000000000ull;
 	fake_socket(conn->fd)->state = FAKE_CLOSE_WAIT;
 	fake_socket(conn->fd)->last_ack_ms = 5000;
@@ -399,7 +399,7 @@ START_TEST(those_in_flight_are_for_later)
 		conns[i]->is_in_flight = true;
 	}
 	ck_assert_ptr_eq(fake_pool_lease(destination), conns[0]);
-	/* A server that serves one at a time may wait for the end of one: a dial costs one. */
+	/* A server that serves one at a time may be waiting for the end of one: a dial ends one. */
 	ck_assert_ptr_null(fake_pool_lease(destination));
 	ck_assert_uint_eq(destination->n_idle, 1);
 	ck_assert_int_eq(conns[1]->state, CONN_FREE);

@@ -1,6 +1,5 @@
 /*
- * Which connections may stand in for each other, how many destinations are remembered, and what happens when there is no
- * memory.
+ * Which connections are interchangeable, how many destinations are remembered, and what happens without memory.
  */
 #include "tests/unit/fake/pool.h"
 
@@ -31,7 +30,7 @@ START_TEST(equal_keys_share)
 	struct destination *destination = idle_pool_find(&fake_pool, &key);
 	struct conn *conn = fake_pool_dial(destination);
 
-	/* What lies beyond the options in use does not count. */
+	/* Bytes beyond the options in use don't count. */
 	memset(same.options + same.options_length, 0xee, DESTINATION_OPTIONS_MAX - same.options_length);
 	fake_pool_park(conn);
 	ck_assert_ptr_eq(idle_pool_find(&fake_pool, &same), destination);
@@ -49,7 +48,7 @@ START_TEST(any_byte_makes_a_difference)
 
 	fake_pool_park(conn);
 	for (unsigned at = 0; at < length; at++) {
-		/* Of the options' length only a value that fits makes a key. */
+		/* Only options that fit make a key. */
 		if (at >= offsetof(struct destination_key, options_length) &&
 		    at < offsetof(struct destination_key, options))
 			continue;
@@ -64,7 +63,7 @@ START_TEST(any_byte_makes_a_difference)
 			ck_assert_mem_eq(&found->key, &other, length);
 			n++;
 		}
-		/* Reaping took none of those in use. */
+		/* Reaping took none of the used destinations. */
 		ck_assert_ptr_eq(idle_pool_find(&fake_pool, &key), destination);
 	}
 	ck_assert_uint_eq(n, 1 + (length - 2) * 8);
@@ -153,7 +152,7 @@ START_TEST(destinations_in_use_stay_and_hold_up_nobody)
 {
 	struct destination *used[50];
 
-	/* The oldest of all stay in use: open ones like a WebSocket, and idle ones. */
+	/* The oldest ones stay in use: open connections such as a WebSocket, and idle ones. */
 	for (unsigned i = 0; i < 50; i++) {
 		struct conn *conn;
 
@@ -189,7 +188,7 @@ START_TEST(more_in_use_than_remembered_are_reaped_later)
 }
 END_TEST
 
-/* What a program does that meets many servers; true if something was refused for lack of memory. */
+/* A program that meets many servers; true if something was refused for lack of memory. */
 static bool use_the_pool(unsigned n_destinations, unsigned *n_open)
 {
 	bool was_refused = false;
@@ -217,7 +216,7 @@ static bool use_the_pool(unsigned n_destinations, unsigned *n_open)
 		else if (i % 2)
 			idle_pool_discard(&fake_pool, conn);
 		else
-			++*n_open; /* and stays so */
+			++*n_open; /* and stays open */
 	}
 	return was_refused;
 }
@@ -234,7 +233,7 @@ START_TEST(no_memory_at_any_call)
 		was_refused = use_the_pool(1500, &n_open);
 		ck_assert_uint_eq(fake_kernel.n_open, n_open + fake_pool.n_idle);
 		fake_sys_fail(FAKE_CALL_MAP, 1, 0, 0);
-		ck_assert(!use_the_pool(1500, &n_open)); /* as if nothing had been */
+		ck_assert(!use_the_pool(1500, &n_open)); /* as if nothing had happened */
 		fake_pool_clear_leaving(n_open);
 		at++;
 	} while (was_refused);

@@ -1,5 +1,5 @@
 /*
- * When idle connections end: the wheel, the timeout, the age, what the server said and showed.
+ * When idle connections end: the wheel, the timeout, the age, what the server announced and showed.
  */
 #include "tests/unit/fake/pool.h"
 
@@ -9,7 +9,7 @@
 
 #define TIMED_OUT fake_pool_refused(REFUSAL_IDLE_TIMEOUT)
 
-/* Moves the clock to the start of the second after the one of `ns`: by then the wheel has passed it. */
+/* Moves the clock to the start of the second after that of `ns`: by then the wheel has passed it. */
 static void expire_after(uint64_t ns)
 {
 	fake_kernel.now_ns = (ns / SECOND + 1) * SECOND;
@@ -33,7 +33,7 @@ static const uint64_t TIMEOUTS[] = {
 	86399 * SECOND + 5,
 };
 
-/* One call a second, as a busy program makes them, or few with odd steps. */
+/* One call a second, as in a busy program, or few calls with odd steps. */
 static const uint64_t STEPS[] = {SECOND / 3,   SECOND,	     7 * SECOND,   127 * SECOND,
 				 128 * SECOND, 129 * SECOND, 1000 * SECOND};
 
@@ -78,7 +78,7 @@ START_TEST(a_lease_looks_at_the_deadline_itself)
 	fake_kernel.now_ns += 1;
 	ck_assert_ptr_null(fake_pool_lease(destination));
 	ck_assert_uint_eq(TIMED_OUT, 1);
-	/* It is over, whatever the kernel says, which was asked only for how to end it. */
+	/* It is over in any case; the kernel was only asked how to end it. */
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 2);
 	fake_pool_clear_leaving(1);
 }
@@ -98,7 +98,7 @@ START_TEST(many_turns_with_many_deadlines)
 	for (unsigned second = 0; second < 602; second++) {
 		fake_kernel.now_ns = start_ns + second * SECOND;
 		fake_pool_expire();
-		/* The one that ends right now goes a second later. */
+		/* The one that expires right now is ended a second later. */
 		ck_assert_uint_eq(fake_pool.n_idle, second ? 601 - second : 600);
 		fake_pool_expire(); /* once more in the same second: nothing */
 	}
@@ -138,7 +138,7 @@ START_TEST(two_threads_clocks_may_cross)
 	struct destination *destination = fake_pool_find(1);
 	struct conn *conns[3];
 
-	/* Each took its time before it got the lock: the later one came first. */
+	/* Both read the clock before they got the lock: the later one came first. */
 	fake_pool_expire();
 	fake_kernel.now_ns += 10 * SECOND;
 	fake_pool_park_new(destination, 3, conns);
@@ -247,7 +247,7 @@ START_TEST(the_server_said_how_long)
 	fake_pool_park(conn);
 	ck_assert_uint_eq(conn->expires_ns, fake_kernel.now_ns + 4 * SECOND);
 	ck_assert_ptr_eq(fake_pool_lease(destination), conn);
-	idle_timeout_announced(destination, 100); /* longer than we like */
+	idle_timeout_announced(destination, 100); /* longer than our own timeout */
 	fake_pool_park(conn);
 	ck_assert_uint_eq(conn->expires_ns, fake_kernel.now_ns + 60 * SECOND);
 	fake_pool_clear_leaving(0);
@@ -261,7 +261,7 @@ START_TEST(a_stale_one_teaches)
 
 	fake_pool_park(conn);
 	fake_kernel.now_ns += 30 * SECOND;
-	fake_pool_hang_up(conn, 20000); /* ten seconds after it was parked */
+	fake_pool_hang_up(conn, 20000); /* ten seconds after the park */
 	ck_assert_ptr_null(fake_pool_lease(destination));
 	ck_assert_uint_eq(destination->seen_idle_close_ns, 10 * SECOND);
 	conn = fake_pool_dial(destination);
@@ -302,7 +302,7 @@ START_TEST(expiry_does_not_look)
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 0);
 	expire_after(fake_kernel.now_ns + 60 * SECOND);
 	ck_assert_uint_eq(fake_pool.n_idle, 0);
-	/* Only for how each is to end. */
+	/* Asked only how each must be ended. */
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 1000);
 	ck_assert_uint_eq(idle_timeout_limit_ns(fake_pool_find(1)), UINT64_MAX);
 	fake_pool_clear_leaving(0);

@@ -1,7 +1,7 @@
 /*
- * A hundred thousand random operations on the idle pool, next to a model that is too simple to be wrong: all connections
- * in an array, the youngest found by looking at each. After each operation the two must agree on who is idle, in what
- * order, and which sockets are open.
+ * A hundred thousand random operations on the idle pool, beside a model too simple to be wrong: all connections in an
+ * array, the youngest found by a linear search. After each operation the two must agree on the idle connections, their
+ * order, and the open sockets.
  */
 #include "tests/unit/fake/pool.h"
 
@@ -25,7 +25,7 @@ struct known {
 	uint64_t expires_ns;
 };
 
-/* Check notes each assertion in a pipe; with millions of them that is most of the time. */
+/* Check writes each assertion into a pipe; millions of them would take most of the time. */
 #define must(condition)                                         \
 	do {                                                    \
 		if (!(condition))                               \
@@ -115,7 +115,7 @@ static void dial(unsigned destination)
 	note_open(destination);
 }
 
-/* Those that the pool must find useless before it finds a good one. */
+/* Connections that the pool must find useless before it finds a good one. */
 static void connect_as_a_program(unsigned destination)
 {
 	struct conn *conn = fake_pool_lease(destinations[destination]);
@@ -294,7 +294,7 @@ static void operate(void)
 	else if (what < 98)
 		let_time_pass();
 	else
-		fake_pool_find(1000 + below(5000)); /* others come and are forgotten */
+		fake_pool_find(1000 + below(5000)); /* other destinations come and are forgotten */
 }
 
 START_TEST(random_operations)
@@ -309,7 +309,7 @@ START_TEST(random_operations)
 	for (unsigned i = 0; i < N_DESTINATIONS; i++) {
 		destinations[i] = fake_pool_find(i);
 		peak[i] = 0;
-		dial(i); /* keeps it from being forgotten */
+		dial(i); /* keeps the destination from being forgotten */
 	}
 	for (unsigned i = 0; i < N_OPERATIONS / 4; i++) {
 		operate();

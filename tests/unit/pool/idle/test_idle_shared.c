@@ -1,6 +1,6 @@
 /*
- * The idle pool of a process that has a broker: what the broker takes is let go of, untouched; what ends ends for all who
- * hold it; and without the broker it goes on alone.
+ * The idle pool of a process with a broker: connections that the broker takes are let go, untouched; an end ends them
+ * for all holders; and without the broker the pool goes on alone.
  */
 #include "tests/unit/fake/pool.h"
 
@@ -13,7 +13,7 @@
 static struct broker_client client;
 static struct slots_region region;
 static struct destination *here;
-static struct broker_request last; /* that was sent */
+static struct broker_request last; /* the last packet sent */
 static unsigned n_sent, n_unmapped;
 static int send_error;
 
@@ -59,7 +59,7 @@ static enum slot_state state_of(const struct conn *conn)
 	return slots_state(&region, (unsigned)conn->slot, conn->slot_generation);
 }
 
-/* As the broker does for another process. */
+/* Takes one as the broker does for another process. */
 static void take(const struct conn *conn)
 {
 	struct slot_contents contents;
@@ -130,7 +130,7 @@ START_TEST(what_was_taken_is_not_leased)
 	ck_assert_ptr_null(fake_pool_lease(here));
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION - 2);
 	ck_assert_uint_eq(fake_pool_counted(STATS_LEASED), 2);
-	/* Old news of what has been noticed. */
+	/* The news is old: the loss has been noticed. */
 	fake_pool_expire();
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION - 2);
 	ck_assert_uint_eq(fake_kernel.n_open, 2);
@@ -148,7 +148,7 @@ START_TEST(ends_for_all_who_hold_it)
 	/* Idle and ours. */
 	idle_pool_discard(&fake_pool, conns[0]);
 	check_closed(fds[0], true);
-	/* Another's by now. */
+	/* Another process has it by now. */
 	take(conns[1]);
 	idle_pool_discard(&fake_pool, conns[1]);
 	check_closed(fds[1], false);
@@ -162,7 +162,7 @@ START_TEST(ends_for_all_who_hold_it)
 	check_closed(fds[4], false);
 	check_closed(fds[2], true);
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION);
-	ck_assert_uint_eq(n_sent, 3); /* it finds out by itself */
+	ck_assert_uint_eq(n_sent, 3); /* the broker finds out by itself */
 }
 END_TEST
 
@@ -175,7 +175,7 @@ START_TEST(in_use_it_is_dropped)
 	before = *conn;
 	send_error = _i ? EAGAIN : 0;
 	idle_pool_discard(&fake_pool, conn);
-	/* What is still to be read elsewhere is not cut off. */
+	/* Bytes that another process still reads are not cut off. */
 	check_closed(before.fd, false);
 	ck_assert_int_eq(state_of(&before), SLOT_FREE);
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION);
@@ -213,7 +213,7 @@ START_TEST(news_are_heard_at_every_call)
 }
 END_TEST
 
-/* Shared memory may say that a connection was taken while the program uses it. */
+/* Shared memory may claim that a connection was taken while the program uses it. */
 START_TEST(lies_do_not_end_what_is_in_use)
 {
 	struct conn *conn;
@@ -247,7 +247,7 @@ START_TEST(time_ends_only_what_is_ours)
 	fds[0] = conns[0]->fd;
 	fds[1] = conns[1]->fd;
 	take(conns[1]);
-	region.n_taken--; /* the news have not come yet */
+	region.n_taken--; /* the news has not come yet */
 	fake_kernel.now_ns += 62 * SECOND;
 	fake_pool_expire();
 	check_closed(fds[0], true);
@@ -296,7 +296,7 @@ START_TEST(ports_that_are_needed)
 }
 END_TEST
 
-/* The broker has what it holds; nobody has the rest. */
+/* The broker has the connections that it holds; the others are gone. */
 START_TEST(descriptors_that_are_needed)
 {
 	struct conn *conns[2];
@@ -314,7 +314,7 @@ START_TEST(descriptors_that_are_needed)
 }
 END_TEST
 
-/* What it has idle is its parent's. */
+/* The idle connections are its parent's. */
 START_TEST(a_child_ends_nothing)
 {
 	struct conn *conns[2];
@@ -351,7 +351,7 @@ START_TEST(without_the_broker_it_goes_on)
 	check_closed(fds[2], false);
 	for (int i = 1; i < 5; i += i == 1 ? 2 : 1)
 		ck_assert_int_eq(conns[i]->slot, -1);
-	/* For the broker, which inherits what is idle, nothing is. */
+	/* The broker inherits the idle connections, so none are ended. */
 	for (unsigned i = 0; i < SLOTS_PER_REGION; i++)
 		ck_assert_uint_ne(region.slots[i].word & 0xff, SLOT_IDLE);
 	ck_assert_uint_eq(fake_pool.n_idle, 2);
@@ -360,7 +360,7 @@ START_TEST(without_the_broker_it_goes_on)
 	fake_pool_park(conns[4]);
 	fake_pool_expire();
 	ck_assert_uint_eq(fake_pool.n_idle, 3);
-	/* The broker may have its duplicates yet. */
+	/* The broker may still have its duplicates. */
 	idle_pool_discard(&fake_pool, conns[3]);
 	check_closed(fds[3], true);
 	ck_assert_ptr_eq(fake_pool_lease(here), conns[4]);
@@ -384,7 +384,7 @@ START_TEST(what_is_cleared_is_left_to_the_broker)
 	ck_assert_int_eq(state_of(&before[1]), SLOT_IDLE);
 	ck_assert_int_eq(state_of(&before[2]), SLOT_IDLE);
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION - 3);
-	/* As it takes them the slots come back. */
+	/* The slots come back as the broker takes the connections. */
 	take(&before[1]);
 	fake_pool_expire();
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION - 1);

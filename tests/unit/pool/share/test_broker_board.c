@@ -1,5 +1,5 @@
 /*
- * The board: what it shows is what is held, and who can't read it asks.
+ * The board: it shows what is held, and a process that can't read it asks.
  */
 #include "pool/share/board.h"
 
@@ -91,7 +91,7 @@ START_TEST(the_salt_says_where)
 }
 END_TEST
 
-/* More than a board can show are shown as the most that it can, and counted all the same. */
+/* A place shows its maximum for larger numbers, and counts them all the same. */
 START_TEST(very_many)
 {
 	struct destination_key key = make_key(1);

@@ -1,6 +1,6 @@
 /*
  * A process's side of its talk with the broker, against a scripted one at the other end of a socket pair: whatever that
- * one says or leaves unsaid, the process goes on soon, without a descriptor too many.
+ * sends or doesn't, the process goes on soon, without a leaked descriptor.
  */
 #include "pool/share/client.h"
 
@@ -83,7 +83,7 @@ static void answer(uint32_t sequence, uint32_t status, int fd)
 	say(&reply, sizeof(reply), fd);
 }
 
-/* What the process said, and the descriptor with it, which is closed. */
+/* The process's packet; a descriptor with it is closed. */
 static union broker_packet hear(size_t expected, bool with_fd)
 {
 	union broker_packet packet;
@@ -119,7 +119,7 @@ static void check_no_fd_more(void)
 	ck_assert_uint_eq(fake_wire_n_fds(), n_fds_before);
 }
 
-/* Nothing of a talk is left, and all that needs one does nothing. */
+/* Nothing of a talk is left, and calls that need one do nothing. */
 static void check_ended(void)
 {
 	ck_assert_int_eq(client.fd, -1);
@@ -133,7 +133,7 @@ static void check_ended(void)
 	check_no_fd_more();
 }
 
-/* With the introduction: its answer is read as any other's. */
+/* After the introduction: its answer is read like any other. */
 START_TEST(first_question)
 {
 	int fd, given = fake_wire_memory(10);
@@ -225,7 +225,7 @@ START_TEST(silence_at_the_beginning)
 }
 END_TEST
 
-/* Of any length, with a descriptor or without; only the number of another version may end it for good. */
+/* Of any length, with a descriptor or without; only another version's number may end the talk for good. */
 START_TEST(garbage_for_a_welcome)
 {
 	struct broker_head head = broker_wire_head(_i % 2 ? BROKER_WELCOME : BROKER_ANSWER, 0, 0);
@@ -278,7 +278,7 @@ START_TEST(a_broker_that_goes)
 		if (_i == 1)
 			shutdown(BROKERS, SHUT_WR);
 		else
-			say("", 0, fd); /* what looks like it */
+			say("", 0, fd); /* looks like one */
 		close(fd);
 		ck_assert_int_eq(begin(), -ECONNRESET);
 	}
@@ -387,7 +387,7 @@ START_TEST(stale_answers_are_passed_over)
 	answer(43, BROKER_GIVEN, lent);
 	ck_assert_int_eq(lease(), BROKER_NONE);
 	ck_assert_uint_eq(fake_wire_n_fds(), n_fds_before + 1);
-	/* Across the end of the numbers. */
+	/* Across the wrap of the numbers. */
 	client.sequence = UINT32_MAX;
 	answer(0, BROKER_DIAL, -1);
 	ck_assert_int_eq(lease(), BROKER_DIAL);
@@ -453,7 +453,7 @@ START_TEST(garbage_for_an_answer)
 		hear(sizeof(struct broker_request), false);
 	}
 	close(lent);
-	/* An end with something beside it. */
+	/* An end of file with a descriptor beside it. */
 	lent = fake_wire_memory(1);
 	say("", 0, lent);
 	close(lent);
@@ -497,7 +497,7 @@ START_TEST(no_offer)
 	conn.fd = OURS;
 	ck_assert_int_eq(broker_client_offer(&client, &conn, false), 0); /* to nobody */
 	be_connected();
-	conn.cookie = 0; /* of a kernel that has none */
+	conn.cookie = 0; /* a kernel without cookies */
 	broker_client_offer(&client, &conn, false);
 	conn.cookie = 5;
 	for (int i = 0; i < SLOTS_PER_REGION; i++)
@@ -527,7 +527,7 @@ START_TEST(a_broker_that_is_behind)
 		slots_free(&client.slots, &conn);
 		ck_assert_uint_lt(++n, 100000);
 	}
-	/* As though there were no broker. */
+	/* As if there were no broker. */
 	ck_assert_uint_gt(n, 0);
 	ck_assert_int_eq(conn.slot, -1);
 	ck_assert_uint_eq(client.slots.n_free, SLOTS_PER_REGION);
@@ -652,7 +652,7 @@ START_TEST(after_an_end_one_can_begin_again)
 	slots_publish(&client.slots, &conn);
 	broker_client_end(&client);
 	ck_assert_int_eq(conn.slot, -1);
-	/* What it inherits is as it was. */
+	/* The inherited state is unchanged. */
 	ck_assert_int_eq(slots_state(region, 0, 1), SLOT_IDLE);
 	munmap(region, sizeof(*region));
 	be_connected();

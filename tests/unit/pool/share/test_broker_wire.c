@@ -1,5 +1,5 @@
 /*
- * What of a process's bytes counts as a message: type, length, bounds and the number of descriptors all have to be right.
+ * Which bytes of a process count as a message: type, length, bounds and the number of descriptors must all be right.
  */
 #include "pool/share/wire.h"
 
@@ -78,7 +78,7 @@ START_TEST(another_version)
 	for (int i = 0; i < N_MESSAGES; i++) {
 		make(MESSAGES[i].type);
 		packet.head.version++;
-		/* Only who says hello is told. */
+		/* Only a process that says hello is told. */
 		ck_assert_int_eq(check(&packet, MESSAGES[i].length, MESSAGES[i].n_fds),
 				 MESSAGES[i].type == BROKER_HELLO ? -EPROTONOSUPPORT : -EPROTO);
 	}
@@ -121,7 +121,7 @@ START_TEST(bounds_of_requests)
 }
 END_TEST
 
-/* At the end of an object the sanitizer sees every byte too far. */
+/* At the end of an allocation, so that the sanitizer sees every byte too far. */
 START_TEST(no_byte_behind_the_packet_is_read)
 {
 	for (size_t length = 0; length <= sizeof(packet); length++) {
@@ -140,7 +140,7 @@ START_TEST(no_byte_behind_the_packet_is_read)
 }
 END_TEST
 
-/* Two builds whose shared memory differs must not have the same number: what goes into it is of fixed size. */
+/* Two builds with different shared memory must not have the same number: all its members have fixed sizes. */
 START_TEST(layout_is_without_holes)
 {
 	const struct destination_key *key = &packet.request.key;

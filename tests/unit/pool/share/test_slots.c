@@ -1,6 +1,6 @@
 /*
- * Slots from both sides: every change of state, news of what was taken, what shared memory full of lies may do (nothing),
- * and that in a race each idle connection is won exactly once.
+ * Slots from both sides: every change of state, news of taken connections, the effect of shared memory full of lies
+ * (none), and that in a race each idle connection is won exactly once.
  */
 #include "pool/share/slots.h"
 
@@ -30,14 +30,14 @@ static void start(void)
 	slots_attach(&slots, &region);
 }
 
-/* Check notes each assertion in a pipe; where there are many that is most of the time. */
+/* Check writes each assertion into a pipe; many would take most of the time. */
 #define must(condition)                                         \
 	do {                                                    \
 		if (!(condition))                               \
 			ck_abort_msg("not so: %s", #condition); \
 	} while (0)
 
-/* The list of free slots and the marks of those in use say the same, and no slot is there twice. */
+/* The list of free slots and the marks of used ones agree, and no slot is listed twice. */
 static void check_lists(void)
 {
 	bool is_free[N] = {false};
@@ -177,7 +177,7 @@ START_TEST(all_that_is_known_is_handed_over)
 	ck_assert_uint_eq(to->requests_left, 18);
 	ck_assert_int_eq(to->status_flags, 19);
 	ck_assert_mem_eq(to->options.value, conn->options.value, sizeof(to->options.value));
-	/* Bits of no option would be taken for indices. */
+	/* Bits without an option would be taken for indices. */
 	ck_assert_uint_eq(to->options.set, (1u << SOCKET_OPTION_COUNT) - 1);
 	ck_assert_uint_eq(there.keep_alive_timeout_ns, 20);
 	/* Nothing said is no news. */
@@ -217,7 +217,7 @@ START_TEST(a_shared_one_is_in_use_for_good)
 	ck_assert_int_eq(state_of(conn), SLOT_SHARED);
 	before = *conn;
 	slots_free(&slots, conn);
-	/* Only what is in use can be shared, and nothing that has gone on. */
+	/* Only slots in use can be shared, and none that has moved on. */
 	publish(&conns[1]);
 	slots_share(&region, before.slot, before.slot_generation);
 	slots_share(&region, conns[1].slot, conns[1].slot_generation);
@@ -297,7 +297,7 @@ START_TEST(detached_connections_have_no_slot)
 		ck_assert_int_eq(conns[i].slot, -1);
 	ck_assert_ptr_null(slots.region);
 	ck_assert(!slots_reserve(&slots, &conns[0]));
-	/* Whoever has the memory inherits what was idle. */
+	/* Whoever has the memory inherits the idle connections. */
 	ck_assert_int_eq(slots_state(&region, 0, 1), SLOT_IDLE);
 }
 END_TEST
@@ -357,7 +357,7 @@ START_TEST(what_was_left_is_freed_by_taking)
 		must(conns[i].slot == -1);
 	}
 	ck_assert_uint_eq(slots.n_free, 0);
-	slots_free_all(&slots); /* they are nobody's any more */
+	slots_free_all(&slots); /* the connections lose their owner */
 	ck_assert_uint_eq(slots.n_free, 0);
 	for (unsigned i = 0; i < n; i++)
 		must(slots_take(&region, index[i], generation[i], &contents) && contents.cookie == conns[i].cookie);
@@ -373,7 +373,7 @@ START_TEST(old_news_of_a_slot_used_again)
 {
 	publish(&conns[0]);
 	must(take(&conns[0]));
-	/* Its own claim tells it first. */
+	/* Its own claim finds out first. */
 	must(!slots_claim(&slots, &conns[0]));
 	slots_free(&slots, &conns[0]);
 	publish(&conns[1]);
@@ -404,7 +404,7 @@ static void lie(unsigned *seed)
 		fill_with_garbage(seed);
 		break;
 	case 1:
-		/* All taken, free ones too, and each several times. */
+		/* All are taken, free ones too, and each several times. */
 		for (unsigned i = 0; i < N; i++)
 			region.slots[i].word = (region.slots[i].word & ~(uint64_t)0xff) | SLOT_TAKEN;
 		for (unsigned i = 0; i < SLOTS_NEWS; i++)
@@ -418,7 +418,7 @@ static void lie(unsigned *seed)
 	}
 }
 
-/* The process's half must live with whatever the other one writes. */
+/* The process's half must tolerate anything that the other one writes. */
 START_TEST(lies_to_the_process)
 {
 	unsigned seed = (unsigned)_i + 1;
@@ -458,7 +458,7 @@ START_TEST(lies_to_the_process)
 		}
 		if (turn % 8 == 0)
 			check_lists();
-		/* More left slots than that no test needs. */
+		/* No test leaves more slots than this. */
 		if (slots.n_free < N / 2)
 			start();
 	}
@@ -541,7 +541,7 @@ END_TEST
 static _Atomic(bool) has_ended;
 static uint64_t cookie_sum;
 
-/* As fast as it can, so that the news overflow while they are read. */
+/* As fast as possible, so that the news overflows while it is read. */
 static void *take_what_is_left(void *unused)
 {
 	struct slot_contents copy;
@@ -578,11 +578,11 @@ START_TEST(no_news_are_lost_in_a_race)
 			slots_leave(&slots, &conn);
 			expected += i;
 		}
-		/* Just before they overflow, when there is most to lose. */
+		/* Just before the overflow, when there is most to lose. */
 		if (slots.n_free == 0 || region.n_taken - slots.n_taken_seen >= SLOTS_NEWS - 1)
 			must(slots_next_taken(&slots) == NULL);
 	}
-	/* All that are left are taken sooner or later. */
+	/* All the remaining ones are taken sooner or later. */
 	for (unsigned i = 0; i < 200; i++)
 		while ((region.slots[i].word & 0xff) == SLOT_IDLE)
 			;
@@ -590,13 +590,14 @@ START_TEST(no_news_are_lost_in_a_race)
 	pthread_join(thread, NULL);
 	must(slots_next_taken(&slots) == NULL);
 	ck_assert_uint_eq(slots.n_free, 200);
-	/* What was torn counts for nothing. */
+	/* Torn contents count for nothing. */
 	ck_assert_uint_le(cookie_sum, expected);
 }
 END_TEST
 
 #ifndef __SANITIZE_THREAD__
-/* By the one slot that both fight for. (A copy that is thrown away if it was raced is a race all the same: to TSan.) */
+/* Both fight for one slot. (Reading contents that may be overwritten is a race to TSan, even if the copy is then thrown
+ * away.) */
 static void *take_and_compare(void *n_torn)
 {
 	struct slot_contents copy;
@@ -614,7 +615,7 @@ static void *take_and_compare(void *n_torn)
 	return NULL;
 }
 
-/* The process may use the slot again between the taking and the reading: such contents must not pass for the taken
+/* The process may reuse the slot between the taking and the reading: the new contents must not pass for the taken
  * connection's. */
 START_TEST(contents_are_of_one_connection)
 {

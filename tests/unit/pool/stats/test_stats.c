@@ -1,5 +1,5 @@
 /*
- * A page of counters: names, claims of entries, what is added up, and pages that are not to be trusted.
+ * A page of counters: names, claims of entries, sums, and pages that are not to be trusted.
  */
 #include "pool/stats/stats.h"
 
@@ -65,7 +65,7 @@ END_TEST
 
 START_TEST(names_are_at_their_place)
 {
-	ck_assert_int_eq(REFUSAL_NONE, 0); /* so that it reads as no */
+	ck_assert_int_eq(REFUSAL_NONE, 0); /* so that 0 means no reason */
 	ck_assert_str_eq(stats_refusal_names[REFUSAL_NONE], "none");
 	ck_assert_str_eq(stats_refusal_names[REFUSAL_SERVER_CLOSE], "server_close");
 	ck_assert_str_eq(stats_refusal_names[REFUSAL_STALE], "stale");
@@ -99,7 +99,7 @@ START_TEST(one_destination_has_one_entry)
 	key = key_of(80);
 	key.netns_cookie = 7;
 	ck_assert_ptr_ne(stats_find(page, &key), first);
-	/* Options differ between connections to what a person calls one destination. */
+	/* A person calls connections with different options one destination. */
 	key = key_of(80);
 	key.options_length = 4;
 	key.is_bound = 1;
@@ -215,7 +215,7 @@ START_TEST(the_newest_intervals_stay)
 }
 END_TEST
 
-/* What one process did: to that port, from that place in that module. */
+/* One process's counts: to that port, from that place in that module. */
 static void live(struct stats_page *in, unsigned port, const char *module)
 {
 	struct stats_destination *destination = find(in, port);
@@ -252,7 +252,7 @@ START_TEST(pages_are_added_up)
 	const struct stats_callsite *site;
 	struct stats_destination *destination;
 
-	/* In the second one both destinations and modules stand elsewhere. */
+	/* In the second page destinations and modules have other indices. */
 	live(page, 80, "/bin/a");
 	stats_fold(total, page);
 	memset(memory, 0, sizeof(memory));

@@ -1,5 +1,5 @@
 /*
- * Slots and the total: taken, put back, taken over from the dead, with every system call failing in turn.
+ * Slots and the total: taken, put back, taken over from dead processes, with every system call failing in turn.
  */
 #include "pool/stats/file.h"
 
@@ -119,7 +119,7 @@ static void count(struct stats_page *in, unsigned n)
 	stats_add(&stats_find(in, &key)->counts.counter[STATS_CONNECTS], n);
 }
 
-/* What is in a file of the folder; 0: nothing, or no file. */
+/* The counts in a file of the folder; 0: nothing, or no file. */
 static uint64_t counted_in(const char *name, uint32_t *pid)
 {
 	static _Alignas(8) char copy[512 * 1024];
@@ -165,7 +165,7 @@ START_TEST(what_ends_is_in_the_total_once)
 	ck_assert_uint_eq(counted_in(STATS_TOTAL_NAME, NULL), 5);
 	ck_assert(!exists("0007"));
 	ck_assert_uint_eq(page->pid, 0);
-	/* It may go on counting: into nothing. */
+	/* It may go on counting, without effect. */
 	count(page, 1);
 	page = new_page(7);
 	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
@@ -231,7 +231,7 @@ START_TEST(a_total_that_is_locked_is_not_waited_for)
 	ck_assert_int_eq(stats_file_put(&sys, folder, (unsigned)slot, page), -EWOULDBLOCK);
 	close(fd);
 	ck_assert_uint_eq(page->pid, 7);
-	/* Whoever takes the slot adds it. */
+	/* The slot's next owner adds it. */
 	page = new_page(7);
 	ck_assert_int_eq(stats_file_take(&sys, folder, &page), 7);
 	ck_assert_uint_eq(counted_in(STATS_TOTAL_NAME, NULL), 5);
@@ -253,7 +253,7 @@ START_TEST(all_slots_taken)
 }
 END_TEST
 
-/* Whatever fails, the page can be counted in, nothing is lost or counted twice, and what is left behind is taken later. */
+/* Whatever fails, the page can be counted in, nothing is lost or counted twice, and the remains are picked up later. */
 START_TEST(every_call_fails_once)
 {
 	static const int errors[] = {ENOSPC, EMFILE, EACCES, EINTR};
@@ -314,7 +314,7 @@ START_TEST(a_folder_is_the_users_alone)
 }
 END_TEST
 
-/* Where nobody has said that he wants it, all that leads there is looked at. */
+/* If the user did not choose the folder, every component of its path is checked. */
 START_TEST(its_parents_are_the_users_too)
 {
 	char outer[80], inner[100];
@@ -325,7 +325,7 @@ START_TEST(its_parents_are_the_users_too)
 	ck_assert_int_eq(mkdir(outer, 0700), 0);
 	opened = stats_file_open_default(&sys, inner, geteuid());
 	close(opened);
-	/* Whoever may rename what lies in the outer one could put another there. */
+	/* A user who may rename entries of the outer folder could replace the inner one. */
 	chmod(outer, 0777);
 	ck_assert_int_eq(stats_file_open_default(&sys, inner, geteuid()), -EPERM);
 	chmod(outer, 01777);

@@ -1,5 +1,5 @@
 /*
- * Runs that the broker stays for: real processes and groups, with an epoll set as the loop has it.
+ * Runs that keep the broker alive: real processes and groups, with an epoll set like the loop's.
  */
 #include "tools/broker/runs.h"
 
@@ -54,7 +54,7 @@ static void add(pid_t pid)
 	broker_runs_add(epoll, pidfd, pid, TAG);
 }
 
-/* How many of the set's events are about runs, each of which is told. */
+/* How many of the set's events are about runs; each of those is noted. */
 static unsigned hear(void)
 {
 	struct epoll_event events[4];
@@ -100,7 +100,7 @@ START_TEST(and_what_is_left_of_its_group)
 }
 END_TEST
 
-/* Its group is somebody else's, who may live for ever. */
+/* Its group belongs to somebody else, and may live for ever. */
 START_TEST(but_not_of_anothers)
 {
 	pid_t leader = begin_process(0), member = begin_process(leader);
@@ -125,14 +125,14 @@ START_TEST(more_than_there_is_room_for)
 		n += heard;
 	ck_assert_uint_eq(n, 1024);
 	ck_assert(!broker_runs_any());
-	/* Events of no run. */
+	/* Events that are not about runs. */
 	broker_runs_note_end(epoll, 5);
 	broker_runs_note_end(epoll, UINT64_MAX);
 	ck_assert(!broker_runs_any());
 }
 END_TEST
 
-/* What can't be watched, and what is no process at all. */
+/* Runs that can't be watched, and a descriptor that is no process. */
 START_TEST(other_descriptors)
 {
 	int ends[2], file = dup(STDIN_FILENO);

@@ -1,4 +1,4 @@
-/* The broker's sandbox: what it must refuse, tried in a child that has entered it. */
+/* The broker's sandbox: forbidden calls, tried in a child that has entered it. */
 #include "tools/broker/sandbox.h"
 
 #include <check.h>
@@ -24,7 +24,7 @@ Suite *broker_sandbox_suite(void);
 static char path[64], other[80], board[80];
 static int tcp;
 
-/* Zero in the child's exit status is what each of these must come to: refused, by ENOSYS. */
+/* Each of these must end with exit status 0: the call was refused with ENOSYS. */
 static int refused(long result)
 {
 	return result == -1 && errno == ENOSYS ? 0 : 1;
@@ -65,7 +65,7 @@ static int connect_by_sending(void)
 	return refused(sendmsg(tcp, &message, MSG_FASTOPEN | MSG_NOSIGNAL));
 }
 
-/* With as few bytes as the filter lets pass it is no address. */
+/* The filter lets only so few bytes pass that they are no address. */
 static int connect_shortly(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1)};
@@ -186,7 +186,7 @@ static void be_child(int attempt)
 {
 	struct rlimit none = {0, 0};
 
-	/* A death by SIGSYS is meant. */
+	/* Death by SIGSYS is expected. */
 	setrlimit(RLIMIT_CORE, &none);
 	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (broker_sandbox_enter(path, board) == -ENOTSUP)
@@ -222,7 +222,7 @@ START_TEST(attempt)
 		unlink(board);
 		return;
 	}
-	/* Nothing but remove_own() took it. */
+	/* Only remove_own() removed it. */
 	ck_assert_msg((unlink(path) < 0) == (ATTEMPTS[_i].attempt == remove_own), "%s", ATTEMPTS[_i].name);
 	ck_assert_msg((unlink(board) < 0) == (ATTEMPTS[_i].attempt == remove_own), "%s", ATTEMPTS[_i].name);
 	if (kills)

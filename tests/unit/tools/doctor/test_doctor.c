@@ -1,5 +1,5 @@
 /*
- * The verdict and the advice of holdline doctor, over situations that are made up.
+ * The verdict and the advice of holdline doctor, over made-up situations.
  */
 #include "tools/doctor/doctor.h"
 
@@ -175,7 +175,7 @@ START_TEST(shared_ports_were_not)
 }
 END_TEST
 
-/* Where one destination has nearly all, nothing can be said of how they were chosen. */
+/* If one destination has nearly all, nothing can be said about how they were chosen. */
 START_TEST(a_few_others_prove_nothing)
 {
 	add_many(TCP_ESTABLISHED, 40000, 158, 2);
@@ -203,7 +203,7 @@ START_TEST(held_nat_ports_are_counted)
 {
 	set_nat_range(61000, 61009);
 	set_nat_range(1024, 65535);
-	add_nat(7, 3); /* netfilter takes those that are closing */
+	add_nat(7, 3); /* netfilter reuses closing ones */
 	judge();
 	expect(DOCTOR_OK, CAUSE_HEALTHY);
 	add_nat(8, 0);
@@ -248,7 +248,7 @@ START_TEST(a_full_table_is_worse_than_full_nat)
 }
 END_TEST
 
-/* Without the privilege to look: only that netfilter drops what was dialed is seen. */
+/* Without the privilege to read the table, only netfilter's drops are seen. */
 START_TEST(drops_and_silence_are_nat)
 {
 	struct sock_diag_socket socket = {.state = TCP_SYN_SENT,
@@ -297,7 +297,7 @@ START_TEST(the_worst_are_kept)
 }
 END_TEST
 
-/* Somewhere else something is full: we can't know what. */
+/* Something is full elsewhere: we can't know what. */
 START_TEST(silence_beside_connections_is_unknown)
 {
 	struct sock_diag_socket socket = {.state = TCP_SYN_SENT,
@@ -311,7 +311,7 @@ START_TEST(silence_beside_connections_is_unknown)
 		ports_sample_add(&report.sample, &socket);
 	}
 	judge();
-	expect(DOCTOR_OK, CAUSE_HEALTHY); /* the server may just not be there */
+	expect(DOCTOR_OK, CAUSE_HEALTHY); /* the server may simply not be there */
 	add(TCP_ESTABLISHED, 40003, 2, 80);
 	judge();
 	expect(DOCTOR_UNKNOWN, CAUSE_UNKNOWN);

@@ -116,7 +116,7 @@ START_TEST(who_has_a_name_keeps_it)
 	write_counts(METRICS_OPENMETRICS);
 	ck_assert(has_line("holdline_connect_attempts_total{destination=\"other\"} 1"));
 	ck_assert(has_line("holdline_connect_attempts_total{destination=\"127.0.0.1:80\"} 3"));
-	/* The one without a name becomes the busiest: it still has none, or `other` would go back. */
+	/* The unnamed destination becomes the busiest: it stays unnamed, or `other` would decrease. */
 	stats_pages_count(page, 82, 100);
 	write_counts(METRICS_OPENMETRICS);
 	ck_assert(has_line("holdline_connect_attempts_total{destination=\"other\"} 101"));

@@ -1,5 +1,5 @@
 /*
- * The budget of ports and what is made of it: sockets that are made up stand for those of the kernel.
+ * The budget of ports and its evaluation: made-up sockets stand for those of the kernel.
  */
 #include "tools/ports/forecast.h"
 
@@ -223,7 +223,7 @@ START_TEST(time_waits_that_can_be_reused_are_no_end)
 }
 END_TEST
 
-/* Dials at a steady rate since `since_s`, each closed at once, as a sample would find them. */
+/* Dials at a steady rate for `since_s`, each closed at once, as a sample would find them. */
 static void add_steady(double rate, double since_s, double until_s)
 {
 	unsigned port = 40020;
@@ -246,7 +246,7 @@ START_TEST(steady_dials_end_when_they_must)
 		ports_sample_seal(&sample);
 		forecast = forecast_of(NULL);
 		expect_within(forecast.closes, cases[i].rate, 0.1);
-		/* 2 a second leave 120 in TIME_WAIT, 2.5 150: that can go on for ever. */
+		/* 2 a second leave 120 in TIME_WAIT, 2.5 leave 150: that can go on for ever. */
 		if (full_s > 60)
 			ck_assert_msg(isinf(forecast.exhaustion_s), "%f", forecast.exhaustion_s);
 		else
@@ -273,7 +273,7 @@ START_TEST(a_burst_foretells_nothing)
 	ports_sample_seal(&sample);
 	expect_within(forecast_of(NULL).closes, 100, 0.1);
 	ck_assert(isinf(forecast_of(NULL).exhaustion_s));
-	/* Nor do four that stay. */
+	/* Nor are four that stay. */
 	for (unsigned port = 40150; port < 40154; port++)
 		add(TCP_ESTABLISHED, port, "10.0.0.2", 80);
 	ports_sample_seal(&sample);
@@ -304,7 +304,7 @@ START_TEST(the_latest_rate_counts)
 }
 END_TEST
 
-/* Random dials, which a program's often are, are still no change of rate. */
+/* Random dials, which are frequent in programs, are no change of rate either. */
 START_TEST(noise_is_no_change)
 {
 	unsigned state = 1, n_wrong = 0;
@@ -387,12 +387,12 @@ START_TEST(coming_and_going_is_no_leak)
 	forecast = forecast_of(&pace);
 	ck_assert_double_eq(forecast.growth, 0);
 	ck_assert(isinf(forecast.exhaustion_s));
-	/* Nobody was left in TIME_WAIT, so a connection's life alone occupies a port: 36 alive at 12.5 a second. */
+	/* Nothing was left in TIME_WAIT, so only a connection's life occupies a port: 36 alive at 12.5 a second. */
 	expect_within(forecast.sustainable, 180 / (36 / 12.5), 0.01);
 }
 END_TEST
 
-/* The kernel's own sockets, whatever they are just now. */
+/* The kernel's own sockets, whatever they are at present. */
 START_TEST(the_kernel_is_read)
 {
 	struct ports_sample now, later;

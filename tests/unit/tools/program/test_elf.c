@@ -1,5 +1,5 @@
 /*
- * The ELF reader: what it finds in a real file, and that no damaged one leads it astray (run it under ASan, too).
+ * The ELF reader: its findings in a real file, and that no damaged file leads it astray (run it under ASan, too).
  */
 #include "tools/program/elf.h"
 
@@ -30,7 +30,8 @@ static void free_self(void)
 	free(bytes);
 }
 
-/* Asks for everything there is. The bytes lie at the end of a block of their own, so that ASan sees each step too far. */
+/* Asks for everything that can be asked. The bytes are at the end of an allocation, so that ASan sees each step too
+ * far. */
 static size_t read_all(const unsigned char *source, size_t length)
 {
 	unsigned char *copy = malloc(length ? length : 1);

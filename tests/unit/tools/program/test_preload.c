@@ -1,5 +1,5 @@
 /*
- * LD_PRELOAD: what the user put there stays, and stays first.
+ * LD_PRELOAD: the user's libraries stay, and stay first.
  */
 #include "tools/program/preload.h"
 

@@ -1,5 +1,5 @@
 /*
- * Reports: what they come down to in words, how numbers are shown, curves made of samples, and pages of what is no report.
+ * Reports: verdicts in words, numbers as text, curves made of samples, and pages of invalid reports.
  */
 #include "tools/report/verdict.h"
 
@@ -183,7 +183,7 @@ START_TEST(whatever_is_in_it_is_text)
 	char *end = strstr(page, "</html>");
 
 	ck_assert_ptr_nonnull(end);
-	*end = '\0'; /* the tables of text are behind it */
+	*end = '\0'; /* the tables of text follow */
 	ck_assert_ptr_null(strstr(page, "<script"));
 	ck_assert_ptr_null(strstr(page, "<u>"));
 	ck_assert_ptr_null(strstr(page, "<b><"));
@@ -197,7 +197,7 @@ START_TEST(whatever_is_in_it_is_text)
 }
 END_TEST
 
-/* Whatever the numbers are, so many tags are opened as closed, and no number is none. */
+/* Whatever the numbers are, each opened tag is closed, and no number is printed as NaN. */
 START_TEST(odd_reports_make_pages_too)
 {
 	static const char *const odd[] = {
@@ -239,7 +239,7 @@ START_TEST(samples_become_rates)
 	ck_assert_double_eq_tol(series.reused[1], 25, 1e-9);
 	ck_assert_double_eq_tol(series.dialed[3], 20, 1e-9);
 	ck_assert_double_eq(series.ports_usable, 50);
-	ck_assert_double_eq_tol(series.ports_used[1], 15, 1e-9); /* between those that were looked at */
+	ck_assert_double_eq_tol(series.ports_used[1], 15, 1e-9); /* between those with a measurement */
 	ck_assert_double_eq_tol(series.ports_used[3], 35, 1e-9);
 	for (size_t i = 0; i < series.n; i++)
 		sum += series.dialed[i] * series.seconds / (double)series.n;

@@ -1,5 +1,5 @@
 /*
- * Reading folders of counters: sums, who lives, folders of runs, and what anybody may have put there.
+ * Reading folders of counters: sums, living processes, folders of runs, and hostile contents.
  */
 #include "tools/stats/read.h"
 
@@ -105,7 +105,7 @@ START_TEST(living_ended_and_killed_are_summed)
 	ck_assert_uint_eq(view.n_ended, 8);
 	ck_assert_uint_eq(HASH_COUNT(view.destinations), 2);
 	ck_assert_uint_eq(view.destinations->sum.counts.counter[STATS_DIALED], 113);
-	ck_assert_int_eq(view.destinations->sum.active, 2); /* what the killed one had is closed */
+	ck_assert_int_eq(view.destinations->sum.active, 2); /* the killed process's connections are closed */
 	ck_assert_int_eq(view.destinations->sum.idle, 1);
 	ck_assert_uint_eq(view.destinations->n_living, 1);
 	ck_assert_str_eq(view.processes->program, "killed");
@@ -346,7 +346,7 @@ START_TEST(folders_of_runs_are_read_and_settled)
 	ck_assert_uint_eq(view.n_folders, 3);
 	ck_assert_uint_eq(view.totals.counter[STATS_CONNECTS], 6);
 
-	/* The inner one is over; its numbers are the outer one's now. */
+	/* The inner run is over; its numbers are in the outer one's total now. */
 	run_folder_end(&inner);
 	ck_assert_int_eq(access(inner.path, F_OK), -1);
 	read_it();
@@ -354,7 +354,7 @@ START_TEST(folders_of_runs_are_read_and_settled)
 	ck_assert_uint_eq(view.totals.counter[STATS_CONNECTS], 6);
 	ck_assert_uint_eq(view.n_ended, 1);
 
-	/* In the outer one a process still lives: it stays until a reader finds it dead. */
+	/* A process of the outer run still lives: the folder stays until a reader finds it dead. */
 	run_folder_end(&outer);
 	ck_assert_int_eq(access(outer.path, F_OK), 0);
 	read_it();
@@ -384,7 +384,7 @@ START_TEST(a_run_that_is_under_way_is_not_settled)
 		ck_assert_uint_eq(view.totals.counter[STATS_CONNECTS], 5);
 		ck_assert_int_eq(access(run.path, F_OK), 0);
 	}
-	/* Killed: its lock goes with it. */
+	/* Killed: the kernel releases its lock. */
 	close(run.holder);
 	close(run.folder);
 	close(run.outer);

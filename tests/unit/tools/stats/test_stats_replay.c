@@ -44,7 +44,7 @@ START_TEST(overlaps_are_counted)
 		{0, 10 * S, true}, {1 * S, 2 * S, true}, {3 * S, 9 * S, true}, {4 * S, 5 * S, true}};
 	struct stats_replay_result result = replay(uses, 4, 60 * S);
 
-	ck_assert_uint_eq(result.n_dials, 3); /* the third takes what the second left */
+	ck_assert_uint_eq(result.n_dials, 3); /* the third reuses the second one's connection */
 	ck_assert_uint_eq(result.pool_size, 3);
 }
 END_TEST
@@ -62,7 +62,7 @@ END_TEST
 
 START_TEST(the_newest_is_given_out_so_that_others_expire)
 {
-	/* Two at once, then one every 4 s: the other one is not kept alive by them. */
+	/* Two at once, then one every 4 s: those don't keep the other connection alive. */
 	const struct stats_replay_use uses[] = {{0, 1 * S, true},     {0, 1 * S, true},	      {4 * S, 5 * S, true},
 						{8 * S, 9 * S, true}, {12 * S, 13 * S, true}, {12 * S, 13 * S, true}};
 	struct stats_replay_result result = replay(uses, 6, 10 * S);
@@ -91,7 +91,8 @@ START_TEST(an_end_before_the_beginning_lasts_no_time)
 }
 END_TEST
 
-/* Against a count that is too slow to be wrong: never expiring, all kept, the pool is the greatest overlap. */
+/* Against a count too slow to be wrong: without expiry, and with all connections kept, the pool is the greatest
+ * overlap. */
 START_TEST(the_pool_is_the_greatest_overlap)
 {
 	struct stats_replay_use uses[300];

@@ -1,5 +1,5 @@
 /*
- * Addresses of this very program, found in its own symbols and lines; files that are no such thing.
+ * Addresses of this very program, found in its own symbols and lines; and files without either.
  */
 #include "tools/stats/symbolize.h"
 
@@ -57,7 +57,7 @@ START_TEST(a_call_is_found)
 	ck_assert_str_eq(place.function, "a_function_of_some_name");
 	ck_assert_int_eq(place.line, line);
 	ck_assert_ptr_nonnull(strstr(place.file, "test_symbolize.c"));
-	/* Once more, from what is kept. */
+	/* Once more, from the cache. */
 	ck_assert(symbolize(symbolizer, self, return_address - load_address, &place));
 	ck_assert_int_eq(place.line, line);
 }
@@ -114,7 +114,7 @@ START_TEST(half_a_file_does_no_harm)
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		char path[64];
 
-		/* Each another path: what was read of one is kept. */
+		/* Each by another path: files read once are cached. */
 		snprintf(path, sizeof(path), "/tmp/holdline-unit-%d-%zu", (int)getpid(), i);
 		copy_self(path, lengths[i]);
 		symbolize(symbolizer, path, 0x2000, &place);

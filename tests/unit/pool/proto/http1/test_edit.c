@@ -1,6 +1,6 @@
 /*
- * What the server gets instead of `close`, and what the program gets instead of `keep-alive`: to the byte, and however
- * the bytes were cut, the server sees a wish to close exactly where framing says that it was not withheld.
+ * The bytes that the server gets instead of `close`, and the program instead of `keep-alive`: exact, and however the
+ * bytes were cut, the server sees a wish to close exactly if framing says that it was not withheld.
  */
 #include "pool/proto/http1/framing.h"
 
@@ -101,7 +101,7 @@ struct wire {
 	size_t inserted_at; /* 0: nothing */
 };
 
-/* Puts on the wire what the owner would send for [bytes, bytes + length). */
+/* Sends on the wire what the owner would send for [bytes, bytes + length). */
 static void put(struct wire *wire, const char *bytes, size_t length, const struct framing_plan *plan)
 {
 	char *copy = wire->bytes + wire->length;
@@ -157,7 +157,7 @@ static void send_some(struct framing *framing, struct wire *wire, const char *by
 	put(wire, bytes, accepted, &plan);
 }
 
-/* What differs on the wire, but for the insertion, must be whole tokens. */
+/* On the wire only whole tokens may differ, apart from the insertion. */
 static void check_tokens(const char *request, const struct wire *wire)
 {
 	size_t skipped = 0;
@@ -244,7 +244,8 @@ START_TEST(bytes_sent_as_they_are_are_not_edited)
 }
 END_TEST
 
-/* The program writes in two pieces, or byte by byte. What comes too late to withdraw an edit is not tested here. */
+/* The program writes in two pieces, or byte by byte. Bytes that come too late to withdraw an edit are not tested
+ * here. */
 START_TEST(server_and_framing_agree_however_cut)
 {
 	const char *request = REQUESTS[_i].request;

@@ -224,7 +224,8 @@ static const struct exchange EXCHANGES[] = {
 	{GET, OK("Persistent-Auth: true\r\n" LENGTH_0, ""), .doubt = FRAMING_DOUBT_AUTH_BOUND, .is = DONE},
 };
 
-/* Feeds [bytes, bytes + length) in pieces of at most `piece` bytes; the first one `first` bytes long if that is not 0. */
+/* Feeds [bytes, bytes + length) in pieces of at most `piece` bytes; the first one has `first` bytes if that is not
+ * 0. */
 static void feed(struct framing *framing, const char *bytes, size_t first, size_t piece,
 		 void (*feed_piece)(struct framing *, const char *, size_t, struct framing_plan *))
 {

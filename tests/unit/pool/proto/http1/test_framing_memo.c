@@ -1,5 +1,5 @@
 /*
- * The memo of framing: whatever it remembers, the outcome is the one that framing alone gives.
+ * The memo of framing: its outcome is always that of framing alone.
  */
 #include "pool/proto/http1/memo.h"
 
@@ -12,7 +12,7 @@ static struct framing with, without;
 
 static void begin(void)
 {
-	/* Two equal objects down to their padding: they are compared as bytes. */
+	/* Two objects that are equal down to their padding: they are compared as bytes. */
 	memset(&with, 0, sizeof(with));
 	memset(&without, 0, sizeof(without));
 	framing_init(&with, true);
@@ -93,7 +93,7 @@ END_TEST
 
 START_TEST(the_same_answer_to_another_request)
 {
-	/* Bytes alone don't decide: after HEAD there is no body. */
+	/* The bytes alone don't decide: after HEAD there is no body. */
 	for (int turn = 0; turn < 2; turn++)
 		for (size_t i = 0; i < 4; i++) {
 			begin();
@@ -132,7 +132,7 @@ START_TEST(it_remembers)
 		begin();
 		send_bytes(request, strlen(request));
 		receive_bytes(response, strlen(response));
-		/* A second time what it says comes from here: a lie shows. */
+		/* The second time the answer comes from the memo: a false one would show. */
 		ck_assert_uint_eq(memo.request.length, strlen(request));
 		ck_assert_uint_eq(memo.response.length, strlen(response));
 		memo.response.after.n_requests = 77;

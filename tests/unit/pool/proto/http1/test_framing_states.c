@@ -1,5 +1,5 @@
 /*
- * What framing says between the first byte of a request and the last of its response, and the parts of its interface
+ * The state of framing between the first byte of a request and the last of its response, and parts of its interface
  * that the table of whole exchanges doesn't reach.
  */
 #include "pool/proto/http1/framing.h"
@@ -144,7 +144,7 @@ START_TEST(continue_is_awaited)
 	answer(OK);
 	ck_assert(framing_can_keep(&framing));
 
-	/* A final answer while the body is outstanding: nobody knows whether it will come. */
+	/* A final answer while the body is outstanding: nobody knows whether the body will come. */
 	begin();
 	ask(POST);
 	answer("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n");
@@ -318,7 +318,7 @@ START_TEST(close_that_went_out_is_believed)
 }
 END_TEST
 
-/* Whoever withheld the close has to see to it that such a server does not wait. */
+/* After withholding the close, the owner must see to it that such a server does not wait. */
 START_TEST(server_may_wait_where_only_its_end_ends_the_answer)
 {
 	static const struct {
