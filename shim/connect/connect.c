@@ -138,7 +138,7 @@ static int dial_native(struct sock *sock, int fd, const struct sockaddr *address
 
 	if (tally.destination)
 		log_event("dial", sock, missed_names[is_own ? MISSED_OWN_PORT : MISSED_SOCKOPT]);
-	sock_release(sock, is_own ? REFUSAL_POLICY : REFUSAL_SOCKOPT);
+	sock_release(sock, is_own ? REFUSAL_POLICY : sock->unfit ?: REFUSAL_SOCKOPT);
 	events_begin_dial(&tally);
 	result = real.connect(fd, address, length);
 	saved = errno;
@@ -181,7 +181,7 @@ int connect_new(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	sock->caller = (uintptr_t)caller;
 	if (is_known)
 		events_connect(sock, caller);
-	if (!is_known || sock->cannot_keep || listen_is_own_port(sock->key.port)) {
+	if (!is_known || sock->unfit || listen_is_own_port(sock->key.port)) {
 		errno = saved;
 		return dial_native(sock, fd, address, length);
 	}

@@ -240,7 +240,7 @@ static void dial_now(struct sock *sock)
 	/* To the program, a connection that has broken at once. */
 	ticket_give_back(&sock->ticket);
 	sock->state = SOCK_ENDED;
-	sock->cannot_keep = true;
+	sock_mark_unfit(sock, REFUSAL_ERROR);
 }
 
 void limit_settle(struct sock *sock)

@@ -124,7 +124,7 @@ void exchange_settle(struct sock *sock)
 		/* Never to be kept, and nothing owed: out of the way. */
 		sock_release(sock, status.doubt);
 	} else if (status.is_lost || (status.server_may_wait && !sock->is_lost)) {
-		sock_end_by_server(sock);
+		sock_end_by_server(sock, status.refusal ?: REFUSAL_NO_FRAMING);
 		sock_leave(sock);
 	} else {
 		sock_leave(sock);
@@ -138,7 +138,7 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 
 	if (length > skippable && (status.owes_end || status.end_is_due)) {
 		sock_leave_window(sock);
-		sock_end_by_server(sock);
+		sock_end_by_server(sock, REFUSAL_LEDGER);
 		sock_leave(sock);
 		return;
 	}

@@ -62,7 +62,8 @@ int after_eof_shutdown(struct sock *sock, int how)
 	return real.shutdown(sock->fds[0], SHUT_RDWR) < 0 ? -errno : 0;
 }
 
-int after_eof_disconnect(struct sock *sock)
+/* A new socket of the program's in the stub's place. */
+static int leave_stub(struct sock *sock)
 {
 	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	int error;
@@ -82,8 +83,16 @@ int after_eof_disconnect(struct sock *sock)
 	else
 		stub_put(&sock->stub, false);
 	sock->state = SOCK_NEW;
-	sock->cannot_keep = true;
 	return 0;
+}
+
+int after_eof_disconnect(struct sock *sock)
+{
+	int error = leave_stub(sock);
+
+	if (!error)
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
+	return error;
 }
 
 static bool is_taken_for_kept(const struct sock *sock)
@@ -95,11 +104,8 @@ static bool is_taken_for_kept(const struct sock *sock)
 
 bool after_eof_begin_again(struct sock *sock)
 {
-	bool cannot_keep = sock->cannot_keep;
-
-	if (!is_taken_for_kept(sock) || after_eof_disconnect(sock))
+	if (!is_taken_for_kept(sock) || leave_stub(sock))
 		return false;
-	sock->cannot_keep = cannot_keep;
 	sock->file_flags = sock->status_flags;
 	sock->has_sent = false;
 	sock->parked = NULL;

@@ -22,7 +22,7 @@ static void drop_stub(struct sock *sock, int fd)
 	if (atomic_load(&sock->is_shared))
 		stub_abandon(&stub);
 	else
-		stub_put(&stub, is_unwatched && !sock->stub_is_closed && !sock->cannot_swap && !sock->cannot_keep &&
+		stub_put(&stub, is_unwatched && !sock->stub_is_closed && !sock->cannot_swap && !sock->unfit &&
 					!sock_n_inside(sock));
 }
 

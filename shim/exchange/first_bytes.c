@@ -172,7 +172,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	/* What it says would be taken for the answer. */
 	if (!is_observed && !sock->is_leased && has_spoken(transfer->fd)) {
 		protocol_forbid_edits(&sock->protocol);
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_UNKNOWN_PROTOCOL);
 	}
 	if (!sock->conn || is_observed)
 		return 0;

@@ -49,7 +49,7 @@ static void settle_debt(struct sock *sock)
 		return;
 	}
 	if (!sock->n_senders)
-		sock_end_by_server(sock);
+		sock_end_by_server(sock, REFUSAL_SHARED);
 }
 
 static bool is_owed(const struct sock *sock)

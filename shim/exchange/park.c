@@ -60,7 +60,9 @@ static enum refusal refusal_of_users(const struct sock *sock)
 	if (sock->is_shared || sock->has_uncounted_waiter || sock->replacer || sock->n_senders || sock->n_receivers ||
 	    sock_n_inside(sock))
 		return REFUSAL_SHARED;
-	if (sock->cannot_swap || sock->cannot_keep)
+	if (sock->unfit != REFUSAL_NONE)
+		return sock->unfit;
+	if (sock->cannot_swap)
 		return REFUSAL_SOCKOPT;
 	return sock->conn && swap_is_ours(sock) ? REFUSAL_NONE : REFUSAL_LEDGER;
 }
@@ -186,7 +188,7 @@ void finish_with_end_of_file(struct sock *sock)
 		count_refusal(sock, why);
 		/* A server that sends more than it said is the only one to know how much. */
 		if (why == REFUSAL_BODY_UNREAD || protocol_status(&sock->protocol).has_surplus)
-			sock_end_by_server(sock);
+			sock_end_by_server(sock, why);
 		else
 			end_in_place(sock);
 	}

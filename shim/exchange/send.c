@@ -195,7 +195,7 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 		}
 	}
 	/* (What was shut down says so.) */
-	if (protocol_status(&sock->protocol).is_behind_last && !sock->cannot_keep) {
+	if (protocol_status(&sock->protocol).is_behind_last && !sock->unfit) {
 		sock_leave(sock);
 		return (ssize_t)total;
 	}

@@ -45,7 +45,7 @@ static void leave_waiting_room(struct sock *sock)
 	if (fd >= 0)
 		real.close(fd);
 	sock->state = SOCK_ENDED;
-	sock->cannot_keep = true;
+	sock_mark_unfit(sock, REFUSAL_SHARED);
 }
 
 /* The child's own view of a socket that the parent has too. */

@@ -118,12 +118,12 @@ struct sock *sock_enter(int fd)
 	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
 		/* The end of file that may be owed is the server's to make then. */
 		if (sock->state == SOCK_OPEN && protocol_status(&sock->protocol).owes_end)
-			sock_end_by_server(sock);
+			sock_end_by_server(sock, REFUSAL_SHARED);
 		sock_release(sock, REFUSAL_SHARED);
 		return NULL;
 	}
 	if (sock->state == SOCK_ENDING && atomic_load(&sock->wants_release))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SHARED);
 	return sock;
 }
 
@@ -294,14 +294,14 @@ void sock_release(struct sock *sock, enum refusal why)
 	sock_free(sock);
 }
 
-void sock_end_by_server(struct sock *sock)
+void sock_end_by_server(struct sock *sock, enum refusal why)
 {
 	int saved = errno;
 
 	if (!sock->is_lost && swap_note_names(sock) && !protocol_status(&sock->protocol).has_more_to_send)
 		real.shutdown(sock->fds[0], SHUT_WR);
 	sock->is_lost = true;
-	sock->cannot_keep = true;
+	sock_mark_unfit(sock, why);
 	errno = saved;
 }
 

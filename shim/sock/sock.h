@@ -83,8 +83,8 @@ struct sock {
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */
 	unsigned long replacer;	    /* the thread that is at it, without the lock; 0: none */
 	bool registrations_are_out; /* deleted for its time; epoll_ctl only changes our list */
-	bool cannot_swap;	    /* an epoll registration that we could not follow */
-	bool cannot_keep;	    /* an option, flag or call that can't be undone */
+	bool cannot_swap;   /* its file has to stay: an alias or an epoll registration that we could not follow */
+	enum refusal unfit; /* why its connection is never kept, for good, see sock_mark_unfit() */
 
 	const struct policy *policy;  /* what counts for its peer, once that is known */
 	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
@@ -159,12 +159,19 @@ static inline bool sock_is_close_on_exec(const struct sock *sock, unsigned index
 
 void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value);
 
+/* Its connection is never to be kept. The first reason stays, and is what is told. Locked. */
+static inline void sock_mark_unfit(struct sock *sock, enum refusal why)
+{
+	if (sock->unfit == REFUSAL_NONE)
+		sock->unfit = why;
+}
+
 /* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
 bool sock_remove_fd(struct sock *sock, int fd);
 
 /* We can't tell where the answer ends. Our FIN tells the server that nothing follows: it closes after the answer, which is
- * the end of file that we owe. Locked. */
-void sock_end_by_server(struct sock *sock);
+ * the end of file that we owe. It is unfit for `why` then. Locked. */
+void sock_end_by_server(struct sock *sock, enum refusal why);
 
 /* Another process may use it from now on. */
 void sock_share(struct sock *sock);

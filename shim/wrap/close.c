@@ -69,7 +69,7 @@ EXPORT int shutdown(int fd, int how)
 	spare_drop(sock);
 	/* From here on an end of file is the program's own doing. (A socket without a connection is shut down too, though the
 	 * kernel says ENOTCONN.) */
-	sock->cannot_keep = true;
+	sock_mark_unfit(sock, REFUSAL_CLIENT_CLOSE);
 	if (sock->state == SOCK_OPEN) {
 		sock->has_sent = true;
 		sock_leave_window(sock);

@@ -114,7 +114,7 @@ static void note_command(int fd, int command, long argument)
 		sock_note_close_on_exec(sock, fd, argument & FD_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
 	if (is_about_signals(command, sock->status_flags)) {
 		spare_drop(sock);
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	}
 	sock_leave(sock);
 }

@@ -62,7 +62,7 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 	saved = errno;
 	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length))
 		/* A port of its own choice: the program wants this very socket. */
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	sock_leave(sock);
 	errno = saved;
 	return result;

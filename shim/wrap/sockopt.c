@@ -122,7 +122,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	}
 	result = set_locked(sock, fd, level, name, value, length);
 	if (result == 0 && sock->state == SOCK_NEW && is_beyond_us(level, name))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	sock_leave(sock);
 	return result;
 }
@@ -265,7 +265,7 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 		result = real.getsockname(fd, address, length);
 	/* A port that was given by bind(), and may be told to others. */
 	if (result == 0 && sock->state == SOCK_NEW && sock->key.is_bound && *length >= sizeof(struct sockaddr_in))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	sock_leave(sock);
 	return result;
 }
@@ -288,7 +288,7 @@ static void note_request(int fd, unsigned long request, const void *argument)
 		sock_note_close_on_exec(sock, fd, request == FIOCLEX ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
 	} else {
 		spare_drop(sock);
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	}
 	sock_leave(sock);
 }
