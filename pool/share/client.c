@@ -243,7 +243,7 @@ int broker_client_offer(struct broker_client *client, struct conn *conn, bool wa
 	if (error)
 		slots_free(&client->slots, conn);
 	else
-		conn->is_witnessed = true;
+		conn->has_broker_dup = true;
 	return error;
 }
 

@@ -98,7 +98,7 @@ static void park(struct sock *sock)
 	broker_link_connect(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool) {
-		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->is_witnessed);
+		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->has_broker_dup);
 		sock_drop_conn(sock);
 		return;
 	}

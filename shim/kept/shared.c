@@ -75,7 +75,7 @@ static void learn(struct idle_pool *pool, struct conn *conn, int answer, uint64_
 static struct conn *receive(struct idle_pool *pool, struct conn *conn, int answer, int fd, uint64_t now_ns)
 {
 	if (answer == BROKER_GIVEN) {
-		conn->is_witnessed = true;
+		conn->has_broker_dup = true;
 		conn->fd = fdtable_move_high(fd);
 	}
 	learn(pool, conn, answer, now_ns);

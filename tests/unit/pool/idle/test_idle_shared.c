@@ -74,7 +74,7 @@ static void park_some(unsigned n_all, unsigned n, struct conn **conns)
 	fake_pool_park_new(here, n_all, conns);
 	for (unsigned i = 0; i < n; i++) {
 		broker_client_offer(&client, conns[i], false);
-		ck_assert(conns[i]->is_witnessed);
+		ck_assert(conns[i]->has_broker_dup);
 		ck_assert_int_eq(state_of(conns[i]), SLOT_IDLE);
 	}
 }
