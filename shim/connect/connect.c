@@ -54,14 +54,15 @@ static struct sock *lease_after_all(int fd)
 	return NULL;
 }
 
-/* What becomes of a connection in progress nobody asks any more: it counts as made. */
+/* Nobody will learn how a connection in progress ends: it counts as made. */
 static void leave_alone(struct sock *sock)
 {
 	events_settle(sock, 0);
 	sock_release(sock, REFUSAL_BYPASSED);
 }
 
-/* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the background). */
+/* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the
+ * background). */
 static void follow(int fd, const struct tally *tally, int error)
 {
 	struct sock *sock = sock_enter(fd);
@@ -80,7 +81,8 @@ static void follow(int fd, const struct tally *tally, int error)
 		lease_follow_dial(sock);
 }
 
-/* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or -errno. */
+/* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or
+ * -errno. */
 static int dial_or_lease(struct dial *dial, struct tally *tally, struct sock **leased)
 {
 	int error;
