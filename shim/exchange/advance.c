@@ -108,26 +108,22 @@ void exchange_put_back_close(char *bytes, const struct framing_plan *plan)
 	}
 }
 
-void exchange_settle(struct sock *sock)
+void exchange_advance(struct sock *sock)
 {
 	struct protocol_status status = protocol_status(&sock->protocol);
 
-	if (sock->state != SOCK_OPEN) {
-		sock_leave(sock);
-	} else if (status.end_is_due) {
+	if (sock->state != SOCK_OPEN)
+		return;
+	if (status.end_is_due) {
 		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own
 		 * would leave a TIME_WAIT on our side. */
 		if (!status.server_ends && !sock->is_lost)
 			finish_with_end_of_file_later(sock);
-		sock_leave(sock);
 	} else if (status.doubt != REFUSAL_NONE && !status.owes_end) {
 		/* Never to be kept, and nothing owed: out of the way. */
-		sock_release(sock, status.doubt);
+		sock_untrack(sock, status.doubt);
 	} else if (status.is_lost || (status.server_may_wait && !sock->is_lost)) {
 		sock_end_by_server(sock, status.refusal ?: REFUSAL_NO_FRAMING);
-		sock_leave(sock);
-	} else {
-		sock_leave(sock);
 	}
 }
 
@@ -139,11 +135,10 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 	if (length > skippable && (status.owes_end || status.end_is_due)) {
 		sock_leave_window(sock);
 		sock_end_by_server(sock, REFUSAL_LEDGER);
-		sock_leave(sock);
 		return;
 	}
 	if (length > skippable) {
-		sock_release(sock, REFUSAL_LEDGER);
+		sock_untrack(sock, REFUSAL_LEDGER);
 		return;
 	}
 	if (is_request) {
@@ -158,5 +153,5 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 		sock_leave_window(sock);
 		protocol_pass_response(&sock->protocol, length);
 	}
-	exchange_settle(sock);
+	exchange_advance(sock);
 }

@@ -27,9 +27,9 @@ struct framing_memo *exchange_memo(void);
 /* Carries out what protocol_feed_response() planned: `close` where the program would have found it. */
 void exchange_put_back_close(char *bytes, const struct framing_plan *plan);
 
-/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones go native.
- * Consumes the lock. */
-void exchange_settle(struct sock *sock);
+/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones are not tracked any more
+ * (SOCK_FREE). */
+void exchange_advance(struct sock *sock);
 
-/* Bytes of body that no wrapper looked at (sendfile, splice). Consumes the lock. */
+/* The same for bytes of body that no wrapper looked at (sendfile, splice). */
 void exchange_account_unseen(struct sock *sock, bool is_request, size_t length);

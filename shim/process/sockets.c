@@ -116,7 +116,8 @@ void sock_retire_all(void)
 		if (!sock)
 			continue;
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_POLICY);
+		sock_untrack(sock, REFUSAL_POLICY);
+		sock_leave(sock);
 	}
 	errno = saved;
 }
