@@ -161,7 +161,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 		return false;
 	}
 	sock->conn = conn;
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	sock->is_leased = true;
 	sock->missed = MISSED_NONE;
 	sock->leased_ns = now_ns;
@@ -189,7 +189,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->conn->ticket_number = sock->ticket.number;
 	sock->ticket.fd = -1;
 	options_begin(sock);
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	protocol_begin(&sock->protocol, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, missed_names[sock->missed]);

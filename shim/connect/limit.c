@@ -102,7 +102,7 @@ static enum limit_result place(struct sock *sock)
 		ticket_give_back(&sock->ticket);
 		return LIMIT_DIAL;
 	}
-	sock->state = SOCK_WAITING;
+	sock_set_state(sock, SOCK_WAITING);
 	limit_has_placed = true;
 	/* The broker's end is not to be taken for the server's. */
 	sock_enter_window(sock);
@@ -239,7 +239,7 @@ static void dial_now(struct sock *sock)
 		return;
 	/* To the program, a connection that has broken at once. */
 	ticket_give_back(&sock->ticket);
-	sock->state = SOCK_ENDED;
+	sock_set_state(sock, SOCK_ENDED);
 	sock_mark_unfit(sock, REFUSAL_ERROR);
 }
 

@@ -64,7 +64,7 @@ bool eof_begin(struct sock *sock)
 			continue;
 		atomic_fetch_add(&eof_n, 1);
 		sock->n_told = 0;
-		sock->state = SOCK_ENDING;
+		sock_set_state(sock, SOCK_ENDING);
 		return true;
 	}
 	return false;
@@ -85,7 +85,7 @@ static void free_slot(int fd)
 void eof_end(struct sock *sock)
 {
 	free_slot(sock->fds[0]);
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 }
 
 static bool is_told_by(const struct sock *sock, int epfd)
@@ -145,9 +145,12 @@ void eof_make_for(const struct destination_key *key)
 
 void eof_make_for_peer(const struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
-	struct destination_key key = sock->key;
+	struct destination_key key;
 
-	if (!eof_any() || length > (socklen_t)sizeof(struct sockaddr_storage) || !guard_readable(address, length) ||
+	if (!eof_any())
+		return;
+	key = sock->key;
+	if (length > (socklen_t)sizeof(struct sockaddr_storage) || !guard_readable(address, length) ||
 	    destination_key_set_peer(&key, address, length))
 		return;
 	identity_fill_key(&key, fd);

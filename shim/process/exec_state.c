@@ -215,7 +215,7 @@ static void adopt(const struct record *record, int fd)
 	sock->status_flags = real.fcntl(fd, F_GETFL);
 	sock->protocol = state;
 	protocol_forbid_edits(&sock->protocol);
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	sock->has_sent = true;
 	sock->parked_cookie = record->cookie;
 	atomic_store(&sock->is_shared, true);

@@ -44,7 +44,7 @@ static void leave_waiting_room(struct sock *sock)
 		real.dup3(fd, sock->fds[i], sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0);
 	if (fd >= 0)
 		real.close(fd);
-	sock->state = SOCK_ENDED;
+	sock_set_state(sock, SOCK_ENDED);
 	sock_mark_unfit(sock, REFUSAL_SHARED);
 }
 

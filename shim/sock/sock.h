@@ -70,7 +70,7 @@ struct sock {
 	_Atomic(bool) is_shared;	    /* another process may use it: never park. Also set from a vfork child */
 
 	/* All below is zeroed for each new socket. */
-	enum sock_state state;
+	enum sock_state state; /* moved by sock_set_state() alone */
 	int domain;
 	int fds[SOCK_MAX_FDS];
 	uint8_t close_on_exec[SOCK_MAX_FDS]; /* enum sock_close_on_exec, of each number */
@@ -167,6 +167,10 @@ static inline void sock_mark_unfit(struct sock *sock, enum refusal why)
 	if (sock->unfit == REFUSAL_NONE)
 		sock->unfit = why;
 }
+
+/* The only function that moves a socket's state. Which moves there are says the table in sock.c; any other makes it unfit, and ends the
+ * process where the library was built to be checked (HOLDLINE_CHECKED). Locked. */
+void sock_set_state(struct sock *sock, enum sock_state next);
 
 /* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
 bool sock_remove_fd(struct sock *sock, int fd);
