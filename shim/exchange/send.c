@@ -140,7 +140,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	saved = errno;
 	/* While the server works. */
 	if (*result > 0)
-		broker_link_greet();
+		broker_link_introduce();
 	if (sock_come_out(token))
 		atomic_fetch_sub(&token.sock->n_senders, 1);
 	sock = exchange_return(token, transfer->fd);

@@ -54,7 +54,7 @@ static void inherit(struct sock *sock)
 	/* How it ends is the parent's business, and the epoll sets that it is in are. */
 	if (sock->conn) {
 		sock->conn->fd = -1;
-		sock->conn->is_witnessed = false;
+		sock->conn->has_broker_dup = false;
 		sock->conn->ticket = -1;
 	}
 	sock->ticket = (struct ticket){.fd = -1};

@@ -294,7 +294,7 @@ void sock_untrack(struct sock *sock, enum refusal why)
 	events_settle_by_kernel(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
-	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {
+	if (sock->conn && sock->conn->has_broker_dup && sock->n_fds && !sock_is_retired) {
 		sock_leave_window(sock);
 		outgoing_free(&sock->outgoing, false);
 		sock_set_state(sock, SOCK_RELEASED);

@@ -12,7 +12,7 @@
 static const char wish[] = "close";
 static const char insertion[] = "Connection: keep-alive\r\n";
 
-static void init(struct protocol_state *state, bool may_edit)
+__attribute__((hot)) static void init(struct protocol_state *state, bool may_edit)
 {
 	framing_init(&state->http1, may_edit);
 }
