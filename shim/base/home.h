@@ -31,7 +31,7 @@ bool guard_is_home_to_be(void);
 
 /* False where the calling process must not become the home: the child of a vfork(), or of a clone() that
  * guard_expect_pid() was called before, runs in another one's memory. */
-bool guard_may_settle(void);
+bool guard_may_become_home(void);
 void guard_expect_pid(void);
 void guard_expect_nobody(void); /* in a fork's child */
 

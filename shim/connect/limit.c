@@ -108,7 +108,7 @@ static enum limit_result place(struct sock *sock)
 	sock_enter_window(sock);
 	log_event("wait", sock, NULL);
 	/* Its turn may have come while the buffer was being filled: then nobody empties it any more. */
-	limit_settle(sock);
+	limit_check_turn(sock);
 	return LIMIT_PLACED;
 }
 
@@ -243,7 +243,7 @@ static void dial_now(struct sock *sock)
 	sock_mark_unfit(sock, REFUSAL_ERROR);
 }
 
-void limit_settle(struct sock *sock)
+void limit_check_turn(struct sock *sock)
 {
 	int saved = errno;
 	struct ticket_answer answer = ticket_read(&sock->ticket);
@@ -261,7 +261,7 @@ void limit_let_through(struct sock *sock)
 	struct ticket place;
 	int saved = errno;
 
-	limit_settle(sock);
+	limit_check_turn(sock);
 	if (sock->state == SOCK_WAITING) {
 		place = sock->ticket;
 		sock->ticket = (struct ticket){.fd = -1};
@@ -280,7 +280,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 	struct sock *sock = *locked;
 	struct deadline deadline = deadline_after(guard_clock_ns(), options_timeout_ns(sock, option));
 
-	limit_settle(sock);
+	limit_check_turn(sock);
 	while (sock && sock->state == SOCK_WAITING) {
 		int n;
 		bool blocks = may_block && !(sock->status_flags & O_NONBLOCK);
@@ -298,7 +298,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 			return n ? -errno : -EAGAIN;
 		sock = sock_enter(fd);
 		if (sock && sock->state == SOCK_WAITING)
-			limit_settle(sock);
+			limit_check_turn(sock);
 	}
 	*locked = sock;
 	return 0;

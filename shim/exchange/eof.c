@@ -113,7 +113,7 @@ int eof_report(int epfd, struct epoll_event *events, int max)
 			events[n++].data = sock->registrations[0].event.data;
 			sock->n_told++;
 		} else if (sock && sock->state == SOCK_ENDING && n < most) {
-			finish_settle(sock);
+			finish_make_end_of_file(sock);
 		} else if (fd >= 0 && (sock ? sock->state != SOCK_ENDING : !fdtable_get(fd))) {
 			free_slot(fd);
 		}

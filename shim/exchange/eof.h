@@ -2,7 +2,7 @@
  * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end
  * of file next, hears of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any
  * other way is the end made where the kernel shows it (a stub in the connection's place, three system calls; a
- * blocking socket that nothing watches is read and closed only), by finish_settle(): exchange_enter() does that for
+ * blocking socket that nothing watches is read and closed only), by finish_make_end_of_file(): exchange_enter() does that for
  * whoever asks for the socket, and those below for whoever could see it without asking.
  *
  * Only in a process of one thread: nobody else waits for it in the kernel then. All of it is async-signal-safe.
@@ -48,9 +48,9 @@ bool eof_is_possible(const struct sock *sock);
  * Locked. */
 bool eof_begin(struct sock *sock);
 
-/* It is SOCK_OPEN again, about to be closed or settled. Locked. */
+/* It is SOCK_OPEN again, about to be closed, or to get its end of file. Locked. */
 void eof_end(struct sock *sock);
 
-/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. All others are
- * settled. */
+/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. The end of file of
+ * all others is made. */
 int eof_report(int epfd, struct epoll_event *events, int max);

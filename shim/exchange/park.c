@@ -202,7 +202,7 @@ void finish_with_end_of_file_later(struct sock *sock)
 		finish_with_end_of_file(sock);
 }
 
-void finish_settle(struct sock *sock)
+void finish_make_end_of_file(struct sock *sock)
 {
 	eof_end(sock);
 	finish_with_end_of_file(sock);

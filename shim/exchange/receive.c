@@ -301,12 +301,16 @@ ssize_t exchange_receive(struct transfer *transfer)
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_ENDING && (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))))
-		finish_settle(sock);
+		finish_make_end_of_file(sock);
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
 
-		if (error || !sock)
-			return error ? errno = -error, -1 : transfer_native(transfer);
+		if (error) {
+			errno = -error;
+			return -1;
+		}
+		if (!sock)
+			return transfer_native(transfer);
 	}
 	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
 		sock_leave(sock);

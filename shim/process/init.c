@@ -108,7 +108,7 @@ bool init_is_done(void)
 		return true;
 	if (phase == PHASE_BEGINNING)
 		return wait_for_beginner();
-	if (phase != PHASE_READY || !guard_may_settle())
+	if (phase != PHASE_READY || !guard_may_become_home())
 		return false;
 	if (!atomic_compare_exchange_strong(&phase, &ready, PHASE_BEGINNING))
 		return wait_for_beginner();

@@ -291,7 +291,7 @@ void sock_untrack(struct sock *sock, enum refusal why)
 		log_event("native", sock, stats_refusal_names[why]);
 		events_refuse(sock, why);
 	}
-	events_settle_by_kernel(sock, true);
+	events_ask_dial(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
 	if (sock->conn && sock->conn->has_broker_dup && sock->n_fds && !sock_is_retired) {
@@ -320,6 +320,6 @@ void sock_end_by_server(struct sock *sock, enum refusal why)
 void sock_share(struct sock *sock)
 {
 	atomic_store(&sock->is_shared, true);
-	spare_settle(sock);
+	spare_flush_flags(sock);
 	broker_link_share(sock->conn);
 }

@@ -77,7 +77,7 @@ struct sock {
 	unsigned n_fds;
 	int status_flags; /* of the description, as fcntl(F_GETFL) gives them */
 	int spare;	  /* SOCK_NEW: our duplicate, see spare.h; -1: none */
-	int file_flags;	  /* SOCK_NEW: those that its file has, see spare_settle() */
+	int file_flags;	  /* SOCK_NEW: those that its file has, see spare_flush_flags() */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */

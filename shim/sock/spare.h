@@ -25,7 +25,7 @@ int spare_duplicate(const struct spare *spare, int type_flags);
  * that is not connected, O_NONBLOCK is only remembered. This sets it, before anybody could tell: before a dial, where the
  * file gets another number or another process, and before the socket goes native.
  */
-void spare_settle(struct sock *sock);
+void spare_flush_flags(struct sock *sock);
 
 /* fcntl(2) F_GETFL or F_SETFL where that can be answered so: true, and the result. Locked. */
 bool spare_answer(struct sock *sock, int command, int argument, int *result);

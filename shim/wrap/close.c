@@ -55,7 +55,7 @@ EXPORT int shutdown(int fd, int how)
 		return FAIL(EINVAL);
 	}
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (sock->state == SOCK_WAITING) {
 		sock_leave(sock);
 		return FAIL(ENOTCONN);

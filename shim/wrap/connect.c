@@ -67,7 +67,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 	result = real.connect(fd, address, length);
 	error = result ? errno : 0;
 	if (error != EALREADY && error != EINPROGRESS && (sock = exchange_enter(fd))) {
-		events_settle(sock, error == EISCONN ? 0 : error);
+		events_dial_done(sock, error == EISCONN ? 0 : error);
 		sock->reports_connected &= result < 0;
 		sock_leave(sock);
 	}

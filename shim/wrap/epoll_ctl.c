@@ -61,9 +61,12 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	struct sock *sock = !fdtable_get(fd) ? NULL : operation == EPOLL_CTL_DEL ? sock_enter(fd) : exchange_enter(fd);
+	struct sock *sock = NULL;
 	int result;
 
+	/* Whoever deletes it looks at nothing: an end of file that was put off may wait. */
+	if (fdtable_get(fd))
+		sock = operation == EPOLL_CTL_DEL ? sock_enter(fd) : exchange_enter(fd);
 	if (!sock)
 		return NATIVE(fd, REAL(epoll_ctl)(epfd, operation, fd, event));
 	/* While it is out for a replacement it only changes in our list, with which it returns. */

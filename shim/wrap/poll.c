@@ -89,7 +89,7 @@ static bool turn_has_come(int fd)
 	if (!sock)
 		return false;
 	if (sock->state == SOCK_WAITING) {
-		limit_settle(sock);
+		limit_check_turn(sock);
 		has_come = sock->state != SOCK_WAITING;
 	}
 	sock_leave(sock);

@@ -112,7 +112,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	if (!sock)
 		return NATIVE(fd, REAL(setsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW) ||
 	     is_late_low_water(sock, level, name, value, length)) &&
 	    !is_refused(sock, level, name, value, length)) {
@@ -191,7 +191,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	if (!sock)
 		return NATIVE(fd, REAL(getsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	/* That is a receive in disguise. */
 	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN &&
 	    takes_zero_copy(sock, value, length)) {
@@ -207,7 +207,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	else
 		result = real.getsockopt(fd, level, name, value, length);
 	if (result == 0 && level == SOL_SOCKET && name == SO_ERROR && *length == sizeof(int) && *(int *)value)
-		events_settle(sock, *(int *)value);
+		events_dial_done(sock, *(int *)value);
 	if (result == 0 && options_is_forced(sock, level, name))
 		options_view(sock, level, name, value, length);
 	if (result == 0)
@@ -238,7 +238,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	if (!sock)
 		return NATIVE(fd, REAL(getpeername)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (sock->state == SOCK_WAITING || (sock->state == SOCK_STUB && sock->stub_is_closed))
 		result = FAIL(ENOTCONN);
 	else if (sock->state == SOCK_STUB)
@@ -258,7 +258,7 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	if (!sock)
 		return NATIVE(fd, REAL(getsockname)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (sock->state == SOCK_STUB)
 		result = give_address(fd, &sock->local, sock->name_length, address, length);
 	else if (sock->state == SOCK_WAITING)
@@ -302,7 +302,7 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 	int fresh, result;
 
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	/* Signals for readiness can't be moved from one file to another. What the placeholder refuses any file would. */
 	if (sock->state == SOCK_WAITING && (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP) &&
 	    real.ioctl(fd, request, argument) == 0)
