@@ -54,7 +54,8 @@ static struct sock *lease_after_all(int fd)
 	return NULL;
 }
 
-/* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the background). */
+/* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the
+ * background). */
 static void follow(int fd, const struct tally *tally, int error)
 {
 	struct sock *sock = sock_enter(fd);
@@ -75,7 +76,8 @@ static void follow(int fd, const struct tally *tally, int error)
 	sock_leave(sock);
 }
 
-/* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or -errno. */
+/* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or
+ * -errno. */
 static int dial_or_lease(struct dial *dial, struct tally *tally, struct sock **leased)
 {
 	int error;

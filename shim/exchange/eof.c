@@ -42,7 +42,8 @@ bool eof_is_possible(const struct sock *sock)
 	       !atomic_load(&sock->wants_release);
 }
 
-/* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing tells. */
+/* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing
+ * tells. */
 static bool is_registered(struct sock *sock)
 {
 	struct registration *registration = sock->registrations;

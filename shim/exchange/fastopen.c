@@ -1,7 +1,8 @@
 /*
- * See fastopen.h. MSG_FASTOPEN is the option TCP_FASTOPEN_CONNECT, a connect() and a send() in one: with a cookie at hand that
- * connect() sends nothing, and the send's bytes go out with the SYN; without one it dials, and a socket that doesn't block says
- * EINPROGRESS either way. Taken apart, a kept connection can stand in for the dial, and a fresh one is followed.
+ * See fastopen.h. MSG_FASTOPEN is the option TCP_FASTOPEN_CONNECT, a connect() and a send() in one: with a cookie at
+ * hand that connect() sends nothing, and the send's bytes go out with the SYN; without one it dials, and a socket that
+ * doesn't block says EINPROGRESS either way. Taken apart, a kept connection can stand in for the dial, and a fresh one
+ * is followed.
  */
 #include "shim/exchange/fastopen.h"
 

@@ -81,7 +81,8 @@ void exec_state_forget(char **environment)
 		at[0] = at[1];
 }
 
-/* A first look without locks; exec_state_prepare() may find other ones, so the size is for the most that it can take. */
+/* A first look without locks; exec_state_prepare() may find other ones, so the size is for the most that it can
+ * take. */
 size_t exec_state_size(char *const environment[], int all)
 {
 	size_t n = 0;

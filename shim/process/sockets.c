@@ -1,4 +1,5 @@
-/* What happens to all sockets of the program at once: around fork and exec, at the end, when descriptors are needed. See sock.h. */
+/* What happens to all sockets of the program at once: around fork and exec, at the end, when descriptors are needed.
+ * See sock.h. */
 #include <errno.h>
 #include <fcntl.h>
 
@@ -34,7 +35,8 @@ void sock_share_all(bool only_inheritable)
 	}
 }
 
-/* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not connected. */
+/* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not
+ * connected. */
 static void leave_waiting_room(struct sock *sock)
 {
 	int type = SOCK_STREAM | SOCK_CLOEXEC | (sock->status_flags & O_NONBLOCK);

@@ -59,8 +59,8 @@ static void follow_tally(struct tally *tally, const struct stats_page *former)
 		tally->callsite = stats_find_moved(page, former, tally->callsite);
 }
 
-/* A socket that another thread is busy with, or that we interrupt, is left out: it counts on in the former page, from which
- * that is added at the process's end. */
+/* A socket that another thread is busy with, or that we interrupt, is left out: it counts on in the former page,
+ * from which that is added at the process's end. */
 static void follow_page(const struct stats_page *former)
 {
 	idle_pool_count_in(held, page);

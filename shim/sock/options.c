@@ -42,7 +42,8 @@ __attribute__((noinline)) static void learn_defaults(int domain, uint32_t missin
 	real.close(fd);
 }
 
-/* What a fresh socket has is asked for when it is to be set again, which few sockets come to. NULL: it can't be told. */
+/* What a fresh socket has is asked for when it is to be set again, which few sockets come to. NULL: it can't be
+ * told. */
 static const struct socket_options *defaults_for(int domain, uint32_t needed)
 {
 	_Atomic(uint32_t) *known = &known_defaults[domain_index(domain)];

@@ -1,4 +1,5 @@
-/* epoll_ctl: which sets watch a socket, and for what, is followed, so that it can be watched there after a swap as before. */
+/* epoll_ctl: which sets watch a socket, and for what, is followed, so that it can be watched there after a swap as
+ * before. */
 #include <errno.h>
 #include <sys/epoll.h>
 
@@ -18,8 +19,8 @@ static int register_new(struct sock *sock, int epfd, int fd, const struct epoll_
 	return 0;
 }
 
-/* A set may be known by two numbers (tokio registers by one, and waits by the other): what the kernel has changed for one that we have
- * not seen is ours under another. Which of several, it doesn't say. */
+/* A set may be known by two numbers (tokio registers by one, and waits by the other): what the kernel has changed
+ * for one that we have not seen is ours under another. Which of several, it doesn't say. */
 static struct registration *find(struct sock *sock, int epfd, int operation, int fd)
 {
 	struct registration *candidate = NULL;

@@ -1,4 +1,5 @@
-/* setsockopt, getsockopt, getpeername, getsockname, ioctl: the program's view of a socket that may be another one by now. */
+/* setsockopt, getsockopt, getpeername, getsockname, ioctl: the program's view of a socket that may be another one by
+ * now. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -72,8 +73,8 @@ static bool is_late_low_water(const struct sock *sock, int level, int name, cons
 	       *(const int *)value > 1;
 }
 
-/* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of ours, which
- * says no to whatever this one would refuse. (ENOTCONN: it is not connected, this one is.) */
+/* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of
+ * ours, which says no to whatever this one would refuse. (ENOTCONN: it is not connected, this one is.) */
 static bool is_refused(struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
 	int saved = errno;
@@ -295,15 +296,16 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	sock_leave(sock);
 }
 
-/* What it asks of a file is for the stub to answer or to change, the rest for a socket of the right kind: of one at its end,
- * the queues are as empty as a fresh one's. What is in a placeholder's is no business of the program's. */
+/* What it asks of a file is for the stub to answer or to change, the rest for a socket of the right kind: of one at
+ * its end, the queues are as empty as a fresh one's. What is in a placeholder's is no business of the program's. */
 static int request_locked(struct sock *sock, int fd, unsigned long request, void *argument)
 {
 	int fresh, result;
 
 	if (sock->state == SOCK_WAITING)
 		limit_check_turn(sock);
-	/* Signals for readiness can't be moved from one file to another. What the placeholder refuses any file would. */
+	/* Signals for readiness can't be moved from one file to another. What the placeholder refuses any file
+	 * would. */
 	if (sock->state == SOCK_WAITING && (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP) &&
 	    real.ioctl(fd, request, argument) == 0)
 		limit_let_through(sock);
