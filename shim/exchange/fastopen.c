@@ -18,6 +18,7 @@
 #include "shim/exchange/iocall.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
+#include "shim/sock/spare.h"
 
 static const struct sockaddr *address_of(const struct transfer *transfer, socklen_t *length)
 {
@@ -49,6 +50,7 @@ ssize_t fastopen_send(struct sock *sock, struct transfer *transfer)
 		sock_leave(sock);
 		return transfer_native(transfer);
 	}
+	spare_drop(sock);
 	options_note_set(sock, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on));
 	eof_make_for_peer(sock, transfer->fd, address, length);
 	if (connect_new(sock, transfer->fd, address, length, __builtin_return_address(0)))

@@ -10,7 +10,6 @@
 #include "shim/base/real.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/spare.h"
 
 #define SECOND_NS 1000000000ull
 #define COLD_AFTER_NS (2 * SECOND_NS)
@@ -231,7 +230,6 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 {
 	int index = socket_options_index(level, name);
 
-	spare_drop(sock);
 	if (is_transient(level, name))
 		return;
 	if (index >= 0 && socket_options_record(&sock->wanted, index, value, length) == 0) {

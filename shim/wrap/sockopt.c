@@ -97,8 +97,10 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 	} else {
 		result = real.setsockopt(fd, level, name, value, length);
 	}
-	if (result == 0)
+	if (result == 0) {
+		spare_drop(sock);
 		options_note_set(sock, level, name, value, length);
+	}
 	/* The program's value has been found good, and is remembered; ours goes on. */
 	if (result == 0 && options_is_forced(sock, level, name))
 		options_force_again(sock, fd, level, name, value);
