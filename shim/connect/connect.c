@@ -67,7 +67,7 @@ static void follow(int fd, const struct tally *tally, int error)
 		sock->tally.dialing_ns = tally->dialing_ns;
 		if (sock->is_bypassed) {
 			/* Nobody will learn how a connection in progress ends: it counts as made. */
-			events_settle(sock, 0);
+			events_dial_done(sock, 0);
 			sock_untrack(sock, REFUSAL_BYPASSED);
 		} else if (!lease_adopt_dial(sock)) {
 			sock_untrack(sock, REFUSAL_ERROR);

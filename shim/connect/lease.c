@@ -117,16 +117,23 @@ static void discard(struct conn *conn)
 	pool_leave();
 }
 
+/* Why it can't have a kept connection, whatever there is. */
+static enum missed missed_by_itself(const struct sock *sock)
+{
+	if (sock->policy->mode != CONFIG_MODE_FULL)
+		return MISSED_POLICY;
+	if (atomic_load(&sock->is_shared))
+		return MISSED_SHARED;
+	return sock->cannot_swap ? MISSED_SOCKOPT : MISSED_NONE;
+}
+
 bool lease_take(struct sock *sock)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
-	sock->missed = sock->policy->mode != CONFIG_MODE_FULL ? MISSED_POLICY
-		       : atomic_load(&sock->is_shared)	      ? MISSED_SHARED
-		       : sock->cannot_swap		      ? MISSED_SOCKOPT
-							      : MISSED_NONE;
-	if (sock->missed == MISSED_POLICY || sock->missed == MISSED_SHARED)
+	sock->missed = missed_by_itself(sock);
+	if (sock->missed != MISSED_NONE)
 		return false;
 	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
 		if (lease_install(sock, conn))
@@ -161,7 +168,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 		return false;
 	}
 	sock->conn = conn;
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	sock->is_leased = true;
 	sock->missed = MISSED_NONE;
 	sock->leased_ns = now_ns;
@@ -189,7 +196,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->conn->ticket_number = sock->ticket.number;
 	sock->ticket.fd = -1;
 	options_begin(sock);
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	protocol_begin(&sock->protocol, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, missed_names[sock->missed]);

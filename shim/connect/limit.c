@@ -103,13 +103,13 @@ static enum limit_result place(struct sock *sock)
 		ticket_give_back(&sock->ticket);
 		return LIMIT_DIAL;
 	}
-	sock->state = SOCK_WAITING;
+	sock_set_state(sock, SOCK_WAITING);
 	limit_has_placed = true;
 	/* The broker's end is not to be taken for the server's. */
 	sock_enter_window(sock);
 	log_event("wait", sock, NULL);
 	/* Its turn may have come while the buffer was being filled: then nobody empties it any more. */
-	limit_settle(sock);
+	limit_check_turn(sock);
 	return LIMIT_PLACED;
 }
 
@@ -240,11 +240,11 @@ static void dial_now(struct sock *sock)
 		return;
 	/* To the program, a connection that has broken at once. */
 	ticket_give_back(&sock->ticket);
-	sock->state = SOCK_ENDED;
+	sock_set_state(sock, SOCK_ENDED);
 	sock_mark_unfit(sock, REFUSAL_ERROR);
 }
 
-void limit_settle(struct sock *sock)
+void limit_check_turn(struct sock *sock)
 {
 	int saved = errno;
 	struct ticket_answer answer = ticket_read(&sock->ticket);
@@ -262,7 +262,7 @@ void limit_let_through(struct sock *sock)
 	struct ticket place;
 	int saved = errno;
 
-	limit_settle(sock);
+	limit_check_turn(sock);
 	if (sock->state == SOCK_WAITING) {
 		place = sock->ticket;
 		sock->ticket = (struct ticket){.fd = -1};
@@ -281,7 +281,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 	struct sock *sock = *locked;
 	struct deadline deadline = deadline_after(guard_clock_ns(), options_timeout_ns(sock, option));
 
-	limit_settle(sock);
+	limit_check_turn(sock);
 	while (sock && sock->state == SOCK_WAITING) {
 		int n;
 		bool blocks = may_block && !(sock->status_flags & O_NONBLOCK);
@@ -299,7 +299,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 			return n ? -errno : -EAGAIN;
 		sock = sock_enter(fd);
 		if (sock && sock->state == SOCK_WAITING)
-			limit_settle(sock);
+			limit_check_turn(sock);
 	}
 	*locked = sock;
 	return 0;

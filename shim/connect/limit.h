@@ -40,7 +40,7 @@ extern _Atomic(bool) limit_has_placed;
 
 /* Any call on a placeholder: if its turn has come the real connection takes its place. Locked, state SOCK_WAITING;
  * the state says what it is afterwards. */
-void limit_settle(struct sock *sock);
+void limit_check_turn(struct sock *sock);
 
 /* The same for a call that transfers something: waits for the turn if it may block and the socket does, for as long
  * as the program's own timeout (SOCKET_OPTION_*TIMEO) says. 0 with *locked the socket, NULL if it has gone native

@@ -115,8 +115,8 @@ void exchange_advance(struct sock *sock)
 	if (sock->state != SOCK_OPEN)
 		return;
 	if (status.end_is_due) {
-		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own
-		 * would leave a TIME_WAIT on our side. */
+		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its
+		 * own would leave a TIME_WAIT on our side. */
 		if (!status.server_ends && !sock->is_lost)
 			finish_with_end_of_file_later(sock);
 	} else if (status.doubt != REFUSAL_NONE && !status.owes_end) {

@@ -107,7 +107,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 {
 	sock->outgoing = sending->block;
 	if (result > 0) {
-		events_settle(sock, 0);
+		events_dial_done(sock, 0);
 		send_plan_account(sock, transfer, sending, (size_t)result);
 		exchange_advance(sock);
 		return false;
@@ -258,7 +258,7 @@ ssize_t exchange_send(struct transfer *transfer)
 		sock_leave(sock);
 		break;
 	case SOCK_WAITING:
-	case SOCK_ENDING: /* exchange_enter() has settled it */
+	case SOCK_ENDING: /* exchange_enter() has made its end of file */
 	case SOCK_ENDED:
 	case SOCK_RELEASED:
 	case SOCK_FREE:
