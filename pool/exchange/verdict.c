@@ -48,30 +48,34 @@ enum refusal verdict_keep(const struct verdict_facts *facts)
 	return verdict_of_ledger(facts->ledger, facts->is_counted);
 }
 
-enum refusal verdict_at_server_end(const struct protocol_status *status)
+enum refusal verdict_at_server_end(const struct protocol_state *state)
 {
-	return status->refusal == REFUSAL_NONE || status->refusal == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE
-											  : status->refusal;
+	enum refusal why = protocol_status(state).refusal;
+
+	return why == REFUSAL_NONE || why == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE : why;
 }
 
-enum refusal verdict_observed(const struct protocol_status *status, bool by_server)
+enum refusal verdict_observed(const struct protocol_state *state, bool by_server)
 {
-	enum refusal why = by_server ? verdict_at_server_end(status) : status->refusal;
+	struct protocol_status status = protocol_status(state);
+	enum refusal why = by_server ? verdict_at_server_end(state) : status.refusal;
 
 	/* An answer that ended before the connection did was delimited by itself; that the server closed was the
 	 * program's wish, which would have been withheld. */
-	return why == REFUSAL_SERVER_CLOSE && status->wants_end && status->answer_ended ? REFUSAL_NONE : why;
+	return why == REFUSAL_SERVER_CLOSE && status.wants_end && status.answer_ended ? REFUSAL_NONE : why;
 }
 
-enum verdict_next verdict_next(const struct protocol_status *status, bool was_asked)
+enum verdict_next verdict_next(const struct protocol_state *state, bool was_asked)
 {
+	struct protocol_status status = protocol_status(state);
+
 	/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own would
 	 * leave a TIME_WAIT on our side. */
-	if (status->end_is_due)
-		return status->server_ends || was_asked ? VERDICT_GO_ON : VERDICT_END;
-	if (status->doubt != REFUSAL_NONE && !status->owes_end)
+	if (status.end_is_due)
+		return status.server_ends || was_asked ? VERDICT_GO_ON : VERDICT_END;
+	if (status.doubt != REFUSAL_NONE && !status.owes_end)
 		return VERDICT_RELEASE;
-	if (status->is_lost || (status->server_may_wait && !was_asked))
+	if (status.is_lost || (status.server_may_wait && !was_asked))
 		return VERDICT_ASK_SERVER;
 	return VERDICT_GO_ON;
 }

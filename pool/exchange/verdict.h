@@ -29,10 +29,10 @@ enum refusal verdict_keep(const struct verdict_facts *facts);
 enum refusal verdict_of_ledger(enum ledger_verdict ledger, bool is_counted);
 
 /* Why a connection is not kept that the server has ended. */
-enum refusal verdict_at_server_end(const struct protocol_status *status);
+enum refusal verdict_at_server_end(const struct protocol_state *state);
 
 /* Where connections are only observed: could it have been kept? `by_server`: it was the server that ended it. */
-enum refusal verdict_observed(const struct protocol_status *status, bool by_server);
+enum refusal verdict_observed(const struct protocol_state *state, bool by_server);
 
 enum verdict_next {
 	VERDICT_GO_ON,
@@ -42,4 +42,4 @@ enum verdict_next {
 };
 
 /* What follows when bytes have moved. `was_asked`: the server was asked to end it already. */
-enum verdict_next verdict_next(const struct protocol_status *status, bool was_asked);
+enum verdict_next verdict_next(const struct protocol_state *state, bool was_asked);

@@ -88,7 +88,7 @@ __attribute__((noinline)) static bool is_whole_request(const struct transfer *tr
 	size_t n;
 	const struct iovec *iov = transfer_vector(transfer, &n);
 
-	if (total > OUTGOING_MAX)
+	if (total > REPLAY_MAX)
 		return false;
 	protocol_begin(&scratch, false);
 	for (size_t i = 0; i < n; i++)
@@ -166,7 +166,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 		protocol_forbid_edits(&sock->protocol);
 	/* What may not be sent twice needs no copy. */
 	if (!is_fit)
-		outgoing_free(&sock->outgoing, false);
+		sock_drop_replay(&sock->replay);
 	if (sock->conn)
 		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
 	/* What it says would be taken for the answer. */

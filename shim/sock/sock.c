@@ -214,7 +214,7 @@ bool sock_in_window(const struct sock *sock)
 void sock_enter_window(struct sock *sock)
 {
 	sock->in_window = true;
-	outgoing_reset(&sock->outgoing);
+	replay_reset(&sock->replay);
 	atomic_fetch_add(&sock_n_in_window, 1);
 }
 
@@ -225,10 +225,16 @@ void sock_leave_window(struct sock *sock)
 	sock->in_window = false;
 	if (sock->is_leased)
 		stats_count(sock->tally.destination, STATS_REUSED);
-	outgoing_free(&sock->outgoing, false);
+	sock_drop_replay(&sock->replay);
 	atomic_fetch_sub(&sock_n_in_window, 1);
 	if (sock->has_forced_timeout)
 		options_end_forced_timeout(sock);
+}
+
+void sock_drop_replay(struct replay *replay)
+{
+	blocks_put(&replay->block);
+	replay_give_up(replay);
 }
 
 void sock_drop_conn(struct sock *sock)
@@ -254,7 +260,7 @@ void sock_free(struct sock *sock)
 	spare_drop(sock);
 	ticket_give_back(&sock->ticket);
 	sock_leave_window(sock);
-	outgoing_free(&sock->outgoing, false);
+	sock_drop_replay(&sock->replay);
 	sock->state = SOCK_FREE;
 	atomic_fetch_sub(&sock_n_tracked, 1);
 	/* Who is replacing its connection holds a pointer to it, and puts it back when done. */
@@ -283,7 +289,7 @@ void sock_release(struct sock *sock, enum refusal why)
 		options_restore(sock, sock->fds[0]);
 	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {
 		sock_leave_window(sock);
-		outgoing_free(&sock->outgoing, false);
+		sock_drop_replay(&sock->replay);
 		sock->state = SOCK_RELEASED;
 		sock_leave(sock);
 		return;

@@ -71,34 +71,25 @@ END_TEST
 
 START_TEST(the_servers_end_is_the_reason_where_there_is_no_other)
 {
-	struct protocol_status status;
-
 	exchange(GET, OK);
-	status = protocol_status(&state);
-	ck_assert_int_eq(verdict_at_server_end(&status), REFUSAL_SERVER_CLOSE);
+	ck_assert_int_eq(verdict_at_server_end(&state), REFUSAL_SERVER_CLOSE);
 	exchange(GET, "");
-	status = protocol_status(&state);
-	ck_assert_int_eq(verdict_at_server_end(&status), REFUSAL_SERVER_CLOSE);
+	ck_assert_int_eq(verdict_at_server_end(&state), REFUSAL_SERVER_CLOSE);
 	exchange(GET, "HTTP/1.1 101 S\r\n\r\n");
-	status = protocol_status(&state);
-	ck_assert_int_eq(verdict_at_server_end(&status), REFUSAL_UPGRADE);
+	ck_assert_int_eq(verdict_at_server_end(&state), REFUSAL_UPGRADE);
 }
 END_TEST
 
 /* Observed connections are not edited. */
 START_TEST(a_close_that_was_asked_for_could_have_been_withheld)
 {
-	struct protocol_status status;
-
 	protocol_begin(&state, false);
 	protocol_feed_request(&state, NULL, GET_CLOSE, strlen(GET_CLOSE), NULL);
-	status = protocol_status(&state);
-	ck_assert_int_eq(verdict_observed(&status, true), REFUSAL_SERVER_CLOSE);
-	ck_assert_int_eq(verdict_observed(&status, false), REFUSAL_CLIENT_CLOSE);
+	ck_assert_int_eq(verdict_observed(&state, true), REFUSAL_SERVER_CLOSE);
+	ck_assert_int_eq(verdict_observed(&state, false), REFUSAL_CLIENT_CLOSE);
 	protocol_feed_response(&state, NULL, OK, strlen(OK), NULL);
-	status = protocol_status(&state);
-	ck_assert_int_eq(verdict_observed(&status, true), REFUSAL_NONE);
-	ck_assert_int_eq(verdict_observed(&status, false), REFUSAL_NONE);
+	ck_assert_int_eq(verdict_observed(&state, true), REFUSAL_NONE);
+	ck_assert_int_eq(verdict_observed(&state, false), REFUSAL_NONE);
 }
 END_TEST
 
@@ -123,12 +114,9 @@ static const struct {
 
 START_TEST(bytes_have_moved)
 {
-	struct protocol_status status;
-
 	exchange(cases[_i].asked, cases[_i].answered);
-	status = protocol_status(&state);
-	ck_assert_int_eq(verdict_next(&status, false), cases[_i].next);
-	ck_assert_int_eq(verdict_next(&status, true), cases[_i].next_if_asked);
+	ck_assert_int_eq(verdict_next(&state, false), cases[_i].next);
+	ck_assert_int_eq(verdict_next(&state, true), cases[_i].next_if_asked);
 }
 END_TEST
 
