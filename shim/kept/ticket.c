@@ -9,9 +9,6 @@
 #include "pool/share/wire.h"
 #include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
-#include "shim/base/clock.h"
-#include "shim/base/lock.h"
-#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/kept/shared.h"
 

@@ -259,6 +259,63 @@ static void run_standard_closed(void)
 	CALL(close(saved));
 }
 
+static void run_beyond_the_limit(void)
+{
+	struct rlimit old, low;
+	int high, fd, other, first = -1;
+	struct sockaddr_in local, local_other;
+	socklen_t length = sizeof local;
+
+	probe_exchange("/bytes/10");
+	first = dup(0);
+	high = fcntl(0, F_DUPFD, first + 40);
+	for (fd = probe_socket(); fd < first + 20; fd = probe_socket())
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	for (int i = first + 1; i < fd; i++)
+		close(i);
+	close(high);
+	getrlimit(RLIMIT_NOFILE, &old);
+	low = old;
+	low.rlim_cur = (rlim_t)first + 10;
+	CALL(setrlimit(RLIMIT_NOFILE, &low));
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	other = probe_socket();
+	getsockname(fd, (struct sockaddr *)&local, &length);
+	length = sizeof local_other;
+	getsockname(other, (struct sockaddr *)&local_other, &length);
+	say("two sockets are one: %d", local.sin_port == local_other.sin_port);
+	CALL(connect(other, (struct sockaddr *)&probe_server, sizeof probe_server));
+	setrlimit(RLIMIT_NOFILE, &old);
+	close(fd);
+	close(other);
+	close(first);
+}
+
+/* Sixteen connections at once, then none; all of their descriptors are the program's again. */
+static void run_all_numbers(void)
+{
+	struct rlimit low = {64, 64};
+	int fds[64], n;
+
+	setrlimit(RLIMIT_NOFILE, &low);
+	closefrom(3);
+	for (int i = 0; i < 16; i++)
+		fds[i] = probe_dial();
+	for (int i = 0; i < 16; i++) {
+		char bytes[512];
+
+		probe_ask(fds[i], "/bytes/10");
+		while (read(fds[i], bytes, sizeof bytes) > 0)
+			;
+		close(fds[i]);
+	}
+	for (n = 0; n < 64; n++)
+		if ((fds[n] = open("/dev/null", O_RDONLY)) < 0)
+			break;
+	say("opened %d", n);
+	closefrom(3);
+}
+
 static const struct probe_case cases[] = {
 	{"numbers", run_numbers},
 	{"pipe-numbers", run_pipe_numbers},
@@ -274,5 +331,7 @@ static const struct probe_case cases[] = {
 	{"hard-limit", run_hard_limit},
 	{"count", run_count},
 	{"standard-closed", run_standard_closed},
+	{"beyond-the-limit", run_beyond_the_limit},
+	{"all-numbers", run_all_numbers},
 };
 PROBE_MAIN(cases)

@@ -436,6 +436,37 @@ static void run_fast_open_nonblocking(void)
 	}
 }
 
+/* A socket whose first address refuses may be connected to another one (Linux). The success says nothing about the
+ * first address. */
+static void run_second_address(void)
+{
+	struct sockaddr_in closed = probe_server;
+	socklen_t length = sizeof closed;
+	int fd, listener = socket(AF_INET, SOCK_STREAM, 0);
+	struct pollfd pollfd;
+	char bytes[512];
+
+	closed.sin_port = 0;
+	bind(listener, (struct sockaddr *)&closed, sizeof closed);
+	getsockname(listener, (struct sockaddr *)&closed, &length);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	connect(fd, (struct sockaddr *)&closed, sizeof closed);
+	pollfd = (struct pollfd){fd, POLLOUT, 0};
+	poll(&pollfd, 1, 1000);
+	connect(fd, (struct sockaddr *)&closed, sizeof closed);
+	connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server);
+	poll(&pollfd, 1, 1000);
+	fcntl(fd, F_SETFL, 0);
+	probe_ask(fd, "/bytes/10");
+	while (read(fd, bytes, sizeof bytes) > 0)
+		;
+	close(fd);
+	fd = probe_socket();
+	CALL(connect(fd, (struct sockaddr *)&closed, sizeof closed));
+	close(fd);
+	close(listener);
+}
+
 static const struct probe_case cases[] = {
 	{"fast-open", run_fast_open},
 	{"fast-open-by-option", run_fast_open_by_option},
@@ -457,5 +488,6 @@ static const struct probe_case cases[] = {
 	{"bound-port", run_bound_port},
 	{"bound-name", run_bound_name},
 	{"unconnected", run_unconnected},
+	{"second-address", run_second_address},
 };
 PROBE_MAIN(cases)

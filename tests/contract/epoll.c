@@ -1,6 +1,8 @@
 /* epoll: registrations survive the whole exchange with their data and their kind, and end with it. */
 #include "tests/lib/probe.h"
 
+#include <sys/syscall.h>
+
 static void add(int set, int fd, unsigned events, unsigned long long data)
 {
 	struct epoll_event event = {.events = events, .data.u64 = data};
@@ -279,6 +281,46 @@ static void run_errors(void)
 	CALL(close(set));
 }
 
+static void run_oneshot_without_proc(void)
+{
+	int set, fd, status;
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
+	char bytes[4096];
+	pid_t child = fork();
+
+	if (child == 0) {
+		if (geteuid() != 0 || chroot("/var/empty") || chdir("/"))
+			if (geteuid() != 0 || chroot("/tmp") || chdir("/"))
+				_exit(0);
+		set = epoll_create1(0);
+		fd = probe_dial();
+		epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
+		probe_ask(fd, "/bytes/10");
+		say("events %d", epoll_wait(set, &event, 1, 1000));
+		CALL(read(fd, bytes, 4096) > 0);
+		probe_settle();
+		say("events %d", epoll_wait(set, &event, 1, 100));
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+}
+
+static void run_raw_epoll(void)
+{
+	int set = epoll_create1(0), fd = probe_dial();
+	struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET};
+	char bytes[4096];
+
+	syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &event);
+	probe_ask(fd, "/bytes/10");
+	probe_poll("answer", fd, POLLIN, 1000);
+	CALL(read(fd, bytes, sizeof bytes) > 0);
+	probe_settle();
+	say("end %d", epoll_wait(set, &event, 1, 2000));
+	close(fd);
+	close(set);
+}
+
 static const struct probe_case cases[] = {
 	{"level", run_level},
 	{"level-out", run_level_out},
@@ -300,5 +342,7 @@ static const struct probe_case cases[] = {
 	{"alias-registered", run_alias_registered},
 	{"nested", run_nested},
 	{"errors", run_errors},
+	{"oneshot-without-proc", run_oneshot_without_proc},
+	{"raw-epoll", run_raw_epoll},
 };
 PROBE_MAIN(cases)

@@ -348,8 +348,22 @@ static void run_ring(void)
 	close(ring.fd);
 }
 
+static void run_raw_read(void)
+{
+	int fd = probe_dial();
+	struct timeval limit = {2, 0};
+	long n;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	probe_ask(fd, "/bytes/10");
+	while ((n = syscall(SYS_read, fd, bytes, sizeof bytes)) > 0)
+		;
+	say("end %ld", n);
+	close(fd);
+}
+
 static const struct probe_case cases[] = {
-	{"receiving", run_receiving}, {"mixed", run_mixed},	    {"sending", run_sending},
-	{"life", run_life},	      {"readiness", run_readiness}, {"ring", run_ring},
+	{"receiving", run_receiving}, {"mixed", run_mixed}, {"sending", run_sending},	{"life", run_life},
+	{"readiness", run_readiness}, {"ring", run_ring},   {"raw-read", run_raw_read},
 };
 PROBE_MAIN(cases)

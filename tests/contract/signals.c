@@ -1,6 +1,7 @@
 /* Signals amid calls: interrupted, restarted, left by longjmp, and handlers that use the socket themselves. */
 #include "tests/lib/probe.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <sys/time.h>
 
@@ -222,6 +223,37 @@ static void run_storm(void)
 	say("%ld wrong answers", wrong);
 }
 
+/* Time-outs by alarm and longjmp, at any moment: close() closes all the same, and the thread can be cancelled. */
+static void run_jump_anywhere(void)
+{
+	struct itimerval off = {0};
+	volatile int fd, kept = 0;
+	int old = -1;
+
+	signal(SIGALRM, jump);
+	for (volatile int i = 0; i < 8000; i++) {
+		struct itimerval soon = {.it_value.tv_usec = 1 + i * 7 % 300};
+		char bytes[1024];
+
+		fd = -1;
+		if (!sigsetjmp(out, 1)) {
+			fd = probe_dial();
+			setitimer(ITIMER_REAL, &soon, NULL);
+			probe_ask(fd, "/bytes/10");
+			while (read(fd, bytes, sizeof bytes) > 0)
+				;
+			setitimer(ITIMER_REAL, &off, NULL);
+		}
+		setitimer(ITIMER_REAL, &off, NULL);
+		if (fd >= 0) {
+			close(fd);
+			kept += fcntl(fd, F_GETFD) >= 0;
+		}
+	}
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
+	say("still open after close: %d, cancel state %d", kept, old);
+}
+
 static const struct probe_case cases[] = {
 	{"interrupted", run_interrupted},
 	{"restarted", run_restarted},
@@ -233,5 +265,6 @@ static const struct probe_case cases[] = {
 	{"exchange-in-handler", run_exchange_in_handler},
 	{"shutdown-in-handler", run_shutdown_in_handler},
 	{"storm", run_storm},
+	{"jump-anywhere", run_jump_anywhere},
 };
 PROBE_MAIN(cases)

@@ -1,9 +1,12 @@
 /* Several threads on one connection, and many threads with connections of their own. */
 #include "tests/lib/probe.h"
 
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 
 static int shared_fd;
 static char answer[65536];
@@ -316,6 +319,81 @@ static void run_one_mapped_sink(void)
 	munmap(sink, 65536);
 }
 
+static void *poll_forever(void *unused)
+{
+	struct pollfd pollfd = {.fd = shared_fd, .events = POLLRDHUP};
+
+	(void)unused;
+	return (void *)(intptr_t)poll(&pollfd, 1, -1);
+}
+
+/* A thread begins to wait for the end just when another one reads it. */
+static void run_poll_at_the_end(void)
+{
+	long lost = 0;
+
+	for (int i = 0; i < 1500; i++) {
+		struct timespec limit;
+		pthread_t thread;
+		char bytes[512];
+
+		shared_fd = probe_dial();
+		probe_ask(shared_fd, "/bytes/10");
+		recv(shared_fd, bytes, 1, MSG_PEEK);
+		pthread_create(&thread, NULL, poll_forever, NULL);
+		for (volatile int spin = 0; spin < i % 300 * 100; spin++)
+			;
+		while (read(shared_fd, bytes, sizeof bytes) > 0)
+			;
+		clock_gettime(CLOCK_REALTIME, &limit);
+		limit.tv_sec++;
+		if (pthread_timedjoin_np(thread, NULL, &limit)) {
+			lost++;
+			pthread_cancel(thread);
+			pthread_join(thread, NULL);
+		}
+		close(shared_fd);
+		if (lost)
+			break;
+	}
+	say("lost %ld", lost);
+}
+
+static _Atomic(int) step;
+
+static void *in_own_network(void *unused)
+{
+	int fd;
+
+	(void)unused;
+	if (unshare(CLONE_NEWNET)) {
+		step = 1;
+		return NULL;
+	}
+	step = 1;
+	while (step != 2)
+		usleep(1000);
+	fd = probe_socket();
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	close(fd);
+	return NULL;
+}
+
+/* Network namespaces belong to threads. */
+static void run_network_of_a_thread(void)
+{
+	pthread_t thread;
+
+	step = 0;
+	pthread_create(&thread, NULL, in_own_network, NULL);
+	while (step != 1)
+		usleep(1000);
+	for (int i = 0; i < 3; i++)
+		probe_exchange("/bytes/10");
+	step = 2;
+	pthread_join(thread, NULL);
+}
+
 static const struct probe_case cases[] = {
 	{"reader-thread", run_reader_thread},
 	{"shutdown-wakes", run_shutdown_wakes},
@@ -330,5 +408,7 @@ static const struct probe_case cases[] = {
 	{"closed-elsewhere", run_closed_elsewhere},
 	{"one-sink", run_one_sink},
 	{"one-mapped-sink", run_one_mapped_sink},
+	{"poll-at-the-end", run_poll_at_the_end},
+	{"network-of-a-thread", run_network_of_a_thread},
 };
 PROBE_MAIN(cases)

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <stdarg.h>
+#include <sys/time.h>
 #include <sys/resource.h>
 
 int probe_port;
@@ -216,6 +217,18 @@ short probe_poll(const char *when, int fd, short events, int timeout_ms)
 
 	print_events(when, "poll", n, (unsigned short)pollfd.revents);
 	return pollfd.revents;
+}
+
+void probe_wait_end(const char *what, int fd)
+{
+	char bytes[4096];
+	long total = 0, n;
+	struct timeval limit = {3, 0};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	while ((n = read(fd, bytes, sizeof bytes)) > 0)
+		total += n;
+	say("%s: %s, then %s", what, total ? "an answer" : "nothing", n == 0 ? "EOF" : strerrorname_np(errno));
 }
 
 void probe_print_epoll(const char *when, int epoll_fd, int timeout_ms)

@@ -70,6 +70,9 @@ long probe_drain(int fd);
 /* Reads the whole answer by its Content-Length, and no further. Prints its size. */
 long probe_read_answer(int fd);
 
+/* Reads an answer to its end, waiting at most three seconds for more bytes, and prints how it ended. */
+void probe_wait_end(const char *what, int fd);
+
 /* Prints poll()'s result and revents by name. */
 short probe_poll(const char *when, int fd, short events, int timeout_ms);
 void probe_print_epoll(const char *when, int epoll_fd, int timeout_ms);

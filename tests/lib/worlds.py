@@ -148,7 +148,7 @@ class Asan(World):
     # Bad pointers are reported there instead of being passed on, memory is not flat, and stacks are not small.
     # The allocator is the sanitizer's.
     skipped = ("allocator", "errors", "leak", "poll/errors", "vectors/vector-errors", "vectors/messages", "handlers/small-thread",
-               "handlers/alternate-stack", "regressions/sandbox", "regressions/forkers", "peeks/wait-for-one")
+               "handlers/alternate-stack", "children/sandbox", "children/forkers", "peeks/wait-for-one")
     library = "libasan.so"
 
     def missing(self):

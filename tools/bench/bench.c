@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/base/cli.h"
 #include "tools/bench/client.h"
 #include "tools/demo/client.h"
 #include "tools/demo/server.h"
@@ -243,39 +244,31 @@ static bool parse_server(const char *text, struct bench *bench)
 	return bench->host[0] != '\0';
 }
 
-static void print_help(FILE *stream)
-{
-	fputs("usage: holdline bench [--server=HOST:PORT/PATH] [--requests=N] [--json]\n\n"
-	      "Times N requests (50) over short connections, over short ones under `holdline run`, and over long\n"
-	      "ones that the program keeps; 1, 4 and 16 at once. Against a small server of its own, or another.\n\n"
-	      "Exit status: 0; 1: the server can't be reached; 2: bad arguments.\n",
-	      stream);
-}
+static const struct cli cli = {
+	"bench",
+	"usage: holdline bench [--server=HOST:PORT/PATH] [--requests=N] [--json]\n\n"
+	"Times N requests (50) over short connections, over short ones under `holdline run`, and over long\n"
+	"ones that the program keeps; 1, 4 and 16 at once. Against a small server of its own, or another.\n\n"
+	"Exit status: 0; 1: the server can't be reached; 2: bad arguments.\n",
+	EXIT_USAGE};
 
 int command_bench(int argc, char **argv)
 {
-	static const struct option table[] = {{"help", no_argument, NULL, 'h'},
-					      {"server", required_argument, NULL, 's'},
-					      {"requests", required_argument, NULL, 'n'},
-					      {"json", no_argument, NULL, 'j'},
-					      {NULL, 0, NULL, 0}};
 	static struct bench bench = {.n_requests = 50};
-	bool wants_json = false, is_good = true;
-	int flag;
+	const char *server = NULL, *n_requests = NULL;
+	bool wants_json = false;
+	const struct cli_option options[] = {{"server", 0, CLI_TEXT, &server},
+					     {"requests", 0, CLI_TEXT, &n_requests},
+					     {"json", 0, CLI_SWITCH, &wants_json},
+					     {0}};
+	int status;
 
-	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		if (flag == 'h')
-			return print_help(stdout), 0;
-		if (flag == 's')
-			is_good &= parse_server(optarg, &bench);
-		else if (flag == 'n')
-			bench.n_requests = (unsigned)atoi(optarg);
-		else if (flag == 'j')
-			wants_json = true;
-		else
-			is_good = false;
-	}
-	if (!is_good || optind < argc || bench.n_requests < 1 || bench.n_requests > MAX_REQUESTS)
-		return print_help(stderr), EXIT_USAGE;
+	if (!cli_parse(&cli, options, argc, argv, &status))
+		return status;
+	if (n_requests)
+		bench.n_requests = (unsigned)atoi(n_requests);
+	if ((server && !parse_server(server, &bench)) || optind < argc || bench.n_requests < 1 ||
+	    bench.n_requests > MAX_REQUESTS)
+		return cli_print_usage(&cli);
 	return bench_run(&bench, wants_json);
 }

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "tools/base/cli.h"
 #include "tools/broker/board_file.h"
 #include "tools/broker/listen.h"
 #include "tools/broker/loop.h"
@@ -53,42 +54,33 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 	return 0;
 }
 
-static void print_help(void)
-{
-	puts("usage: holdline broker [--exit-when-idle] [SOCKET]\n\n"
-	     "Keeps idle connections for all programs of this user that are run by `holdline run`, which starts a\n"
-	     "broker itself where there is none. Runs in the foreground, for a service manager: takes a listening\n"
-	     "socket from systemd (LISTEN_FDS) or listens at SOCKET, by default in $XDG_RUNTIME_DIR/holdline or\n"
-	     "/tmp/holdline-UID; tells NOTIFY_SOCKET when it is ready; ends at SIGTERM.\n\n"
-	     "  --exit-when-idle\n      End when nothing is held and nobody is connected, nor any run goes on.\n\n"
-	     "Exit status: 0 when told to end; 1: it can't listen, or another broker does; 2: bad arguments.");
-}
+static const struct cli cli = {
+	"broker",
+	"usage: holdline broker [--exit-when-idle] [SOCKET]\n\n"
+	"Keeps idle connections for all programs of this user that are run by `holdline run`, which starts a\n"
+	"broker itself where there is none. Runs in the foreground, for a service manager: takes a listening\n"
+	"socket from systemd (LISTEN_FDS) or listens at SOCKET, by default in $XDG_RUNTIME_DIR/holdline or\n"
+	"/tmp/holdline-UID; tells NOTIFY_SOCKET when it is ready; ends at SIGTERM.\n\n"
+	"  --exit-when-idle\n      End when nothing is held and nobody is connected, nor any run goes on.\n\n"
+	"Exit status: 0 when told to end; 1: it can't listen, or another broker does; 2: bad arguments.\n",
+	EXIT_USAGE};
 
 int command_broker(int argc, char **argv)
 {
-	static const struct option table[] = {{"help", no_argument, NULL, 'h'},
-					      {"exit-when-idle", no_argument, NULL, 'i'},
-					      {"detached", no_argument, NULL, 'd'},
-					      {NULL, 0, NULL, 0}};
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	bool is_detached = false, ends_when_idle = false;
-	int flag, error = 0;
+	const struct cli_option options[] = {
+		{"exit-when-idle", 0, CLI_SWITCH, &ends_when_idle}, {"detached", 0, CLI_SWITCH, &is_detached}, {0}};
+	int status, error;
 
-	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		if (flag == 'h')
-			return print_help(), 0;
-		if (flag == '?')
-			return EXIT_USAGE;
-		is_detached |= flag == 'd';
-		ends_when_idle = true;
-	}
+	if (!cli_parse(&cli, options, argc, argv, &status))
+		return status;
+	ends_when_idle |= is_detached;
 	if (argc - optind > 1)
-		return print_help(), EXIT_USAGE;
+		return cli_print_usage(&cli);
 	if (optind < argc)
 		return serve_at(argv[optind], ends_when_idle, is_detached);
 	error = broker_path_find(path);
-	if (!error)
-		return serve_at(path, ends_when_idle, is_detached);
-	fprintf(stderr, "holdline broker: no folder for its socket: %s\n", strerror(-error));
-	return EXIT_CANNOT;
+	return error ? cli_complain(cli.command, "no folder for its socket", -error)
+		     : serve_at(path, ends_when_idle, is_detached);
 }

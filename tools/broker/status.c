@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
+#include "tools/base/cli.h"
 #include "tools/base/text.h"
 #include "tools/broker/list.h"
 #include "tools/broker/path.h"
 
-#define SECOND_NS 1000000000.0
 #define PATIENCE_MS 5000
 
 struct listing {
@@ -125,39 +126,29 @@ static int report(const char *path, bool wants_json)
 	return 0;
 }
 
-static void print_help(FILE *stream)
-{
-	fputs("usage: holdline status [--json]\n\n"
-	      "Lists the connections that the broker (HOLDLINE_BROKER, or the user's own) keeps: where to, whether\n"
-	      "idle and since when, how many requests they have carried, and which program parked them last.\n"
-	      "What a program parked under --pool=local is listed while it runs.\n\n"
-	      "Exit status: 0; 1: the broker does not answer; 2: bad arguments.\n",
-	      stream);
-}
+static const struct cli cli = {
+	"status",
+	"usage: holdline status [--json]\n\n"
+	"Lists the connections that the broker (HOLDLINE_BROKER, or the user's own) keeps: where to, whether\n"
+	"idle and since when, how many requests they have carried, and which program parked them last.\n"
+	"What a program parked under --pool=local is listed while it runs.\n\n"
+	"Exit status: 0; 1: the broker does not answer; 2: bad arguments.\n",
+	EXIT_USAGE};
 
 int command_status(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	const char *named = getenv("HOLDLINE_BROKER");
 	bool wants_json = false;
-	int flag, error;
+	const struct cli_option options[] = {{"json", 0, CLI_SWITCH, &wants_json}, {0}};
+	int status, error;
 
-	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		if (flag == 'h')
-			return print_help(stdout), 0;
-		if (flag == '?')
-			return print_help(stderr), EXIT_USAGE;
-		wants_json = true;
-	}
+	if (!cli_parse(&cli, options, argc, argv, &status))
+		return status;
 	if (optind < argc)
-		return print_help(stderr), EXIT_USAGE;
+		return cli_print_usage(&cli);
 	if (named && *named)
 		return report(named, wants_json);
 	error = broker_path_find(path);
-	if (!error)
-		return report(path, wants_json);
-	fprintf(stderr, "holdline status: no folder for a broker's socket: %s\n", strerror(-error));
-	return EXIT_CANNOT;
+	return error ? cli_complain(cli.command, "no folder for a broker's socket", -error) : report(path, wants_json);
 }

@@ -3,11 +3,13 @@
  * It claims nothing beforehand: every figure of its table was measured just then.
  */
 #include "tools/commands.h"
+#include "tools/base/cli.h"
 #include "tools/demo/client.h"
 #include "tools/demo/network.h"
 #include "tools/demo/server.h"
 #include "tools/program/program.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,16 +234,20 @@ static int show_exhaustion(bool has_namespace)
 	return run_scenarios(exhausting, LENGTH(exhausting), EXHAUSTING_PORT);
 }
 
+static const struct cli cli = {"demo",
+			       "usage: holdline demo\n\n"
+			       "Runs ab, Python and curl against a small server, with and without Holdline.\n",
+			       EXIT_USAGE};
+
 int command_demo(int argc, char **argv)
 {
 	bool has_namespace;
+	int status;
 
-	(void)argv;
-	if (argc != 1) {
-		fputs("usage: holdline demo\n\nRuns ab, Python and curl against a small server, with and without Holdline.\n",
-		      stderr);
-		return EXIT_USAGE;
-	}
+	if (!cli_parse(&cli, (const struct cli_option[]){{0}}, argc, argv, &status))
+		return status;
+	if (optind < argc)
+		return cli_print_usage(&cli);
 	has_namespace = demo_network_enter() == 0;
 	printf("1. Everyday: unmodified programs that open a connection for every request%s\n\n",
 	       has_namespace ? " (in a network namespace)" : "");

@@ -3,6 +3,7 @@
  * programs.
  */
 #include "tools/commands.h"
+#include "tools/base/cli.h"
 #include "tools/doctor/doctor.h"
 
 #include <errno.h>
@@ -11,24 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/config.h"
 #include "tools/ports/netns.h"
 
 #define WINDOW_MS 2000
 
-static int print_help(FILE *stream)
-{
-	fputs("usage: holdline doctor [--json] [--window=DURATION] [--pid=PID]\n\n"
-	      "Says whether the ports for outgoing TCP connections run out, which limit it is, who holds them, when none\n"
-	      "will be left, and what helps. It looks at the kernel's sockets, so programs need not run under Holdline.\n\n"
-	      "  --json              the same as JSON\n"
-	      "  --window=DURATION   watch for this long, 2s if not given; 0: look once\n"
-	      "  --pid=PID           look into the network namespace of that process (a container's, say)\n\n"
-	      "Exit status: 0 healthy; 1 warning: 80 % of a limit is used, or it is met in less than 300 s; 2 critical:\n"
-	      "it is met; 3 unknown: it could not be found out.\n",
-	      stream);
-	return stream == stdout ? 0 : DOCTOR_UNKNOWN;
-}
+static const struct cli cli = {
+	"doctor",
+	"usage: holdline doctor [--json] [--window=DURATION] [--pid=PID]\n\n"
+	"Says whether the ports for outgoing TCP connections run out, which limit it is, who holds them, when none\n"
+	"will be left, and what helps. It looks at the kernel's sockets, so programs need not run under Holdline.\n\n"
+	"  --json              the same as JSON\n"
+	"  --window=DURATION   watch for this long, 2s if not given; 0: look once\n"
+	"  --pid=PID           look into the network namespace of that process (a container's, say)\n\n"
+	"Exit status: 0 healthy; 1 warning: 80 % of a limit is used, or it is met in less than 300 s; 2 critical:\n"
+	"it is met; 3 unknown: it could not be found out.\n",
+	DOCTOR_UNKNOWN};
 
 struct options {
 	bool wants_json;
@@ -41,11 +41,11 @@ static int parse_window(const char *text, unsigned *window_ms)
 	uint64_t window_ns;
 	int error = config_parse_duration(text, &window_ns);
 
-	if (error || window_ns / 1000000 > UINT32_MAX) {
+	if (error || window_ns / MILLISECOND_NS > UINT32_MAX) {
 		fprintf(stderr, "holdline doctor: --window=%s: expected a duration such as 2s or 500ms\n", text);
 		return -EINVAL;
 	}
-	*window_ms = (unsigned)(window_ns / 1000000);
+	*window_ms = (unsigned)(window_ns / MILLISECOND_NS);
 	return 0;
 }
 
@@ -62,38 +62,33 @@ static int parse_pid(const char *text, pid_t *pid)
 	return 0;
 }
 
-/* 0; positive: the exit status plus one, everything is printed. */
-static int parse(int argc, char **argv, struct options *options)
+/* False: everything is printed, and *status is the exit status. */
+static bool parse(int argc, char **argv, struct options *options, int *status)
 {
-	static const struct option table[] = {{"help", no_argument, NULL, 'h'},
-					      {"json", no_argument, NULL, 'j'},
-					      {"window", required_argument, NULL, 'w'},
-					      {"pid", required_argument, NULL, 'p'},
-					      {NULL, 0, NULL, 0}};
-	int flag;
+	const char *window = NULL, *pid = NULL;
+	const struct cli_option table[] = {{"json", 0, CLI_SWITCH, &options->wants_json},
+					   {"window", 'w', CLI_TEXT, &window},
+					   {"pid", 'p', CLI_TEXT, &pid},
+					   {0}};
 
-	while ((flag = getopt_long(argc, argv, "hw:p:", table, NULL)) != -1) {
-		if (flag == 'h')
-			return print_help(stdout) + 1;
-		if (flag == 'j')
-			options->wants_json = true;
-		else if ((flag == 'w' && parse_window(optarg, &options->window_ms)) ||
-			 (flag == 'p' && parse_pid(optarg, &options->pid)))
-			return DOCTOR_UNKNOWN + 1;
-		else if (flag == '?')
-			return print_help(stderr) + 1;
-	}
-	return optind < argc ? print_help(stderr) + 1 : 0;
+	if (!cli_parse(&cli, table, argc, argv, status))
+		return false;
+	*status = DOCTOR_UNKNOWN;
+	if ((window && parse_window(window, &options->window_ms)) || (pid && parse_pid(pid, &options->pid)))
+		return false;
+	if (optind < argc)
+		cli_print_usage(&cli);
+	return optind == argc;
 }
 
 int command_doctor(int argc, char **argv)
 {
 	struct options options = {.window_ms = WINDOW_MS};
 	static struct doctor_report report;
-	int error, done = parse(argc, argv, &options);
+	int error, status;
 
-	if (done)
-		return done - 1;
+	if (!parse(argc, argv, &options, &status))
+		return status;
 	setlocale(LC_CTYPE, "");
 	error = options.pid ? netns_enter(options.pid) : 0;
 	if (error) {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/base/cli.h"
 #include "tools/base/version.h"
 #include "tools/commands.h"
 #include "tools/ports/kernel.h"
@@ -51,11 +52,16 @@ char *metrics_make(struct metrics_names *names, enum metrics_format format, size
 	return NULL;
 }
 
-static int complain(const char *path, int error)
-{
-	fprintf(stderr, "holdline metrics: %s: %s\n", path, strerror(error));
-	return EXIT_CANNOT;
-}
+static const struct cli cli = {
+	"metrics",
+	"usage: holdline metrics [--textfile FILE | --listen ADDRESS:PORT] [--destinations N]\n\n"
+	"Says what programs under Holdline have counted, and how the machine's ephemeral ports stand, in Prometheus'\n"
+	"OpenMetrics format: of this user's programs, for root of all. On standard output; or\n\n"
+	"  --textfile FILE        in FILE, which is replaced as a whole, for node_exporter's textfile collector\n"
+	"  --listen ADDRESS:PORT  over HTTP at /metrics, until it is ended: 127.0.0.1:9464, [::1]:9464, :9464\n"
+	"  --destinations N       how many destinations have a name (default 50, at most 1000); others are \"other\"\n\n"
+	"Exit status: 0; 1: can't write, or listen; 2: bad arguments.\n",
+	EXIT_USAGE};
 
 static int print(struct metrics_names *names)
 {
@@ -63,10 +69,10 @@ static int print(struct metrics_names *names)
 	char *text = metrics_make(names, METRICS_OPENMETRICS, &length);
 
 	if (!text)
-		return complain("standard output", ENOMEM);
+		return cli_complain(cli.command, "standard output", ENOMEM);
 	fwrite(text, 1, length, stdout);
 	free(text);
-	return fflush(stdout) == 0 ? 0 : complain("standard output", errno);
+	return fflush(stdout) == 0 ? 0 : cli_complain(cli.command, "standard output", errno);
 }
 
 /* Written under another name first: a collector never reads half a file. */
@@ -79,10 +85,10 @@ static int write_file(const char *path, struct metrics_names *names)
 	int error;
 
 	if (!text)
-		return complain(path, ENOMEM);
+		return cli_complain(cli.command, path, ENOMEM);
 	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid()) >= sizeof(temporary)) {
 		free(text);
-		return complain(path, ENAMETOOLONG);
+		return cli_complain(cli.command, path, ENAMETOOLONG);
 	}
 	stream = fopen(temporary, "wxe");
 	error = stream ? 0 : errno;
@@ -97,19 +103,7 @@ static int write_file(const char *path, struct metrics_names *names)
 		return 0;
 	if (stream)
 		unlink(temporary);
-	return complain(path, error);
-}
-
-static void print_help(FILE *stream)
-{
-	fputs("usage: holdline metrics [--textfile FILE | --listen ADDRESS:PORT] [--destinations N]\n\n"
-	      "Says what programs under Holdline have counted, and how the machine's ephemeral ports stand, in Prometheus'\n"
-	      "OpenMetrics format: of this user's programs, for root of all. On standard output; or\n\n"
-	      "  --textfile FILE        in FILE, which is replaced as a whole, for node_exporter's textfile collector\n"
-	      "  --listen ADDRESS:PORT  over HTTP at /metrics, until it is ended: 127.0.0.1:9464, [::1]:9464, :9464\n"
-	      "  --destinations N       how many destinations have a name (default 50, at most 1000); others are \"other\"\n\n"
-	      "Exit status: 0; 1: can't write, or listen; 2: bad arguments.\n",
-	      stream);
+	return cli_complain(cli.command, path, error);
 }
 
 static bool take_number(const char *text, size_t *number)
@@ -123,27 +117,18 @@ static bool take_number(const char *text, size_t *number)
 
 int command_metrics(int argc, char **argv)
 {
-	static const struct option table[] = {{"help", no_argument, NULL, 'h'},
-					      {"textfile", required_argument, NULL, 't'},
-					      {"listen", required_argument, NULL, 'l'},
-					      {"destinations", required_argument, NULL, 'd'},
-					      {NULL, 0, NULL, 0}};
 	static struct metrics_names names = {.n_max = METRICS_DEFAULT_DESTINATIONS};
-	const char *file = NULL, *where = NULL;
-	int flag;
+	const char *file = NULL, *where = NULL, *n_destinations = NULL;
+	const struct cli_option options[] = {{"textfile", 0, CLI_TEXT, &file},
+					     {"listen", 0, CLI_TEXT, &where},
+					     {"destinations", 0, CLI_TEXT, &n_destinations},
+					     {0}};
+	int status;
 
-	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		if (flag == 'h')
-			return print_help(stdout), 0;
-		if (flag == '?' || (flag == 'd' && !take_number(optarg, &names.n_max)))
-			return print_help(stderr), EXIT_USAGE;
-		if (flag == 't')
-			file = optarg;
-		if (flag == 'l')
-			where = optarg;
-	}
-	if (optind < argc || (file && where))
-		return print_help(stderr), EXIT_USAGE;
+	if (!cli_parse(&cli, options, argc, argv, &status))
+		return status;
+	if ((n_destinations && !take_number(n_destinations, &names.n_max)) || optind < argc || (file && where))
+		return cli_print_usage(&cli);
 	if (where)
 		return metrics_serve(where, &names) == 0 ? 0 : EXIT_CANNOT;
 	return file ? write_file(file, &names) : print(&names);

@@ -2,26 +2,26 @@
  * holdline check: can the shim work in a program, and if not, why; which of its socket calls bypass the shim.
  */
 #include "tools/commands.h"
+#include "tools/base/cli.h"
 #include "tools/program/imports.h"
 #include "tools/program/neighbours.h"
 #include "tools/program/preload.h"
 #include "tools/program/program.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/base/text.h"
 
-static int print_usage(FILE *stream)
-{
-	fputs("usage: holdline check PROGRAM\n\n"
-	      "Says whether Holdline can work for PROGRAM (found in PATH, through the interpreters of scripts),\n"
-	      "and which socket calls it makes that Holdline does not see.\n"
-	      "Exit status: 0 it can work, 1 it can't, 2 PROGRAM is missing or can't be read.\n",
-	      stream);
-	return stream == stdout ? 0 : EXIT_USAGE;
-}
+static const struct cli cli = {
+	"check",
+	"usage: holdline check PROGRAM\n\n"
+	"Says whether Holdline can work for PROGRAM (found in PATH, through the interpreters of scripts),\n"
+	"and which socket calls it makes that Holdline does not see.\n"
+	"Exit status: 0 it can work, 1 it can't, 2 PROGRAM is missing or can't be read.\n",
+	EXIT_USAGE};
 
 static void print_steps(const struct program *program)
 {
@@ -78,13 +78,11 @@ int command_check(int argc, char **argv)
 	const char *path;
 	int result;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return print_usage(stdout);
-	if (argc == 3 && strcmp(argv[1], "--") == 0)
-		argv++;
-	else if (argc != 2 || argv[1][0] == '-')
-		return print_usage(stderr);
-	result = program_judge(&program, argv[1]);
+	if (!cli_parse(&cli, (const struct cli_option[]){{0}}, argc, argv, &result))
+		return result;
+	if (optind != argc - 1)
+		return cli_print_usage(&cli);
+	result = program_judge(&program, argv[optind]);
 	path = program.steps[program.n_steps - 1];
 	print_steps(&program);
 	if (result < 0) {

@@ -11,24 +11,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/base/cli.h"
 #include "tools/report/html.h"
 #include "tools/report/read.h"
 #include "tools/report/text.h"
 
-static void print_help(FILE *stream)
-{
-	fputs("usage: holdline report [--html FILE] RUN.json\n\n"
-	      "Shows what 'holdline run --report=RUN.json' has written ('-': standard input): as tables, or as a page in\n"
-	      "FILE ('-': standard output) that needs no other file and no network.\n\n"
-	      "Exit status: 0; 1: a file can't be read or written; 2: bad arguments.\n",
-	      stream);
-}
-
-static int complain(const char *path, int error)
-{
-	fprintf(stderr, "holdline report: %s: %s\n", path, strerror(error));
-	return EXIT_CANNOT;
-}
+static const struct cli cli = {
+	"report",
+	"usage: holdline report [--html FILE] RUN.json\n\n"
+	"Shows what 'holdline run --report=RUN.json' has written ('-': standard input): as tables, or as a page in\n"
+	"FILE ('-': standard output) that needs no other file and no network.\n\n"
+	"Exit status: 0; 1: a file can't be read or written; 2: bad arguments.\n",
+	EXIT_USAGE};
 
 /* A reader of the page sees the old one or the new one, never half of it. */
 static int write_page(const char *path, const struct cJSON *root)
@@ -40,37 +34,31 @@ static int write_page(const char *path, const struct cJSON *root)
 
 	umask(mask);
 	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= sizeof(temporary))
-		return complain(path, ENAMETOOLONG);
+		return cli_complain(cli.command, path, ENAMETOOLONG);
 	fd = mkstemp(temporary);
 	stream = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!stream)
-		return complain(path, errno);
+		return cli_complain(cli.command, path, errno);
 	fchmod(fd, 0666 & ~mask);
 	report_write_html(stream, root);
 	if (fclose(stream) == 0 && rename(temporary, path) == 0)
 		return 0;
 	fd = errno;
 	unlink(temporary);
-	return complain(path, fd);
+	return cli_complain(cli.command, path, fd);
 }
 
 int command_report(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{"help", no_argument, NULL, 'h'}, {"html", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
 	const char *page = NULL;
+	const struct cli_option options[] = {{"html", 0, CLI_TEXT, &page}, {0}};
 	struct cJSON *root;
-	int flag, status = 0;
+	int status = 0;
 
-	while ((flag = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		if (flag == 'h')
-			return print_help(stdout), 0;
-		if (flag == '?')
-			return print_help(stderr), EXIT_USAGE;
-		page = optarg;
-	}
+	if (!cli_parse(&cli, options, argc, argv, &status))
+		return status;
 	if (optind != argc - 1)
-		return print_help(stderr), EXIT_USAGE;
+		return cli_print_usage(&cli);
 	root = report_load(argv[optind], "holdline report");
 	if (!root)
 		return EXIT_CANNOT;
@@ -82,6 +70,6 @@ int command_report(int argc, char **argv)
 		status = write_page(page, root);
 	cJSON_Delete(root);
 	if (fflush(stdout) != 0)
-		status = complain("standard output", errno);
+		status = cli_complain(cli.command, "standard output", errno);
 	return status;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pool/config/config.h"
+#include "tools/base/cli.h"
 #include "tools/base/clock.h"
 #include "tools/commands.h"
 #include "tools/report/make.h"
@@ -35,12 +36,6 @@ struct reported {
 	double next_ports_s;
 	double began_s, began_unix_s;
 };
-
-static int complain(const char *what, int error)
-{
-	fprintf(stderr, "holdline run: %s: %s\n", what, strerror(-error));
-	return EXIT_RUN_FAILED;
-}
 
 /* Opened before the program runs: an unwritable path must be reported then. */
 static int open_file(struct reported *reported, const char *path)
@@ -156,7 +151,7 @@ static void write_report(struct reported *reported, const struct cJSON *root, co
 		report_print(stream, root);
 	free(text);
 	if (reported->file && fclose(reported->file) != 0)
-		complain(path, -errno);
+		cli_complain("run", path, errno);
 }
 
 static const char *outer_folder(const struct config *config)
@@ -175,11 +170,15 @@ int run_reported(const struct config *config, const char *path, char **argv)
 	pid_t child;
 	int error = open_file(&reported, path), status;
 
-	if (error)
-		return complain(path, error);
+	if (error) {
+		cli_complain("run", path, -error);
+		return EXIT_RUN_FAILED;
+	}
 	error = run_folder_begin(&reported.run, outer_folder(config));
-	if (error)
-		return complain("no folder to count in", error);
+	if (error) {
+		cli_complain("run", "no folder to count in", -error);
+		return EXIT_RUN_FAILED;
+	}
 	setenv("HOLDLINE_STATS", reported.run.path, 1);
 	report_samples_init(&reported.samples);
 	reported.began_s = clock_now_s(CLOCK_MONOTONIC);
@@ -187,7 +186,7 @@ int run_reported(const struct config *config, const char *path, char **argv)
 	child = run_parent_start(argv);
 	if (child < 0) {
 		run_folder_end(&reported.run);
-		complain(argv[0], (int)child);
+		cli_complain("run", argv[0], -(int)child);
 		return child == -ENOENT ? EXIT_RUN_NOT_FOUND : EXIT_RUN_NOT_EXECUTABLE;
 	}
 	status = run_parent_wait(child, tick, &reported);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "pool/config/config.h"
+#include "tools/base/cli.h"
 #include "tools/base/clock.h"
 #include "tools/base/terminal.h"
 #include "tools/commands.h"
@@ -36,23 +37,21 @@ struct sight {
 	struct top_table table;
 };
 
-static int print_help(FILE *stream)
-{
-	fputs("usage: holdline top [-b] [-n N] [-d DURATION] [--order=ORDER] [--filter=TEXT] [--pid=PID]\n\n"
-	      "Shows what uses the ports for outgoing TCP connections, a line for each destination: the share of ports\n"
-	      "that it uses, dials a second, the share of connects that Holdline served with kept connections, connections\n"
-	      "in TIME_WAIT and established, when no port will be left, and which process and line of code dials.\n\n"
-	      "  -b, --batch         plain text, also on a terminal; to a pipe it is that anyway\n"
-	      "  -n N                end after N looks\n"
-	      "  -d DURATION         between two looks, 2s if not given; a bare number is seconds\n"
-	      "  --order=ORDER       use, dials, reuse, time-wait, end or name\n"
-	      "  --filter=TEXT       only lines with this text\n"
-	      "  --pid=PID           look into the network namespace of that process\n\n"
-	      "Keys: u d r t e n choose the order, / a filter, space freezes, h helps, q quits.\n"
-	      "NO_COLOR in the environment turns colours off.\n",
-	      stream);
-	return stream == stdout ? 0 : EXIT_USAGE;
-}
+static const struct cli cli = {
+	"top",
+	"usage: holdline top [-b] [-n N] [-d DURATION] [--order=ORDER] [--filter=TEXT] [--pid=PID]\n\n"
+	"Shows what uses the ports for outgoing TCP connections, a line for each destination: the share of ports\n"
+	"that it uses, dials a second, the share of connects that Holdline served with kept connections, connections\n"
+	"in TIME_WAIT and established, when no port will be left, and which process and line of code dials.\n\n"
+	"  -b, --batch         plain text, also on a terminal; to a pipe it is that anyway\n"
+	"  -n N                end after N looks\n"
+	"  -d DURATION         between two looks, 2s if not given; a bare number is seconds\n"
+	"  --order=ORDER       use, dials, reuse, time-wait, end or name\n"
+	"  --filter=TEXT       only lines with this text\n"
+	"  --pid=PID           look into the network namespace of that process\n\n"
+	"Keys: u d r t e n choose the order, / a filter, space freezes, h helps, q quits.\n"
+	"NO_COLOR in the environment turns colours off.\n",
+	EXIT_USAGE};
 
 static bool parse_count(const char *text, unsigned *count)
 {
@@ -70,11 +69,11 @@ static bool parse_delay(const char *text, unsigned *delay_ms)
 	uint64_t delay_ns;
 
 	if (*end == '\0' && end != text)
-		delay_ns = seconds > 0 && seconds < 86400 ? (uint64_t)(seconds * 1e9) : 0;
+		delay_ns = seconds > 0 && seconds < 86400 ? (uint64_t)(seconds * SECOND_NS) : 0;
 	else if (config_parse_duration(text, &delay_ns) != 0)
 		return false;
-	*delay_ms = (unsigned)(delay_ns / 1000000);
-	return delay_ns / 1000000 >= MIN_DELAY_MS && delay_ns / 1000000 <= INT32_MAX;
+	*delay_ms = (unsigned)(delay_ns / MILLISECOND_NS);
+	return delay_ns / MILLISECOND_NS >= MIN_DELAY_MS && delay_ns / MILLISECOND_NS <= INT32_MAX;
 }
 
 static bool parse_order(const char *text, enum top_order *order)
@@ -88,51 +87,45 @@ static bool parse_order(const char *text, enum top_order *order)
 	return false;
 }
 
-static bool parse_flag(int flag, const char *value, struct options *options)
+static bool parse_pid(const char *text, pid_t *pid)
 {
-	unsigned pid;
+	unsigned number;
 
-	switch (flag) {
-	case 'b':
-		options->is_batch = true;
-		return true;
-	case 'n':
-		return parse_count(value, &options->n_rounds);
-	case 'd':
-		return parse_delay(value, &options->delay_ms);
-	case 'o':
-		return parse_order(value, &options->view.order);
-	case 'f':
-		snprintf(options->view.filter, sizeof(options->view.filter), "%s", value);
-		return true;
-	case 'p':
-		if (!parse_count(value, &pid))
-			return false;
-		options->pid = (pid_t)pid;
-		return true;
-	}
-	return false;
+	if (!parse_count(text, &number))
+		return false;
+	*pid = (pid_t)number;
+	return true;
 }
 
-/* 0; positive: the exit status plus one, everything is printed. */
-static int parse(int argc, char **argv, struct options *options)
+/* False: everything is printed, and *status is the exit status. */
+static bool parse(int argc, char **argv, struct options *options, int *status)
 {
-	static const struct option table[] = {
-		{"help", no_argument, NULL, 'h'},	 {"batch", no_argument, NULL, 'b'},
-		{"order", required_argument, NULL, 'o'}, {"filter", required_argument, NULL, 'f'},
-		{"pid", required_argument, NULL, 'p'},	 {NULL, 0, NULL, 0}};
-	int flag;
+	const char *n_rounds = NULL, *delay = NULL, *order = NULL, *filter = NULL, *pid = NULL, *wrong = NULL;
+	const struct cli_option table[] = {{"batch", 'b', CLI_SWITCH, &options->is_batch},
+					   {NULL, 'n', CLI_TEXT, &n_rounds},
+					   {NULL, 'd', CLI_TEXT, &delay},
+					   {"order", 0, CLI_TEXT, &order},
+					   {"filter", 0, CLI_TEXT, &filter},
+					   {"pid", 'p', CLI_TEXT, &pid},
+					   {0}};
 
-	while ((flag = getopt_long(argc, argv, "hbn:d:p:", table, NULL)) != -1) {
-		if (flag == 'h')
-			return print_help(stdout) + 1;
-		if (parse_flag(flag, optarg, options))
-			continue;
-		if (flag != '?')
-			fprintf(stderr, "holdline top: bad value '%s'\n", optarg);
-		return print_help(stderr) + 1;
-	}
-	return optind < argc ? print_help(stderr) + 1 : 0;
+	if (!cli_parse(&cli, table, argc, argv, status))
+		return false;
+	if (filter)
+		snprintf(options->view.filter, sizeof(options->view.filter), "%s", filter);
+	if (n_rounds && !parse_count(n_rounds, &options->n_rounds))
+		wrong = n_rounds;
+	if (delay && !parse_delay(delay, &options->delay_ms))
+		wrong = delay;
+	if (order && !parse_order(order, &options->view.order))
+		wrong = order;
+	if (pid && !parse_pid(pid, &options->pid))
+		wrong = pid;
+	if (wrong)
+		fprintf(stderr, "holdline top: bad value '%s'\n", wrong);
+	if (wrong || optind < argc)
+		*status = cli_print_usage(&cli);
+	return !wrong && optind == argc;
 }
 
 static int look(struct sight *sight)
@@ -154,7 +147,7 @@ static int look(struct sight *sight)
 
 static void sleep_ms(unsigned duration_ms)
 {
-	struct timespec left = {duration_ms / 1000, (long)(duration_ms % 1000) * 1000000};
+	struct timespec left = {duration_ms / 1000, (long)(duration_ms % 1000 * MILLISECOND_NS)};
 
 	while (nanosleep(&left, &left) != 0 && errno == EINTR)
 		;
@@ -239,12 +232,12 @@ static bool obey(struct top_view *view, char key)
 
 static int run_screen(struct sight *sight, struct options *options)
 {
-	uint64_t next_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
+	uint64_t next_ms = clock_now_ns(CLOCK_MONOTONIC) / MILLISECOND_NS;
 	unsigned n_rounds = 0;
 	int error = 0;
 
 	while (!error) {
-		uint64_t at_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
+		uint64_t at_ms = clock_now_ns(CLOCK_MONOTONIC) / MILLISECOND_NS;
 		char key = '\0';
 
 		if (at_ms >= next_ms) {
@@ -252,7 +245,7 @@ static int run_screen(struct sight *sight, struct options *options)
 			if (options->n_rounds && n_rounds++ == options->n_rounds)
 				return 0;
 			error = options->view.is_frozen ? 0 : look(sight);
-			at_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
+			at_ms = clock_now_ns(CLOCK_MONOTONIC) / MILLISECOND_NS;
 		}
 		if (!error)
 			error = draw(sight, &options->view);
@@ -278,10 +271,10 @@ int command_top(int argc, char **argv)
 	struct options options = {.delay_ms = DELAY_MS};
 	const char *no_color = getenv("NO_COLOR");
 	static struct sight sight;
-	int error = parse(argc, argv, &options);
+	int error, status;
 
-	if (error)
-		return error - 1;
+	if (!parse(argc, argv, &options, &status))
+		return status;
 	error = options.pid ? netns_enter(options.pid) : 0;
 	sight.symbolizer = symbolizer_new(geteuid() != 0);
 	if (!error && !options.is_batch && terminal_enter() == 0) {

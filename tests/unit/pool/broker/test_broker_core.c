@@ -160,17 +160,10 @@ START_TEST(another_destination_is_another)
 }
 END_TEST
 
-/* What the kernel says of a descriptor and the process doesn't. */
-START_TEST(only_what_is_as_said_is_held)
+/* The kernel says something else of the descriptor than the process. */
+static void make_socket_differ(struct fake_socket *socket, int i)
 {
-	struct fake_socket *socket;
-	int fd, error = 0;
-
-	fake_process_dial(&one, 1);
-	ck_assert(slots_reserve(&a.slots, &one));
-	slots_publish(&a.slots, &one);
-	socket = fake_socket(one.fd);
-	switch (_i) {
+	switch (i) {
 	case 0:
 		socket->cookie++;
 		break;
@@ -204,8 +197,17 @@ START_TEST(only_what_is_as_said_is_held)
 		break;
 	case 10: /* protocol */
 	case 11: /* cookie */
-		fake_sys_fail(FAKE_CALL_GETSOCKOPT, (unsigned)_i - 9, 1, ENOTSOCK);
+		fake_sys_fail(FAKE_CALL_GETSOCKOPT, (unsigned)i - 9, 1, ENOTSOCK);
 		break;
+	default:
+		break;
+	}
+}
+
+/* The process says something wrong, or (17 and above) nothing wrong. */
+static void make_question_wrong(int i)
+{
+	switch (i) {
 	case 12:
 		one.destination = fake_broker_destination(2);
 		break;
@@ -226,11 +228,23 @@ START_TEST(only_what_is_as_said_is_held)
 		fake_sys_fail(FAKE_CALL_GETSOCKOPT, 3, 1, ENOPROTOOPT);
 		break;
 	default:
-		break; /* nothing wrong */
+		break;
 	}
+}
+
+START_TEST(only_what_is_as_said_is_held)
+{
+	struct fake_socket *socket;
+	int fd;
+
+	fake_process_dial(&one, 1);
+	ck_assert(slots_reserve(&a.slots, &one));
+	slots_publish(&a.slots, &one);
+	socket = fake_socket(one.fd);
+	make_socket_differ(socket, _i);
+	make_question_wrong(_i);
 	fd = fake_socket_duplicate(one.fd);
-	error = fake_process_request(&a, BROKER_PARK, 0, &one, fd);
-	ck_assert_int_eq(error, 0);
+	ck_assert_int_eq(fake_process_request(&a, BROKER_PARK, 0, &one, fd), 0);
 	ck_assert_uint_eq(fake_broker.n_held, _i >= 17);
 	ck_assert(fake_socket(fd)->is_open == (_i >= 17));
 	ck_assert(fake_socket(one.fd)->is_open);
@@ -369,115 +383,6 @@ START_TEST(private_processes_lend_nothing)
 }
 END_TEST
 
-static void park_unfit(struct conn *conn)
-{
-	fake_process_dial(conn, 1);
-	ck_assert(slots_reserve(&a.slots, conn));
-	conn->expires_ns = UINT64_MAX;
-	slots_publish(&a.slots, conn);
-	ck_assert_int_eq(fake_process_request(&a, BROKER_PARK, BROKER_WAS_UNFIT, conn, fake_socket_duplicate(conn->fd)),
-			 0);
-}
-
-START_TEST(a_destination_where_nothing_rides)
-{
-	struct conn conns[4], got;
-
-	for (unsigned i = 0; i < 4; i++) {
-		ck_assert_int_eq(fake_process_lease(&c, &got, 2), BROKER_NONE);
-		park_unfit(&conns[i]);
-	}
-	/* Each time the connection that has been idle for longest makes room at the server. */
-	for (unsigned i = 0; i < 4; i++) {
-		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
-		for (unsigned j = 0; j < 4; j++)
-			ck_assert(fake_socket(conns[j].fd)->was_disconnected == (j <= i));
-	}
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
-	ck_assert_uint_eq(fake_broker.n_held, 0);
-	/* Until a connection is fit again. */
-	fake_process_dial(&one, 1);
-	fake_process_park(&a, &one);
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
-}
-END_TEST
-
-START_TEST(what_is_ridden_on_is_of_use)
-{
-	struct conn conns[20], got;
-
-	/* One program leaves connections unused, another one uses them, again and again. */
-	for (unsigned i = 0; i < 20; i++) {
-		park_unfit(&conns[i]);
-		ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
-		ck_assert_uint_eq(got.cookie, conns[i].cookie);
-		if (i < 17)
-			fake_process_exchange(&got);
-		fake_process_park(&b, &got);
-		ck_assert_int_eq(fake_process_lease(&c, &got, 1), BROKER_GIVEN);
-		fake_process_close(&c, &got);
-	}
-	/* The last three were lent and came back unused. */
-	park_unfit(&conns[0]);
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNFIT);
-}
-END_TEST
-
-static void look(struct fake_process *process, int n)
-{
-	two = (struct conn){.destination = fake_broker_destination(1)};
-	for (int i = 0; i < n; i++)
-		ck_assert_int_eq(fake_process_request(process, BROKER_LOOKED, 0, &two, -1), 0);
-}
-
-START_TEST(who_looks_is_told_the_truth)
-{
-	struct conn got;
-
-	park_one();
-	fake_socket((int)one.cookie)->last_ack_ms = HABIT_ALIVE_MS + 1;
-	look(&b, 1);
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_UNHEARD);
-	fake_process_claim(&a, &one);
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_NONE); /* in use */
-	ck_assert_uint_eq(fake_broker.n_held, 1);
-	fake_process_park(&a, &one);
-	fake_process_dial(&three, 2);
-	fake_process_park(&a, &three);
-	fake_socket((int)three.cookie)->last_ack_ms = HABIT_ALIVE_MS + 1;
-	ck_assert_int_eq(fake_process_lease(&b, &got, 2), BROKER_GIVEN); /* other servers are not affected */
-	/* The server was heard just now. */
-	fake_socket((int)one.cookie)->last_ack_ms = HABIT_ALIVE_MS;
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
-	got.was_looked_at = true;
-	fake_process_park(&b, &got);
-	/* It counts for one request only. */
-	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_UNHEARD);
-	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN); /* this one only looks */
-}
-END_TEST
-
-START_TEST(nobody_looks_for_ever)
-{
-	struct conn conns[16], got;
-
-	look(&b, 100);
-	for (unsigned i = 0; i < 16; i++) {
-		fake_process_dial(&conns[i], 1);
-		fake_process_park(&b, &conns[i]);
-		fake_socket((int)conns[i].cookie)->last_ack_ms = 60000;
-	}
-	/* By now more than half of its last connections carried requests. */
-	ck_assert_int_eq(fake_process_lease(&b, &got, 1), BROKER_GIVEN);
-	look(&c, 1);
-	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_UNHEARD);
-	/* It was a request after all, and the server may have room for just one connection. */
-	ck_assert_int_eq(fake_process_request(&c, BROKER_RELIEVE, BROKER_JUST_ONE, &got, -1), 0);
-	ck_assert_uint_eq(fake_broker.n_held, 15);
-	ck_assert(fake_socket((int)conns[0].cookie)->was_disconnected);
-}
-END_TEST
-
 START_TEST(dropped_ones_go_their_own_way)
 {
 	struct conn before;
@@ -588,152 +493,6 @@ START_TEST(what_a_server_said_is_told_on)
 }
 END_TEST
 
-START_TEST(hello_comes_once_and_first)
-{
-	static struct fake_process new;
-	static union broker_packet packet;
-	static const enum broker_message TYPES[] = {BROKER_LEASE, BROKER_PARK, BROKER_DROP, BROKER_LOOKED,
-						    BROKER_RELIEVE};
-
-	new.process = broker_admit(&fake_broker, 5, 6);
-	for (int i = 0; i < 5; i++) {
-		packet.request = (struct broker_request){.head = broker_wire_head(TYPES[i], 0, 0),
-							 .key = fake_broker_destination(1)->key};
-		ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.request),
-						   i == 1 ? fake_socket_new() : -1, i == 1),
-				 -EPROTO);
-		ck_assert_uint_eq(fake_broker_out.length, 0);
-	}
-	packet.head = broker_wire_head(BROKER_LIST, 0, 0);
-	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.head), -1, 0), 0);
-	packet.hello = (struct broker_hello){.head = broker_wire_head(BROKER_HELLO, 0, 0)};
-	memset(packet.hello.name, 'x', sizeof(packet.hello.name));
-	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), 0);
-	ck_assert_mem_eq(new.process->name, "xxxxxxxxxxxxxxx\0", BROKER_NAME_MAX);
-	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -EPROTO);
-	fake_process_end(&new); /* the region's descriptor was not passed on */
-}
-END_TEST
-
-START_TEST(another_version_is_told_ours)
-{
-	static struct fake_process new;
-	union broker_packet packet = {.hello = {.head = broker_wire_head(BROKER_HELLO, 0, 0)}};
-
-	new.process = broker_admit(&fake_broker, 5, 6);
-	packet.head.version ^= 1;
-	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -EPROTONOSUPPORT);
-	ck_assert_uint_eq(fake_broker_out.length, sizeof(packet.head));
-	ck_assert_uint_eq(fake_broker_out.packet.head.type, BROKER_WELCOME);
-	ck_assert_int_eq(fake_broker_out.passed, -1);
-	fake_process_end(&new);
-}
-END_TEST
-
-START_TEST(descriptors_of_bad_packets_are_closed)
-{
-	static union broker_packet packet;
-	int fd;
-
-	fake_process_dial(&one, 1);
-	for (uint32_t type = 0; type < BROKER_LISTED + 2; type++) {
-		for (size_t length = 0; length <= sizeof(packet); length += 8) {
-			if (type == BROKER_PARK && length == sizeof(packet.request))
-				continue;
-			packet.request = (struct broker_request){.head = broker_wire_head(type, 0, 0),
-								 .key = fake_broker_destination(1)->key};
-			fd = fake_socket_duplicate(one.fd);
-			ck_assert_int_eq(fake_process_send(&a, &packet, length, fd, 1), -EPROTO);
-			ck_assert(!fake_socket(fd)->is_open);
-		}
-	}
-	/* Of several descriptors the receiver has closed all but one. */
-	packet.request.head.type = BROKER_PARK;
-	fd = fake_socket_duplicate(one.fd);
-	ck_assert_int_eq(fake_process_send(&a, &packet, sizeof(packet.request), fd, 2), -EPROTO);
-	ck_assert(!fake_socket(fd)->is_open);
-	/* One was sent, but found no room in the broker's table. */
-	ck_assert_int_eq(fake_process_send(&a, &packet, sizeof(packet.request), -1, 1), 0);
-	ck_assert_uint_eq(fake_broker.n_held, 0);
-}
-END_TEST
-
-START_TEST(no_memory)
-{
-	static struct fake_process new;
-	union broker_packet packet = {.hello = {.head = broker_wire_head(BROKER_HELLO, 0, 0)}};
-	struct conn conns[2];
-	unsigned n_failed = 0;
-
-	/* For a region. */
-	new.process = broker_admit(&fake_broker, 5, 6);
-	fake_sys_fail(FAKE_CALL_MAP, 1, 1, ENOMEM);
-	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -ENOMEM);
-	ck_assert_uint_eq(fake_broker_out.length, 0);
-	fake_process_end(&new);
-	/* For a destination, its table, the table's buckets, an object. */
-	for (unsigned i = 1; i <= 4; i++) {
-		fake_process_dial(&one, 1);
-		fake_sys_fail(FAKE_CALL_MAP, 1, 1, ENOMEM);
-		fake_process_park(&a, &one);
-		n_failed += !fake_broker_find(&one);
-		fake_sys_fail(FAKE_CALL_MAP, 1, 0, 0);
-		fake_process_close(&a, &one);
-	}
-	ck_assert_uint_ge(n_failed, 1);
-	fake_process_dial(&conns[0], 1);
-	fake_process_park(&a, &conns[0]);
-	ck_assert_ptr_nonnull(fake_broker_find(&conns[0]));
-	/* For the next process. */
-	fake_sys_fail(FAKE_CALL_MAP, 1, 1000, ENOMEM);
-	for (unsigned i = 0; i < 50; i++)
-		if (!broker_admit(&fake_broker, 5, 6))
-			n_failed = 100;
-	ck_assert_uint_eq(n_failed, 100);
-	for (unsigned i = 0; i < 250; i++) {
-		two = (struct conn){.fd = -1, .destination = fake_broker_destination(i)};
-		ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &two, -1), 0);
-	}
-	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
-}
-END_TEST
-
-START_TEST(a_list_for_people)
-{
-	struct held *cursor = NULL;
-	struct broker_held packet;
-
-	ck_assert(!broker_list(&fake_broker, &cursor, &packet));
-	park_one();
-	fake_kernel.now_ns += 2 * SECOND;
-	fake_process_dial(&two, 2);
-	fake_process_park(&b, &two);
-	fake_process_claim(&b, &two);
-	fake_process_dial(&three, 3);
-	fake_process_park(&c, &three);
-	fake_process_end(&c);
-	fake_kernel.now_ns += SECOND;
-	cursor = NULL;
-	ck_assert(broker_list(&fake_broker, &cursor, &packet));
-	ck_assert_uint_eq(packet.head.type, BROKER_HELD);
-	ck_assert_mem_eq(&packet.key, &one.destination->key, sizeof(packet.key));
-	ck_assert_uint_eq(packet.idle_ns, 3 * SECOND);
-	ck_assert_uint_eq(packet.age_ns, 3 * SECOND);
-	ck_assert_uint_eq(packet.n_requests, 1);
-	ck_assert_uint_eq(packet.is_idle, 1);
-	ck_assert_uint_eq(packet.pid, 4711);
-	ck_assert_str_eq(packet.name, "a");
-	ck_assert(broker_list(&fake_broker, &cursor, &packet));
-	ck_assert_uint_eq(packet.is_idle, 0);
-	ck_assert_str_eq(packet.name, "b");
-	ck_assert(broker_list(&fake_broker, &cursor, &packet));
-	ck_assert_uint_eq(packet.is_idle, 1);
-	ck_assert_uint_eq(packet.pid, 0);
-	ck_assert_str_eq(packet.name, "c");
-	ck_assert(!broker_list(&fake_broker, &cursor, &packet));
-}
-END_TEST
-
 Suite *broker_core_suite(void)
 {
 	Suite *suite = suite_create("broker_core");
@@ -751,23 +510,11 @@ Suite *broker_core_suite(void)
 	tcase_add_test(tcase, behind_an_unclean_one_may_be_a_clean_one);
 	tcase_add_loop_test(tcase, the_first_question_comes_with_hello, 0, 2);
 	tcase_add_test(tcase, private_processes_lend_nothing);
-	tcase_add_test(tcase, a_destination_where_nothing_rides);
-	tcase_add_test(tcase, what_is_ridden_on_is_of_use);
-	tcase_add_test(tcase, who_looks_is_told_the_truth);
-	tcase_add_test(tcase, nobody_looks_for_ever);
 	tcase_add_test(tcase, dropped_ones_go_their_own_way);
 	tcase_add_test(tcase, a_slot_parked_again);
 	tcase_add_test(tcase, a_slot_leased_again);
 	tcase_add_test(tcase, a_slot_that_is_not_for_it);
 	tcase_add_test(tcase, what_a_server_said_is_told_on);
-	suite_add_tcase(suite, tcase);
-	tcase = tcase_create("packets");
-	tcase_add_checked_fixture(tcase, start, fake_broker_stop);
-	tcase_add_test(tcase, hello_comes_once_and_first);
-	tcase_add_test(tcase, another_version_is_told_ours);
-	tcase_add_test(tcase, descriptors_of_bad_packets_are_closed);
-	tcase_add_test(tcase, no_memory);
-	tcase_add_test(tcase, a_list_for_people);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

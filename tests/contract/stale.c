@@ -1,0 +1,281 @@
+/* Servers of our own that end a kept connection at its second request, give up early, or never accept. */
+#include "tests/lib/probe.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+
+/* A small answer and its end, printed in one line as the program sees them. */
+static void drain(const char *what, int fd)
+{
+	char bytes[4096];
+	long total = 0, n;
+	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+	while ((n = poll(&pollfd, 1, 3000)) == 1 && (n = read(fd, bytes, sizeof bytes)) > 0)
+		total += n;
+	say("%s: %s, then %s", what, total ? "an answer" : "nothing",
+	    n == 0 ? "EOF or nothing" : strerrorname_np(errno));
+}
+
+static int own_listener = -1;
+static struct sockaddr_in own_address;
+
+/* Answers the first request of a connection, and ends it at the second one without a byte. */
+static void *serve_once(void *argument)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok";
+	static const char closing[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+	int fd = (int)(intptr_t)argument;
+	struct linger reset = {1, 0};
+	char bytes[4096];
+	long n = syscall(SYS_recvfrom, fd, bytes, sizeof bytes - 1, 0, NULL, NULL);
+
+	if (n > 0) {
+		bytes[n] = 0;
+		if (strstr(bytes, "Connection: close")) {
+			send(fd, closing, sizeof closing - 1, MSG_NOSIGNAL);
+		} else {
+			send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+			n = syscall(SYS_recvfrom, fd, bytes, sizeof bytes - 1, 0, NULL, NULL);
+			if (n > 0)
+				usleep(20000);
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+		}
+	}
+	close(fd);
+	return NULL;
+}
+
+static void *serve_own(void *unused)
+{
+	int fd;
+
+	(void)unused;
+	while ((fd = accept(own_listener, NULL, NULL)) >= 0) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, serve_once, (void *)(intptr_t)fd);
+		pthread_detach(thread);
+	}
+	return NULL;
+}
+
+static void listen_own(int backlog)
+{
+	socklen_t length = sizeof own_address;
+
+	own_listener = socket(AF_INET, SOCK_STREAM, 0);
+	own_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	bind(own_listener, (struct sockaddr *)&own_address, sizeof own_address);
+	/* The raw syscall bypasses the shim, which leaves connections to the process's own ports alone: to the shim
+	 * this server must be a foreign one. */
+	syscall(SYS_listen, own_listener, backlog);
+	getsockname(own_listener, (struct sockaddr *)&own_address, &length);
+}
+
+static void begin_own_server(void)
+{
+	pthread_t thread;
+
+	listen_own(128);
+	pthread_create(&thread, NULL, serve_own, NULL);
+	pthread_detach(thread);
+}
+
+static int dial_own(void)
+{
+	int fd = probe_socket();
+
+	if (connect(fd, (struct sockaddr *)&own_address, sizeof own_address))
+		say("connect: %s", strerrorname_np(errno));
+	return fd;
+}
+
+static void exchange_own(void)
+{
+	char bytes[256];
+	int fd = dial_own();
+
+	probe_ask(fd, "/");
+	while (read(fd, bytes, sizeof bytes) > 0)
+		;
+	close(fd);
+}
+
+/* A server that gives up if the client seems to have gone: nginx does so (499) before a slow upstream. */
+static void *serve_impatient(void *unused)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+	char bytes[4096];
+	int fd;
+
+	(void)unused;
+	while ((fd = accept(own_listener, NULL, NULL)) >= 0) {
+		struct pollfd pollfd = {.fd = fd, .events = POLLIN | POLLRDHUP};
+
+		poll(&pollfd, 1, 1000);
+		syscall(SYS_recvfrom, fd, bytes, sizeof bytes, 0, NULL, NULL);
+		usleep(150000);
+		poll(&pollfd, 1, 0);
+		if (!(pollfd.revents & POLLRDHUP))
+			send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
+		while (syscall(SYS_recvfrom, fd, bytes, sizeof bytes, MSG_DONTWAIT, NULL, NULL) > 0)
+			;
+		close(fd);
+	}
+	return NULL;
+}
+
+static int dial_impatient(void)
+{
+	pthread_t thread;
+
+	listen_own(16);
+	pthread_create(&thread, NULL, serve_impatient, NULL);
+	pthread_detach(thread);
+	return dial_own();
+}
+
+static void run_impatient_stream(void)
+{
+	int fd = dial_impatient();
+	char line[256] = "nothing";
+	FILE *stream;
+
+	probe_ask(fd, "/");
+	stream = fdopen(fd, "r");
+	say("%s", fgets(line, sizeof line, stream) ? "a line" : "no line");
+	fclose(stream);
+}
+
+/* Some programs end a body with an empty line that is not counted (RFC 9112 2.2). */
+static void run_impatient_empty_line(void)
+{
+	static const char post[] = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab";
+	int fd = dial_impatient();
+
+	CALL(write(fd, post, sizeof post - 1));
+	CALL(write(fd, "\r\n", 2));
+	probe_wait_end("answer", fd);
+	close(fd);
+}
+
+/* A one-shot registration: the stale connection's end was its only event. */
+static void run_oneshot_stale(void)
+{
+	int set = epoll_create1(0), fd;
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT};
+
+	begin_own_server();
+	exchange_own();
+	fd = dial_own();
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	probe_ask(fd, "/");
+	event.data.fd = fd;
+	epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
+	say("events %d", epoll_wait(set, &event, 1, 3000));
+	drain("answer", fd);
+	close(fd);
+	close(set);
+}
+
+#define MANY 40
+
+static void run_many_stale(void)
+{
+	struct pollfd fds[MANY];
+	int answered = 0, left = MANY;
+
+	begin_own_server();
+	for (int i = 0; i < MANY; i++)
+		fds[i] = (struct pollfd){.fd = dial_own(), .events = POLLIN};
+	for (int i = 0; i < MANY; i++) {
+		char bytes[256];
+
+		probe_ask(fds[i].fd, "/");
+		while (read(fds[i].fd, bytes, sizeof bytes) > 0)
+			;
+	}
+	for (int i = 0; i < MANY; i++)
+		close(fds[i].fd);
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = (struct pollfd){.fd = dial_own(), .events = POLLIN};
+		probe_ask(fds[i].fd, "/");
+	}
+	while (left && poll(fds, MANY, 3000) > 0)
+		for (int i = 0; i < MANY; i++) {
+			char bytes[256];
+
+			if (!fds[i].revents)
+				continue;
+			answered += read(fds[i].fd, bytes, sizeof bytes) > 0;
+			close(fds[i].fd);
+			fds[i].fd = -1;
+			left--;
+		}
+	say("answered %d of %d", answered, MANY);
+}
+
+static int shared_fd;
+
+static void *send_post(void *unused)
+{
+	static const char head[] =
+		"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\nConnection: close\r\n\r\n";
+
+	(void)unused;
+	return (void *)(intptr_t)(send(shared_fd, head, sizeof head - 1, MSG_NOSIGNAL) < 0 ? -1 : 0);
+}
+
+/* A thread hangs in a call on a connection to a server that does not accept. Another thread closes that connection, and
+ * its descriptor goes to a connection elsewhere, which must not be touched. */
+static void run_given_up_elsewhere(void)
+{
+	struct sockaddr_in peer;
+	socklen_t length = sizeof peer;
+	int accepted, filler[4], other;
+	char bytes[512];
+	pthread_t thread;
+
+	listen_own(0);
+	shared_fd = dial_own();
+	accepted = accept(own_listener, NULL, NULL);
+	probe_ask(shared_fd, "/");
+	CALL(read(accepted, bytes, sizeof bytes) > 0);
+	send(accepted, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40, 0);
+	CALL(recv(shared_fd, bytes, sizeof bytes, 0));
+	close(shared_fd);
+	shared_fd = dial_own();
+	for (int i = 0; i < 4; i++) {
+		filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		connect(filler[i], (struct sockaddr *)&own_address, sizeof own_address);
+	}
+	usleep(100000);
+	pthread_create(&thread, NULL, send_post, NULL);
+	usleep(100000);
+	close(shared_fd);
+	other = probe_dial();
+	say("the same number %d", other == shared_fd);
+	for (int i = 0; i < 4; i++)
+		close(filler[i]);
+	for (int i = 0; i < 2; i++) {
+		struct pollfd pollfd = {own_listener, POLLIN, 0};
+		while (poll(&pollfd, 1, 1500) == 1)
+			close(accept(own_listener, NULL, NULL));
+	}
+	pthread_join(thread, NULL);
+	CALL(getpeername(other, (struct sockaddr *)&peer, &length));
+	say("still with the same peer %d", ntohs(peer.sin_port) == probe_port);
+	probe_ask(other, "/bytes/10");
+	probe_wait_end("answer", other);
+	close(other);
+	close(own_listener);
+	close(accepted);
+}
+
+static const struct probe_case cases[] = {
+	{"impatient-stream", run_impatient_stream},	{"impatient-empty-line", run_impatient_empty_line},
+	{"oneshot-stale", run_oneshot_stale},		{"many-stale", run_many_stale},
+	{"given-up-elsewhere", run_given_up_elsewhere},
+};
+PROBE_MAIN(cases)
