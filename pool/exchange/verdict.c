@@ -20,34 +20,6 @@ enum refusal verdict_of_ledger(enum ledger_verdict ledger, bool is_counted)
 	return REFUSAL_LEDGER;
 }
 
-/* What has to be undone first can't be yet: the park sends nothing. */
-static bool has_left_state(const struct protocol_state *state)
-{
-	char bytes[PROTOCOL_RESET_MAX];
-	size_t length;
-
-	return protocol_reset(state, 0, bytes, &length) != PROTOCOL_RESET_NEEDLESS;
-}
-
-enum refusal verdict_keep(const struct verdict_facts *facts)
-{
-	enum refusal framing = facts->state ? protocol_status(facts->state).refusal : REFUSAL_NONE;
-
-	if (framing != REFUSAL_NONE)
-		return framing;
-	if (facts->state && has_left_state(facts->state))
-		return REFUSAL_ERROR;
-	if (facts->mode != CONFIG_MODE_FULL)
-		return REFUSAL_POLICY;
-	if (facts->has_other_users)
-		return REFUSAL_SHARED;
-	if (facts->unfit != REFUSAL_NONE)
-		return facts->unfit;
-	if (!facts->is_ours)
-		return REFUSAL_LEDGER;
-	return verdict_of_ledger(facts->ledger, facts->is_counted);
-}
-
 enum refusal verdict_at_server_end(const struct protocol_state *state)
 {
 	enum refusal why = protocol_status(state).refusal;

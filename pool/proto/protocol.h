@@ -102,7 +102,7 @@ static inline bool protocol_withholds_end(const struct protocol_state *state)
 
 static inline bool protocol_wants_fresh(const struct protocol_state *state, const char *bytes, size_t length)
 {
-	return protocol_of(state)->wants_fresh(bytes, length);
+	return protocol_of(state)->wants_fresh && protocol_of(state)->wants_fresh(bytes, length);
 }
 
 static inline bool protocol_is_late_goodbye(const struct protocol_state *state, const char *bytes, size_t length)

@@ -103,8 +103,6 @@ bool exchange_recover_from_timeout(struct sock *sock)
 
 void exchange_settle(struct sock *sock)
 {
-	struct protocol_status status = protocol_status(&sock->protocol);
-
 	if (sock->state != SOCK_OPEN) {
 		sock_leave(sock);
 		return;
@@ -116,10 +114,10 @@ void exchange_settle(struct sock *sock)
 		finish_with_end_of_file_later(sock);
 		break;
 	case VERDICT_RELEASE:
-		sock_release(sock, status.doubt);
+		sock_release(sock, protocol_status(&sock->protocol).doubt);
 		return;
 	case VERDICT_ASK_SERVER:
-		sock_end_by_server(sock, status.refusal ?: REFUSAL_NO_FRAMING);
+		sock_end_by_server(sock, protocol_status(&sock->protocol).refusal ?: REFUSAL_NO_FRAMING);
 		break;
 	}
 	sock_leave(sock);

@@ -19,12 +19,12 @@
 #include "shim/sock/swap.h"
 #include "shim/sock/witnessed.h"
 
-static enum ledger_verdict ask_ledger(const struct sock *sock)
+static enum refusal ask_ledger(const struct sock *sock)
 {
 	enum ledger_verdict ledger = ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL);
 
 	sock->conn->is_in_flight = ledger == LEDGER_IN_FLIGHT;
-	return ledger;
+	return verdict_of_ledger(ledger, sock->policy->max_conns_per_host);
 }
 
 /* `state` NULL: nothing was asked on it. As far as can be told without the kernel's ledger. */
@@ -39,7 +39,6 @@ static struct verdict_facts facts_of(const struct sock *sock, const struct proto
 			 : sock->cannot_swap	     ? REFUSAL_SOCKOPT
 						     : REFUSAL_NONE,
 		.is_ours = sock->conn && swap_is_ours(sock),
-		.is_counted = sock->policy->max_conns_per_host,
 	};
 }
 
@@ -48,10 +47,7 @@ static enum refusal why_not_kept(const struct sock *sock, const struct protocol_
 	struct verdict_facts facts = facts_of(sock, state);
 	enum refusal why = verdict_keep(&facts);
 
-	if (why != REFUSAL_NONE)
-		return why;
-	facts.ledger = ask_ledger(sock);
-	return verdict_keep(&facts);
+	return why != REFUSAL_NONE ? why : ask_ledger(sock);
 }
 
 /* Makes the connection ready to live without the program: a descriptor of our own, its way to end, what was learned. */
@@ -222,7 +218,7 @@ static bool note_look(struct sock *sock)
 	if (sock->has_sent)
 		return false;
 	/* The loser of a race between addresses is closed while it is still being dialled: that is no probe. */
-	if (!sock->is_leased && verdict_of_ledger(ask_ledger(sock), sock->policy->max_conns_per_host) != REFUSAL_NONE)
+	if (!sock->is_leased && ask_ledger(sock) != REFUSAL_NONE)
 		return true;
 	pool = pool_enter(guard_now_ns());
 	if (pool) {
