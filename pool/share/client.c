@@ -128,7 +128,7 @@ int broker_client_introduce(struct broker_client *client, int fd, const struct c
 	return error;
 }
 
-int broker_client_be_welcome(struct broker_client *client, int patience_ms)
+int broker_client_await_welcome(struct broker_client *client, int patience_ms)
 {
 	int error = read_welcome(client, patience_ms);
 
@@ -243,7 +243,7 @@ int broker_client_offer(struct broker_client *client, struct conn *conn, bool wa
 	if (error)
 		slots_free(&client->slots, conn);
 	else
-		conn->is_witnessed = true;
+		conn->has_broker_dup = true;
 	return error;
 }
 

@@ -1,7 +1,7 @@
 /*
  * A process's side of its talk with the broker: asks for connections, hands over those that it parks for the first time.
  *
- * Every failure means the same: no broker, for now; the process goes on with its own pool. Only broker_client_be_welcome() waits, for
+ * Every failure means the same: no broker, for now; the process goes on with its own pool. Only broker_client_await_welcome() waits, for
  * as long as it is told, and broker_client_lease(), for BROKER_PATIENCE_MS.
  * Not thread-safe: the owner's lock covers it, but lease() needs only that nobody else receives or ends meanwhile.
  */
@@ -40,7 +40,7 @@ int broker_client_introduce(struct broker_client *client, int fd, const struct c
 
 /* Waits for so long to be welcome. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno, with the same to the
  * descriptor. */
-int broker_client_be_welcome(struct broker_client *client, int patience_ms) __attribute__((warn_unused_result));
+int broker_client_await_welcome(struct broker_client *client, int patience_ms) __attribute__((warn_unused_result));
 
 /* Takes a slot for a connection to be asked for. False: none is free. */
 bool broker_client_reserve(struct broker_client *client, struct conn *conn) __attribute__((warn_unused_result));

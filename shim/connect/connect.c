@@ -54,13 +54,6 @@ static struct sock *lease_after_all(int fd)
 	return NULL;
 }
 
-/* What becomes of a connection in progress nobody asks any more: it counts as made. */
-static void leave_alone(struct sock *sock)
-{
-	events_settle(sock, 0);
-	sock_release(sock, REFUSAL_BYPASSED);
-}
-
 /* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the background). */
 static void follow(int fd, const struct tally *tally, int error)
 {
@@ -68,16 +61,18 @@ static void follow(int fd, const struct tally *tally, int error)
 
 	if (!sock)
 		return;
-	if (sock->state != SOCK_NEW) {
-		sock_leave(sock);
-		return;
+	if (sock->state == SOCK_NEW) {
+		sock->reports_connected = error != 0;
+		sock->tally.dialing_ns = tally->dialing_ns;
+		if (sock->is_bypassed) {
+			/* Nobody asks any more what becomes of one in progress: it counts as made. */
+			events_settle(sock, 0);
+			sock_untrack(sock, REFUSAL_BYPASSED);
+		} else if (!lease_adopt_dial(sock)) {
+			sock_untrack(sock, REFUSAL_ERROR);
+		}
 	}
-	sock->reports_connected = error != 0;
-	sock->tally.dialing_ns = tally->dialing_ns;
-	if (sock->is_bypassed)
-		leave_alone(sock);
-	else
-		lease_follow_dial(sock);
+	sock_leave(sock);
 }
 
 /* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or -errno. */
@@ -138,7 +133,8 @@ static int dial_native(struct sock *sock, int fd, const struct sockaddr *address
 
 	if (tally.destination)
 		log_event("dial", sock, missed_names[is_own ? MISSED_OWN_PORT : MISSED_SOCKOPT]);
-	sock_release(sock, is_own ? REFUSAL_POLICY : sock->unfit ?: REFUSAL_SOCKOPT);
+	sock_untrack(sock, is_own ? REFUSAL_POLICY : sock->unfit ?: REFUSAL_SOCKOPT);
+	sock_leave(sock);
 	events_begin_dial(&tally);
 	result = real.connect(fd, address, length);
 	saved = errno;
@@ -164,9 +160,8 @@ static int dial_malformed(struct sock *sock, int fd, const struct sockaddr *addr
 
 	/* It says yes to AF_UNSPEC. */
 	if (result == 0)
-		sock_release(sock, REFUSAL_SOCKOPT);
-	else
-		sock_leave(sock);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+	sock_leave(sock);
 	return result;
 }
 

@@ -120,7 +120,7 @@ static void give_back_ports(const struct destination_key *key)
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
 
-	broker_link_meet(now_ns);
+	broker_link_connect(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool)
 		return;

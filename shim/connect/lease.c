@@ -224,11 +224,3 @@ bool lease_dial_in_place(struct sock *sock)
 {
 	return dial_in_place(sock) == 0 && lease_adopt_dial(sock);
 }
-
-void lease_follow_dial(struct sock *sock)
-{
-	if (lease_adopt_dial(sock))
-		sock_leave(sock);
-	else
-		sock_release(sock, REFUSAL_ERROR);
-}

@@ -177,7 +177,7 @@ static bool ask(const struct destination_key *key, uint32_t max_conns, bool bloc
 		return false;
 	*answer = ticket_await(ticket, patience_ms);
 	if (answer->kind == -ETIMEDOUT)
-		broker_link_doubt();
+		broker_link_mark_down();
 	return true;
 }
 

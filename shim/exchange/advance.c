@@ -101,12 +101,10 @@ bool exchange_recover_from_timeout(struct sock *sock)
 	return redial(sock, REDIAL_FOR_STALE, -1) == 0;
 }
 
-void exchange_settle(struct sock *sock)
+void exchange_advance(struct sock *sock)
 {
-	if (sock->state != SOCK_OPEN) {
-		sock_leave(sock);
+	if (sock->state != SOCK_OPEN)
 		return;
-	}
 	switch (verdict_next(&sock->protocol, sock->is_lost)) {
 	case VERDICT_GO_ON:
 		break;
@@ -114,13 +112,12 @@ void exchange_settle(struct sock *sock)
 		finish_with_end_of_file_later(sock);
 		break;
 	case VERDICT_RELEASE:
-		sock_release(sock, protocol_status(&sock->protocol).doubt);
-		return;
+		sock_untrack(sock, protocol_status(&sock->protocol).doubt);
+		break;
 	case VERDICT_ASK_SERVER:
 		sock_end_by_server(sock, protocol_status(&sock->protocol).refusal ?: REFUSAL_NO_FRAMING);
 		break;
 	}
-	sock_leave(sock);
 }
 
 void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
@@ -131,11 +128,10 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 	if (length > skippable && (status.owes_end || status.end_is_due)) {
 		sock_leave_window(sock);
 		sock_end_by_server(sock, REFUSAL_LEDGER);
-		sock_leave(sock);
 		return;
 	}
 	if (length > skippable) {
-		sock_release(sock, REFUSAL_LEDGER);
+		sock_untrack(sock, REFUSAL_LEDGER);
 		return;
 	}
 	if (is_request) {
@@ -150,5 +146,5 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 		sock_leave_window(sock);
 		protocol_pass_response(&sock->protocol, length);
 	}
-	exchange_settle(sock);
+	exchange_advance(sock);
 }

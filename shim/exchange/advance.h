@@ -24,9 +24,9 @@ bool exchange_is_hang_up(ssize_t result, int error);
 /* What the connections of the process remember for each other; NULL where it is not worth it (yet). */
 struct framing_memo *exchange_memo(void);
 
-/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones go native.
- * Consumes the lock. */
-void exchange_settle(struct sock *sock);
+/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones are not tracked any more
+ * (SOCK_FREE). */
+void exchange_advance(struct sock *sock);
 
-/* Bytes of body that no wrapper looked at (sendfile, splice). Consumes the lock. */
+/* The same for bytes of body that no wrapper looked at (sendfile, splice). */
 void exchange_account_unseen(struct sock *sock, bool is_request, size_t length);

@@ -97,7 +97,8 @@ bool close_begin(int fd)
 	end_last(sock, fd);
 	sock_remove_fd(sock, fd);
 	sock_drop_conn(sock);
-	sock_free(sock);
+	sock_end(sock);
+	sock_leave(sock);
 	errno = saved;
 	return true;
 }

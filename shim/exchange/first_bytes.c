@@ -164,14 +164,14 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	if (error)
 		return error;
 	if (first == FRAMING_FIRST_UNKNOWN) {
-		sock_release(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
+		sock_untrack(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
 		return 1;
 	}
 	if (is_of_no_use && !sock->is_leased) {
 		/* Those that close first would use up the ports. */
 		if (sock->conn && options_forgo_time_wait(sock->conn, transfer->fd))
 			log_event("time wait", sock, NULL);
-		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
+		sock_untrack(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
 		return 1;
 	}
 	if (first != FRAMING_FIRST_SAFE && protocol_status(&sock->protocol).may_edit &&

@@ -93,10 +93,10 @@ void handoff_to_stranger(int fd)
 
 	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_WAITING || sock->state == SOCK_OPEN)) {
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_LEDGER);
-	} else if (sock) {
-		sock_leave(sock);
+		sock_untrack(sock, REFUSAL_LEDGER);
 	}
+	if (sock)
+		sock_leave(sock);
 	errno = saved;
 }
 

@@ -73,10 +73,10 @@ static void park(struct sock *sock)
 	struct conn *conn = sock->conn;
 	enum refusal why;
 
-	broker_link_meet(now_ns);
+	broker_link_connect(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool) {
-		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->is_witnessed);
+		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->has_broker_dup);
 		sock_drop_conn(sock);
 		return;
 	}

@@ -101,7 +101,7 @@ static ssize_t fail(const struct transfer *transfer, int error)
 	return -1;
 }
 
-/* Back from the kernel. True: to be tried again on a fresh connection. Consumes the lock else. */
+/* Back from the kernel. True: to be tried again on a fresh connection. Locked. */
 static bool conclude(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, ssize_t result,
 		     int error)
 {
@@ -109,16 +109,16 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 	if (result > 0) {
 		events_settle(sock, 0);
 		send_plan_account(sock, transfer, sending, (size_t)result);
-		exchange_settle(sock);
+		exchange_advance(sock);
 		return false;
 	}
 	if (send_plan_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock, -1) == 0)
 		return true;
-	sock_leave(sock);
 	return false;
 }
 
-/* One attempt. True: to be tried again on a fresh connection. Consumes the lock else. */
+/* One attempt. True: to be tried again on a fresh connection. Locked; it is unlocked while the kernel has it, and if false also
+ * afterwards. */
 static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
 {
 	struct send_plan sending = {0};
@@ -140,17 +140,16 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	saved = errno;
 	/* While the server works. */
 	if (*result > 0)
-		broker_link_greet();
+		broker_link_introduce();
 	if (sock_come_out(token))
 		atomic_fetch_sub(&token.sock->n_senders, 1);
 	sock = exchange_return(token, transfer->fd);
-	if (sock && sock->state == SOCK_OPEN) {
+	if (sock && sock->state == SOCK_OPEN)
 		again = conclude(sock, transfer, &sending, *result, saved);
-	} else {
+	else
 		sock_drop_replay(&sending.replay);
-		if (sock)
-			sock_leave(sock);
-	}
+	if (sock && !again)
+		sock_leave(sock);
 	if (!again && *result > 0)
 		*result = (ssize_t)plan_own_bytes(&sending.plan, (size_t)*result);
 	errno = saved;
@@ -187,11 +186,9 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	if (!sock->has_sent) {
 		error = first_bytes_prepare(sock, transfer, total);
 		errno = saved;
-		if (error > 0)
-			return transfer_native(transfer);
-		if (error < 0) {
+		if (error) {
 			sock_leave(sock);
-			return fail(transfer, -error);
+			return error > 0 ? transfer_native(transfer) : fail(transfer, -error);
 		}
 	}
 	/* (What was shut down says so.) */
@@ -223,7 +220,8 @@ static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
 			return send_open(sock, transfer);
 		if (sock->state != SOCK_STUB) {
 			/* As a connection that was never followed: what is written must not seem to have gone out. */
-			sock_release(sock, REFUSAL_ERROR);
+			sock_untrack(sock, REFUSAL_ERROR);
+			sock_leave(sock);
 			return transfer_native(transfer);
 		}
 		result = after_eof_send(sock, total);

@@ -67,7 +67,7 @@ static void learn(struct idle_pool *pool, struct conn *conn, int answer, uint64_
 		break;
 	default:
 		if (answer < 0 && answer != -EMFILE)
-			broker_link_part(pool, now_ns);
+			broker_link_disconnect(pool, now_ns);
 	}
 }
 
@@ -75,7 +75,7 @@ static void learn(struct idle_pool *pool, struct conn *conn, int answer, uint64_
 static struct conn *receive(struct idle_pool *pool, struct conn *conn, int answer, int fd, uint64_t now_ns)
 {
 	if (answer == BROKER_GIVEN) {
-		conn->is_witnessed = true;
+		conn->has_broker_dup = true;
 		conn->fd = fdtable_move_high(fd);
 	}
 	learn(pool, conn, answer, now_ns);
@@ -97,7 +97,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int answe
 /* The process's own connections that the broker holds, too: what else it holds is for others to lend. */
 static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
 {
-	struct idle_pool *pool = broker_link_is_met() ? pool_enter(now_ns) : NULL;
+	struct idle_pool *pool = broker_link_is_connected() ? pool_enter(now_ns) : NULL;
 	struct destination *destination;
 	uint32_t n = 0;
 
@@ -145,7 +145,7 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	conn = prepare(key, now_ns);
 	/* Nobody waits for what comes of a question that was asked already. */
 	if (!conn && broker_link_client.is_asked)
-		broker_link_doubt();
+		broker_link_mark_down();
 	if (conn) {
 		*why = broker_client_lease(&broker_link_client, conn, habit_looks_often(&conn->destination->looks, who),
 					   &fd);
@@ -169,8 +169,8 @@ struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_c
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
-	/* Whoever is not counted makes one too many: waits for another thread that is just meeting the broker. */
-	broker_link_wait_to_meet(patience_ms);
+	/* A connection that is not counted is one too many: it is worth waiting for a thread that is connecting just now. */
+	broker_link_await_connection(patience_ms);
 	conn = prepare(key, now_ns);
 	if (!conn)
 		return NULL;
@@ -225,7 +225,7 @@ void shared_offer(struct idle_pool *pool, struct conn *conn)
 	error = broker_client_offer(pool->broker, conn, conn->began_unfit);
 	/* It has gone: another one may have come. */
 	if (error && error != -EAGAIN)
-		broker_link_part(pool, guard_now_ns());
+		broker_link_disconnect(pool, guard_now_ns());
 }
 
 void shared_note_look(struct idle_pool *pool, const struct destination_key *key)

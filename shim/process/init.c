@@ -60,9 +60,9 @@ static void fini(void *unused)
 	(void)unused;
 	if (phase != PHASE_DONE || !guard_is_home())
 		return;
-	if (broker_link_may_be_met())
+	if (broker_link_may_be_connected())
 		sock_finish_all();
-	if (!broker_link_is_met())
+	if (!broker_link_is_connected())
 		reclaim_idle();
 	pool_log_stats();
 	stats_page_end();

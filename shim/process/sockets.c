@@ -54,7 +54,7 @@ static void inherit(struct sock *sock)
 	/* How it ends is the parent's business, and the epoll sets that it is in are. */
 	if (sock->conn) {
 		sock->conn->fd = -1;
-		sock->conn->is_witnessed = false;
+		sock->conn->has_broker_dup = false;
 		sock->conn->ticket = -1;
 	}
 	sock->ticket = (struct ticket){.fd = -1};
@@ -116,7 +116,8 @@ void sock_retire_all(void)
 		if (!sock)
 			continue;
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_POLICY);
+		sock_untrack(sock, REFUSAL_POLICY);
+		sock_leave(sock);
 	}
 	errno = saved;
 }

@@ -119,7 +119,8 @@ struct sock *sock_enter(int fd)
 		/* The end of file that may be owed is the server's to make then. */
 		if (sock->state == SOCK_OPEN && protocol_status(&sock->protocol).owes_end)
 			sock_end_by_server(sock, REFUSAL_SHARED);
-		sock_release(sock, REFUSAL_SHARED);
+		sock_untrack(sock, REFUSAL_SHARED);
+		sock_leave(sock);
 		return NULL;
 	}
 	if (sock->state == SOCK_ENDING && atomic_load(&sock->wants_release))
@@ -150,21 +151,17 @@ static void close_late(struct sock *sock)
 
 void sock_leave(struct sock *sock)
 {
-	if (sock->state == SOCK_FREE) {
-		/* It was closed while its connection was being replaced. */
-		give_back_memory(sock);
-		guard_unlock(&sock->lock);
-		return;
-	}
-	if (atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
+	if (sock->state != SOCK_FREE && atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
 		drop_lost_numbers(sock);
 		close_late(sock);
 		if (!sock->n_fds) {
 			sock_drop_conn(sock);
-			sock_free(sock);
-			return;
+			sock_end(sock);
 		}
 	}
+	/* The thread that is replacing its connection holds a pointer to it, and leaves it when done. */
+	if (__builtin_expect(sock->state == SOCK_FREE, 0) && !sock->replacer)
+		give_back_memory(sock);
 	guard_unlock(&sock->lock);
 }
 
@@ -255,7 +252,7 @@ void sock_drop_conn(struct sock *sock)
 	sock->conn = NULL;
 }
 
-void sock_free(struct sock *sock)
+void sock_end(struct sock *sock)
 {
 	spare_drop(sock);
 	ticket_give_back(&sock->ticket);
@@ -263,22 +260,12 @@ void sock_free(struct sock *sock)
 	sock_drop_replay(&sock->replay);
 	sock->state = SOCK_FREE;
 	atomic_fetch_sub(&sock_n_tracked, 1);
-	/* Who is replacing its connection holds a pointer to it, and puts it back when done. */
-	if (!sock->replacer)
-		give_back_memory(sock);
-	guard_unlock(&sock->lock);
 }
 
-void sock_release(struct sock *sock, enum refusal why)
+void sock_untrack(struct sock *sock, enum refusal why)
 {
-	if (sock->state == SOCK_FREE) {
-		sock_leave(sock);
+	if (sock->state == SOCK_FREE || (sock->state == SOCK_RELEASED && !sock_is_retired && sock->n_fds))
 		return;
-	}
-	if (sock->state == SOCK_RELEASED && !sock_is_retired && sock->n_fds) {
-		sock_leave(sock);
-		return;
-	}
 	spare_drop(sock);
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
@@ -287,17 +274,16 @@ void sock_release(struct sock *sock, enum refusal why)
 	events_settle_by_kernel(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
-	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {
+	if (sock->conn && sock->conn->has_broker_dup && sock->n_fds && !sock_is_retired) {
 		sock_leave_window(sock);
 		sock_drop_replay(&sock->replay);
 		sock->state = SOCK_RELEASED;
-		sock_leave(sock);
 		return;
 	}
 	while (sock->n_fds)
 		sock_remove_fd(sock, sock->fds[0]);
 	sock_drop_conn(sock);
-	sock_free(sock);
+	sock_end(sock);
 }
 
 void sock_end_by_server(struct sock *sock, enum refusal why)

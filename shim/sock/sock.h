@@ -145,6 +145,8 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare);
  * lock can't be had, in which case it will be released by its next user). Wrappers call exchange_enter(), by which the program never
  * finds an end of file still to be made. */
 struct sock *sock_enter(int fd) __attribute__((warn_unused_result));
+
+/* Unlocks it. One that is SOCK_FREE by then may be another socket's object at once. */
 void sock_leave(struct sock *sock);
 
 /* Another number for the same socket. Gives up tracking when there are too many. Locked. */
@@ -177,12 +179,13 @@ void sock_end_by_server(struct sock *sock, enum refusal why);
 /* Another process may use it from now on. */
 void sock_share(struct sock *sock);
 
-/* Back to native for good: our descriptor of the connection is closed, options are what the program set, every number is
- * untracked, unless the connection has to be ended by us at its close (SOCK_RELEASED). An end of file that was owed is asked from the server. Frees the object; the lock is gone too. */
-void sock_release(struct sock *sock, enum refusal why);
+/* Back to native for good: our descriptor of the connection is closed, options are what the program set, every number is untracked
+ * and the state SOCK_FREE; or SOCK_RELEASED where the connection has to be ended by us at its close. The end of file that may be owed
+ * is the caller's to see to before. Locked, before and after. */
+void sock_untrack(struct sock *sock, enum refusal why);
 
-/* Frees an object that has no numbers and no connection any more, and unlocks it. */
-void sock_free(struct sock *sock);
+/* For an object that has no numbers and no connection any more: it is SOCK_FREE, and gone with sock_leave(). Locked, before and after. */
+void sock_end(struct sock *sock);
 
 /* What was sent can't be sent again any more: gives up the copy and its memory. */
 void sock_drop_replay(struct replay *replay);

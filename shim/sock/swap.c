@@ -227,7 +227,7 @@ bool swap_delete_registrations(struct sock *sock, int fd)
 
 	/* What another process may hold too is watched on for it, as it would be. What the broker does would be watched on
 	 * for nobody. */
-	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->is_witnessed))
+	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->has_broker_dup))
 		return true;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration registration = sock->registrations[i];

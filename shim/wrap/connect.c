@@ -102,14 +102,16 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	case PURPOSE_DISCONNECT:
 		if (sock->state == SOCK_STUB)
 			return disconnect_stub(sock);
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.connect(fd, address, length);
 	case PURPOSE_OTHER_PEER:
 		/* After a failed attempt a program may try another server on the same socket; before that it is told that it
 		 * has a connection. */
 		if (sock->state != SOCK_OPEN || sock->is_leased || !has_failed(fd))
 			break;
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.connect(fd, address, length);
 	case PURPOSE_SAME_PEER:
 	case PURPOSE_ERROR:

@@ -75,17 +75,14 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 	sock_come_out(token);
 	sock = exchange_return(token, fd);
 
-	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB) {
+	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB)
 		after_eof_send(sock, (size_t)moved);
-		sock_leave(sock);
-	} else if (sock && moved > 0 && sock->state == SOCK_OPEN) {
+	else if (sock && moved > 0 && sock->state == SOCK_OPEN)
 		exchange_account_unseen(sock, is_request, (size_t)moved);
-	} else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN) {
+	else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN)
 		finish_lost(sock);
+	if (sock)
 		sock_leave(sock);
-	} else if (sock) {
-		sock_leave(sock);
-	}
 	errno = saved;
 	return moved;
 }

@@ -78,8 +78,8 @@ EXPORT int listen(int fd, int backlog)
 		return FAIL(EBADF);
 	result = REAL(listen)(fd, backlog);
 	if (sock && result == 0 && sock->state == SOCK_NEW)
-		sock_release(sock, REFUSAL_POLICY);
-	else if (sock)
+		sock_untrack(sock, REFUSAL_POLICY);
+	if (sock)
 		sock_leave(sock);
 	if (result == 0 && !init_is_off())
 		listen_note(fd);

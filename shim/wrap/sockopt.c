@@ -117,7 +117,8 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	     is_late_low_water(sock, level, name, value, length)) &&
 	    !is_refused(sock, level, name, value, length)) {
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.setsockopt(fd, level, name, value, length);
 	}
 	result = set_locked(sock, fd, level, name, value, length);
@@ -195,7 +196,8 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN &&
 	    takes_zero_copy(sock, value, length)) {
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.getsockopt(fd, level, name, value, length);
 	}
 	if (sock->state == SOCK_STUB)

@@ -129,7 +129,7 @@ static void meet(struct broker_client *client, const char *path)
 	check(connect(fd, (struct sockaddr *)&address, sizeof(address)), "connect to the broker");
 	broker_client_init(client, &sys);
 	check(broker_client_introduce(client, fd, &config, "bench", 1, NULL), "introduce");
-	check(broker_client_be_welcome(client, BROKER_PATIENCE_MS), "welcome");
+	check(broker_client_await_welcome(client, BROKER_PATIENCE_MS), "welcome");
 }
 
 static int listener;

@@ -52,7 +52,7 @@ static int begin_as(const char *name, const struct destination_key *first)
 {
 	int error = broker_client_introduce(&client, OURS, &config, name, 77, first);
 
-	return error ? error : broker_client_be_welcome(&client, BROKER_PATIENCE_MS);
+	return error ? error : broker_client_await_welcome(&client, BROKER_PATIENCE_MS);
 }
 
 static int begin(void)
@@ -482,7 +482,7 @@ START_TEST(an_offer)
 	ck_assert_uint_eq(heard.generation, conn.slot_generation);
 	ck_assert_uint_eq(heard.cookie, 5);
 	ck_assert_mem_eq(&heard.key, &destination.key, sizeof(heard.key));
-	ck_assert(conn.is_witnessed);
+	ck_assert(conn.has_broker_dup);
 	ck_assert_int_eq(slots_state(region, (unsigned)conn.slot, conn.slot_generation), SLOT_IDLE);
 	ck_assert_uint_eq(region->slots[conn.slot].contents.ledger.sent, 9);
 	close(conn.fd);
@@ -505,10 +505,10 @@ START_TEST(no_offer)
 	broker_client_offer(&client, &conn, false);
 	hear_nothing();
 	ck_assert_int_eq(conn.slot, -1);
-	ck_assert(!conn.is_witnessed);
+	ck_assert(!conn.has_broker_dup);
 	broker_client_end(&client);
 	broker_client_offer(&client, &conn, false);
-	ck_assert(!conn.is_witnessed);
+	ck_assert(!conn.has_broker_dup);
 }
 END_TEST
 
@@ -520,9 +520,9 @@ START_TEST(a_broker_that_is_behind)
 	be_connected();
 	for (;;) {
 		conn.fd = BROKERS;
-		conn.is_witnessed = false;
+		conn.has_broker_dup = false;
 		broker_client_offer(&client, &conn, false);
-		if (!conn.is_witnessed)
+		if (!conn.has_broker_dup)
 			break;
 		slots_free(&client.slots, &conn);
 		ck_assert_uint_lt(++n, 100000);
