@@ -39,15 +39,13 @@ enum refusal verdict_observed(const struct protocol_state *state, bool by_server
 
 enum verdict_next verdict_next(const struct protocol_state *state, bool was_asked)
 {
-	struct protocol_status status = protocol_status(state);
-
-	/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own would
-	 * leave a TIME_WAIT on our side. */
-	if (status.end_is_due)
-		return status.server_ends || was_asked ? VERDICT_GO_ON : VERDICT_END;
-	if (status.doubt != REFUSAL_NONE && !status.owes_end)
+	/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own would leave
+	 * a TIME_WAIT on our side. */
+	if (protocol_status(state).end_is_due)
+		return protocol_status(state).server_ends || was_asked ? VERDICT_GO_ON : VERDICT_END;
+	if (protocol_status(state).doubt != REFUSAL_NONE && !protocol_status(state).owes_end)
 		return VERDICT_RELEASE;
-	if (status.is_lost || (status.server_may_wait && !was_asked))
+	if (protocol_status(state).is_lost || (!was_asked && protocol_status(state).server_may_wait))
 		return VERDICT_ASK_SERVER;
 	return VERDICT_GO_ON;
 }

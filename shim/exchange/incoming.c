@@ -63,10 +63,9 @@ static bool is_message_writable(struct msghdr *message)
 /* How many of the next bytes need not be looked at; 0: they have to be. */
 static uint64_t unseen_of(const struct sock *sock, size_t room)
 {
-	struct protocol_status status = protocol_status(&sock->protocol);
-	uint64_t known = status.known_answer;
+	uint64_t known = protocol_status(&sock->protocol).known_answer;
 
-	return known >= room || known >= CHUNK_WORTH || status.skippable_answer ? known : 0;
+	return known >= room || known >= CHUNK_WORTH || protocol_status(&sock->protocol).skippable_answer ? known : 0;
 }
 
 static bool may_wait(const struct sock *sock, const struct transfer *transfer)

@@ -28,7 +28,8 @@ static enum refusal ask_ledger(const struct sock *sock)
 }
 
 /* `state` NULL: nothing was asked on it. As far as can be told without the kernel's ledger. */
-static struct verdict_facts facts_of(const struct sock *sock, const struct protocol_state *state)
+static inline __attribute__((always_inline)) struct verdict_facts facts_of(const struct sock *sock,
+									   const struct protocol_state *state)
 {
 	return (struct verdict_facts){
 		.state = state,
