@@ -198,7 +198,7 @@ bool lease_adopt_dial(struct sock *sock)
 	options_begin(sock);
 	sock_set_state(sock, SOCK_OPEN);
 	protocol_begin(&sock->protocol, may_rewrite(sock));
-	outgoing_reset(&sock->outgoing);
+	replay_reset(&sock->replay);
 	log_event("dial", sock, missed_names[sock->missed]);
 	return true;
 }

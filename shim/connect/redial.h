@@ -18,7 +18,7 @@ enum redial_reason {
 };
 
 /*
- * Replaces the connection of an open socket, and sends again what `outgoing` holds.
+ * Replaces the connection of an open socket, and sends again what its replay holds.
  *
  * With nothing to send again, a non-blocking socket gets a dial in progress (EAGAIN on writing, writable after the
  * handshake, refusal as natively); else the dial is waited for: a non-blocking program's for three seconds at most, a
