@@ -14,7 +14,8 @@ MANUAL = $(notdir $(wildcard tools/man/*.[1-9]))
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 # -O3: the shim is in the way of every system call that it wraps, and measured 3 % faster with it.
 CFLAGS ?= -O3 -g
-# Its functions are small, in files by family; compiled as one they take a tenth fewer instructions. Only the shim is linked so.
+# Its functions are small, in files by family; compiled as one they take a tenth fewer instructions. Only the shim is
+# linked so.
 LTO ?= $(if $(findstring gcc version,$(shell $(CC) -v 2>&1)),-flto=auto -flto-partition=one -ffat-lto-objects)
 # The command is hardened, with the broker in it, and its pool/ for itself. Not so the shim: it would then call the very
 # _chk functions that it interposes.

@@ -1,4 +1,5 @@
-"""When a broker starts and ends, where it lies, what `holdline status` says of it, and how a service manager runs it."""
+"""When a broker starts and ends, where it lies, what `holdline status` says of it, and how a service manager runs
+it."""
 import os
 import socket
 import subprocess
@@ -50,8 +51,8 @@ def test_places():
 
 @tally.timed
 def test_patience():
-    """A broker stays for as long as the run that started it, even if no process of that run has spoken to it, and for processes that
-    the run left behind."""
+    """A broker stays for as long as the run that started it, even if no process of that run has spoken to it, and for
+    processes that the run left behind."""
     late = "sleep 6.5; for i in 1 2 3; do curl -sS %s; done"  # longer than it stays for nobody
     run = [HOLDLINE, "run", "--quiet", "--", "sh", "-c"]
 

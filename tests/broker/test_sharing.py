@@ -182,7 +182,8 @@ def without_hop_fields(output):
 
 
 def test_goodbye():
-    """Libraries' destructors may still send over a connection that the process leaves open; it is parked after they have run."""
+    """Libraries' destructors may still send over a connection that the process leaves open; it is parked after they
+    have run."""
     library = harness.compile_program("broker-goodbye.so", ["tests/broker/goodbye.c"], ["-shared", "-fPIC"])
     with World() as world, harness.Server() as server:
         command = [PYTHON, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1]).hello(int(sys.argv[2]))", library, str(server.port)]

@@ -64,7 +64,8 @@ def listeners():
 
 
 def many_sockets():
-    """Walking through many sockets is expensive: doctor looks for sockets that are only bound when they can change the verdict."""
+    """Walking through many sockets is expensive: doctor looks for sockets that are only bound when they can change the
+    verdict."""
     network.set_ports(20000, 59999)
     sink = network.Sink()
     bound = socket.socket()

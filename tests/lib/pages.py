@@ -1,4 +1,5 @@
-"""Reads pages of counters (pool/stats/stats.h) from a folder, independently of the command's own reader: the tests' oracle."""
+"""Reads pages of counters (pool/stats/stats.h) from a folder, independently of the command's own reader: the tests'
+oracle."""
 import os
 import re
 import struct

@@ -1,8 +1,8 @@
-"""The worlds in which contract programs run: with a pool of their own, with a shared one, inside another preloaded library or allocator,
-with a sanitizer in them.
+"""The worlds in which contract programs run: with a pool of their own, with a shared one, inside another preloaded
+library or allocator, with a sanitizer in them.
 
-A world says how programs are built, and what their environment is bare and preloaded. In each the bare run has everything but the
-shim, so that a difference is the shim's.
+A world says how programs are built, and what their environment is bare and preloaded. In each the bare run has
+everything but the shim, so that a difference is the shim's.
 """
 import contextlib
 import glob
@@ -110,7 +110,8 @@ class InsideEatmydata(Eatmydata):
 
 
 class Jemalloc(Beside):
-    """An allocator that sets itself up at the first malloc() of the process, under a lock, and calls what we wrap meanwhile."""
+    """An allocator that sets itself up at the first malloc() of the process, under a lock, and calls what we wrap
+    meanwhile."""
     name, is_allocator = "jemalloc", True
     pattern = "libjemalloc.so.2"
 
