@@ -1,4 +1,4 @@
-"""Programs that share connections, what they are run by, and what is seen of their broker."""
+"""Programs that share connections, how they are run, and the state of their broker."""
 import os
 
 from harness import PYTHON

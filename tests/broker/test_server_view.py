@@ -1,4 +1,4 @@
-"""How a connection ends is for its server to see as it would bare."""
+"""The server sees a connection end as it would bare."""
 import time
 
 import harness

@@ -1,4 +1,4 @@
-"""What programs count of themselves is what servers and kernels saw, whatever becomes of the programs."""
+"""Programs count the same as servers and kernels, however the programs end."""
 import json
 import os
 import re
