@@ -4,12 +4,10 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/rules.h"
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
-
-#define SECOND_NS 1000000000ull
-#define MILLISECOND_NS 1000000ull
 
 static bool is_in_use(const struct destination *destination)
 {
@@ -121,7 +119,7 @@ static bool claim(const struct idle_pool *pool, const struct conn *conn)
 static void end_idle(struct idle_pool *pool, struct conn *conn, bool is_ours)
 {
 	if (is_ours)
-		ending_make(pool->sys, conn->fd, &conn->ledger, conn->is_witnessed);
+		ending_make(pool->sys, conn->fd, &conn->ledger, conn->has_broker_dup);
 	if (conn->slot >= 0)
 		slots_free(&pool->broker->slots, conn);
 	pool->sys->close(conn->fd);
@@ -144,7 +142,7 @@ void idle_pool_discard(struct idle_pool *pool, struct conn *conn)
 void idle_pool_end(struct idle_pool *pool, struct conn *conn)
 {
 	if (conn->fd >= 0)
-		ending_make(pool->sys, conn->fd, &conn->ledger, conn->is_witnessed);
+		ending_make(pool->sys, conn->fd, &conn->ledger, conn->has_broker_dup);
 	idle_pool_discard(pool, conn);
 }
 
@@ -366,7 +364,7 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns)
 		expire_slot(pool, pool->wheel[first % IDLE_WHEEL_SLOTS], now_ns);
 }
 
-void idle_pool_part(struct idle_pool *pool)
+void idle_pool_disconnect(struct idle_pool *pool)
 {
 	struct conn *conn, *next;
 

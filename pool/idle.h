@@ -84,7 +84,7 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns);
 
 /* The broker is not to be talked to any more: takes back what is idle, then ends the talk (broker_client_end). What others
  * have taken is let go. */
-void idle_pool_part(struct idle_pool *pool);
+void idle_pool_disconnect(struct idle_pool *pool);
 
 /* Lets go of all idle connections: they end unless the broker holds them too. */
 void idle_pool_let_go(struct idle_pool *pool);

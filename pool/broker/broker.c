@@ -43,8 +43,7 @@ struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid)
 	return process;
 }
 
-static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer_status status,
-		   int passed)
+static void answer(struct broker_out *out, const struct broker_request *request, enum broker_answer status, int passed)
 {
 	out->packet.reply = (struct broker_reply){broker_wire_head(BROKER_ANSWER, request->head.sequence, status),
 						  request->slot, request->generation, 0};

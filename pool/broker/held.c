@@ -2,12 +2,11 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "pool/base/clock.h"
 #include "pool/broker/private.h"
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/conn/ledger.h"
-
-#define SECOND_NS 1000000000ull
 
 void held_salt_key(const struct broker_process *process, struct destination_key *key)
 {

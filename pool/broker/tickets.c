@@ -44,7 +44,7 @@ static void change_state(struct broker *broker, struct broker_process *ticket, e
 	}
 }
 
-static int send_answer(struct broker *broker, const struct broker_process *ticket, enum broker_answer_status status,
+static int send_answer(struct broker *broker, const struct broker_process *ticket, enum broker_answer status,
 		       int passed)
 {
 	struct broker_reply reply = {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/rules.h"
 
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -92,13 +93,13 @@ static const struct duration_unit {
 	uint64_t ns;
 } duration_units[] = {
 	{"ns", 1},
-	{"us", 1000},
-	{"\xc2\xb5s", 1000}, /* U+00B5, micro sign */
-	{"\xce\xbcs", 1000}, /* U+03BC, Greek mu */
-	{"ms", 1000 * 1000},
-	{"s", 1000 * 1000 * 1000},
-	{"m", 60ULL * 1000 * 1000 * 1000},
-	{"h", 3600ULL * 1000 * 1000 * 1000},
+	{"us", MICROSECOND_NS},
+	{"\xc2\xb5s", MICROSECOND_NS}, /* U+00B5, micro sign */
+	{"\xce\xbcs", MICROSECOND_NS}, /* U+03BC, Greek mu */
+	{"ms", MILLISECOND_NS},
+	{"s", SECOND_NS},
+	{"m", 60 * SECOND_NS},
+	{"h", 3600 * SECOND_NS},
 };
 
 static bool is_digit(char character)

@@ -1,7 +1,8 @@
 /* See bypass.h. */
 #include "pool/conn/bypass.h"
 
-#define MILLISECOND_NS 1000000ull
+#include "pool/base/clock.h"
+
 #define FAILURES_BEFORE 4
 #define FIRST_PAUSE_NS (200 * MILLISECOND_NS)
 /* 200 ms << 7 is 25 s: a server that was set up anew is noticed within that. */

@@ -17,6 +17,12 @@ unsigned destination_key_length(const struct destination_key *key)
 	return offsetof(struct destination_key, options) + key->options_length;
 }
 
+bool destination_key_equal(const struct destination_key *one, const struct destination_key *other)
+{
+	/* Two of different lengths differ before the end of either. */
+	return memcmp(one, other, destination_key_length(one)) == 0;
+}
+
 bool destination_key_is_same_peer(const struct destination_key *one, const struct destination_key *other)
 {
 	return one->family == other->family && one->port == other->port && one->netns_cookie == other->netns_cookie &&

@@ -10,7 +10,6 @@
 #include <uthash.h>
 
 #include "pool/conn/bypass.h"
-
 #include "pool/conn/habits.h"
 
 #define DESTINATION_OPTIONS_MAX 96
@@ -58,6 +57,9 @@ struct destination {
 
 /* Bytes of the key that count. */
 unsigned destination_key_length(const struct destination_key *key);
+
+/* True if a connection for the one can stand in for a connection for the other. */
+bool destination_key_equal(const struct destination_key *one, const struct destination_key *other);
 
 /* True if both mean the same address, port and network: their connections compete for the same ports. */
 bool destination_key_is_same_peer(const struct destination_key *one, const struct destination_key *other);

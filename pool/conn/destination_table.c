@@ -65,8 +65,7 @@ struct destination *destination_table_find(struct destination_table *table, cons
 	/* A list's head's `prev` is its tail, the most recent one: most programs go there again. */
 	struct destination *destination = table->recent ? table->recent->recent_prev : NULL;
 
-	if (destination && destination_key_length(&destination->key) == length &&
-	    memcmp(&destination->key, key, length) == 0)
+	if (destination && destination_key_equal(&destination->key, key))
 		return destination;
 	HASH_FIND(hh, table->by_key, key, length, destination);
 	if (destination) {

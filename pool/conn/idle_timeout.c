@@ -1,9 +1,8 @@
 /* Margins are a quarter of what is known, at most a second: a network's jitter, not a server's. See idle_timeout.h. */
 #include "pool/conn/idle_timeout.h"
 
+#include "pool/base/clock.h"
 #include "pool/conn/destination.h"
-
-#define SECOND_NS 1000000000ull
 
 static uint64_t with_margin(uint64_t timeout_ns)
 {

@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "pool/base/fdpass.h"
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
-
-#define MILLISECOND_NS 1000000u
 
 void broker_client_init(struct broker_client *client, const struct pool_sys *sys)
 {
@@ -30,7 +29,7 @@ void broker_client_move(struct broker_client *to, struct broker_client *from)
 }
 
 /* The next packet, or -errno. Whatever descriptor came with it is the caller's. */
-static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, uint64_t deadline_ns,
+static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, struct deadline deadline,
 			    int *passed)
 {
 	struct pollfd entry = {.fd = client->fd, .events = POLLIN};
@@ -38,18 +37,23 @@ static ssize_t await_packet(struct broker_client *client, union broker_packet *p
 
 	for (;;) {
 		ssize_t length = fdpass_receive(client->sys, client->fd, packet, sizeof(*packet), passed, &n_passed);
-		uint64_t now_ns;
+		int left_ms;
 
 		if (length != -EAGAIN)
 			return length ? length : -ECONNRESET;
-		now_ns = client->sys->now_ns();
-		if (now_ns >= deadline_ns)
+		left_ms = deadline_left_ms(deadline, client->sys->now_ns());
+		if (!left_ms)
 			return -ETIMEDOUT;
-		/* A signal's handler has run: that takes nothing from the time. */
-		if (client->sys->poll(&entry, 1, (int)((deadline_ns - now_ns) / MILLISECOND_NS) + 1) < 0 &&
-		    errno != EINTR)
+		/* After a signal's handler has run, the wait goes on for what is left. */
+		if (client->sys->poll(&entry, 1, left_ms) < 0 && errno != EINTR)
 			return -errno;
 	}
+}
+
+static void drop_passed(const struct broker_client *client, int passed)
+{
+	if (passed >= 0)
+		client->sys->close(passed);
 }
 
 static bool is_ours(const union broker_packet *packet, ssize_t length, size_t expected, enum broker_message type)
@@ -57,9 +61,9 @@ static bool is_ours(const union broker_packet *packet, ssize_t length, size_t ex
 	return length == (ssize_t)expected && packet->head.version == broker_wire_stamp() && packet->head.type == type;
 }
 
-static uint64_t deadline(const struct broker_client *client, int patience_ms)
+static struct deadline deadline_of(const struct broker_client *client, int patience_ms)
 {
-	return client->sys->now_ns() + (uint64_t)patience_ms * MILLISECOND_NS;
+	return deadline_after(client->sys->now_ns(), (uint64_t)patience_ms * MILLISECOND_NS);
 }
 
 static int read_welcome(struct broker_client *client, int patience_ms)
@@ -67,13 +71,12 @@ static int read_welcome(struct broker_client *client, int patience_ms)
 	union broker_packet packet;
 	struct slots_region *region;
 	int passed;
-	ssize_t length = await_packet(client, &packet, deadline(client, patience_ms), &passed);
+	ssize_t length = await_packet(client, &packet, deadline_of(client, patience_ms), &passed);
 
 	if (length < 0)
 		return (int)length;
 	if (!is_ours(&packet, length, sizeof(packet.head), BROKER_WELCOME) || passed < 0) {
-		if (passed >= 0)
-			client->sys->close(passed);
+		drop_passed(client, passed);
 		if (length >= (ssize_t)sizeof(packet.head) && packet.head.version != broker_wire_stamp())
 			return -EPROTONOSUPPORT;
 		return -EPROTO;
@@ -125,7 +128,7 @@ int broker_client_introduce(struct broker_client *client, int fd, const struct c
 	return error;
 }
 
-int broker_client_be_welcome(struct broker_client *client, int patience_ms)
+int broker_client_await_welcome(struct broker_client *client, int patience_ms)
 {
 	int error = read_welcome(client, patience_ms);
 
@@ -173,31 +176,34 @@ static int send_request(struct broker_client *client, enum broker_message type, 
 	return fdpass_send(client->sys, client->fd, &request, sizeof(request), passed);
 }
 
-static int read_answer(const struct broker_reply *reply, int passed)
+/* Enum broker_answer or -errno. The descriptor is the caller's if it was given, else nobody's. */
+static int read_answer(const struct broker_client *client, const struct broker_reply *reply, int passed, int *fd)
 {
 	switch (reply->head.flags) {
 	case BROKER_GIVEN:
+		*fd = passed;
 		/* Without a descriptor: this process has no room for it. */
-		return passed >= 0 ? passed : -EMFILE;
+		return passed >= 0 ? BROKER_GIVEN : -EMFILE;
 	case BROKER_NONE:
-		return passed < 0 ? -ENOENT : -EPROTO;
 	case BROKER_DIAL:
-		return passed < 0 ? -ECONNREFUSED : -EPROTO;
+	case BROKER_QUEUED:
 	case BROKER_UNHEARD:
-		return passed < 0 ? -ESTALE : -EPROTO;
 	case BROKER_UNFIT:
-		return passed < 0 ? -EPERM : -EPROTO;
-	default:
-		return -EPROTO;
+		if (passed < 0)
+			return (int)reply->head.flags;
+		break;
 	}
+	drop_passed(client, passed);
+	return -EPROTO;
 }
 
-int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth)
+int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth, int *fd)
 {
-	uint64_t deadline_ns = deadline(client, BROKER_PATIENCE_MS);
+	struct deadline deadline = deadline_of(client, BROKER_PATIENCE_MS);
 	union broker_packet packet;
-	int error, passed;
+	int answer, error, passed;
 
+	*fd = -1;
 	if (!client->is_asked) {
 		client->sequence++;
 		error = send_request(client, BROKER_LEASE, wants_truth ? BROKER_WANTS_TRUTH : 0, conn,
@@ -207,26 +213,22 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn, b
 	}
 	client->is_asked = false;
 	for (;;) {
-		ssize_t length = await_packet(client, &packet, deadline_ns, &passed);
+		ssize_t length = await_packet(client, &packet, deadline, &passed);
 
 		if (length < 0)
 			return (int)length;
-		if (is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER) &&
-		    packet.head.sequence == client->sequence) {
-			error = read_answer(&packet.reply, passed);
-			if (error == -EPROTO)
-				break;
-			return error;
+		if (!is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
+			drop_passed(client, passed);
+			return -EPROTO;
 		}
-		/* The answer to a question that a signal handler's longjmp left open. */
-		if (!is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER))
+		if (packet.head.sequence == client->sequence)
 			break;
-		if (passed >= 0)
-			client->sys->close(passed);
+		/* The answer to a question that a signal handler's longjmp left open. */
+		drop_passed(client, passed);
 	}
-	if (passed >= 0)
-		client->sys->close(passed);
-	return -EPROTO;
+	answer = read_answer(client, &packet.reply, passed, fd);
+	/* Only tickets are queued. */
+	return answer == BROKER_QUEUED ? -EPROTO : answer;
 }
 
 int broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit)
@@ -241,7 +243,7 @@ int broker_client_offer(struct broker_client *client, struct conn *conn, bool wa
 	if (error)
 		slots_free(&client->slots, conn);
 	else
-		conn->is_witnessed = true;
+		conn->has_broker_dup = true;
 	return error;
 }
 
@@ -269,24 +271,23 @@ int broker_client_ask_ticket(const struct broker_client *client, int fd, const s
 	return fdpass_send(client->sys, fd, &request, sizeof(request), -1);
 }
 
-int broker_client_read_ticket(const struct broker_client *client, int fd, uint64_t *number)
+int broker_client_read_ticket(const struct broker_client *client, int ticket, uint64_t *number, int *fd)
 {
 	union broker_packet packet;
 	unsigned n_passed;
-	int passed;
-	ssize_t length = fdpass_receive(client->sys, fd, &packet, sizeof(packet), &passed, &n_passed);
+	int answer, passed;
+	ssize_t length = fdpass_receive(client->sys, ticket, &packet, sizeof(packet), &passed, &n_passed);
 
+	*fd = -1;
 	if (length < 0)
 		return (int)length;
-	if (is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
-		*number = packet.reply.ticket;
-		if (packet.head.flags == BROKER_QUEUED && passed < 0)
-			return -EINPROGRESS;
-		return read_answer(&packet.reply, passed);
+	if (!is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
+		drop_passed(client, passed);
+		return -ECONNRESET;
 	}
-	if (passed >= 0)
-		client->sys->close(passed);
-	return -ECONNRESET;
+	*number = packet.reply.ticket;
+	answer = read_answer(client, &packet.reply, passed, fd);
+	return answer == BROKER_NONE ? BROKER_LEAVE : answer;
 }
 
 void broker_client_drop(struct broker_client *client, struct conn *conn)

@@ -1,7 +1,7 @@
 /*
  * A process's side of its talk with the broker: asks for connections, hands over those that it parks for the first time.
  *
- * Every failure means the same: no broker, for now; the process goes on with its own pool. Only broker_client_be_welcome() waits, for
+ * Every failure means the same: no broker, for now; the process goes on with its own pool. Only broker_client_await_welcome() waits, for
  * as long as it is told, and broker_client_lease(), for BROKER_PATIENCE_MS.
  * Not thread-safe: the owner's lock covers it, but lease() needs only that nobody else receives or ends meanwhile.
  */
@@ -40,7 +40,7 @@ int broker_client_introduce(struct broker_client *client, int fd, const struct c
 
 /* Waits for so long to be welcome. 0, -EPROTONOSUPPORT (the broker is of another version), or -errno, with the same to the
  * descriptor. */
-int broker_client_be_welcome(struct broker_client *client, int patience_ms) __attribute__((warn_unused_result));
+int broker_client_await_welcome(struct broker_client *client, int patience_ms) __attribute__((warn_unused_result));
 
 /* Takes a slot for a connection to be asked for. False: none is free. */
 bool broker_client_reserve(struct broker_client *client, struct conn *conn) __attribute__((warn_unused_result));
@@ -48,10 +48,11 @@ bool broker_client_reserve(struct broker_client *client, struct conn *conn) __at
 /* Forgets the broker. Connections that had slots go on without. */
 void broker_client_end(struct broker_client *client);
 
-/* Asks for a connection to conn's destination, for whose slot one was reserved. A descriptor that the caller owns, with
- * everything about it in the slot; -ENOENT: there is none; -ESTALE: none that tells the truth; -EPERM: what is asked there is not for kept
- * ones; -ECONNREFUSED: dial; -ETIMEDOUT or another -errno: the broker is not well, end it.  `wants_truth`: see habits.h. The kernel's ledger and the peer are for the caller to check. */
-int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth)
+/* Asks for a connection to conn's destination, for which a slot was reserved. `wants_truth`: see habits.h.
+ * The broker's answer (enum broker_answer, never QUEUED): GIVEN with *fd, which the caller owns, and everything about it in
+ * the slot; the kernel's ledger and the peer are for the caller to check. With any other, *fd is -1.
+ * -EMFILE: it was given, and this process has no room for it; another -errno: the broker is not well, end it. */
+int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth, int *fd)
 	__attribute__((warn_unused_result));
 
 /* Hands a duplicate of a parked connection's descriptor over, so that others may lease it and the broker ends it in time.
@@ -67,9 +68,10 @@ void broker_client_tell_idle(struct broker_client *client);
 int broker_client_ask_ticket(const struct broker_client *client, int fd, const struct conn *conn, uint32_t max_conns,
 			     bool is_forced) __attribute__((warn_unused_result));
 
-/* An answer to that, without waiting. A descriptor as from broker_client_lease(); -ENOENT: dial, by the leave whose
- * *number this is; -EINPROGRESS: it will be answered again, in turn; -EAGAIN: no answer yet; else: there is no broker. */
-int broker_client_read_ticket(const struct broker_client *client, int fd, uint64_t *number)
+/* An answer to that, without waiting (enum broker_answer): GIVEN with *fd as from broker_client_lease(); LEAVE to dial, of this
+ * *number; QUEUED: it will be answered again, in turn; DIAL: without leave. -EAGAIN: none has come yet; -EMFILE: as there;
+ * another -errno: there is no broker. */
+int broker_client_read_ticket(const struct broker_client *client, int ticket, uint64_t *number, int *fd)
 	__attribute__((warn_unused_result));
 
 /* Frees conn's slot, and has the broker forget its duplicate: the program, or a child of it, may go on using it. */

@@ -51,13 +51,16 @@ enum broker_ask_flags {
 	BROKER_WANTS_TRUTH = 2, /* only one whose server was heard just now: see habits.h */
 };
 
-enum broker_answer_status {
-	BROKER_GIVEN,
-	BROKER_NONE,
-	BROKER_DIAL,	/* do without us */
+enum broker_answer {
+	BROKER_GIVEN,	/* the descriptor beside it is the connection */
+	BROKER_NONE,	/* to a LEASE: there is none. To a TICKET: leave to dial */
+	BROKER_DIAL,	/* the broker does not count this one: dial without leave */
 	BROKER_QUEUED,	/* to a TICKET: another answer follows when its turn has come */
 	BROKER_UNHEARD, /* there is one, but it is too old to tell who looks that the server is there */
 	BROKER_UNFIT,	/* what is asked there is not for kept connections: one that was idle has been ended */
+
+	/* Never on the wire: */
+	BROKER_LEAVE, /* what broker_client_read_ticket() makes of NONE */
 };
 
 struct broker_head {
@@ -88,7 +91,7 @@ struct broker_request {
 };
 
 struct broker_reply {
-	struct broker_head head; /* ANSWER: flags are the enum broker_answer_status */
+	struct broker_head head; /* ANSWER: flags are the enum broker_answer */
 	uint64_t slot;
 	uint64_t generation;
 	uint64_t ticket; /* a granted one's number */

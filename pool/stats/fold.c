@@ -25,11 +25,13 @@ void stats_sum(const struct stats_page *page, struct stats_counts *sum)
  * have was written by another version. */
 #define PLACES 512
 
+#define UNSEEN UINT32_MAX
+
 struct folding {
 	struct stats_page *total;
 	const struct stats_page *page;
 	bool is_own;		 /* the total belongs to the same process, which goes on counting there */
-	uint32_t places[PLACES]; /* 0: the place of destinations without an entry */
+	uint32_t places[PLACES]; /* 0: destinations without an entry; UNSEEN: claimed after the look-up */
 };
 
 static void find_places(struct folding *folding)
@@ -41,12 +43,17 @@ static void find_places(struct folding *folding)
 			i < page->n_max[STATS_DESTINATIONS] && stats_has(page, STATS_DESTINATIONS, i)
 				? stats_index_of(folding->total,
 						 stats_find_same(folding->total, stats_destination_at(page, i)))
-				: 0;
+				: UNSEEN;
+}
+
+static bool is_seen(const struct folding *folding, uint32_t index)
+{
+	return index >= PLACES || folding->places[index] != UNSEEN;
 }
 
 static uint32_t place_of(const struct folding *folding, uint32_t index)
 {
-	return index < PLACES ? folding->places[index] : 0;
+	return index < PLACES && folding->places[index] != UNSEEN ? folding->places[index] : 0;
 }
 
 static uint8_t fold_module(const struct folding *folding, uint8_t index)
@@ -130,10 +137,10 @@ static void fold_all(struct folding *folding)
 
 	find_places(folding);
 	for (uint32_t i = 0; i < page->n_max[STATS_DESTINATIONS]; i++)
-		if (stats_has(page, STATS_DESTINATIONS, i))
+		if (stats_has(page, STATS_DESTINATIONS, i) && is_seen(folding, i))
 			fold_destination(folding, i);
 	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++)
-		if (stats_has(page, STATS_CALLSITES, i))
+		if (stats_has(page, STATS_CALLSITES, i) && is_seen(folding, stats_callsite_at(page, i)->destination))
 			fold_callsite(folding, stats_callsite_at(page, i));
 	fold_intervals(folding);
 }

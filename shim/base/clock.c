@@ -1,7 +1,7 @@
 /* See clock.h. */
 #include "shim/base/clock.h"
 
-#include "shim/base/lock.h"
+#include "shim/base/real.h"
 
 #define SECOND_NS 1000000000
 
@@ -27,4 +27,27 @@ struct timespec clock_remaining(const struct timespec *limit, const struct times
 		left.tv_sec--;
 	}
 	return left;
+}
+
+void guard_get_time(clockid_t clock, struct timespec *now)
+{
+	libc.clock_gettime(clock, now);
+}
+
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	guard_get_time(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t guard_clock_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t guard_now_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC_COARSE);
 }

@@ -1,14 +1,15 @@
-/* See fdlimit.h; and the calls with which a program asks for its limit. */
+/* See fdlimit.h. */
 #include "shim/base/fdlimit.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <unistd.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
-#include "shim/wrap/wrap.h"
 
 /* Room above the soft limit that we ask for. */
 #define HIGH_ROOM 16384
@@ -44,8 +45,7 @@ static bool is_raised(void)
 	return n_changes & 1;
 }
 
-/* What `ask` does, at a moment when the limit was not raised by us. False: it is, and `*own` is the program's. */
-static bool ask_between(void (*ask)(void *), void *question, struct rlimit *own)
+bool fdlimit_ask(void (*ask)(void *), void *question, struct rlimit *own)
 {
 	for (int i = 0; i < SPINS && guard_is_home(); i++) {
 		unsigned before = n_changes;
@@ -61,20 +61,6 @@ static bool ask_between(void (*ask)(void *), void *question, struct rlimit *own)
 	return true;
 }
 
-struct question {
-	__rlimit_resource_t resource;
-	struct rlimit *limit;
-	int name;
-	long result;
-};
-
-static void ask_limit(void *argument)
-{
-	struct question *question = argument;
-
-	question->result = REAL(getrlimit)(question->resource, question->limit);
-}
-
 static bool is_held_briefly(void)
 {
 	uint64_t latest_ns = 0;
@@ -87,14 +73,10 @@ static bool is_held_briefly(void)
 	return latest_ns && guard_now_ns() < latest_ns;
 }
 
-/* What the program has, whoever has raised it. */
-static void look_at_own(struct rlimit *own)
+static void ask_result(void *limit)
 {
-	struct question question = {.resource = RLIMIT_NOFILE, .limit = own};
-
-	if (!ask_between(ask_limit, &question, own) || question.result == 0)
-		return;
-	*own = (struct rlimit){0, 0};
+	if (REAL(getrlimit)(RLIMIT_NOFILE, limit) < 0)
+		*(struct rlimit *)limit = (struct rlimit){0, 0};
 }
 
 enum fdlimit_result fdlimit_raise(struct rlimit *own)
@@ -103,7 +85,7 @@ enum fdlimit_result fdlimit_raise(struct rlimit *own)
 	int saved = errno;
 
 	if (is_held_briefly() || !try_to_lock()) {
-		look_at_own(own);
+		fdlimit_ask(ask_result, own, own);
 		errno = saved;
 		return FDLIMIT_BUSY;
 	}
@@ -191,78 +173,18 @@ void fdlimit_after_fork_in_child(bool was_held)
 	limit_lock.owner = 0;
 }
 
-EXPORT int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+bool fdlimit_begin_change(void)
 {
-	struct question question = {.resource = resource, .limit = limit};
-	struct rlimit own;
-
-	if (resource != RLIMIT_NOFILE)
-		return REAL(getrlimit)(resource, limit);
-	if (ask_between(ask_limit, &question, &own))
-		return (int)question.result;
-	if (!guard_readable(limit, sizeof(*limit)))
-		return errno = EFAULT, -1;
-	*limit = own;
-	return 0;
+	return guard_is_home() && guard_lock_try(&limit_lock);
 }
 
-EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+void fdlimit_end_change(void)
 {
-	bool is_held = resource == RLIMIT_NOFILE && guard_is_home() && guard_lock_try(&limit_lock);
-	int result = REAL(setrlimit)(resource, limit);
+	guard_unlock(&limit_lock);
+}
 
-	if (is_held)
-		guard_unlock(&limit_lock);
-	else if (result == 0 && resource == RLIMIT_NOFILE && guard_lock_is_own(&limit_lock) && is_raised())
+void fdlimit_note_change(const struct rlimit *limit)
+{
+	if (guard_lock_is_own(&limit_lock) && is_raised())
 		own_limit = *limit;
-	return result;
-}
-
-EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
-{
-	bool is_held = resource == RLIMIT_NOFILE && guard_is_home() && (pid == 0 || pid == guard_pid()) &&
-		       guard_lock_try(&limit_lock);
-	int result = REAL(prlimit)(pid, resource, set, get);
-
-	if (is_held)
-		guard_unlock(&limit_lock);
-	return result;
-}
-
-/* The same structures in a 64-bit world. */
-EXPORT int getrlimit64(__rlimit_resource_t resource, struct rlimit64 *limit)
-{
-	return getrlimit(resource, (struct rlimit *)limit);
-}
-
-EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
-{
-	return setrlimit(resource, (const struct rlimit *)limit);
-}
-
-EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *set, struct rlimit64 *get)
-{
-	return prlimit(pid, resource, (const struct rlimit *)set, (struct rlimit *)get);
-}
-
-static void ask_name(void *argument)
-{
-	struct question *question = argument;
-
-	question->result = REAL(sysconf)(question->name);
-}
-
-EXPORT long sysconf(int name)
-{
-	struct question question = {.name = name};
-	struct rlimit own;
-
-	if (name != _SC_OPEN_MAX)
-		return REAL(sysconf)(name);
-	return ask_between(ask_name, &question, &own) ? question.result : (long)own.rlim_cur;
-}
-
-EXPORT int getdtablesize(void)
-{
-	return (int)sysconf(_SC_OPEN_MAX);
 }

@@ -32,3 +32,15 @@ void fdlimit_end_hold(uint64_t hold);
 
 /* In a fork's child; `was_held`: fdlimit_hold() before. */
 void fdlimit_after_fork_in_child(bool was_held);
+
+/* Does what `ask` does with `question`, at a moment when the limit is not raised by us. False: it is raised, and *own is the
+ * program's. */
+bool fdlimit_ask(void (*ask)(void *), void *question, struct rlimit *own);
+
+/* Around a call with which the program changes its limit: nobody raises it meanwhile. False: it could not be had, and there is
+ * nothing to end. */
+bool fdlimit_begin_change(void) __attribute__((warn_unused_result));
+void fdlimit_end_change(void);
+
+/* The program has set its limit where that could not be had: in a handler that interrupted us, who restores this one then. */
+void fdlimit_note_change(const struct rlimit *limit);

@@ -8,10 +8,9 @@
 #include "shim/base/fdlimit.h"
 #include "shim/base/large.h"
 #include "shim/base/real.h"
-#include "shim/sock/sock.h"
 
 LARGE _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
-LARGE struct sock fdtable_internal;
+char fdtable_internal;
 
 /* Only grow. Ours stand far above the program's: a walk over the one kind must not go through all between. */
 static _Atomic(int) end, internal_end;
@@ -22,7 +21,7 @@ static _Atomic(int) passing_end;
 
 bool fdtable_set(int fd, struct sock *sock)
 {
-	_Atomic(int) *last = sock == &fdtable_internal ? &internal_end : &end;
+	_Atomic(int) *last = sock == FDTABLE_INTERNAL ? &internal_end : &end;
 	int seen = atomic_load_explicit(last, memory_order_relaxed);
 
 	if ((unsigned)fd >= FDTABLE_SIZE)
@@ -30,7 +29,7 @@ bool fdtable_set(int fd, struct sock *sock)
 	while (sock && seen <= fd && !atomic_compare_exchange_weak(last, &seen, fd + 1))
 		;
 	seen = atomic_load_explicit(&internal_begin, memory_order_relaxed);
-	while (sock == &fdtable_internal && seen > fd && !atomic_compare_exchange_weak(&internal_begin, &seen, fd))
+	while (sock == FDTABLE_INTERNAL && seen > fd && !atomic_compare_exchange_weak(&internal_begin, &seen, fd))
 		;
 	atomic_store_explicit(&fdtable[fd], sock, memory_order_release);
 	return true;
@@ -87,7 +86,7 @@ int fdtable_dup_high(int fd)
 		fdlimit_restore();
 	while (limit == FDLIMIT_BUSY && seen <= high && !atomic_compare_exchange_weak(&passing_end, &seen, high + 1))
 		;
-	if (high >= 0 && !fdtable_set(high, &fdtable_internal)) {
+	if (high >= 0 && !fdtable_set(high, FDTABLE_INTERNAL)) {
 		real.close(high);
 		return -EMFILE;
 	}
@@ -136,10 +135,8 @@ int fdtable_open_socket(int domain, int type)
 		return fd;
 	if (errno != EMFILE)
 		return -errno;
-	if (fdlimit_raise(&own) != FDLIMIT_RAISED) {
-		fd = pool_let_go_of_idle() ? REAL(socket)(domain, type | SOCK_CLOEXEC, 0) : -1;
-		return fd < 0 ? -EMFILE : fd;
-	}
+	if (fdlimit_raise(&own) != FDLIMIT_RAISED)
+		return -EMFILE;
 	fd = REAL(socket)(domain, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		fd = -errno;

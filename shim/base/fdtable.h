@@ -15,8 +15,9 @@ struct sock;
 
 extern _Atomic(struct sock *) fdtable[FDTABLE_SIZE]; /* entries by atomic stores; see sock.h for who may */
 
-/* Stands in the table for the shim's own descriptors, which the program must not see: to it they are EBADF. */
-extern struct sock fdtable_internal;
+/* Its address stands in the table for the shim's own descriptors, which the program must not see: to it they are EBADF. */
+extern char fdtable_internal;
+#define FDTABLE_INTERNAL ((struct sock *)(void *)&fdtable_internal)
 
 /* NULL for an untracked descriptor, any number included. */
 static inline struct sock *fdtable_get(int fd)
@@ -28,7 +29,15 @@ static inline struct sock *fdtable_get(int fd)
 
 static inline bool fdtable_is_internal(int fd)
 {
-	return fdtable_get(fd) == &fdtable_internal;
+	return fdtable_get(fd) == FDTABLE_INTERNAL;
+}
+
+/* The program's socket at a descriptor, not locked; NULL for any other. */
+static inline struct sock *fdtable_get_sock(int fd)
+{
+	struct sock *sock = fdtable_get(fd);
+
+	return sock == FDTABLE_INTERNAL ? NULL : sock;
 }
 
 /* Stores an entry. False if the number is beyond the table. */
@@ -56,5 +65,5 @@ int fdtable_renew_high(int fd) __attribute__((warn_unused_result));
 /* Closes an internal descriptor. errno is preserved. */
 int fdtable_close_internal(int fd);
 
-/* socket(2) close-on-exec that also works when the program has used up its soft limit. A low number, untracked; -errno. */
-int fdtable_open_socket(int domain, int type);
+/* socket(2) close-on-exec, also where the program has used up its soft limit. A low number, untracked; -errno. */
+int fdtable_open_socket(int domain, int type) __attribute__((warn_unused_result));

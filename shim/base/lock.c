@@ -1,29 +1,15 @@
-/* See lock.h. Raw system calls, since the wrappers' names are ours and libc's may be cancellation points. What is about
- * the program's memory is in usermem.c. */
+/* See lock.h. Raw system calls, since the wrappers' names are ours and libc's may be cancellation points. */
 #include "shim/base/lock.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <sys/auxv.h>
-#include <sys/mman.h>
+#include <signal.h>
 #include <sys/single_threaded.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "pool/base/annotate.h"
 #include "shim/base/real.h"
-#include "shim/wrap/vfork.h"
 
 #define SPINS_BUSY 200
 #define SPINS_YIELDING 20000
-
-/* Changed in the constructor and in a fork's child only, while there is one thread. */
-static pid_t home_pid; /* 0: this process has none yet */
-static _Atomic(bool) *home_page;
-static pid_t expected_pid; /* whose home it may become, 0: whoever is first */
-
-static _Atomic(bool) is_memory_trusted;
 
 /* Of the calling thread: how many locks it holds, and what it was before the first (UNCHANGED: as it is). */
 static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
@@ -167,104 +153,4 @@ bool guard_lock_is_abandoned(struct guard_lock *lock)
 		let_go();
 	}
 	return true;
-}
-
-/* The page reads as zeroes in the child of any fork, whatever made it (madvise(2), MADV_WIPEONFORK). */
-static void *map_home_page(void)
-{
-	size_t page = (size_t)getauxval(AT_PAGESZ);
-	void *memory = libc.mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (memory == MAP_FAILED)
-		return NULL;
-	if (libc.madvise(memory, page, MADV_WIPEONFORK) == 0)
-		return memory;
-	libc.munmap(memory, page);
-	return NULL;
-}
-
-pid_t guard_pid(void)
-{
-	if (!libc.syscall)
-		real_bind();
-	return (pid_t)libc.syscall(SYS_getpid);
-}
-
-bool guard_is_home(void)
-{
-	if (__builtin_expect(is_memory_trusted, 1))
-		return atomic_load_explicit(home_page, memory_order_relaxed) && !vfork_is_child;
-	return home_pid && guard_pid() == home_pid;
-}
-
-bool guard_may_settle(void)
-{
-	return !vfork_is_child && (!expected_pid || guard_pid() == expected_pid);
-}
-
-bool guard_is_home_to_be(void)
-{
-	return home_pid ? guard_is_home() : guard_may_settle();
-}
-
-void guard_expect_pid(void)
-{
-	if (!home_pid && !expected_pid && !vfork_is_child)
-		expected_pid = guard_pid();
-}
-
-void guard_expect_nobody(void)
-{
-	expected_pid = 0;
-}
-
-void guard_set_home(void)
-{
-	home_pid = guard_pid();
-	expected_pid = 0;
-	if (!home_page)
-		home_page = map_home_page();
-	is_memory_trusted = VFORK_IS_SEEN && home_page;
-	if (home_page)
-		atomic_store(home_page, true);
-}
-
-void guard_distrust_memory(void)
-{
-	is_memory_trusted = false;
-}
-
-/* A process may say of itself what a kernel's signal says (rt_tgsigqueueinfo(2)). */
-void guard_raise_sigpipe(void)
-{
-	siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
-	int error = errno;
-
-	info.si_pid = guard_pid();
-	info.si_uid = libc.getuid();
-	libc.syscall(SYS_rt_tgsigqueueinfo, info.si_pid, libc.syscall(SYS_gettid), SIGPIPE, &info);
-	errno = error;
-}
-
-void guard_get_time(clockid_t clock, struct timespec *now)
-{
-	libc.clock_gettime(clock, now);
-}
-
-static uint64_t read_clock(clockid_t clock)
-{
-	struct timespec now;
-
-	guard_get_time(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-uint64_t guard_clock_ns(void)
-{
-	return read_clock(CLOCK_MONOTONIC);
-}
-
-uint64_t guard_now_ns(void)
-{
-	return read_clock(CLOCK_MONOTONIC_COARSE);
 }

@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #include "pool/base/path_trust.h"
+#include "pool/conn/destination.h"
 #include "pool/stats/stats.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/real.h"
-#include "shim/sock/sock.h"
 
 #define LINE_SIZE 512
 
@@ -125,20 +126,21 @@ void log_stats(const struct stats_counts *counts)
 }
 
 /* Apart, so that nothing is prepared where there is no log. */
-__attribute__((noinline)) static void write_event(const char *what, const struct sock *sock, const char *why)
+__attribute__((noinline)) static void write_event(const char *what, const struct destination_key *key, int socket_fd,
+						  const char *why)
 {
 	struct line line = {.length = 0};
 
 	add_number(&line, (uint64_t)guard_pid(), 10);
 	add_text(&line, " ");
 	add_text(&line, what);
-	if (sock && sock->key.port) {
+	if (key->port) {
 		add_text(&line, " ");
-		add_address(&line, &sock->key);
+		add_address(&line, key);
 	}
-	if (sock && sock->n_fds) {
+	if (socket_fd >= 0) {
 		add_text(&line, " fd=");
-		add_number(&line, (uint64_t)sock->fds[0], 10);
+		add_number(&line, (uint64_t)socket_fd, 10);
 	}
 	if (why) {
 		add_text(&line, " ");
@@ -147,8 +149,8 @@ __attribute__((noinline)) static void write_event(const char *what, const struct
 	write_line(&line);
 }
 
-void log_event(const char *what, const struct sock *sock, const char *why)
+void log_write(const char *what, const struct destination_key *key, int socket_fd, const char *why)
 {
 	if (fd >= 0)
-		write_event(what, sock, why);
+		write_event(what, key, socket_fd, why);
 }

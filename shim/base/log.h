@@ -4,7 +4,7 @@
  */
 #pragma once
 
-struct sock;
+struct destination_key;
 
 /* Opens the file; without one, or if it can't be opened, there is no log. */
 void log_open(const char *path);
@@ -19,5 +19,6 @@ void log_move(int from);
 struct stats_counts;
 void log_stats(const struct stats_counts *counts);
 
-/* `what` happened to a socket (may be NULL), `why` may be NULL. errno is preserved. */
-void log_event(const char *what, const struct sock *sock, const char *why);
+/* `what` happened to a socket with this key (its port is 0: no peer yet) and descriptor (-1: none), `why` may be NULL. errno is
+ * preserved. */
+void log_write(const char *what, const struct destination_key *key, int socket_fd, const char *why);

@@ -13,8 +13,9 @@
 
 #include "pool/config/config.h"
 #include "pool/stats/file.h"
+#include "shim/base/clock.h"
+#include "shim/base/home.h"
 #include "shim/base/large.h"
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
 

@@ -1,10 +1,12 @@
 /*
- * The program's memory: what of it can be touched without a fault. See lock.h.
+ * The program's memory: what of it can be touched without a fault. See usermem.h.
  *
  * Most of what a program passes lies on its stack, in its heap or among its variables, which is known without a
  * system call. For the rest the kernel is asked. A program that has taken pages out of the midst of those is not
  * reckoned with.
  */
+#include "shim/base/usermem.h"
+
 #include <errno.h>
 #include <link.h>
 #include <linux/futex.h>
@@ -14,7 +16,7 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
-#include "shim/base/lock.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
 

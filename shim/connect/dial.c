@@ -7,8 +7,10 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
@@ -21,8 +23,6 @@
 #endif
 #define ANY_PORT (1u | 65535u << 16)
 
-#define MILLISECOND_NS 1000000ull
-#define SECOND_NS (1000 * MILLISECOND_NS)
 /* For a port, where no dial timeout is set: a connection that has just ended gives its port back within a round trip. */
 #define PORT_PATIENCE_NS (3 * SECOND_NS)
 #define LONGEST_WAIT_NS (100 * MILLISECOND_NS)
@@ -75,7 +75,8 @@ void dial_mask_option(int level, int name, void *value, const socklen_t *length)
 
 static void set_send_timeout(int fd, uint64_t timeout_ns)
 {
-	struct timeval timeout = {(time_t)(timeout_ns / SECOND_NS), (suseconds_t)(timeout_ns % SECOND_NS / 1000)};
+	struct timeval timeout = {(time_t)(timeout_ns / SECOND_NS),
+				  (suseconds_t)(timeout_ns % SECOND_NS / MICROSECOND_NS)};
 
 	real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 }
@@ -100,9 +101,7 @@ static int connect_in_time(const struct dial *dial, uint64_t left_ns)
 /* Of the time that a dial may take; 0: none. */
 static uint64_t left_of(const struct dial *dial, uint64_t timeout_ns)
 {
-	uint64_t spent_ns = guard_now_ns() - dial->started_ns;
-
-	return spent_ns < timeout_ns ? timeout_ns - spent_ns : 0;
+	return deadline_left_ns(deadline_after(dial->started_ns, timeout_ns), guard_now_ns());
 }
 
 int dial_try(struct dial *dial)
@@ -121,7 +120,7 @@ static void give_back_ports(const struct destination_key *key)
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
 
-	broker_link_meet(now_ns);
+	broker_link_connect(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool)
 		return;

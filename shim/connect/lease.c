@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "pool/conn/idle_timeout.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
-#include "shim/exchange/eof.h"
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/sock/swap.h"
@@ -37,22 +37,6 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 	return true;
 }
 
-/* One whose end of file nobody has looked at yet is as good as an idle one. */
-static void free_deferred(const struct sock *sock, uint64_t now_ns)
-{
-	struct idle_pool *pool = eof_any() ? pool_enter(now_ns) : NULL;
-	struct destination *destination;
-	bool has_idle;
-
-	if (!pool)
-		return;
-	destination = idle_pool_find(pool, &sock->key);
-	has_idle = destination && destination->n_idle;
-	pool_leave();
-	if (!has_idle)
-		eof_make_all();
-}
-
 static enum missed missed_by_refusal(enum refusal why)
 {
 	switch (why) {
@@ -71,15 +55,17 @@ static enum missed missed_by_refusal(enum refusal why)
 static enum missed missed_by_answer(int answer)
 {
 	switch (answer) {
-	case -ENOENT:
-	case -ECONNREFUSED:
+	case BROKER_GIVEN: /* and it was no good */
+		return MISSED_SERVER_IDLE_CLOSE;
+	case BROKER_NONE:
+	case BROKER_DIAL:
 		return MISSED_BROKER_NONE;
-	case -ESTALE:
+	case BROKER_UNHEARD:
 		return MISSED_PROBED;
-	case -EPERM:
+	case BROKER_UNFIT:
 		return MISSED_UNSAFE_METHOD;
 	default:
-		return answer < 0 ? MISSED_BROKER_SILENT : MISSED_SERVER_IDLE_CLOSE;
+		return MISSED_BROKER_SILENT;
 	}
 }
 
@@ -142,7 +128,6 @@ bool lease_take(struct sock *sock)
 							      : MISSED_NONE;
 	if (sock->missed == MISSED_POLICY || sock->missed == MISSED_SHARED)
 		return false;
-	free_deferred(sock, now_ns);
 	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
 		if (lease_install(sock, conn))
 			return true;
@@ -165,20 +150,12 @@ bool lease_is_bypassed(const struct sock *sock)
 	return is_bypassed;
 }
 
-static bool is_for(const struct sock *sock, const struct conn *conn)
-{
-	unsigned length = destination_key_length(&sock->key);
-
-	return length == destination_key_length(&conn->destination->key) &&
-	       memcmp(&sock->key, &conn->destination->key, length) == 0;
-}
-
 bool lease_install(struct sock *sock, struct conn *conn)
 {
 	uint64_t now_ns = guard_now_ns();
 
 	/* An option may have been set while it waited. */
-	if (!is_for(sock, conn) || !install(sock, conn, now_ns)) {
+	if (!destination_key_equal(&sock->key, &conn->destination->key) || !install(sock, conn, now_ns)) {
 		sock->has_forced_timeout = false;
 		discard(conn);
 		return false;
@@ -188,7 +165,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 	sock->is_leased = true;
 	sock->missed = MISSED_NONE;
 	sock->leased_ns = now_ns;
-	framing_init(&sock->framing, may_rewrite(sock));
+	protocol_begin(&sock->protocol, may_rewrite(sock));
 	if (!sock->in_window)
 		sock_enter_window(sock);
 	events_lease(sock);
@@ -213,7 +190,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->ticket.fd = -1;
 	options_begin(sock);
 	sock->state = SOCK_OPEN;
-	framing_init(&sock->framing, may_rewrite(sock));
+	protocol_begin(&sock->protocol, may_rewrite(sock));
 	outgoing_reset(&sock->outgoing);
 	log_event("dial", sock, missed_names[sock->missed]);
 	return true;
@@ -232,7 +209,7 @@ bool lease_begin_dial(const struct sock *sock, int fd)
 
 static int dial_in_place(struct sock *sock)
 {
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
+	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM | SOCK_NONBLOCK);
 	int error;
 
 	if (fd < 0)
@@ -246,12 +223,4 @@ static int dial_in_place(struct sock *sock)
 bool lease_dial_in_place(struct sock *sock)
 {
 	return dial_in_place(sock) == 0 && lease_adopt_dial(sock);
-}
-
-void lease_follow_dial(struct sock *sock)
-{
-	if (lease_adopt_dial(sock))
-		sock_leave(sock);
-	else
-		sock_release(sock, REFUSAL_ERROR);
 }

@@ -16,7 +16,8 @@ bool lease_is_bypassed(const struct sock *sock);
 /* The same with a connection at hand, CONN_OPEN; ends it if that fails. Locked. */
 bool lease_install(struct sock *sock, struct conn *conn) __attribute__((warn_unused_result));
 
-/* As lease_follow_dial(), but false leaves it to the caller what becomes of the socket. Locked, and stays so. */
+/* The program's own socket has been dialled, or is being dialled: follows it. False: what becomes of the socket is left to the caller.
+ * Locked. */
 bool lease_adopt_dial(struct sock *sock) __attribute__((warn_unused_result));
 
 /* Begins to dial on `fd`, a fresh non-blocking socket, as the socket would, and gives it the same options and flags. Changes
@@ -25,6 +26,3 @@ bool lease_begin_dial(const struct sock *sock, int fd) __attribute__((warn_unuse
 
 /* Its own connection under its numbers, dialled now: in progress, and followed. False: something failed. Locked. */
 bool lease_dial_in_place(struct sock *sock) __attribute__((warn_unused_result));
-
-/* The program's own socket has been dialled, or is being dialled: follow it. Locked. */
-void lease_follow_dial(struct sock *sock);

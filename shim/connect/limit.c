@@ -3,21 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "pool/share/client.h"
-#include "shim/kept/shared.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/kept/broker_link.h"
 #include "shim/connect/lease.h"
-#include "shim/base/log.h"
 #include "shim/sock/options.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
-#define MILLISECOND_NS 1000000u
 /* For the broker's first word. More than a lease has, since who goes on without makes one connection too many; most for who
  * may wait long for the second. */
 #define PATIENCE_MS 500
@@ -25,10 +24,36 @@
 
 _Atomic(bool) limit_has_placed;
 
-/* True if the calling thread has all that there may be: it would wait for itself, if it blocks. */
+static bool is_own_thread(const struct sock *sock)
+{
+	return sock->thread == (unsigned long)pthread_self();
+}
+
+/* A thread waits in one connect() only: another ticket of it was left by a signal handler's longjmp, and waits in vain. */
+static void drop_abandoned(void)
+{
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		if (sock->state == SOCK_NEW && is_own_thread(sock) && sock->ticket.conn)
+			ticket_give_back(&sock->ticket);
+		sock_leave(sock);
+	}
+}
+
+/* One of the connections that are counted, seen by the first of its descriptors. Locked. */
+static bool is_counted(const struct sock *sock, int fd, const struct destination_key *key)
+{
+	bool has_leave = sock->state == SOCK_OPEN || sock->ticket.fd >= 0;
+
+	return has_leave && sock->fds[0] == fd && destination_key_equal(&sock->key, key);
+}
+
+/* True if the calling thread has all connections that there may be: it would wait for itself, if it blocks. */
 static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 {
-	unsigned long self = (unsigned long)pthread_self();
 	uint32_t n = 0;
 
 	for (int fd = 0, end = fdtable_end(); fd < end && n < max_conns; fd++) {
@@ -36,88 +61,24 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 
 		if (!sock)
 			continue;
-		/* A thread waits for one at a time: a handler has left the other one's connect(), which waits in vain. */
-		if (sock->state == SOCK_NEW && sock->thread == self && sock->ticket.conn)
-			limit_forget(sock);
-		n += (sock->state == SOCK_OPEN || sock->ticket.fd >= 0) && sock->thread == self && sock->fds[0] == fd &&
-		     destination_key_length(&sock->key) == destination_key_length(key) &&
-		     memcmp(&sock->key, key, destination_key_length(key)) == 0;
+		if (is_own_thread(sock) && is_counted(sock, fd, key))
+			n++;
 		sock_leave(sock);
 	}
 	return n >= max_conns;
 }
 
-/* The answer, within so many milliseconds (-1: whenever). As broker_client_read_ticket(), or -ETIMEDOUT. */
-static int await_answer(struct ticket *ticket, int timeout_ms)
-{
-	struct pollfd entry = {.fd = ticket->fd, .events = POLLIN};
-	int answer = shared_read_ticket(ticket->fd, &ticket->number), n;
-
-	if (answer != -EAGAIN)
-		return answer;
-	n = REAL(poll)(&entry, 1, timeout_ms);
-	if (n == 0)
-		return -ETIMEDOUT;
-	/* A signal: as a connect() that is restarted. */
-	return n < 0 ? -EAGAIN : shared_read_ticket(ticket->fd, &ticket->number);
-}
-
-/* Until it is its turn. */
-static int await_turn(struct ticket *ticket, uint64_t timeout_ns)
-{
-	uint64_t begin_ns = guard_now_ns();
-	int answer;
-	char byte;
-
-	/* Unlike poll() a receive is restarted, or not, after the same signals as the connect() that it stands for. */
-	if (!timeout_ns && real.fcntl(ticket->fd, F_SETFL, O_RDWR) == 0) {
-		while (real.recv(ticket->fd, &byte, sizeof(byte), MSG_PEEK) >= 0) {
-			answer = shared_read_ticket(ticket->fd, &ticket->number);
-			if (answer != -EAGAIN && answer != -EINPROGRESS)
-				return answer;
-		}
-		return errno == EINTR ? -EINTR : -ECONNRESET;
-	}
-	do {
-		uint64_t spent_ns = guard_now_ns() - begin_ns;
-		uint64_t left_ms = spent_ns < timeout_ns ? (timeout_ns - spent_ns) / MILLISECOND_NS + 1 : 0;
-
-		answer = await_answer(ticket, !timeout_ns ? -1 : left_ms < INT_MAX ? (int)left_ms : INT_MAX);
-	} while (answer == -EAGAIN || answer == -EINPROGRESS);
-	return answer;
-}
-
-static void give_back(const struct ticket *ticket)
-{
-	if (ticket->conn)
-		shared_give_up(ticket->conn);
-	/* A child may have inherited it as the descriptor that it was: the broker is to see its end all the same. */
-	if (ticket->fd >= 0) {
-		real.shutdown(ticket->fd, SHUT_RDWR);
-		fdtable_close_internal(ticket->fd);
-	}
-}
-
-void limit_forget(struct sock *sock)
-{
-	give_back(&sock->ticket);
-	sock->ticket = (struct ticket){.fd = -1};
-}
-
 /* The answer has come: what is to be done with the socket. Locked. */
-static enum limit_result conclude(struct sock *sock, int answer)
+static enum limit_result conclude(struct sock *sock, struct ticket_answer answer)
 {
-	struct conn *conn = sock->ticket.conn;
+	struct conn *conn = ticket_conclude(&sock->ticket, answer);
 	bool is_leased;
 
-	sock->ticket.conn = NULL;
-	if (conn)
-		conn = shared_conclude(conn, answer);
-	if (answer == -ENOENT)
+	if (answer.kind == BROKER_LEAVE)
 		return LIMIT_DIAL;
 	/* A connection that is given is counted where it is held; one that is no good any more is not. */
 	is_leased = conn && lease_install(sock, conn);
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	return is_leased ? LIMIT_LEASED : LIMIT_DIAL;
 }
 
@@ -136,9 +97,9 @@ static void fill_buffer(int fd)
 static enum limit_result place(struct sock *sock)
 {
 	fill_buffer(sock->ticket.fd);
-	sock->ticket.cookie = swap_cookie(sock->ticket.fd);
+	sock->ticket.cookie = cookie_of(sock->ticket.fd);
 	if (swap_files(sock, sock->ticket.fd)) {
-		limit_forget(sock);
+		ticket_give_back(&sock->ticket);
 		return LIMIT_DIAL;
 	}
 	sock->state = SOCK_WAITING;
@@ -151,125 +112,124 @@ static enum limit_result place(struct sock *sock)
 	return LIMIT_PLACED;
 }
 
+/* The socket whose connect() this is; NULL: the descriptor is another's by now. */
 static struct sock *enter_again(int fd)
 {
 	struct sock *sock = sock_enter(fd);
 
-	if (sock && sock->state == SOCK_NEW)
-		return sock;
-	if (sock)
+	if (sock && sock->state != SOCK_NEW) {
 		sock_leave(sock);
-	errno = EBADF;
-	return NULL;
+		sock = NULL;
+	}
+	return sock;
 }
 
-/* With the first answer: at once, or in the queue. */
-static enum limit_result queue(int fd, struct ticket *ticket, uint64_t timeout_ns, struct sock **locked)
+/* The ticket is in the queue. The socket is unlocked while a blocking program waits, and *locked is NULL if it has ended
+ * meanwhile. Enum limit_result or -errno. */
+static int queue(int fd, uint64_t timeout_ns, struct sock **locked)
 {
-	struct sock *sock = enter_again(fd);
-	enum limit_result result;
-	int answer;
+	struct sock *sock = *locked;
+	struct ticket ticket = sock->ticket;
+	struct ticket_answer answer;
 
-	if (!sock) {
-		shared_give_up(ticket->conn);
-		fdtable_close_internal(ticket->fd);
-		return LIMIT_FAILED;
-	}
-	/* Of the socket's from here on: whoever ends that, ends this. */
-	sock->ticket = *ticket;
-	*locked = sock;
-	if (sock->status_flags & O_NONBLOCK) {
-		result = place(sock);
-		if (result == LIMIT_DIAL)
-			sock_leave(sock);
-		return result;
-	}
+	if (sock->status_flags & O_NONBLOCK)
+		return place(sock);
 	log_event("wait", sock, NULL);
 	sock_leave(sock);
-	answer = await_turn(ticket, timeout_ns);
-	*locked = sock = enter_again(fd);
-	if (!sock)
-		return LIMIT_FAILED;
-	sock->ticket.number = ticket->number;
-	/* It goes on in the background, as a connect() does. */
-	if (answer == -EINTR && place(sock) == LIMIT_PLACED) {
-		sock_leave(sock);
-		errno = EINTR;
-		return LIMIT_FAILED;
-	}
-	result = answer == -ETIMEDOUT ? LIMIT_FAILED : conclude(sock, answer);
-	if (result == LIMIT_FAILED)
-		limit_forget(sock);
-	if (result != LIMIT_LEASED)
-		sock_leave(sock);
-	errno = ETIMEDOUT;
-	return result;
-}
-
-enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, struct sock **locked)
-{
-	struct ticket ticket = {.fd = -1};
-	enum limit_result result;
-	struct sock *sock;
-	uint32_t max_conns;
-	bool blocks;
-	int answer, patience_ms;
-
-	sock = enter_again(fd);
-	if (!sock)
-		return LIMIT_FAILED;
-	max_conns = sock->policy->max_conns_per_host;
-	blocks = !(sock->status_flags & O_NONBLOCK);
-	/* A handler left an earlier attempt while that waited. */
-	if (sock->ticket.conn)
-		limit_forget(sock);
-	if (sock->ticket.fd >= 0)
-		max_conns = 0; /* it has leave from an earlier attempt */
-	sock->thread = (unsigned long)pthread_self();
-	sock_leave(sock);
-	if (!max_conns)
-		return LIMIT_DIAL;
-	patience_ms = blocks ? BLOCKING_PATIENCE_MS : PATIENCE_MS;
-	ticket.conn =
-		shared_ask_ticket(key, max_conns, blocks && has_them_all(key, max_conns), patience_ms, &ticket.fd);
-	if (!ticket.conn)
-		return LIMIT_DIAL;
-	do
-		answer = await_answer(&ticket, patience_ms);
-	while (answer == -EAGAIN);
-	if (answer == -ETIMEDOUT)
-		broker_link_doubt();
-	if (answer == -EINPROGRESS)
-		return queue(fd, &ticket, timeout_ns, locked);
+	answer = ticket_await_turn(&ticket, timeout_ns);
 	*locked = sock = enter_again(fd);
 	if (!sock) {
-		shared_give_up(ticket.conn);
-		fdtable_close_internal(ticket.fd);
-		return LIMIT_FAILED;
+		ticket_refuse(answer);
+		return -EBADF;
 	}
+	sock->ticket.number = ticket.number;
+	/* It goes on in the background, as a connect() does. */
+	if (answer.kind == -EINTR && place(sock) == LIMIT_PLACED)
+		return -EINTR;
+	if (answer.kind != -ETIMEDOUT)
+		return conclude(sock, answer);
+	ticket_give_back(&sock->ticket);
+	return -ETIMEDOUT;
+}
+
+/* How many connections there may be; 0: this one needs no leave. Locked. */
+static uint32_t limit_of(struct sock *sock)
+{
+	/* A handler left an earlier attempt while that waited. */
+	if (sock->ticket.conn)
+		ticket_give_back(&sock->ticket);
+	/* It may have leave from an earlier attempt. */
+	return sock->ticket.fd >= 0 ? 0 : sock->policy->max_conns_per_host;
+}
+
+/* Asks for leave, and waits for the broker's first answer. False: nothing is counted. */
+static bool ask(const struct destination_key *key, uint32_t max_conns, bool blocks, struct ticket *ticket,
+		struct ticket_answer *answer)
+{
+	int patience_ms = blocks ? BLOCKING_PATIENCE_MS : PATIENCE_MS;
+	bool is_forced = false;
+
+	if (blocks) {
+		drop_abandoned();
+		is_forced = has_them_all(key, max_conns);
+	}
+	if (!ticket_ask(ticket, key, max_conns, is_forced, patience_ms))
+		return false;
+	*answer = ticket_await(ticket, patience_ms);
+	if (answer->kind == -ETIMEDOUT)
+		broker_link_mark_down();
+	return true;
+}
+
+int limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, struct sock **locked)
+{
+	struct sock *sock = enter_again(fd);
+	struct ticket_answer answer;
+	struct ticket ticket;
+	uint32_t max_conns;
+	bool blocks;
+	int result;
+
+	*locked = NULL;
+	if (!sock)
+		return -EBADF;
+	sock->thread = (unsigned long)pthread_self();
+	max_conns = limit_of(sock);
+	blocks = !(sock->status_flags & O_NONBLOCK);
+	sock_leave(sock);
+	if (!max_conns || !ask(key, max_conns, blocks, &ticket, &answer))
+		return LIMIT_DIAL;
+	*locked = sock = enter_again(fd);
+	if (!sock) {
+		ticket_refuse(answer);
+		ticket_give_back(&ticket);
+		return -EBADF;
+	}
+	/* Of the socket's from here on: whoever ends that, ends this. */
 	sock->ticket = ticket;
-	result = conclude(sock, answer);
-	if (result != LIMIT_LEASED)
-		sock_leave(sock);
+	if (answer.kind == BROKER_QUEUED)
+		result = queue(fd, timeout_ns, locked);
+	else
+		result = conclude(sock, answer);
+	if (*locked && result != LIMIT_LEASED && result != LIMIT_PLACED) {
+		sock_leave(*locked);
+		*locked = NULL;
+	}
 	return result;
 }
 
 void limit_force(struct sock *sock)
 {
-	struct ticket ticket = {.fd = -1};
+	struct ticket_answer answer;
 
-	if (!sock->policy->max_conns_per_host || sock->ticket.fd >= 0)
+	if (!sock->policy->max_conns_per_host || sock->ticket.fd >= 0 ||
+	    !ticket_ask(&sock->ticket, &sock->key, sock->policy->max_conns_per_host, true, PATIENCE_MS))
 		return;
-	ticket.conn = shared_ask_ticket(&sock->key, sock->policy->max_conns_per_host, true, PATIENCE_MS, &ticket.fd);
-	if (!ticket.conn)
-		return;
-	sock->ticket = ticket;
-	if (await_answer(&sock->ticket, PATIENCE_MS) == -ENOENT) {
-		shared_conclude(sock->ticket.conn, -ENOENT);
-		sock->ticket.conn = NULL;
-	} else {
-		limit_forget(sock);
-	}
+	answer = ticket_await(&sock->ticket, PATIENCE_MS);
+	if (answer.kind == BROKER_LEAVE)
+		ticket_conclude(&sock->ticket, answer);
+	else
+		ticket_give_back(&sock->ticket);
 }
 
 static void dial_now(struct sock *sock)
@@ -278,17 +238,17 @@ static void dial_now(struct sock *sock)
 	if (lease_dial_in_place(sock))
 		return;
 	/* To the program, a connection that has broken at once. */
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	sock->state = SOCK_ENDED;
-	sock->cannot_keep = true;
+	sock_mark_unfit(sock, REFUSAL_ERROR);
 }
 
 void limit_settle(struct sock *sock)
 {
 	int saved = errno;
-	int answer = shared_read_ticket(sock->ticket.fd, &sock->ticket.number);
+	struct ticket_answer answer = ticket_read(&sock->ticket);
 
-	if (answer != -EAGAIN && answer != -EINPROGRESS) {
+	if (answer.kind != -EAGAIN && answer.kind != BROKER_QUEUED) {
 		sock->reports_connected = true;
 		if (conclude(sock, answer) != LIMIT_LEASED)
 			dial_now(sock);
@@ -309,28 +269,20 @@ void limit_let_through(struct sock *sock)
 		sock->reports_connected = true;
 		dial_now(sock);
 		/* Not before: other threads may be polling it. */
-		give_back(&place);
+		ticket_give_back(&place);
 	}
 	errno = saved;
-}
-
-static int timeout_of(const struct sock *sock, int option)
-{
-	uint64_t ns = options_timeout_ns(sock, option), ms = ns / MILLISECOND_NS;
-
-	if (!ns)
-		return -1;
-	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 int limit_await(struct sock **locked, int fd, bool may_block, int option)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 	struct sock *sock = *locked;
+	struct deadline deadline = deadline_after(guard_clock_ns(), options_timeout_ns(sock, option));
 
 	limit_settle(sock);
 	while (sock && sock->state == SOCK_WAITING) {
-		int timeout_ms = timeout_of(sock, option), n;
+		int n;
 		bool blocks = may_block && !(sock->status_flags & O_NONBLOCK);
 		struct inside_token token;
 
@@ -340,7 +292,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 		}
 		token = sock_go_inside(sock);
 		sock_leave(sock);
-		n = REAL(poll)(&entry, 1, timeout_ms);
+		n = REAL(poll)(&entry, 1, deadline_left_ms(deadline, guard_clock_ns()));
 		sock_come_out(token);
 		if (n <= 0)
 			return n ? -errno : -EAGAIN;
@@ -350,15 +302,4 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 	}
 	*locked = sock;
 	return 0;
-}
-
-bool limit_enter_in_turn(int fd, int option, struct sock **entered)
-{
-	struct sock *sock = sock_enter(fd);
-	int error = sock && sock->state == SOCK_WAITING ? limit_await(&sock, fd, true, option) : 0;
-
-	*entered = error ? NULL : sock;
-	if (error)
-		errno = -error;
-	return error == 0;
 }

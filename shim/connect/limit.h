@@ -13,28 +13,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct conn;
+#include "shim/kept/ticket.h"
+
 struct destination_key;
 struct sock;
-
-/* Leave to have one more connection, or the wait for it. */
-struct ticket {
-	int fd; /* a connection to the broker, -1: none */
-	uint64_t number;
-	uint64_t cookie;   /* of a placeholder: SO_COOKIE, by which its numbers are known where nothing else is */
-	struct conn *conn; /* what an answer may fill, while waiting; ours */
-};
 
 enum limit_result {
 	LIMIT_DIAL,   /* go on; sock->ticket is the leave, if there is a limit and a broker */
 	LIMIT_LEASED, /* a connection has taken the dial's place. *locked is the socket */
 	LIMIT_PLACED, /* the descriptor is a placeholder now. Likewise */
-	LIMIT_FAILED, /* ETIMEDOUT, or the descriptor is not that socket's any more (EBADF): in errno */
 };
 
 /* Before a dial of the socket at `fd`, which the caller has gone inside of and unlocked. Blocks as connect() does if the
- * socket does, for `timeout_ns` at most (0: for ever). */
-enum limit_result limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, struct sock **locked);
+ * socket does, for `timeout_ns` at most (0: for ever). Enum limit_result; -ETIMEDOUT; -EINTR: a signal has ended the wait, which
+ * goes on in the background; -EBADF: the descriptor is not that socket's any more. *locked is NULL unless said. errno is lost. */
+int limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, struct sock **locked)
+	__attribute__((warn_unused_result));
 
 /* A connection of the socket is replaced by another that is dialled: takes leave for that, whatever the limit. Locked. */
 void limit_force(struct sock *sock);
@@ -51,13 +45,7 @@ void limit_settle(struct sock *sock);
  * -errno, and it is unlocked. */
 int limit_await(struct sock **locked, int fd, bool may_block, int option);
 
-/* sock_enter() for a call that transfers something, and blocks if the socket does. False: its turn has not come, as errno says. */
-bool limit_enter_in_turn(int fd, int option, struct sock **entered) __attribute__((warn_unused_result));
-
 /* A placeholder that is about to be used where no wrapper of ours is, or in a way that can't be moved to another file: waits
  * no longer. It is dialled at once, beyond the limit if need be, but counted; if that fails it is at its end. Locked, state
  * SOCK_WAITING. Preserves errno. */
 void limit_let_through(struct sock *sock);
-
-/* The socket ends: whatever it waits for. Locked. */
-void limit_forget(struct sock *sock);

@@ -1,14 +1,13 @@
-/* listen: ports that this process serves. See listen.h. */
+/* See listen.h. */
 #include "shim/connect/listen.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "shim/base/home.h"
 #include "shim/base/large.h"
 #include "shim/base/real.h"
-#include "shim/process/init.h"
 #include "shim/sock/sock.h"
-#include "shim/wrap/wrap.h"
 
 /* Ports that this process listens on. A thread of it may wait for the end of a connection that we would keep, and a server
  * under test is to see what its client does. A bit a port; set and never cleared. */
@@ -37,12 +36,10 @@ static void note_own_port(int fd)
 static _Atomic(int) listeners[LISTENERS_MAX]; /* 1 + the descriptor */
 static _Atomic(unsigned) n_listeners;
 
-static void note_listener(int fd)
+void listen_note(int fd)
 {
 	unsigned index = n_listeners;
 
-	if (init_is_off())
-		return;
 	if (guard_is_home() || index >= LISTENERS_MAX)
 		note_own_port(fd);
 	else
@@ -67,22 +64,4 @@ void listen_note_all(void)
 bool listen_is_own_port(in_port_t port)
 {
 	return has_own_ports && own_ports[ntohs(port) / 64] >> ntohs(port) % 64 & 1;
-}
-
-/* A server's: none of our business. */
-EXPORT int listen(int fd, int backlog)
-{
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
-	int result;
-
-	if (!sock && fdtable_is_internal(fd))
-		return errno = EBADF, -1;
-	result = REAL(listen)(fd, backlog);
-	if (sock && result == 0 && sock->state == SOCK_NEW)
-		sock_release(sock, REFUSAL_POLICY);
-	else if (sock)
-		sock_leave(sock);
-	if (result == 0)
-		note_listener(fd);
-	return result;
 }

@@ -7,6 +7,9 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
+/* The program listens on this descriptor from now on. */
+void listen_note(int fd);
+
 /* When the library begins: the ports of those that listen already. */
 void listen_note_all(void);
 

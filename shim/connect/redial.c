@@ -9,10 +9,14 @@
 #include <string.h>
 
 #include "pool/conn/ending.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
+#include "shim/connect/limit.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
@@ -174,7 +178,7 @@ static void adopt(struct sock *sock, int fd)
 	sock->conn->ticket_number = sock->ticket.number;
 	sock->ticket.fd = -1;
 	options_begin(sock);
-	sock->conn->cookie = swap_cookie(fd);
+	sock->conn->cookie = cookie_of(fd);
 	sock->conn->ledger.sent = sock->outgoing.length;
 }
 
@@ -182,8 +186,8 @@ static void adopt(struct sock *sock, int fd)
 static void undo_edits(struct sock *sock)
 {
 	outgoing_unedit(&sock->outgoing);
-	framing_init(&sock->framing, false);
-	framing_feed_request(&sock->framing, sock->outgoing.bytes, sock->outgoing.length, NULL);
+	protocol_begin(&sock->protocol, false);
+	protocol_feed_request(&sock->protocol, NULL, sock->outgoing.bytes, sock->outgoing.length, NULL);
 }
 
 /* With a descriptor for the new connection in hand nothing but the dial itself can fail. */
@@ -229,9 +233,9 @@ static int replace(struct replacement *replacement, enum redial_reason reason)
 	struct sock *sock = replacement->sock;
 	int error;
 
-	if (!sock->conn || sock->replacer || swap_cookie(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
+	if (!sock->conn || sock->replacer || cookie_of(sock->fds[0]) != sock->conn->cookie || !swap_is_ours(sock))
 		return -EBADF;
-	replacement->fd = fdtable_open_socket(sock->domain, SOCK_STREAM | (replacement->status_flags & O_NONBLOCK));
+	replacement->fd = reclaim_open_socket(sock->domain, SOCK_STREAM | (replacement->status_flags & O_NONBLOCK));
 	if (replacement->fd < 0)
 		return replacement->fd;
 	error = replace_with(replacement, reason);

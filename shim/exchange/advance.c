@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "pool/proto/http1/memo.h"
 #include "shim/base/large.h"
-#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/park.h"
@@ -19,39 +19,11 @@ static LARGE struct framing_memo memo;
 #define FEEDS_WITHOUT_MEMO 4
 static _Atomic(unsigned) n_feeds;
 
-static bool is_memo_worth(void)
+struct framing_memo *exchange_memo(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&n_feeds, memory_order_relaxed) >= FEEDS_WITHOUT_MEMO, 1))
-		return true;
+		return &memo;
 	n_feeds++;
-	return false;
-}
-
-void exchange_feed_request(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan)
-{
-	if (is_memo_worth())
-		framing_memo_feed_request(&memo, framing, bytes, length, plan);
-	else
-		framing_feed_request(framing, bytes, length, plan);
-}
-
-void exchange_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan)
-{
-	if (is_memo_worth())
-		framing_memo_feed_response(&memo, framing, bytes, length, plan);
-	else
-		framing_feed_response(framing, bytes, length, plan);
-}
-
-struct sock *exchange_return(struct inside_token token, int fd)
-{
-	struct sock *sock = sock_enter(fd);
-
-	if (!sock)
-		return NULL;
-	if (sock == token.sock && (uint32_t)(atomic_load(&sock->inside) >> 32) == token.generation)
-		return sock;
-	sock_leave(sock);
 	return NULL;
 }
 
@@ -100,7 +72,8 @@ static bool lives_or_has_answer(const struct sock *sock)
 
 int exchange_recover(struct sock *sock, int longest_ms)
 {
-	bool nothing_lost = !sock->has_sent || (sock->outgoing.is_complete && framing_can_replay(&sock->framing));
+	bool nothing_lost =
+		!sock->has_sent || (sock->outgoing.is_complete && protocol_status(&sock->protocol).can_replay);
 	bool is_replay = sock->outgoing.length > 0;
 	int error;
 
@@ -120,7 +93,9 @@ int exchange_recover(struct sock *sock, int longest_ms)
 
 bool exchange_recover_from_timeout(struct sock *sock)
 {
-	if (sock->framing.response_started || !sock->outgoing.is_complete || !framing_can_replay(&sock->framing))
+	struct protocol_status status = protocol_status(&sock->protocol);
+
+	if (status.answer_started || !sock->outgoing.is_complete || !status.can_replay)
 		return false;
 	return redial(sock, REDIAL_FOR_STALE, -1) == 0;
 }
@@ -133,42 +108,37 @@ void exchange_put_back_close(char *bytes, const struct framing_plan *plan)
 	}
 }
 
-void exchange_settle(struct sock *sock)
+void exchange_advance(struct sock *sock)
 {
-	const struct framing *framing = &sock->framing;
+	struct protocol_status status = protocol_status(&sock->protocol);
 
-	if (sock->state != SOCK_OPEN) {
-		sock_leave(sock);
-	} else if (framing->edited && framing->close_wanted && framing->response_ended) {
+	if (sock->state != SOCK_OPEN)
+		return;
+	if (status.end_is_due) {
 		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own
 		 * would leave a TIME_WAIT on our side. */
-		if (!framing->server_closes && !sock->is_lost)
+		if (!status.server_ends && !sock->is_lost)
 			finish_with_end_of_file_later(sock);
-		sock_leave(sock);
-	} else if (framing->doubt != FRAMING_CANONICAL && !framing->edited) {
+	} else if (status.doubt != REFUSAL_NONE && !status.owes_end) {
 		/* Never to be kept, and nothing owed: out of the way. */
-		sock_release(sock, finish_refusal_of_doubt(framing->doubt));
-	} else if (framing->lost || (framing_server_may_wait(framing) && !sock->is_lost)) {
-		finish_by_server(sock);
-		sock_leave(sock);
-	} else {
-		sock_leave(sock);
+		sock_untrack(sock, status.doubt);
+	} else if (status.is_lost || (status.server_may_wait && !sock->is_lost)) {
+		sock_end_by_server(sock, status.refusal ?: REFUSAL_NO_FRAMING);
 	}
 }
 
 void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 {
-	uint64_t skippable =
-		is_request ? framing_skippable_request(&sock->framing) : framing_skippable_response(&sock->framing);
+	struct protocol_status status = protocol_status(&sock->protocol);
+	uint64_t skippable = is_request ? status.skippable_request : status.skippable_answer;
 
-	if (length > skippable && sock->framing.edited) {
+	if (length > skippable && (status.owes_end || status.end_is_due)) {
 		sock_leave_window(sock);
-		finish_by_server(sock);
-		sock_leave(sock);
+		sock_end_by_server(sock, REFUSAL_LEDGER);
 		return;
 	}
 	if (length > skippable) {
-		sock_release(sock, REFUSAL_LEDGER);
+		sock_untrack(sock, REFUSAL_LEDGER);
 		return;
 	}
 	if (is_request) {
@@ -176,12 +146,12 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 		if (sock->conn)
 			sock->conn->ledger.sent += length;
 		outgoing_free(&sock->outgoing, false);
-		framing_skip_request(&sock->framing, length);
+		protocol_pass_request(&sock->protocol, length);
 	} else {
 		if (sock->conn)
 			sock->conn->ledger.received += length;
 		sock_leave_window(sock);
-		framing_skip_response(&sock->framing, length);
+		protocol_pass_response(&sock->protocol, length);
 	}
-	exchange_settle(sock);
+	exchange_advance(sock);
 }

@@ -5,14 +5,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "pool/proto/http1/memo.h"
+#include "pool/proto/protocol.h"
 
-struct inside_token;
 struct sock;
 struct transfer;
-
-/* After a call that may have blocked, and after sock_come_out(): the lock again, if the number still means this socket. */
-struct sock *exchange_return(struct inside_token token, int fd) __attribute__((warn_unused_result));
 
 /* The leased connection is dead before any answer: a fresh one takes its place if nothing can be lost or done twice by
  * it. 0: replaced, the call may be tried again. -ETIMEDOUT: it could not be dialled in time (`longest_ms` as in redial.h), which
@@ -25,19 +21,15 @@ bool exchange_recover_from_timeout(struct sock *sock);
 /* True for what a kept connection shows when the server has gone: end of file, or one of the errors of a broken one. */
 bool exchange_is_hang_up(ssize_t result, int error);
 
-struct framing;
-struct framing_plan;
+/* What the connections of the process remember for each other; NULL where it is not worth it (yet). */
+struct framing_memo *exchange_memo(void);
 
-/* As framing_feed_request() and framing_feed_response(), with the memo of all connections of the process; `plan` is not NULL. */
-void exchange_feed_request(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
-void exchange_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
-
-/* Carries out what framing_feed_response() planned: `close` where the program would have found it. */
+/* Carries out what protocol_feed_response() planned: `close` where the program would have found it. */
 void exchange_put_back_close(char *bytes, const struct framing_plan *plan);
 
-/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones go native.
- * Consumes the lock. */
-void exchange_settle(struct sock *sock);
+/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones are not tracked any more
+ * (SOCK_FREE). */
+void exchange_advance(struct sock *sock);
 
-/* Bytes of body that no wrapper looked at (sendfile, splice). Consumes the lock. */
+/* The same for bytes of body that no wrapper looked at (sendfile, splice). */
 void exchange_account_unseen(struct sock *sock, bool is_request, size_t length);

@@ -8,8 +8,10 @@
 #include "shim/base/real.h"
 #include "shim/connect/lease.h"
 #include "shim/connect/limit.h"
+#include "shim/exchange/eof.h"
 #include "shim/sock/events.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/stub.h"
 #include "shim/sock/swap.h"
@@ -60,9 +62,10 @@ int after_eof_shutdown(struct sock *sock, int how)
 	return real.shutdown(sock->fds[0], SHUT_RDWR) < 0 ? -errno : 0;
 }
 
-int after_eof_disconnect(struct sock *sock)
+/* A new socket of the program's in the stub's place. */
+static int leave_stub(struct sock *sock)
 {
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	int error;
 
 	if (fd < 0)
@@ -80,29 +83,35 @@ int after_eof_disconnect(struct sock *sock)
 	else
 		stub_put(&sock->stub, false);
 	sock->state = SOCK_NEW;
-	sock->cannot_keep = true;
 	return 0;
+}
+
+int after_eof_disconnect(struct sock *sock)
+{
+	int error = leave_stub(sock);
+
+	if (!error)
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
+	return error;
 }
 
 static bool is_taken_for_kept(const struct sock *sock)
 {
-	return !sock->framing.close_shown && !sock->end_was_read && !sock->stub_is_closed && !sock->stub_asks_fresh &&
-	       !atomic_load(&sock->is_shared) && !sock->has_uncounted_waiter && !sock->cannot_swap &&
-	       !sock_n_inside(sock);
+	return !protocol_status(&sock->protocol).end_is_shown && !sock->end_was_read && !sock->stub_is_closed &&
+	       !sock->stub_asks_fresh && !atomic_load(&sock->is_shared) && !sock->has_uncounted_waiter &&
+	       !sock->cannot_swap && !sock_n_inside(sock);
 }
 
 bool after_eof_begin_again(struct sock *sock)
 {
-	bool cannot_keep = sock->cannot_keep;
-
-	if (!is_taken_for_kept(sock) || after_eof_disconnect(sock))
+	if (!is_taken_for_kept(sock) || leave_stub(sock))
 		return false;
-	sock->cannot_keep = cannot_keep;
 	sock->file_flags = sock->status_flags;
 	sock->has_sent = false;
 	sock->parked = NULL;
 	outgoing_reset(&sock->outgoing);
 	events_connect_again(sock);
+	eof_make_for(&sock->key);
 	if (lease_take(sock))
 		return true;
 	limit_force(sock);

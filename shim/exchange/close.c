@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-#include "shim/kept/broker_link.h"
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/exchange/park.h"
-#include "shim/base/log.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/sock/stub.h"
@@ -22,7 +22,7 @@ static void drop_stub(struct sock *sock, int fd)
 	if (atomic_load(&sock->is_shared))
 		stub_abandon(&stub);
 	else
-		stub_put(&stub, is_unwatched && !sock->stub_is_closed && !sock->cannot_swap && !sock->cannot_keep &&
+		stub_put(&stub, is_unwatched && !sock->stub_is_closed && !sock->cannot_swap && !sock->unfit &&
 					!sock_n_inside(sock));
 }
 
@@ -68,17 +68,17 @@ static bool has_registration(const struct sock *sock, int fd)
 
 bool close_begin(int fd)
 {
-	struct sock *sock = fdtable_get(fd);
+	struct sock *sock = fdtable_get_sock(fd);
 	int saved = errno;
 
-	if (!sock || sock == &fdtable_internal || !guard_is_home())
+	if (!sock || !guard_is_home())
 		return true;
 	if (guard_lock_is_own(&sock->lock) && !guard_lock_is_abandoned(&sock->lock)) {
 		atomic_store(&sock->wants_close, fd + 1);
 		atomic_store(&sock->wants_release, true);
 		return false;
 	}
-	sock = sock_enter_as_it_is(fd);
+	sock = sock_enter(fd);
 	if (!sock) {
 		/* Its holder will find it without numbers and end it. */
 		fdtable_set(fd, NULL);
@@ -97,47 +97,8 @@ bool close_begin(int fd)
 	end_last(sock, fd);
 	sock_remove_fd(sock, fd);
 	sock_drop_conn(sock);
-	sock_free(sock);
+	sock_end(sock);
+	sock_leave(sock);
 	errno = saved;
 	return true;
-}
-
-static void move(int *ours, int fd)
-{
-	if (*ours == fd)
-		*ours = fdtable_dup_high(fd);
-}
-
-/* Moves the descriptor that stands at `fd`, if it belongs to this socket. */
-static void move_if_of(int socket_fd, int fd)
-{
-	struct sock *sock = sock_enter(socket_fd);
-
-	if (!sock)
-		return;
-	if (sock->conn)
-		move(&sock->conn->fd, fd);
-	move(&sock->spare, fd);
-	move(&sock->stub.end, fd);
-	move(&sock->stub.peer, fd);
-	sock_leave(sock);
-}
-
-void close_make_room(int fd)
-{
-	int end = fdtable_end();
-
-	if (!fdtable_is_internal(fd) || !guard_is_home())
-		return;
-	/* Whose descriptor it is is recorded nowhere, since this hardly ever happens: what is idle is let go, and what is
-	 * in use is looked through. */
-	pool_let_go_of_idle();
-	if (!fdtable_is_internal(fd))
-		return;
-	log_move(fd);
-	broker_link_move(fd);
-	for (int other = 0; other < end; other++)
-		if (fdtable_get(other) && !fdtable_is_internal(other))
-			move_if_of(other, fd);
-	fdtable_close_internal(fd);
 }

@@ -10,7 +10,3 @@ struct sock;
  * False: the caller is a signal handler that interrupted us in the midst of changing this number's file; the number will
  * be closed as soon as that is over, and must not be now. */
 bool close_begin(int fd);
-
-/* Frees a number that one of our own descriptors occupies, by moving that elsewhere: the program wants to put a file of
- * its own there, where as far as it knows nothing is. */
-void close_make_room(int fd);

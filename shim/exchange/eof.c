@@ -5,8 +5,12 @@
 #include <fcntl.h>
 #include <sys/single_threaded.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/park.h"
+#include "shim/sock/identity.h"
 #include "shim/sock/sock.h"
 
 #define SLOTS 16
@@ -102,7 +106,7 @@ int eof_report(int epfd, struct epoll_event *events, int max)
 	}
 	for (unsigned i = 0; i < SLOTS; i++) {
 		int fd = atomic_load(&slots[i]) - 1;
-		struct sock *sock = fd >= 0 ? sock_enter_as_it_is(fd) : NULL;
+		struct sock *sock = fd >= 0 ? sock_enter(fd) : NULL;
 
 		if (sock && n < most && is_told_by(sock, epfd)) {
 			events[n].events = sock->registrations[0].event.events & READ_EVENTS;
@@ -119,13 +123,44 @@ int eof_report(int epfd, struct epoll_event *events, int max)
 	return n;
 }
 
+static bool has_idle(const struct destination_key *key)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+	const struct destination *destination;
+	bool has_idle;
+
+	if (!pool)
+		return true;
+	destination = idle_pool_find(pool, key);
+	has_idle = destination && destination->n_idle;
+	pool_leave();
+	return has_idle;
+}
+
+void eof_make_for(const struct destination_key *key)
+{
+	if (eof_any() && !has_idle(key))
+		eof_make_all();
+}
+
+void eof_make_for_peer(const struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct destination_key key = sock->key;
+
+	if (!eof_any() || length > (socklen_t)sizeof(struct sockaddr_storage) || !guard_readable(address, length) ||
+	    destination_key_set_peer(&key, address, length))
+		return;
+	identity_fill_key(&key, fd);
+	eof_make_for(&key);
+}
+
 void eof_make_all(void)
 {
 	int saved = errno;
 
 	for (unsigned i = 0; i < SLOTS && eof_any(); i++) {
 		int fd = atomic_load(&slots[i]) - 1;
-		struct sock *sock = fd >= 0 ? sock_enter(fd) : NULL;
+		struct sock *sock = fd >= 0 ? exchange_enter(fd) : NULL;
 
 		if (sock)
 			sock_leave(sock);

@@ -2,7 +2,7 @@
  * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end
  * of file next, hears of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any
  * other way is the end made where the kernel shows it (a stub in the connection's place, three system calls; a
- * blocking socket that nothing watches is read and closed only), by finish_settle(): sock_enter() does that for
+ * blocking socket that nothing watches is read and closed only), by finish_settle(): exchange_enter() does that for
  * whoever asks for the socket, and those below for whoever could see it without asking.
  *
  * Only in a process of one thread: nobody else waits for it in the kernel then. All of it is async-signal-safe.
@@ -12,7 +12,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
+struct destination_key;
 struct sock;
 
 extern _Atomic(unsigned) eof_n;
@@ -25,13 +27,19 @@ static inline bool eof_any(void)
 
 void eof_make_all(void);
 
-/* Before anything that could show one without asking sock_enter() for it first: other ways to wait, processes and
+/* Before anything that could show one without asking exchange_enter() for it first: other ways to wait, processes and
  * numbers that inherit, the end of a set. Cheap enough for every wrapper. */
 static inline void eof_make(void)
 {
 	if (eof_any())
 		eof_make_all();
 }
+
+/* A connection is about to be leased: one to this destination that still has its end of file to be made is as good as an idle one. The
+ * second is for a socket that is about to be connected to a peer. The calling thread may hold the lock of the socket that is to have
+ * the connection. */
+void eof_make_for(const struct destination_key *key);
+void eof_make_for_peer(const struct sock *sock, int fd, const struct sockaddr *address, socklen_t length);
 
 /* True if nobody but this thread's event loop could see the end, which then waits for it in one set. Locked. */
 bool eof_is_possible(const struct sock *sock);

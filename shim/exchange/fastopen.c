@@ -10,9 +10,12 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
+#include "shim/connect/connect.h"
+#include "shim/exchange/eof.h"
 #include "shim/exchange/iocall.h"
+#include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
 static const struct sockaddr *address_of(const struct transfer *transfer, socklen_t *length)
@@ -41,10 +44,13 @@ ssize_t fastopen_send(struct sock *sock, struct transfer *transfer)
 	const struct sockaddr *address = address_of(transfer, &length);
 	bool is_sound = is_for(sock, address, length);
 
-	sock_leave(sock);
-	if (!is_sound || setsockopt(transfer->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)))
+	if (!is_sound || real.setsockopt(transfer->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on))) {
+		sock_leave(sock);
 		return transfer_native(transfer);
-	if (connect(transfer->fd, address, length))
+	}
+	options_note_set(sock, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on));
+	eof_make_for_peer(sock, transfer->fd, address, length);
+	if (connect_new(sock, transfer->fd, address, length, __builtin_return_address(0)))
 		return -1;
 	errno = saved;
 	transfer->flags &= ~MSG_FASTOPEN;

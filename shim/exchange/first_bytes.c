@@ -6,7 +6,8 @@
 #include <sys/ioctl.h>
 
 #include "pool/conn/idle_timeout.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/base/real.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/iocall.h"
@@ -14,7 +15,6 @@
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 #define FIRST_BYTES 32
 #define MILLISECOND_NS UINT64_C(1000000)
@@ -26,7 +26,7 @@ enum framing_first first_bytes_classify(const struct transfer *transfer, size_t 
 	size_t length = total < sizeof(first) ? total : sizeof(first);
 
 	send_plan_copy_out(transfer, 0, first, length);
-	return framing_classify_first(first, length);
+	return protocol_classify(first, length);
 }
 
 static bool is_tls(const struct transfer *transfer, size_t total)
@@ -35,7 +35,7 @@ static bool is_tls(const struct transfer *transfer, size_t total)
 	size_t length = total < sizeof(first) ? total : sizeof(first);
 
 	send_plan_copy_out(transfer, 0, first, length);
-	return framing_is_tls(first, length);
+	return protocol_is_tls(first, length);
 }
 
 /* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. (In
@@ -83,16 +83,18 @@ static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
  * in vain for an end that the server was told not to make. */
 __attribute__((noinline)) static bool is_whole_request(const struct transfer *transfer, size_t total)
 {
-	struct framing framing;
+	struct protocol_state scratch;
+	struct protocol_status status;
 	size_t n;
 	const struct iovec *iov = transfer_vector(transfer, &n);
 
 	if (total > OUTGOING_MAX)
 		return false;
-	framing_init(&framing, false);
+	protocol_begin(&scratch, false);
 	for (size_t i = 0; i < n; i++)
-		framing_feed_request(&framing, iov[i].iov_base, iov[i].iov_len, NULL);
-	return framing.n_requests == 1 && !framing.request.in_message;
+		protocol_feed_request(&scratch, NULL, iov[i].iov_base, iov[i].iov_len, NULL);
+	status = protocol_status(&scratch);
+	return status.n_requests == 1 && !status.in_request;
 }
 
 /* True if nobody will ride on what it leaves, as far as can be told. */
@@ -119,7 +121,7 @@ static bool note_first(struct sock *sock, bool is_fit)
 	/* The server is not to keep one more connection than the program uses. */
 	sock->is_one_too_many = destination->n_idle && idle_pool_is_beyond_peak(destination);
 	if (sock->is_one_too_many)
-		sock->framing.rewrite = false;
+		protocol_forbid_edits(&sock->protocol);
 	pool_leave();
 	return is_of_no_use;
 }
@@ -133,7 +135,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	int error = 0;
 
 	if (sock->is_leased && !is_fit) {
-		sock->missed = first == FRAMING_FIRST_NOT_HTTP ? MISSED_UNKNOWN_PROTOCOL : MISSED_UNSAFE_METHOD;
+		sock->missed = first == FRAMING_FIRST_UNKNOWN ? MISSED_UNKNOWN_PROTOCOL : MISSED_UNSAFE_METHOD;
 		error = redial(sock, REDIAL_FOR_UNFIT, -1);
 		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
@@ -148,19 +150,20 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	}
 	if (error)
 		return error;
-	if (first == FRAMING_FIRST_NOT_HTTP) {
-		sock_release(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
+	if (first == FRAMING_FIRST_UNKNOWN) {
+		sock_untrack(sock, is_tls(transfer, total) ? REFUSAL_TLS_OPAQUE : REFUSAL_UNKNOWN_PROTOCOL);
 		return 1;
 	}
 	if (is_of_no_use && !sock->is_leased) {
 		/* Those that close first would use up the ports. */
 		if (sock->conn && options_forgo_time_wait(sock->conn, transfer->fd))
 			log_event("time wait", sock, NULL);
-		sock_release(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
+		sock_untrack(sock, was_moved ? REFUSAL_NONE : REFUSAL_UNSAFE_METHOD);
 		return 1;
 	}
-	if (first != FRAMING_FIRST_SAFE && sock->framing.rewrite && !is_whole_request(transfer, total))
-		sock->framing.rewrite = false;
+	if (first != FRAMING_FIRST_SAFE && protocol_status(&sock->protocol).may_edit &&
+	    !is_whole_request(transfer, total))
+		protocol_forbid_edits(&sock->protocol);
 	/* What may not be sent twice needs no copy. */
 	if (!is_fit)
 		outgoing_free(&sock->outgoing, false);
@@ -168,14 +171,14 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
 	/* What it says would be taken for the answer. */
 	if (!is_observed && !sock->is_leased && has_spoken(transfer->fd)) {
-		sock->framing.rewrite = false;
-		sock->cannot_keep = true;
+		protocol_forbid_edits(&sock->protocol);
+		sock_mark_unfit(sock, REFUSAL_UNKNOWN_PROTOCOL);
 	}
 	if (!sock->conn || is_observed)
 		return 0;
 	if (!sock->conn->cookie)
-		sock->conn->cookie = swap_cookie(transfer->fd);
+		sock->conn->cookie = cookie_of(transfer->fd);
 	if (sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT)
-		sock->framing.rewrite = false;
+		protocol_forbid_edits(&sock->protocol);
 	return 0;
 }

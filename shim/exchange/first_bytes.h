@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "pool/proto/http1/framing.h"
+#include "pool/proto/plan.h"
 
 struct sock;
 struct transfer;
@@ -14,6 +14,6 @@ struct transfer;
 /* What `total` bytes begin with. */
 enum framing_first first_bytes_classify(const struct transfer *transfer, size_t total);
 
-/* Before they are sent. 0; 1: they go native (the lock is gone); or -errno of a dial that failed. Locked. */
+/* Before they are sent. 0; 1: they go native, and the socket is not tracked any more; or -errno of a dial that failed. Locked. */
 int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size_t total)
 	__attribute__((warn_unused_result));

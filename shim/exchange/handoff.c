@@ -6,9 +6,11 @@
 #include <sys/single_threaded.h>
 #include <sys/socket.h>
 
-#include "shim/base/log.h"
+#include "shim/base/home.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/park.h"
 #include "shim/exchange/read_ahead.h"
@@ -17,11 +19,10 @@
 /* The request as it was written can still be put to a fresh connection, for which nothing is owed. */
 static bool can_be_asked_again(const struct sock *sock)
 {
-	const struct framing *framing = &sock->framing;
+	struct protocol_status status = protocol_status(&sock->protocol);
 
-	return framing->edited && !framing->response_started && !framing->response_ended &&
-	       !framing->request.in_message && framing_can_replay(framing) && sock->outgoing.is_complete &&
-	       sock->outgoing.length;
+	return status.owes_end && !status.answer_started && !status.in_request && status.can_replay &&
+	       sock->outgoing.is_complete && sock->outgoing.length;
 }
 
 /* Another thread is on the old file: what is put in its place it would not see, or see twice. */
@@ -33,7 +34,7 @@ static bool is_in_use(const struct sock *sock)
 /* The end of file that we owe is made independent of us, one way or another. */
 static void settle_debt(struct sock *sock)
 {
-	struct framing before = sock->framing;
+	struct protocol_state before = sock->protocol;
 	unsigned n_fed = sock->n_fed;
 
 	if (!is_in_use(sock) && can_be_asked_again(sock)) {
@@ -41,19 +42,19 @@ static void settle_debt(struct sock *sock)
 			return;
 		/* The old connection lives on, asked to stay. */
 		if (sock->n_fed == n_fed)
-			sock->framing = before;
+			sock->protocol = before;
 		sock_leave_window(sock);
 		outgoing_free(&sock->outgoing, false);
 	} else if (!is_in_use(sock) && read_ahead_finish(sock)) {
 		return;
 	}
 	if (!sock->n_senders)
-		finish_by_server(sock);
+		sock_end_by_server(sock, REFUSAL_SHARED);
 }
 
 static bool is_owed(const struct sock *sock)
 {
-	return sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended;
+	return sock->state == SOCK_OPEN && protocol_status(&sock->protocol).owes_end;
 }
 
 static bool is_unused_lease(const struct sock *sock)
@@ -88,20 +89,20 @@ void handoff_make_honest(struct sock *sock)
 void handoff_to_stranger(int fd)
 {
 	int saved = errno;
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 	if (sock && (sock->state == SOCK_NEW || sock->state == SOCK_WAITING || sock->state == SOCK_OPEN)) {
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_LEDGER);
-	} else if (sock) {
-		sock_leave(sock);
+		sock_untrack(sock, REFUSAL_LEDGER);
 	}
+	if (sock)
+		sock_leave(sock);
 	errno = saved;
 }
 
 static void share(int fd)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (!sock)
 		return;
@@ -120,7 +121,7 @@ static bool is_inherited(const struct sock *sock, int fd)
 static void visit_inheritable(void (*visit)(struct sock *sock))
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
@@ -152,7 +153,7 @@ void handoff_waiting(void)
 
 bool handoff_waiting_one(int fd)
 {
-	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = limit_has_placed && fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	bool waited;
 
 	if (!sock)

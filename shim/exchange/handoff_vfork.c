@@ -1,13 +1,14 @@
 /* What a vfork child that is about to execute a program does about sockets that wait for their turn. See handoff.h. */
+#include "shim/base/cookie.h"
 #include "shim/exchange/handoff.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/connect/lease.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 /* The numbers that its own duplicates are looked for among. */
 #define SCANNED_FDS 1024
@@ -29,7 +30,7 @@ static void replace_in_child(const struct sock *sock, int fd, int *source)
 {
 	int flags = REAL(fcntl)(fd, F_GETFD);
 
-	if (flags < 0 || (flags & FD_CLOEXEC) || swap_cookie(fd) != sock->ticket.cookie)
+	if (flags < 0 || (flags & FD_CLOEXEC) || cookie_of(fd) != sock->ticket.cookie)
 		return;
 	if (*source < 0)
 		*source = dial_for_child(sock);
@@ -59,10 +60,10 @@ static void replace(int fd)
 void handoff_waiting_in_child(void)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		const struct sock *sock = fdtable_get(fd);
+		const struct sock *sock = fdtable_get_sock(fd);
 
 		/* A first look without the lock. */
-		if (sock && sock != &fdtable_internal && sock->state == SOCK_WAITING)
+		if (sock && sock->state == SOCK_WAITING)
 			replace(fd);
 	}
 }

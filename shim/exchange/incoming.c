@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/iocall.h"
 #include "shim/sock/sock.h"
 
@@ -63,9 +63,10 @@ static bool is_message_writable(struct msghdr *message)
 /* How many of the next bytes need not be looked at; 0: they have to be. */
 static uint64_t unseen_of(const struct sock *sock, size_t room)
 {
-	uint64_t known = framing_known_response(&sock->framing);
+	struct protocol_status status = protocol_status(&sock->protocol);
+	uint64_t known = status.known_answer;
 
-	return known >= room || known >= CHUNK_WORTH || framing_skippable_response(&sock->framing) ? known : 0;
+	return known >= room || known >= CHUNK_WORTH || status.skippable_answer ? known : 0;
 }
 
 static bool may_wait(const struct sock *sock, const struct transfer *transfer)
@@ -76,9 +77,9 @@ static bool may_wait(const struct sock *sock, const struct transfer *transfer)
 /* A large block where nobody can be interrupted while it waits, else the stack. */
 static void find_memory(struct incoming *incoming, const struct sock *sock, const struct transfer *transfer)
 {
+	struct protocol_status status = protocol_status(&sock->protocol);
 	bool is_long = incoming->room > INCOMING_STACK;
-	bool wants_block = is_long && (!may_wait(sock, transfer) || sock->framing.response.in_message) &&
-			   !sock->framing.response.in_head;
+	bool wants_block = is_long && (!may_wait(sock, transfer) || status.in_answer) && !status.in_answer_head;
 
 	if (incoming->room > OUTGOING_MAX)
 		incoming->room = OUTGOING_MAX;

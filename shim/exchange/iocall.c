@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "shim/base/fdtable.h"
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 
 /* As the kernel does, which looks at the pipe before it waits for the socket, and waits for room in it first. */
 static bool is_refused(const struct transfer *t, ssize_t *result)

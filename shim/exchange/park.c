@@ -7,7 +7,7 @@
 
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
-#include "shim/base/log.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/broker_link.h"
@@ -18,53 +18,14 @@
 #include "shim/sock/swap.h"
 #include "shim/sock/witnessed.h"
 
-enum refusal finish_refusal_of_doubt(enum framing_doubt doubt)
+static enum refusal refusal_of_framing(const struct protocol_state *state)
 {
-	switch (doubt) {
-	case FRAMING_CANONICAL:
-		return REFUSAL_NONE;
-	case FRAMING_DOUBT_NOT_CANONICAL:
-		return REFUSAL_NOT_CANONICAL;
-	case FRAMING_DOUBT_UPGRADE:
-		return REFUSAL_UPGRADE;
-	case FRAMING_DOUBT_AUTH_BOUND:
-		return REFUSAL_AUTH_BOUND;
-	case FRAMING_DOUBT_UNKNOWN_PROTOCOL:
-		return REFUSAL_UNKNOWN_PROTOCOL;
-	case FRAMING_DOUBT_ERROR:
-		return REFUSAL_ERROR;
-	}
-	return REFUSAL_ERROR;
+	return protocol_status(state).refusal;
 }
 
-static enum refusal refusal_of_close(enum framing_close why)
+enum refusal finish_refusal_at_end(const struct protocol_state *state)
 {
-	switch (why) {
-	case FRAMING_HTTP10:
-		return REFUSAL_HTTP10;
-	case FRAMING_UNTIL_END:
-		return REFUSAL_NO_FRAMING;
-	case FRAMING_STAYS: /* it was asked to close, and will */
-	case FRAMING_SAYS_CLOSE:
-		return REFUSAL_SERVER_CLOSE;
-	}
-	return REFUSAL_SERVER_CLOSE;
-}
-
-static enum refusal refusal_of_framing(const struct framing *framing)
-{
-	enum refusal why = finish_refusal_of_doubt(framing->doubt);
-
-	if (why != REFUSAL_NONE)
-		return why;
-	if (!framing_at_boundary(framing))
-		return REFUSAL_CLIENT_CLOSE;
-	return framing_can_keep(framing) ? REFUSAL_NONE : refusal_of_close(framing->server_closes);
-}
-
-enum refusal finish_refusal_at_end(const struct framing *framing)
-{
-	enum refusal why = refusal_of_framing(framing);
+	enum refusal why = refusal_of_framing(state);
 
 	return why == REFUSAL_NONE || why == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE : why;
 }
@@ -99,7 +60,9 @@ static enum refusal refusal_of_users(const struct sock *sock)
 	if (sock->is_shared || sock->has_uncounted_waiter || sock->replacer || sock->n_senders || sock->n_receivers ||
 	    sock_n_inside(sock))
 		return REFUSAL_SHARED;
-	if (sock->cannot_swap || sock->cannot_keep)
+	if (sock->unfit != REFUSAL_NONE)
+		return sock->unfit;
+	if (sock->cannot_swap)
 		return REFUSAL_SOCKOPT;
 	return sock->conn && swap_is_ours(sock) ? REFUSAL_NONE : REFUSAL_LEDGER;
 }
@@ -128,22 +91,23 @@ static void park(struct sock *sock)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
+	struct protocol_status status = protocol_status(&sock->protocol);
 	struct conn *conn = sock->conn;
 	enum refusal why;
 
-	broker_link_meet(now_ns);
+	broker_link_connect(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool) {
-		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->is_witnessed);
+		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->has_broker_dup);
 		sock_drop_conn(sock);
 		return;
 	}
 	sock->conn = NULL;
-	idle_timeout_announced(conn->destination, sock->framing.keep_alive_timeout_s);
-	conn->n_requests += sock->framing.n_requests;
+	idle_timeout_announced(conn->destination, status.keep_alive_s);
+	conn->n_requests += status.n_requests;
 	conn->was_looked_at = !sock->has_sent;
-	if (sock->framing.keep_alive_max != UINT32_MAX)
-		conn->requests_left = sock->framing.keep_alive_max;
+	if (status.requests_left != UINT32_MAX)
+		conn->requests_left = status.requests_left;
 	why = idle_pool_park(pool, conn, now_ns);
 	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
 	if (why != REFUSAL_NONE)
@@ -197,7 +161,7 @@ static bool swap_to_stub(struct sock *sock)
 /* The connection into the pool, a stub in its place; or why not. */
 static enum refusal park_behind_stub(struct sock *sock)
 {
-	enum refusal why = refusal_of_framing(&sock->framing);
+	enum refusal why = refusal_of_framing(&sock->protocol);
 
 	if (why == REFUSAL_NONE)
 		why = refusal_of_use(sock);
@@ -223,8 +187,8 @@ void finish_with_end_of_file(struct sock *sock)
 	if (why != REFUSAL_NONE) {
 		count_refusal(sock, why);
 		/* A server that sends more than it said is the only one to know how much. */
-		if (why == REFUSAL_BODY_UNREAD || framing_has_surplus(&sock->framing))
-			finish_by_server(sock);
+		if (why == REFUSAL_BODY_UNREAD || protocol_status(&sock->protocol).has_surplus)
+			sock_end_by_server(sock, why);
 		else
 			end_in_place(sock);
 	}
@@ -233,7 +197,7 @@ void finish_with_end_of_file(struct sock *sock)
 
 void finish_with_end_of_file_later(struct sock *sock)
 {
-	if (!eof_is_possible(sock) || refusal_of_framing(&sock->framing) != REFUSAL_NONE ||
+	if (!eof_is_possible(sock) || refusal_of_framing(&sock->protocol) != REFUSAL_NONE ||
 	    refusal_of_users(sock) != REFUSAL_NONE || !eof_begin(sock))
 		finish_with_end_of_file(sock);
 }
@@ -253,22 +217,11 @@ void finish_at_exit(struct sock *sock)
 	errno = saved;
 }
 
-void finish_by_server(struct sock *sock)
-{
-	int saved = errno;
-
-	if (!sock->is_lost && swap_note_names(sock) && !framing_has_more_to_send(&sock->framing))
-		real.shutdown(sock->fds[0], SHUT_WR);
-	sock->is_lost = true;
-	sock->cannot_keep = true;
-	errno = saved;
-}
-
 void finish_lost(struct sock *sock)
 {
 	int saved = errno;
 
-	count_refusal(sock, finish_refusal_at_end(&sock->framing));
+	count_refusal(sock, finish_refusal_at_end(&sock->protocol));
 	if (swap_to_stub(sock)) {
 		sock->state = SOCK_STUB;
 		sock->stub_asks_fresh = true;
@@ -303,10 +256,10 @@ static bool note_look(struct sock *sock)
  * which would have been withheld. */
 void finish_observed(struct sock *sock, bool by_server)
 {
-	const struct framing *framing = &sock->framing;
-	enum refusal why = by_server ? finish_refusal_at_end(framing) : refusal_of_framing(framing);
+	struct protocol_status status = protocol_status(&sock->protocol);
+	enum refusal why = by_server ? finish_refusal_at_end(&sock->protocol) : status.refusal;
 
-	if (why == REFUSAL_SERVER_CLOSE && framing->close_wanted && framing->response_ended)
+	if (why == REFUSAL_SERVER_CLOSE && status.wants_end && status.answer_ended)
 		why = REFUSAL_NONE;
 	count_refusal(sock, why);
 }
@@ -316,8 +269,8 @@ void finish_ended(struct sock *sock)
 	int saved = errno;
 
 	/* If it fails there is a TIME_WAIT. */
-	if (!atomic_load(&sock->is_shared) && sock->framing.close_wanted && sock->conn && swap_is_ours(sock) &&
-	    options_forgo_time_wait(sock->conn, sock->fds[0]))
+	if (!atomic_load(&sock->is_shared) && protocol_status(&sock->protocol).wants_end && sock->conn &&
+	    swap_is_ours(sock) && options_forgo_time_wait(sock->conn, sock->fds[0]))
 		log_event("time wait", sock, NULL);
 	if (swap_is_ours(sock))
 		witnessed_end(sock, true);
@@ -335,7 +288,7 @@ void finish_at_close(struct sock *sock)
 		eof_end(sock);
 
 	if (sock->conn && (!is_look || sock->is_leased))
-		why = is_look ? REFUSAL_NONE : refusal_of_framing(&sock->framing);
+		why = is_look ? REFUSAL_NONE : refusal_of_framing(&sock->protocol);
 	if (sock->policy->mode == CONFIG_MODE_OBSERVE) {
 		if (!is_look)
 			finish_observed(sock, false);

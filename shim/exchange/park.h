@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "pool/proto/http1/framing.h"
+#include "pool/proto/protocol.h"
 #include "pool/stats/stats.h"
 
 struct sock;
@@ -25,18 +25,11 @@ void finish_settle(struct sock *sock);
  * caller lets the number go. Locked. */
 void finish_at_close(struct sock *sock);
 
-/* We can't tell where the answer ends. Our FIN tells the server that nothing follows: it closes after the answer, which is
- * the end of file that we owe. Locked. */
-void finish_by_server(struct sock *sock);
-
-/* ... and it has done so: from the program's point of view it did that by itself. Locked. */
+/* The server has ended a connection whose end was left to it (sock_end_by_server()): from the program's point of view it did that by itself. Locked. */
 void finish_lost(struct sock *sock);
 
-/* Why a connection is not kept whose framing is in doubt. */
-enum refusal finish_refusal_of_doubt(enum framing_doubt doubt);
-
 /* Why a connection is not kept that the server has ended. */
-enum refusal finish_refusal_at_end(const struct framing *framing);
+enum refusal finish_refusal_at_end(const struct protocol_state *state);
 
 /* Observe mode, at the end that was made by the server or by the program: counts whether the connection could have been
  * kept. Locked. */

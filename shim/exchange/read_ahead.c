@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/advance.h"
 #include "shim/sock/sock.h"
@@ -21,14 +22,14 @@ static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 
 	while (guard_now_ns() - begin_ns < WAIT_NS) {
 		ssize_t n = real.recv(sock->fds[0], bytes, room, MSG_PEEK | MSG_DONTWAIT);
-		struct framing framing = sock->framing;
+		struct protocol_state scratch = sock->protocol;
 		struct framing_plan plan = {0};
 
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || n == (ssize_t)room)
 			return 0;
 		if (n > 0)
-			framing_feed_response(&framing, bytes, (size_t)n, &plan);
-		if (n > 0 && framing.response_ended) {
+			protocol_feed_response(&scratch, NULL, bytes, (size_t)n, &plan);
+		if (n > 0 && protocol_status(&scratch).answer_ended) {
 			exchange_put_back_close(bytes, &plan);
 			return (size_t)n;
 		}
@@ -75,8 +76,8 @@ bool read_ahead_finish(struct sock *sock)
 	bool done = false;
 	size_t length;
 
-	if (sock->state != SOCK_OPEN || sock->is_lost || sock->framing.lost || sock->framing.request.in_message ||
-	    !outgoing_reserve(&buffer, OUTGOING_MAX))
+	if (sock->state != SOCK_OPEN || sock->is_lost || protocol_status(&sock->protocol).is_lost ||
+	    protocol_status(&sock->protocol).in_request || !outgoing_reserve(&buffer, OUTGOING_MAX))
 		return false;
 	length = wait_for_rest(sock, buffer.bytes, OUTGOING_MAX);
 	if (length)

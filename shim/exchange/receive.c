@@ -12,9 +12,12 @@
 #include <time.h>
 
 #include "pool/conn/idle_timeout.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
+#include "shim/connect/limit.h"
 #include "shim/exchange/advance.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
 #include "shim/exchange/incoming.h"
 #include "shim/exchange/iocall.h"
@@ -24,27 +27,25 @@
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
-/* A server that had just given up on an idle connection may say so instead of closing silently (RFC 9110 15.5.9). What is in a
- * pipe can't be taken back. */
-static bool is_request_timeout(const struct transfer *transfer, const struct incoming *incoming, size_t received)
+/* A server that had just given up on an idle connection may say so instead of closing silently. Bytes in a pipe can't be
+ * taken back. */
+static bool is_late_goodbye(const struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
+			    size_t received)
 {
-	static const char status[] = "HTTP/1.x 408";
-	const char *bytes = incoming->bytes;
-
-	return bytes && transfer->kind != TRANSFER_SPLICE && received >= sizeof(status) - 1 &&
-	       memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
+	return sock->in_window && incoming->bytes && transfer->kind != TRANSFER_SPLICE &&
+	       protocol_is_late_goodbye(&sock->protocol, incoming->bytes, received);
 }
 
 /* What came is framed, and goes on to the program with what is put back into it. */
-static void feed_received(struct framing *framing, const struct incoming *incoming, size_t received)
+static void feed_received(struct protocol_state *state, const struct incoming *incoming, size_t received)
 {
 	struct framing_plan plan = {0};
 
 	if (incoming->bytes) {
-		exchange_feed_response(framing, incoming->bytes, received, &plan);
+		protocol_feed_response(state, exchange_memo(), incoming->bytes, received, &plan);
 		exchange_put_back_close(incoming->bytes, &plan);
 	} else {
-		framing_pass_response(framing, received);
+		protocol_pass_response(state, received);
 	}
 	incoming_deliver(incoming, received, &plan);
 }
@@ -52,9 +53,9 @@ static void feed_received(struct framing *framing, const struct incoming *incomi
 /* What is only looked at is shown as it will be read. */
 static void show_peeked(const struct sock *sock, const struct incoming *incoming, size_t received)
 {
-	struct framing framing = sock->framing;
+	struct protocol_state scratch = sock->protocol;
 
-	feed_received(&framing, incoming, received);
+	feed_received(&scratch, incoming, received);
 }
 
 /* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes in
@@ -63,7 +64,7 @@ static void acknowledge_piece(const struct sock *sock, int fd)
 {
 	static const int on = 1;
 
-	if (sock->is_leased && sock->framing.response.in_message)
+	if (sock->is_leased && protocol_status(&sock->protocol).in_answer)
 		real.setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
@@ -85,7 +86,7 @@ static void first_byte_came(struct sock *sock)
 	pool_leave();
 }
 
-/* The bytes have left the kernel: what they mean for the exchange. Consumes the lock. */
+/* The bytes have left the kernel: what they mean for the exchange. Locked. */
 static void account(struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
 		    size_t received)
 {
@@ -93,31 +94,26 @@ static void account(struct sock *sock, const struct transfer *transfer, const st
 		sock->conn->ledger.received += received;
 	first_byte_came(sock);
 	sock->n_fed++;
-	feed_received(&sock->framing, incoming, received);
+	feed_received(&sock->protocol, incoming, received);
 	acknowledge_piece(sock, transfer->fd);
-	exchange_settle(sock);
+	exchange_advance(sock);
 }
 
-/* The connection's own end: nothing is left for us to do on it. Consumes the lock. */
+/* The connection's own end: nothing is left for us to do on it. Locked. */
 static void native_end(struct sock *sock, ssize_t result)
 {
-	if (sock->state == SOCK_FREE) {
-		sock_leave(sock);
+	if (sock->state == SOCK_FREE)
 		return;
-	}
 	if (result == 0)
-		framing_feed_response_end(&sock->framing);
+		protocol_feed_end(&sock->protocol);
 	if (sock->is_lost) {
 		finish_lost(sock);
-		sock_leave(sock);
-		return;
-	}
-	if (sock->policy->mode == CONFIG_MODE_OBSERVE && result == 0) {
+	} else if (sock->policy->mode == CONFIG_MODE_OBSERVE && result == 0) {
 		finish_observed(sock, true);
-		sock_release(sock, REFUSAL_NONE);
-		return;
+		sock_untrack(sock, REFUSAL_NONE);
+	} else {
+		sock_untrack(sock, result == 0 ? finish_refusal_at_end(&sock->protocol) : REFUSAL_ERROR);
 	}
-	sock_release(sock, result == 0 ? finish_refusal_at_end(&sock->framing) : REFUSAL_ERROR);
 }
 
 /* A thread on its way through a call that may block. */
@@ -182,32 +178,30 @@ static bool is_pipes(const struct transfer *transfer)
 	return transfer->kind == TRANSFER_SPLICE && *transfer->pipe_refused;
 }
 
-/* What the call brought, with the lock, which this consumes. True: a fresh connection is in place, try again. */
+/* What the call brought. True: a fresh connection is in place, try again. Locked. */
 static bool conclude(struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
 		     ssize_t result, int error)
 {
 	bool is_peek = transfer->flags & MSG_PEEK;
 	bool is_hang_up = !is_pipes(transfer) && exchange_is_hang_up(result, error);
-	bool again = false;
 
-	if (sock->state == SOCK_OPEN && result > 0 && is_peek)
+	if (result > 0 && is_peek) {
 		show_peeked(sock, incoming, (size_t)result);
-	if (sock->state != SOCK_OPEN || (result > 0 && is_peek) || (result <= 0 && !is_hang_up))
-		sock_leave(sock);
-	else if (result > 0 && !(sock->in_window && is_request_timeout(transfer, incoming, (size_t)result) &&
-				 (again = exchange_recover_from_timeout(sock))))
+	} else if (result > 0) {
+		if (is_late_goodbye(sock, transfer, incoming, (size_t)result) && exchange_recover_from_timeout(sock))
+			return true;
 		account(sock, transfer, incoming, (size_t)result);
-	else if (again || exchange_recover(sock, -1) == 0)
-		again = (sock_leave(sock), true);
-	else if (is_peek)
-		sock_leave(sock);
-	else
-		native_end(sock, result);
-	return again;
+	} else if (is_hang_up) {
+		if (exchange_recover(sock, -1) == 0)
+			return true;
+		if (!is_peek)
+			native_end(sock, result);
+	}
+	return false;
 }
 
-/* The end that was met may be the old connection's, which another thread is replacing or has replaced. Consumes the lock
- * if true; `*result` is to be returned, or tried again for if it is 0. */
+/* The end that was met may be the old connection's, which another thread is replacing or has replaced: then `*result` is to be
+ * returned, or tried again for a little later if it is 0. Locked. */
 static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, int *error)
 {
 	if (!exchange_is_hang_up(*result, *error) || (!sock_is_being_replaced(sock) && sock->n_swaps == n_swaps))
@@ -217,9 +211,6 @@ static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, i
 		*result = -1;
 		*error = EAGAIN;
 	}
-	sock_leave(sock);
-	if (!*result)
-		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
 	return true;
 }
 
@@ -235,26 +226,25 @@ static bool make_visit(struct visit *visit, unsigned n_swaps, ssize_t *result)
 {
 	const struct transfer *transfer = visit->transfer;
 	struct sock *sock;
-	bool again = false;
+	bool again = false, waits = false;
 	int saved;
 
 	*result = visit_kernel(visit);
 	saved = errno;
 	wait_for_senders(visit->token);
 	sock = exchange_return(visit->token, transfer->fd);
-	if (sock && !is_pipes(transfer) && was_replaced(sock, n_swaps, result, &saved)) {
-		again = *result == 0;
-	} else if (sock && was_taken(sock, visit, *result, saved)) {
-		sock_leave(sock);
+	if (sock && !is_pipes(transfer) && was_replaced(sock, n_swaps, result, &saved))
+		again = waits = *result == 0;
+	else if (sock && was_taken(sock, visit, *result, saved))
 		again = true;
-	} else if (sock && sock->state == SOCK_OPEN) {
+	else if (sock && sock->state == SOCK_OPEN)
 		again = conclude(sock, transfer, &visit->incoming, *result, saved);
-	} else {
-		if (*result > 0)
-			incoming_deliver(&visit->incoming, (size_t)*result, NULL);
-		if (sock)
-			sock_leave(sock);
-	}
+	else if (*result > 0)
+		incoming_deliver(&visit->incoming, (size_t)*result, NULL);
+	if (sock)
+		sock_leave(sock);
+	if (waits)
+		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
 	incoming_end(&visit->incoming);
 	errno = saved;
 	return again;
@@ -269,7 +259,7 @@ __attribute__((noinline)) static bool make_visit_with_room(struct visit *visit, 
 	return make_visit(visit, n_swaps, result);
 }
 
-/* One receive as the program asked for it. True: to be tried again. Consumes the lock. */
+/* One receive as the program asked for it, which unlocks. True: to be tried again. */
 static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *result)
 {
 	struct visit visit = {
@@ -290,7 +280,7 @@ ssize_t exchange_receive_once(struct transfer *transfer)
 	struct sock *sock;
 
 	do {
-		sock = sock_enter(transfer->fd);
+		sock = exchange_enter(transfer->fd);
 		if (!sock || sock->state != SOCK_OPEN) {
 			if (sock)
 				sock_leave(sock);
@@ -307,7 +297,7 @@ ssize_t exchange_receive(struct transfer *transfer)
 
 	pthread_testcancel();
 	stats_page_look();
-	sock = sock_enter_as_it_is(transfer->fd);
+	sock = sock_enter(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_ENDING && (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))))
@@ -332,7 +322,8 @@ ssize_t exchange_receive(struct transfer *transfer)
 	}
 	if (sock->state == SOCK_OPEN && receive_all_is_beyond_us(sock, transfer)) {
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return transfer_native(transfer);
 	}
 	/* Neither takes anything from the stream. */

@@ -26,7 +26,8 @@ bool receive_all_is_beyond_us(const struct sock *sock, const struct transfer *tr
 {
 	int flags = transfer->flags & (MSG_WAITALL | MSG_PEEK | MSG_DONTWAIT);
 
-	if (flags == (MSG_WAITALL | MSG_PEEK) && sock->framing.edited && !(sock->status_flags & O_NONBLOCK))
+	if (flags == (MSG_WAITALL | MSG_PEEK) && protocol_withholds_end(&sock->protocol) &&
+	    !(sock->status_flags & O_NONBLOCK))
 		return true;
 	return transfer->kind == TRANSFER_RECVMSG &&
 	       ((flags == MSG_WAITALL && transfer->n_iov > VECTOR_MAX) || is_truncating(transfer));

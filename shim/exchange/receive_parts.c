@@ -7,10 +7,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/base/real.h"
+#include "shim/exchange/enter.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 #define MILLISECOND_NS 1000000u
 
@@ -25,7 +27,7 @@ void receive_parts_begin(struct receive_parts *parts, const struct sock *sock, i
 		.fd = fd,
 		.sock = sock,
 		.generation = generation_of(sock),
-		.cookie = swap_cookie(fd),
+		.cookie = cookie_of(fd),
 		.may_wait = !(flags & MSG_DONTWAIT) && !(sock->status_flags & O_NONBLOCK),
 		.timeout_ns = options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO),
 		.begin_ns = guard_clock_ns(),
@@ -36,13 +38,13 @@ static bool is_same(const struct receive_parts *parts)
 {
 	if (fdtable_get(parts->fd) == parts->sock && generation_of(parts->sock) == parts->generation)
 		return true;
-	return swap_cookie(parts->fd) == parts->cookie;
+	return cookie_of(parts->fd) == parts->cookie;
 }
 
 /* An end that was put off is to be found by who waits for it. */
 static void settle(int fd)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (sock)
 		sock_leave(sock);

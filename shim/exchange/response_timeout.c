@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/iocall.h"
 #include "shim/sock/options.h"
@@ -14,13 +15,13 @@
 
 static uint64_t limit_of(const struct sock *sock)
 {
-	const struct framing *framing = &sock->framing;
+	struct protocol_status status = protocol_status(&sock->protocol);
 
-	if (!sock->has_sent || framing->response_started || !framing->n_outstanding)
+	if (!sock->has_sent || status.answer_started || !status.awaits_answer)
 		return 0;
-	if (framing->expect_continue && sock->policy->expect_continue_timeout_ns)
+	if (status.awaits_go_ahead && sock->policy->expect_continue_timeout_ns)
 		return sock->policy->expect_continue_timeout_ns;
-	return framing->request.in_message ? 0 : sock->policy->response_header_timeout_ns;
+	return status.in_request ? 0 : sock->policy->response_header_timeout_ns;
 }
 
 uint64_t response_timeout_left(const struct sock *sock, const struct transfer *transfer)

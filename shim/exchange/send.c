@@ -8,10 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shim/base/home.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
+#include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/fastopen.h"
 #include "shim/exchange/first_bytes.h"
 #include "shim/exchange/iocall.h"
@@ -97,7 +101,7 @@ static ssize_t fail(const struct transfer *transfer, int error)
 	return -1;
 }
 
-/* Back from the kernel. True: to be tried again on a fresh connection. Consumes the lock else. */
+/* Back from the kernel. True: to be tried again on a fresh connection. Locked. */
 static bool conclude(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, ssize_t result,
 		     int error)
 {
@@ -105,16 +109,16 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 	if (result > 0) {
 		events_settle(sock, 0);
 		send_plan_account(sock, transfer, sending, (size_t)result);
-		exchange_settle(sock);
+		exchange_advance(sock);
 		return false;
 	}
 	if (send_plan_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock, -1) == 0)
 		return true;
-	sock_leave(sock);
 	return false;
 }
 
-/* One attempt. True: to be tried again on a fresh connection. Consumes the lock else. */
+/* One attempt. True: to be tried again on a fresh connection. Locked; it is unlocked while the kernel has it, and if false also
+ * afterwards. */
 static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
 {
 	struct send_plan sending = {.total = total};
@@ -136,17 +140,16 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	saved = errno;
 	/* While the server works. */
 	if (*result > 0)
-		broker_link_greet();
+		broker_link_introduce();
 	if (sock_come_out(token))
 		atomic_fetch_sub(&token.sock->n_senders, 1);
 	sock = exchange_return(token, transfer->fd);
-	if (sock && sock->state == SOCK_OPEN) {
+	if (sock && sock->state == SOCK_OPEN)
 		again = conclude(sock, transfer, &sending, *result, saved);
-	} else {
+	else
 		outgoing_free(&sending.block, false);
-		if (sock)
-			sock_leave(sock);
-	}
+	if (sock && !again)
+		sock_leave(sock);
 	if (!again && *result > 0)
 		*result = (ssize_t)send_plan_own_bytes(&sending, (size_t)*result);
 	errno = saved;
@@ -183,15 +186,13 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	if (!sock->has_sent) {
 		error = first_bytes_prepare(sock, transfer, total);
 		errno = saved;
-		if (error > 0)
-			return transfer_native(transfer);
-		if (error < 0) {
+		if (error) {
 			sock_leave(sock);
-			return fail(transfer, -error);
+			return error > 0 ? transfer_native(transfer) : fail(transfer, -error);
 		}
 	}
 	/* (What was shut down says so.) */
-	if (framing_is_behind_last(&sock->framing) && !sock->cannot_keep) {
+	if (protocol_status(&sock->protocol).is_behind_last && !sock->unfit) {
 		sock_leave(sock);
 		return (ssize_t)total;
 	}
@@ -219,7 +220,8 @@ static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
 			return send_open(sock, transfer);
 		if (sock->state != SOCK_STUB) {
 			/* As a connection that was never followed: what is written must not seem to have gone out. */
-			sock_release(sock, REFUSAL_ERROR);
+			sock_untrack(sock, REFUSAL_ERROR);
+			sock_leave(sock);
 			return transfer_native(transfer);
 		}
 		result = after_eof_send(sock, total);
@@ -233,7 +235,7 @@ ssize_t exchange_send(struct transfer *transfer)
 	struct sock *sock;
 
 	pthread_testcancel();
-	sock = sock_enter(transfer->fd);
+	sock = exchange_enter(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_WAITING) {
@@ -256,7 +258,7 @@ ssize_t exchange_send(struct transfer *transfer)
 		sock_leave(sock);
 		break;
 	case SOCK_WAITING:
-	case SOCK_ENDING: /* sock_enter() has settled it */
+	case SOCK_ENDING: /* exchange_enter() has settled it */
 	case SOCK_ENDED:
 	case SOCK_RELEASED:
 	case SOCK_FREE:

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/iocall.h"
@@ -26,13 +27,6 @@ void send_plan_copy_out(const struct transfer *transfer, size_t skip, char *to, 
 		to += part;
 		length -= part;
 	}
-}
-
-/* A head, or a chunk's line: what is parsed of it must be what goes out. */
-static bool may_hold_lines(const struct framing *framing)
-{
-	return !framing->request.in_message || framing->request.in_head ||
-	       framing->request.phase == FRAMING_PHASE_CHUNKED;
 }
 
 /* Carries the plan out on the copy. */
@@ -72,13 +66,13 @@ bool send_plan_is_repeatable(const struct transfer *transfer, size_t total)
 
 void send_plan_make(struct sock *sock, const struct transfer *transfer, struct send_plan *sending)
 {
-	bool wants_copy = sock->outgoing.is_complete || may_hold_lines(&sock->framing);
+	bool wants_copy = sock->outgoing.is_complete || protocol_status(&sock->protocol).parses_request;
 	size_t n_iov, room;
 
 	/* Another process may read the answer, and would not know that it owes the program an end of file. */
 	if (atomic_load(&sock->is_shared))
-		sock->framing.rewrite = false;
-	sending->before = sock->framing;
+		protocol_forbid_edits(&sock->protocol);
+	sending->before = sock->protocol;
 	sending->n_fed = sock->n_fed;
 	transfer_vector(transfer, &n_iov);
 	/* Where it can't be sent again any more the block serves for this call only. */
@@ -93,13 +87,16 @@ void send_plan_make(struct sock *sock, const struct transfer *transfer, struct s
 	sending->is_rest_appended = sending->copied < sending->total;
 	if (!wants_copy || goes_as_it_is(transfer) || (sending->is_rest_appended && n_iov + 2 > SENDING_VECTOR_MAX) ||
 	    !outgoing_reserve(&sock->outgoing, sending->copied + INSERTION_LENGTH)) {
-		if (wants_copy)
-			sending->before.rewrite = sock->framing.rewrite = false;
+		if (wants_copy) {
+			protocol_forbid_edits(&sock->protocol);
+			protocol_forbid_edits(&sending->before);
+		}
 		sending->copied = 0;
 		return;
 	}
 	send_plan_copy_out(transfer, 0, sock->outgoing.bytes + sending->base, sending->copied);
-	exchange_feed_request(&sock->framing, sock->outgoing.bytes + sending->base, sending->copied, &sending->plan);
+	protocol_feed_request(&sock->protocol, exchange_memo(), sock->outgoing.bytes + sending->base, sending->copied,
+			      &sending->plan);
 	apply_plan(sock, sending);
 }
 
@@ -122,7 +119,7 @@ static void feed_accepted(struct sock *sock, const struct transfer *transfer, si
 
 		if (part > left)
 			part = left;
-		framing_feed_request_part(&sock->framing, (const char *)iov[i].iov_base + skip, part, &as_they_are);
+		protocol_feed_request_part(&sock->protocol, (const char *)iov[i].iov_base + skip, part, &as_they_are);
 		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
 		left -= part;
 	}
@@ -135,7 +132,7 @@ bool send_plan_take_back(struct sock *sock, const struct send_plan *sending)
 		atomic_store(&sock->wants_release, true);
 		return false;
 	}
-	sock->framing = sending->before;
+	sock->protocol = sending->before;
 	return true;
 }
 
@@ -152,7 +149,7 @@ static void feed_part(struct sock *sock, const struct transfer *transfer, struct
 		return;
 	}
 	send_plan_copy_out(transfer, 0, originals.bytes, accepted);
-	framing_feed_request_part(&sock->framing, originals.bytes, accepted, &sending->plan);
+	protocol_feed_request_part(&sock->protocol, originals.bytes, accepted, &sending->plan);
 	outgoing_free(&originals, false);
 }
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "pool/proto/http1/framing.h"
+#include "pool/proto/protocol.h"
 #include "shim/sock/replay.h"
 
 struct sock;
@@ -17,9 +17,9 @@ struct transfer;
 
 /* One send as it will really be made. */
 struct send_plan {
-	struct framing before; /* the framing without it: the socket's is ahead, as if all were accepted already,
+	struct protocol_state before; /* the state without it: the socket's is ahead, as if all were accepted already,
 					   since another thread may read the answer before we are back */
-	unsigned n_fed;	       /* by then */
+	unsigned n_fed;		      /* by then */
 	struct framing_plan plan;
 	struct outgoing block; /* the socket's, in our hands while we are unlocked */
 	size_t total;	       /* the program's bytes */

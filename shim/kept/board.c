@@ -10,12 +10,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
 #include "pool/share/board.h"
+#include "shim/base/home.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/kept/pool.h"
 
-#define LOOK_AGAIN_NS 1000000000ull
+#define LOOK_AGAIN_NS SECOND_NS
 
 static struct guard_lock board_lock;	      /* covers what follows; the pointer is also read without it */
 static _Atomic(struct broker_board *) memory; /* never unmapped: another board goes in its place, at once for all */

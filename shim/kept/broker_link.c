@@ -10,28 +10,28 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/large.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
 #include "shim/kept/pool.h"
-#include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
-#include "shim/wrap/vfork.h"
 
-#define SECOND_NS 1000000000ull
-/* A broker that was no use is left alone for so long. */
-#define LEFT_ALONE_NS (10 * SECOND_NS)
-#define MEETING_WAIT_NS 1000000
+/* How long a broker that was no use is marked down. */
+#define DOWN_NS (10 * SECOND_NS)
+#define CONNECT_PAUSE_NS MILLISECOND_NS
 
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
 LARGE struct broker_client broker_link_client;
-static LARGE struct broker_client newcomer;   /* to whom we have introduced ourselves, and who has not answered */
-static uint64_t client_cookie;		      /* proves that the descriptor is still ours */
-static _Atomic(uint64_t) left_alone_until_ns; /* also looked at without a lock */
-static _Atomic(int) left_alone_by; /* nor does who has no more patience than this, in milliseconds, ask before */
+static LARGE struct broker_client pending_client; /* a broker that has our introduction and has not answered */
+static uint64_t client_cookie;			  /* proves that the descriptor is still ours */
+static _Atomic(uint64_t) down_until_ns;		  /* also looked at without a lock */
+static _Atomic(int) down_for_ms;		  /* for who would wait no longer than this */
 static _Atomic(uint32_t) client_euid;
 static uint64_t program_number;
 
@@ -51,7 +51,7 @@ static void *map_shared(int fd, uint64_t length)
 	return NULL;
 }
 
-/* broker_link_share() looks at it without a lock: it stays for as long as it takes to meet another broker. */
+/* broker_link_share() looks at it without a lock: it stays for as long as it takes to establish another broker. */
 static void *left_memory;
 
 static void unmap(void *memory, uint64_t length)
@@ -65,7 +65,7 @@ static void unmap(void *memory, uint64_t length)
  * not kept for long.) */
 static bool is_still_ours(int fd)
 {
-	return (fd != broker_link_client.fd && fd != newcomer.fd) || swap_cookie(fd) == client_cookie;
+	return (fd != broker_link_client.fd && fd != pending_client.fd) || cookie_of(fd) == client_cookie;
 }
 
 static ssize_t send_message(int fd, const struct msghdr *message, int flags)
@@ -119,14 +119,14 @@ static uint64_t number_of_program(void)
 size_t broker_link_parts(struct large_part *parts)
 {
 	parts[0] = (struct large_part){&broker_link_client, offsetof(struct broker_client, slots)};
-	parts[1] = (struct large_part){&newcomer, offsetof(struct broker_client, slots)};
+	parts[1] = (struct large_part){&pending_client, offsetof(struct broker_client, slots)};
 	return 2;
 }
 
 struct broker_client *broker_link_init(const struct config *config)
 {
 	broker_client_init(&broker_link_client, &client_sys);
-	broker_client_init(&newcomer, &client_sys);
+	broker_client_init(&pending_client, &client_sys);
 	return config->broker_path[0] ? &broker_link_client : NULL;
 }
 
@@ -135,7 +135,7 @@ uint32_t broker_link_euid(void)
 	return client_euid;
 }
 
-bool broker_link_is_met(void)
+bool broker_link_is_connected(void)
 {
 	return broker_link_client.fd >= 0;
 }
@@ -176,91 +176,92 @@ int broker_link_dial(void)
 
 static void close_client(int fd)
 {
-	if (swap_cookie(fd) == client_cookie)
+	if (cookie_of(fd) == client_cookie)
 		fdtable_close_internal(fd);
 	else
 		fdtable_set(fd, NULL);
 }
 
-static void leave_alone(uint64_t now_ns, int patience_ms)
+static void mark_down(uint64_t now_ns, int patience_ms)
 {
-	left_alone_by = patience_ms;
-	left_alone_until_ns = now_ns + LEFT_ALONE_NS;
+	down_for_ms = patience_ms;
+	down_until_ns = now_ns + DOWN_NS;
 }
 
-static bool is_left_alone(uint64_t now_ns, int patience_ms)
+static bool is_marked_down(uint64_t now_ns, int patience_ms)
 {
-	return broker_link_client.fd < 0 && now_ns < left_alone_until_ns && patience_ms <= left_alone_by;
+	return broker_link_client.fd < 0 && now_ns < down_until_ns && patience_ms <= down_for_ms;
 }
 
-void broker_link_part(struct idle_pool *pool, uint64_t now_ns)
+void broker_link_disconnect(struct idle_pool *pool, uint64_t now_ns)
 {
 	int fd = broker_link_client.fd;
 
-	leave_alone(now_ns, BROKER_PATIENCE_MS);
+	mark_down(now_ns, BROKER_PATIENCE_MS);
 	if (fd < 0)
 		return;
-	idle_pool_part(pool);
+	idle_pool_disconnect(pool);
 	close_client(fd);
 }
 
-/* Nobody waits for the answer yet. Left alone meanwhile, in case that a handler leaves us by longjmp. */
+/* Nobody waits for the answer yet. Marked down meanwhile, in case that a handler leaves us by longjmp. */
 static void introduce(uint64_t now_ns, const struct destination_key *key)
 {
 	int fd;
 
-	leave_alone(now_ns, INT_MAX);
+	mark_down(now_ns, INT_MAX);
 	fd = dial(sock_config->broker_path);
 	if (fd < 0)
 		return;
 	if (!program_number)
 		program_number = number_of_program();
-	client_cookie = swap_cookie(fd);
+	client_cookie = cookie_of(fd);
 	client_euid = libc.geteuid();
-	if (broker_client_introduce(&newcomer, fd, sock_config, program_invocation_short_name, program_number, key))
+	if (broker_client_introduce(&pending_client, fd, sock_config, program_invocation_short_name, program_number,
+				    key))
 		close_client(fd);
 	else
-		left_alone_until_ns = 0;
+		down_until_ns = 0;
 }
 
 /* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
-static void meet(uint64_t now_ns, const struct destination_key *key, int patience_ms)
+static void establish(uint64_t now_ns, const struct destination_key *key, int patience_ms)
 {
 	struct idle_pool *pool;
 	int fd, error;
 
-	if (broker_link_client.fd >= 0 || is_left_alone(now_ns, patience_ms))
+	if (broker_link_client.fd >= 0 || is_marked_down(now_ns, patience_ms))
 		return;
-	if (newcomer.fd < 0)
+	if (pending_client.fd < 0)
 		introduce(now_ns, key && key->euid == libc.geteuid() ? key : NULL);
-	fd = newcomer.fd;
+	fd = pending_client.fd;
 	if (fd < 0)
 		return;
-	leave_alone(now_ns, patience_ms);
-	error = broker_client_be_welcome(&newcomer, patience_ms);
+	mark_down(now_ns, patience_ms);
+	error = broker_client_await_welcome(&pending_client, patience_ms);
 	pool = error ? NULL : pool_enter(now_ns);
 	if (pool) {
-		/* Whoever looks without the lock whether it is met sees that last. */
-		fd = newcomer.fd;
-		newcomer.fd = -1;
-		broker_client_move(&broker_link_client, &newcomer);
+		/* The descriptor comes last: others look at it without the lock. */
+		fd = pending_client.fd;
+		pending_client.fd = -1;
+		broker_client_move(&broker_link_client, &pending_client);
 		broker_link_client.fd = fd;
 		pool_leave();
 		return;
 	}
-	broker_client_end(&newcomer);
+	broker_client_end(&pending_client);
 	close_client(fd);
 	if (error == -EPROTONOSUPPORT) {
-		left_alone_by = INT_MAX;
-		left_alone_until_ns = UINT64_MAX;
+		down_for_ms = INT_MAX;
+		down_until_ns = UINT64_MAX;
 	}
 }
 
 static bool begin_question(uint64_t now_ns, const struct destination_key *key, int patience_ms)
 {
-	if (!sock_config->broker_path[0] || is_left_alone(now_ns, patience_ms) || !guard_lock_try(&question_lock))
+	if (!sock_config->broker_path[0] || is_marked_down(now_ns, patience_ms) || !guard_lock_try(&question_lock))
 		return false;
-	meet(now_ns, key, patience_ms);
+	establish(now_ns, key, patience_ms);
 	return true;
 }
 
@@ -269,33 +270,33 @@ bool broker_link_begin_question(uint64_t now_ns, const struct destination_key *k
 	return begin_question(now_ns, key, BROKER_PATIENCE_MS);
 }
 
-void broker_link_greet(void)
+void broker_link_introduce(void)
 {
 	uint64_t now_ns;
 
-	if (broker_link_client.fd >= 0 || newcomer.fd >= 0 || !sock_config->broker_path[0])
+	if (broker_link_client.fd >= 0 || pending_client.fd >= 0 || !sock_config->broker_path[0])
 		return;
 	now_ns = guard_now_ns();
-	if (is_left_alone(now_ns, BROKER_PATIENCE_MS) || !guard_is_home() || !guard_lock_try(&question_lock))
+	if (is_marked_down(now_ns, BROKER_PATIENCE_MS) || !guard_is_home() || !guard_lock_try(&question_lock))
 		return;
-	if (broker_link_client.fd < 0 && newcomer.fd < 0)
+	if (broker_link_client.fd < 0 && pending_client.fd < 0)
 		introduce(now_ns, NULL);
 	guard_unlock(&question_lock);
 }
 
-void broker_link_meet(uint64_t now_ns)
+void broker_link_connect(uint64_t now_ns)
 {
 	if (broker_link_client.fd < 0 && begin_question(now_ns, NULL, BROKER_PATIENCE_MS))
 		broker_link_end_question();
 }
 
-bool broker_link_may_be_met(void)
+bool broker_link_may_be_connected(void)
 {
-	return broker_link_is_met() ||
-	       (sock_config->broker_path[0] && !is_left_alone(guard_now_ns(), BROKER_PATIENCE_MS));
+	return broker_link_is_connected() ||
+	       (sock_config->broker_path[0] && !is_marked_down(guard_now_ns(), BROKER_PATIENCE_MS));
 }
 
-void broker_link_wait_to_meet(int patience_ms)
+void broker_link_await_connection(int patience_ms)
 {
 	uint64_t now_ns = guard_now_ns();
 
@@ -304,10 +305,10 @@ void broker_link_wait_to_meet(int patience_ms)
 			broker_link_end_question();
 		else if (guard_lock_is_own(&question_lock))
 			return; /* a handler in the midst of its thread's own */
-		else if (is_left_alone(now_ns, patience_ms) && !question_lock.owner)
+		else if (is_marked_down(now_ns, patience_ms) && !question_lock.owner)
 			return;
 		else
-			libc.nanosleep(&(struct timespec){0, MEETING_WAIT_NS}, NULL);
+			libc.nanosleep(&(struct timespec){0, CONNECT_PAUSE_NS}, NULL);
 	}
 }
 
@@ -316,15 +317,15 @@ void broker_link_end_question(void)
 	guard_unlock(&question_lock);
 }
 
-void broker_link_doubt(void)
+void broker_link_mark_down(void)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool = pool_enter(now_ns);
 
 	if (!pool)
 		return;
-	broker_link_part(pool, now_ns);
-	left_alone_by = INT_MAX;
+	broker_link_disconnect(pool, now_ns);
+	down_for_ms = INT_MAX;
 	pool_leave();
 }
 
@@ -339,21 +340,21 @@ void broker_link_share(const struct conn *conn)
 
 void broker_link_move(int from)
 {
-	struct broker_client *client = newcomer.fd == from ? &newcomer : &broker_link_client;
+	struct broker_client *client = pending_client.fd == from ? &pending_client : &broker_link_client;
 	struct idle_pool *pool;
 	int to;
 
 	if (client->fd != from)
 		return;
 	to = fdtable_dup_high(from);
-	if (to >= 0 || client == &newcomer) {
+	if (to >= 0 || client == &pending_client) {
 		client->fd = to < 0 ? -1 : to;
 		return;
 	}
 	pool = pool_enter(guard_now_ns());
 	if (!pool)
 		return;
-	idle_pool_part(pool);
+	idle_pool_disconnect(pool);
 	pool_leave();
 }
 
@@ -386,11 +387,11 @@ void broker_link_after_fork(void)
 	/* The memory was not inherited, and the descriptor is closed with all of ours. */
 	broker_link_client.slots.region = NULL;
 	broker_client_end(&broker_link_client);
-	newcomer.slots.region = NULL;
-	broker_client_end(&newcomer);
+	pending_client.slots.region = NULL;
+	broker_client_end(&pending_client);
 	left_memory = NULL;
 	board_after_fork();
-	left_alone_until_ns = 0;
+	down_until_ns = 0;
 	question_lock.owner = 0;
 	atomic_store(&question_lock.is_lost, false);
 }

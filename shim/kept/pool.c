@@ -4,21 +4,20 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "shim/base/clock.h"
+#include "shim/base/fdtable.h"
+#include "shim/base/home.h"
 #include "shim/base/large.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
 #include "shim/kept/broker_link.h"
-#include "shim/sock/replay.h"
-#include "shim/sock/sock.h"
-#include "shim/sock/spare.h"
-#include "shim/sock/stub.h"
 
 const struct config *sock_config;
 
-static struct guard_lock pool_lock; /* covers the two below and the stubs' store */
+static struct guard_lock pool_lock; /* covers the pool, and what says so elsewhere */
 static LARGE struct idle_pool pool;
-static struct arena sock_arena;
 
 /* The first memory is this library's own: it costs no system call, and no page until it is written to. */
 #define FIRST_MEMORY (384u * 1024)
@@ -116,8 +115,6 @@ void pool_init(const struct config *config)
 	sock_config = config;
 	idle_pool_init(&pool, &sock_pool_sys, config, page);
 	pool.broker = broker_link_init(config);
-	arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
-	outgoing_init(&sock_pool_sys);
 }
 
 struct idle_pool *pool_enter(uint64_t now_ns)
@@ -132,39 +129,6 @@ struct idle_pool *pool_enter(uint64_t now_ns)
 void pool_leave(void)
 {
 	guard_unlock(&pool_lock);
-}
-
-struct sock *pool_take_sock(void)
-{
-	struct sock *sock = NULL;
-
-	if (pool_enter(guard_now_ns())) {
-		sock = arena_take(&sock_arena);
-		pool_leave();
-	}
-	return sock;
-}
-
-void pool_put_sock(struct sock *sock)
-{
-	if (!pool_enter(guard_now_ns()))
-		return;
-	arena_put(&sock_arena, sock);
-	pool_leave();
-}
-
-bool pool_let_go_of_idle(void)
-{
-	bool found;
-
-	if (!pool_enter(guard_now_ns()))
-		return false;
-	found = pool.n_idle > 0;
-	idle_pool_let_go(&pool);
-	found |= stub_close_all();
-	found |= spare_close_all();
-	pool_leave();
-	return sock_drop_spares() || found;
 }
 
 void pool_log_stats(void)
@@ -186,7 +150,7 @@ void pool_unlock_after_fork(void)
 	guard_unlock(&pool_lock);
 }
 
-void pool_after_fork(void)
+bool pool_begin_after_fork(void)
 {
 	bool had_lock = guard_lock_is_own(&pool_lock);
 
@@ -195,16 +159,16 @@ void pool_after_fork(void)
 	if (had_lock) {
 		idle_pool_clear(&pool);
 	} else {
-		/* Its lists may be in the midst of a change: begin anew. What sockets point to stays readable. */
 		struct broker_client *broker = pool.broker;
 
 		idle_pool_init(&pool, &sock_pool_sys, sock_config, page);
 		pool.broker = broker;
-		arena_init(&sock_arena, &sock_pool_sys, sizeof(struct sock));
 	}
-	stub_forget_all();
-	spare_forget_all();
-	outgoing_after_fork();
+	return had_lock;
+}
+
+void pool_end_after_fork(bool had_lock)
+{
 	if (had_lock)
 		guard_unlock(&pool_lock);
 	else

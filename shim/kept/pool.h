@@ -12,8 +12,6 @@
 #include "pool/idle.h"
 #include "shim/base/large.h"
 
-struct sock;
-
 extern const struct config *sock_config; /* immutable after init */
 extern const struct pool_sys sock_pool_sys;
 
@@ -27,10 +25,6 @@ void pool_init(const struct config *config);
 struct idle_pool *pool_enter(uint64_t now_ns) __attribute__((warn_unused_result));
 void pool_leave(void);
 
-/* Ends every parked connection and closes every stub and spare in store: the program needs their descriptors, or may not
- * use them any more. False if there was none. */
-bool pool_let_go_of_idle(void);
-
 /* The counters, to the log. */
 void pool_log_stats(void);
 
@@ -38,9 +32,7 @@ void pool_log_stats(void);
 bool pool_lock_for_fork(void) __attribute__((warn_unused_result));
 void pool_unlock_after_fork(void);
 
-/* In its child: no parked connection is ours. */
-void pool_after_fork(void);
-
-/* Memory for a socket, unspecified contents; NULL: none, or no lock. */
-struct sock *pool_take_sock(void);
-void pool_put_sock(struct sock *sock);
+/* In its child: no parked connection is ours. False: the lock was not had, and what it covers may be in the midst of a change: it has to
+ * begin anew, all of it. Then the other has to follow, with what this one said. */
+bool pool_begin_after_fork(void) __attribute__((warn_unused_result));
+void pool_end_after_fork(bool had_lock);

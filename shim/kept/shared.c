@@ -6,13 +6,13 @@
 
 #include "pool/conn/ending.h"
 #include "pool/conn/ledger.h"
+#include "shim/base/clock.h"
+#include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
-#include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 /* A connection object with a slot, to be filled by the answer. */
 static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
@@ -43,7 +43,7 @@ static bool is_as_said(const struct conn *conn)
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
 
-	if (!conn->cookie || swap_cookie(conn->fd) != conn->cookie)
+	if (!conn->cookie || cookie_of(conn->fd) != conn->cookie)
 		return false;
 	if (real.getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
 	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
@@ -52,27 +52,33 @@ static bool is_as_said(const struct conn *conn)
 	       ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
 }
 
-/* The broker is well, and has said no. */
-static bool is_refusal(int fd)
+/* What an answer teaches about its destination, and about the broker. */
+static void learn(struct idle_pool *pool, struct conn *conn, int answer, uint64_t now_ns)
 {
-	return fd == -ENOENT || fd == -ECONNREFUSED || fd == -ESTALE || fd == -EPERM;
+	switch (answer) {
+	case BROKER_GIVEN: /* a broker that lends one knows that something rides there */
+		habit_streak_break(&conn->destination->unfit);
+		break;
+	case BROKER_UNFIT:
+		habit_streak_believe(&conn->destination->unfit);
+		break;
+	case BROKER_UNHEARD:
+		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
+		break;
+	default:
+		if (answer < 0 && answer != -EMFILE)
+			broker_link_disconnect(pool, now_ns);
+	}
 }
 
-/* `fd` is what the question brought: a descriptor or -errno. */
-static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, uint64_t now_ns)
+/* What the question brought (broker_client_lease), and the descriptor that was given. */
+static struct conn *receive(struct idle_pool *pool, struct conn *conn, int answer, int fd, uint64_t now_ns)
 {
-	conn->is_witnessed |= fd >= 0;
-	if (fd >= 0)
-		conn->fd = fd = fdtable_move_high(fd);
-	else if (!is_refusal(fd) && fd != -EMFILE)
-		broker_link_part(pool, now_ns);
-	/* Who may have one knows that something rides there. */
-	if (fd >= 0)
-		habit_streak_break(&conn->destination->unfit);
-	else if (fd == -EPERM)
-		habit_streak_believe(&conn->destination->unfit);
-	else if (fd == -ESTALE)
-		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
+	if (answer == BROKER_GIVEN) {
+		conn->has_broker_dup = true;
+		conn->fd = fdtable_move_high(fd);
+	}
+	learn(pool, conn, answer, now_ns);
 	if (conn->fd >= 0 && conn->slot >= 0) {
 		slots_read(&broker_link_client.slots, conn);
 		if (is_as_said(conn)) {
@@ -81,7 +87,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 			return conn;
 		}
 		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
-	} else if (conn->slot >= 0 && is_refusal(fd)) {
+	} else if (conn->slot >= 0 && answer >= 0 && answer != BROKER_GIVEN) {
 		slots_free(&broker_link_client.slots, conn);
 	}
 	idle_pool_end(pool, conn);
@@ -91,7 +97,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int fd, u
 /* The process's own connections that the broker holds, too: what else it holds is for others to lend. */
 static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
 {
-	struct idle_pool *pool = broker_link_is_met() ? pool_enter(now_ns) : NULL;
+	struct idle_pool *pool = broker_link_is_connected() ? pool_enter(now_ns) : NULL;
 	struct destination *destination;
 	uint32_t n = 0;
 
@@ -115,6 +121,14 @@ static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
 	return n_held && n_held > count_own(key, now_ns);
 }
 
+void shared_refuse(int fd)
+{
+	if (fd < 0)
+		return;
+	ending_make_for_all(&sock_pool_sys, fd);
+	real.close(fd);
+}
+
 struct conn *shared_take(const struct destination_key *key, uint64_t who, int *why)
 {
 	uint64_t now_ns = guard_now_ns();
@@ -122,7 +136,7 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	struct conn *conn;
 	int fd;
 
-	*why = -ENOENT;
+	*why = BROKER_NONE;
 	if (!is_worth_asking(key, now_ns))
 		return NULL;
 	*why = -EAGAIN;
@@ -131,20 +145,17 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	conn = prepare(key, now_ns);
 	/* Nobody waits for what comes of a question that was asked already. */
 	if (!conn && broker_link_client.is_asked)
-		broker_link_doubt();
+		broker_link_mark_down();
 	if (conn) {
-		*why = fd = broker_client_lease(&broker_link_client, conn,
-						habit_looks_often(&conn->destination->looks, who));
+		*why = broker_client_lease(&broker_link_client, conn, habit_looks_often(&conn->destination->looks, who),
+					   &fd);
 		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
 		pool = pool_enter(guard_now_ns());
 		if (pool) {
-			conn = receive(pool, conn, fd, now_ns);
+			conn = receive(pool, conn, *why, fd, now_ns);
 			pool_leave();
 		} else {
-			if (fd >= 0) {
-				ending_make_for_all(&sock_pool_sys, fd);
-				real.close(fd);
-			}
+			shared_refuse(fd);
 			conn = NULL;
 		}
 	}
@@ -158,8 +169,8 @@ struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_c
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
-	/* Whoever is not counted makes one too many: waits for another thread that is just meeting the broker. */
-	broker_link_wait_to_meet(patience_ms);
+	/* A connection that is not counted is one too many: it is worth waiting for a thread that is connecting just now. */
+	broker_link_await_connection(patience_ms);
 	conn = prepare(key, now_ns);
 	if (!conn)
 		return NULL;
@@ -173,25 +184,22 @@ struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_c
 	return NULL;
 }
 
-int shared_read_ticket(int fd, uint64_t *number)
+int shared_read_ticket(int ticket, uint64_t *number, int *fd)
 {
-	return broker_client_read_ticket(&broker_link_client, fd, number);
+	return broker_client_read_ticket(&broker_link_client, ticket, number, fd);
 }
 
-struct conn *shared_conclude(struct conn *conn, int answer)
+struct conn *shared_conclude(struct conn *conn, int fd)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool = pool_enter(now_ns);
 
 	if (!pool) {
-		if (answer >= 0) {
-			ending_make_for_all(&sock_pool_sys, answer);
-			real.close(answer);
-		}
+		shared_refuse(fd);
 		return NULL;
 	}
 	/* The ticket's own connection failing says nothing about the other one. */
-	conn = receive(pool, conn, answer < 0 ? -ENOENT : answer, now_ns);
+	conn = receive(pool, conn, fd >= 0 ? BROKER_GIVEN : BROKER_NONE, fd, now_ns);
 	pool_leave();
 	return conn;
 }
@@ -217,7 +225,7 @@ void shared_offer(struct idle_pool *pool, struct conn *conn)
 	error = broker_client_offer(pool->broker, conn, conn->began_unfit);
 	/* It has gone: another one may have come. */
 	if (error && error != -EAGAIN)
-		broker_link_part(pool, guard_now_ns());
+		broker_link_disconnect(pool, guard_now_ns());
 }
 
 void shared_note_look(struct idle_pool *pool, const struct destination_key *key)

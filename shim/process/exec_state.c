@@ -6,13 +6,15 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "pool/proto/http1/relocate.h"
-#include "shim/base/log.h"
+#include "pool/proto/protocol.h"
+#include "shim/base/cookie.h"
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/swap.h"
 
 #define MAX_EXCHANGES 16
 #define SCANNED_FDS 1024
@@ -23,13 +25,13 @@ struct record {
 	uint64_t anchor;
 	uint64_t cookie;
 	int32_t domain;
-	struct framing framing;
+	struct protocol_state protocol;
 };
 
 #define RECORD_TEXT (2 * sizeof(struct record))
 
 /* A socket that came by an exec itself has no connection of the pool's. */
-static uint64_t cookie_of(const struct sock *sock)
+static uint64_t cookie_of_sock(const struct sock *sock)
 {
 	const struct conn *conn = sock->conn;
 
@@ -38,9 +40,9 @@ static uint64_t cookie_of(const struct sock *sock)
 
 static bool is_owed(struct sock *sock, int all)
 {
-	if (sock->state != SOCK_OPEN || sock->is_lost || !cookie_of(sock))
+	if (sock->state != SOCK_OPEN || sock->is_lost || !cookie_of_sock(sock))
 		return false;
-	if (!sock->framing.edited || sock->framing.response_ended)
+	if (!protocol_status(&sock->protocol).owes_end)
 		return false;
 	/* A vfork child may have made duplicates of its own, which are known only by this. */
 	all |= atomic_load(&sock->is_shared);
@@ -85,9 +87,9 @@ size_t exec_state_size(char *const environment[], int all)
 	size_t n = 0;
 
 	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end && n < MAX_EXCHANGES; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
-		n += sock && sock != &fdtable_internal && sock->fds[0] == fd && is_owed(sock, all);
+		n += sock && sock->fds[0] == fd && is_owed(sock, all);
 	}
 	if (!n)
 		return 0;
@@ -125,18 +127,18 @@ static char *append_hex(char *to, const void *bytes, size_t length)
 /* Each socket once, by its first number. Under its lock, which a vfork child shares with its parent. */
 static bool describe(int fd, int all, struct record *record)
 {
-	struct sock *sock = fdtable_get(fd);
+	struct sock *sock = fdtable_get_sock(fd);
 	bool owed;
 
-	if (!sock || sock == &fdtable_internal || !guard_lock_try(&sock->lock))
+	if (!sock || !guard_lock_try(&sock->lock))
 		return false;
 	owed = fdtable_get(fd) == sock && sock->fds[0] == fd && is_owed(sock, all);
 	if (owed) {
-		record->stamp = framing_stamp();
-		record->anchor = framing_anchor();
-		record->cookie = cookie_of(sock);
+		record->stamp = protocol_stamp();
+		record->anchor = protocol_anchor();
+		record->cookie = cookie_of_sock(sock);
 		record->domain = sock->domain;
-		record->framing = sock->framing;
+		record->protocol = sock->protocol;
 	}
 	guard_unlock(&sock->lock);
 	return owed;
@@ -200,17 +202,19 @@ static bool parse_hex(const char *text, void *bytes, size_t length)
 
 static void adopt(const struct record *record, int fd)
 {
+	struct protocol_state state = record->protocol;
 	struct sock *sock;
 
+	if (!protocol_arrive(&state, record->anchor))
+		return;
 	sock_track(fd, record->domain, 0, NULL);
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
 		return;
 	sock->close_on_exec[0] = SOCK_ASK_KERNEL;
 	sock->status_flags = real.fcntl(fd, F_GETFL);
-	sock->framing = record->framing;
-	framing_arrive(&sock->framing, record->anchor);
-	sock->framing.rewrite = false;
+	sock->protocol = state;
+	protocol_forbid_edits(&sock->protocol);
 	sock->state = SOCK_OPEN;
 	sock->has_sent = true;
 	sock->parked_cookie = record->cookie;
@@ -226,11 +230,11 @@ static void receive_record(const struct record *record)
 	for (int fd = 0; fd < SCANNED_FDS; fd++) {
 		struct sock *sock;
 
-		if (fdtable_get(fd) || swap_cookie(fd) != record->cookie)
+		if (fdtable_get(fd) || cookie_of(fd) != record->cookie)
 			continue;
 		if (first < 0) {
 			adopt(record, first = fd);
-		} else if ((sock = sock_enter(first))) {
+		} else if ((sock = exchange_enter(first))) {
 			sock_add_fd(sock, fd, false);
 			sock_note_close_on_exec(sock, fd, SOCK_ASK_KERNEL);
 			sock_leave(sock);
@@ -252,7 +256,7 @@ void exec_state_receive(char **environment)
 		return;
 	for (const char *text = *at + sizeof(EXEC_STATE_VARIABLE); parse_hex(text, &record, sizeof(record));
 	     text += RECORD_TEXT)
-		if (record.stamp == framing_stamp() && record.cookie)
+		if (record.stamp == protocol_stamp() && record.cookie)
 			receive_record(&record);
 	exec_state_forget(environment);
 }

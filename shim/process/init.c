@@ -8,18 +8,20 @@
 
 #include "pool/config/config.h"
 #include "shim/base/callsite.h"
+#include "shim/base/home.h"
 #include "shim/base/large.h"
-#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
 #include "shim/base/symbols.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/listen.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"
 #include "shim/sock/events.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 
 enum phase {
@@ -58,10 +60,10 @@ static void fini(void *unused)
 	(void)unused;
 	if (phase != PHASE_DONE || !guard_is_home())
 		return;
-	if (broker_link_may_be_met())
+	if (broker_link_may_be_connected())
 		sock_finish_all();
-	if (!broker_link_is_met())
-		pool_let_go_of_idle();
+	if (!broker_link_is_connected())
+		reclaim_idle();
 	pool_log_stats();
 	stats_page_end();
 }
@@ -84,6 +86,8 @@ static void begin(void)
 	stats_page_init(&config, &events_users);
 	callsite_init(&config);
 	pool_init(&config);
+	sock_init();
+	outgoing_init(&sock_pool_sys);
 	listen_note_all();
 }
 

@@ -2,31 +2,18 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/base/lock.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/kept/broker_link.h"
 #include "shim/exchange/park.h"
 #include "shim/base/log.h"
 #include "shim/exchange/handoff.h"
 #include "shim/base/real.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
-
-bool sock_drop_spares(void)
-{
-	bool found = false;
-
-	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
-
-		/* The caller may hold one of them. */
-		if (!sock || sock == &fdtable_internal || guard_lock_is_own(&sock->lock) || !(sock = sock_enter(fd)))
-			continue;
-		found |= sock->spare >= 0;
-		spare_drop(sock);
-		sock_leave(sock);
-	}
-	return found;
-}
+#include "shim/sock/stub.h"
 
 static bool is_inheritable(const struct sock *sock)
 {
@@ -36,20 +23,13 @@ static bool is_inheritable(const struct sock *sock)
 	return false;
 }
 
-void sock_share(struct sock *sock)
-{
-	atomic_store(&sock->is_shared, true);
-	spare_settle(sock);
-	broker_link_share(sock->conn);
-}
-
 void sock_share_all(bool only_inheritable)
 {
 	eof_make();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
-		if (sock && sock != &fdtable_internal && (!only_inheritable || is_inheritable(sock)))
+		if (sock && (!only_inheritable || is_inheritable(sock)))
 			sock_share(sock);
 	}
 }
@@ -65,7 +45,7 @@ static void leave_waiting_room(struct sock *sock)
 	if (fd >= 0)
 		real.close(fd);
 	sock->state = SOCK_ENDED;
-	sock->cannot_keep = true;
+	sock_mark_unfit(sock, REFUSAL_SHARED);
 }
 
 /* The child's own view of a socket that the parent has too. */
@@ -74,7 +54,7 @@ static void inherit(struct sock *sock)
 	/* How it ends is the parent's business, and the epoll sets that it is in are. */
 	if (sock->conn) {
 		sock->conn->fd = -1;
-		sock->conn->is_witnessed = false;
+		sock->conn->has_broker_dup = false;
 		sock->conn->ticket = -1;
 	}
 	sock->ticket = (struct ticket){.fd = -1};
@@ -94,14 +74,20 @@ static void inherit(struct sock *sock)
 
 void sock_after_fork_in_child(void)
 {
-	pool_after_fork();
+	bool is_sound = pool_begin_after_fork();
+
+	sock_forget_all(is_sound);
+	stub_forget_all();
+	spare_forget_all();
+	outgoing_after_fork();
+	pool_end_after_fork(is_sound);
 	for (int fd = fdtable_internal_begin(), end = fdtable_internal_end(); fd < end; fd++)
 		if (fdtable_is_internal(fd) && fd != log_fd())
 			fdtable_close_internal(fd);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
-		if (sock && sock != &fdtable_internal)
+		if (sock)
 			inherit(sock);
 	}
 }
@@ -109,7 +95,7 @@ void sock_after_fork_in_child(void)
 void sock_finish_all(void)
 {
 	for (int fd = 0, end = sock_n_tracked ? fdtable_end() : 0; fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
@@ -123,14 +109,15 @@ void sock_retire_all(void)
 	int saved = errno;
 
 	sock_is_retired = true;
-	pool_let_go_of_idle();
+	reclaim_idle();
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+		struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_POLICY);
+		sock_untrack(sock, REFUSAL_POLICY);
+		sock_leave(sock);
 	}
 	errno = saved;
 }

@@ -7,6 +7,8 @@
 #include <linux/tcp.h>
 
 #include "shim/base/callsite.h"
+#include "shim/base/clock.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/probes.h"
 #include "shim/base/real.h"
@@ -63,10 +65,10 @@ static void follow_page(const struct stats_page *former)
 {
 	idle_pool_count_in(held, page);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 
 		/* It may stand at several numbers. */
-		if (!sock || sock == &fdtable_internal || sock->fds[0] != fd)
+		if (!sock || sock->fds[0] != fd)
 			continue;
 		if (!guard_lock_try_now(&sock->lock))
 			continue;
@@ -153,6 +155,11 @@ void events_settle_by_kernel(struct sock *sock, bool goes_on)
 {
 	if (sock->tally.dialing_ns && sock->n_fds)
 		ask_kernel(sock, sock->fds[0], goes_on);
+}
+
+void log_event(const char *what, const struct sock *sock, const char *why)
+{
+	log_write(what, &sock->key, fd_of(sock), why);
 }
 
 void events_lease(const struct sock *sock)

@@ -40,6 +40,9 @@ void events_settle(struct sock *sock, int error);
 /* The same, asked of the kernel, since the socket is not followed any more (`goes_on`) or is about to be closed. */
 void events_settle_by_kernel(struct sock *sock, bool goes_on);
 
+/* A line of the log, where there is one; `why` may be NULL. errno is preserved. */
+void log_event(const char *what, const struct sock *sock, const char *why);
+
 void events_lease(const struct sock *sock);
 void events_refuse(struct sock *sock, enum refusal why);
 void events_park(struct sock *sock);

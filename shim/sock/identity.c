@@ -1,16 +1,14 @@
-/* setuid and kin, setns, unshare: after them nothing that was opened before may be used again. See identity.h. */
+/* See identity.h. */
 #include "shim/sock/identity.h"
 
-#include <errno.h>
-#include <sched.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pool/conn/destination.h"
 #include "shim/base/real.h"
-#include "shim/sock/sock.h"
-#include "shim/wrap/wrap.h"
 
-/* Asked once, and again only after one of the calls below: two system calls less for each connect. Written before the flag. */
+/* Asked once, and again only after a call that changes it: two system calls less for each connect. Written before the flag. */
 static _Atomic(uint64_t) known_cookie;
 static _Atomic(uid_t) known_euid;
 static _Atomic(bool) is_known;
@@ -44,59 +42,12 @@ void identity_fill_key(struct destination_key *key, int fd)
 	key->euid = known_euid;
 }
 
-static int changed(int result)
+void identity_forget(void)
 {
-	int saved = errno;
-
-	if (result == 0 && guard_is_home()) {
-		is_known = false;
-		pool_let_go_of_idle();
-	}
-	errno = saved;
-	return result;
+	is_known = false;
 }
 
-EXPORT int setuid(uid_t uid)
+void identity_end_steadiness(void)
 {
-	return changed(REAL(setuid)(uid));
-}
-
-EXPORT int seteuid(uid_t uid)
-{
-	return changed(REAL(seteuid)(uid));
-}
-
-EXPORT int setreuid(uid_t ruid, uid_t euid)
-{
-	return changed(REAL(setreuid)(ruid, euid));
-}
-
-EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
-{
-	return changed(REAL(setresuid)(ruid, euid, suid));
-}
-
-EXPORT int setns(int fd, int type)
-{
-	int result = REAL(setns)(fd, type);
-
-	if (result == 0)
-		never_known = true;
-	return changed(result);
-}
-
-EXPORT int unshare(int flags)
-{
-	bool is_files = (flags & CLONE_FILES) && guard_is_home_to_be();
-	/* All that may be refused comes first. */
-	int result = is_files && flags == CLONE_FILES ? 0 : REAL(unshare)(is_files ? flags & ~CLONE_FILES : flags);
-
-	if (result == 0 && (flags & CLONE_NEWNET))
-		never_known = true;
-	/* This thread's descriptors are not the other ones' any more, and our table is one. */
-	if (result == 0 && is_files) {
-		sock_retire_all();
-		result = REAL(unshare)(CLONE_FILES);
-	}
-	return changed(result);
+	never_known = true;
 }

@@ -11,3 +11,9 @@ bool identity_is_steady(void);
 
 /* Fills in euid and netns_cookie for a socket of the calling thread. */
 void identity_fill_key(struct destination_key *key, int fd);
+
+/* The process has changed either of them: they are asked for again. */
+void identity_forget(void);
+
+/* A thread has changed its network namespace. */
+void identity_end_steadiness(void);

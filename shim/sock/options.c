@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 
@@ -30,7 +32,7 @@ static int domain_index(int domain)
 __attribute__((noinline)) static void learn_defaults(int domain, uint32_t missing)
 {
 	struct socket_options *of_domain = &defaults[domain_index(domain)];
-	int fd = fdtable_open_socket(domain, SOCK_STREAM);
+	int fd = reclaim_open_socket(domain, SOCK_STREAM);
 
 	if (fd < 0)
 		return;
@@ -129,7 +131,7 @@ void options_end_forced_timeout(struct sock *sock)
 		wanted.set |= 1u << SOCKET_OPTION_USER_TIMEOUT;
 	}
 	if (switch_options(sock->domain, sock->fds[0], &sock->conn->options, &wanted))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 }
 
 int options_forgo_time_wait(struct conn *conn, int fd)
@@ -150,7 +152,7 @@ void options_restore(struct sock *sock, int fd)
 {
 	/* On failure the connection keeps an option of ours: all that is left to do is to go on. */
 	if (sock->conn && switch_options(sock->domain, fd, &sock->conn->options, &sock->wanted))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 }
 
 static int set_on_fresh(void *context, int level, int name, const void *value, socklen_t length)
@@ -206,7 +208,7 @@ void options_force_again(struct sock *sock, int fd, int level, int name, const v
 
 	if (ours && memcmp(ours, value, socket_options_length(index)) != 0 &&
 	    real.setsockopt(fd, level, name, ours, socket_options_length(index)) < 0)
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 }
 
 /* TCP_QUICKACK is a passing wish, not a setting (tcp(7)). */
@@ -234,11 +236,11 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 	if (index >= 0 && socket_options_record(&sock->wanted, index, value, length) == 0) {
 		if (sock->state == SOCK_OPEN && sock->conn && !options_is_forced(sock, level, name) &&
 		    socket_options_record(&sock->conn->options, index, value, length))
-			sock->cannot_keep = true;
+			sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 		return;
 	}
 	/* On a stub the key serves for nothing but remembering. */
 	if ((sock->state != SOCK_NEW && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) ||
 	    destination_key_add_option(&sock->key, level, name, value, length))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 }

@@ -10,16 +10,54 @@
 #include <sys/resource.h>
 
 #include "pool/base/annotate.h"
-#include "shim/base/log.h"
+#include "pool/base/arena.h"
+#include "shim/base/clock.h"
+#include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
-#include "shim/exchange/park.h"
+#include "shim/kept/broker_link.h"
 #include "shim/sock/options.h"
 #include "shim/sock/spare.h"
+#include "shim/sock/swap.h"
 
 _Atomic(unsigned) sock_n_in_window;
 _Atomic(unsigned) sock_n_tracked;
 _Atomic(unsigned) sock_n_replaced;
 _Atomic(bool) sock_is_retired;
+
+static struct arena arena; /* covered by the pool's lock */
+
+void sock_init(void)
+{
+	arena_init(&arena, &sock_pool_sys, sizeof(struct sock));
+}
+
+void sock_forget_all(bool is_sound)
+{
+	/* What sockets point to stays readable. */
+	if (!is_sound)
+		sock_init();
+}
+
+/* Unspecified contents; NULL: none, or no lock. */
+static struct sock *take_memory(void)
+{
+	struct sock *sock = NULL;
+
+	if (pool_enter(guard_now_ns())) {
+		sock = arena_take(&arena);
+		pool_leave();
+	}
+	return sock;
+}
+
+static void give_back_memory(struct sock *sock)
+{
+	if (!pool_enter(guard_now_ns()))
+		return;
+	arena_put(&arena, sock);
+	pool_leave();
+}
 
 void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 {
@@ -28,7 +66,7 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 	uint64_t generation;
 
 	if ((unsigned)fd < FDTABLE_SIZE)
-		sock = pool_take_sock();
+		sock = take_memory();
 	if (!sock) {
 		fdtable_set(fd, NULL);
 		if (spare) {
@@ -63,18 +101,9 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 
 struct sock *sock_enter(int fd)
 {
-	struct sock *sock = sock_enter_as_it_is(fd);
+	struct sock *sock = fdtable_get_sock(fd);
 
-	if (sock && __builtin_expect(sock->state == SOCK_ENDING, 0))
-		finish_settle(sock);
-	return sock;
-}
-
-struct sock *sock_enter_as_it_is(int fd)
-{
-	struct sock *sock = fdtable_get(fd);
-
-	if (!sock || sock == &fdtable_internal || !guard_is_home())
+	if (!sock || !guard_is_home())
 		return NULL;
 	if (!guard_lock_try(&sock->lock)) {
 		atomic_store(&sock->wants_release, true);
@@ -88,13 +117,14 @@ struct sock *sock_enter_as_it_is(int fd)
 	/* A stub or an ended socket promises nothing that a stranger's call could have broken. */
 	if (atomic_load(&sock->wants_release) && (sock->state == SOCK_NEW || sock->state == SOCK_OPEN)) {
 		/* The end of file that may be owed is the server's to make then. */
-		if (sock->state == SOCK_OPEN && sock->framing.edited && !sock->framing.response_ended)
-			finish_by_server(sock);
-		sock_release(sock, REFUSAL_SHARED);
+		if (sock->state == SOCK_OPEN && protocol_status(&sock->protocol).owes_end)
+			sock_end_by_server(sock, REFUSAL_SHARED);
+		sock_untrack(sock, REFUSAL_SHARED);
+		sock_leave(sock);
 		return NULL;
 	}
 	if (sock->state == SOCK_ENDING && atomic_load(&sock->wants_release))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SHARED);
 	return sock;
 }
 
@@ -121,21 +151,17 @@ static void close_late(struct sock *sock)
 
 void sock_leave(struct sock *sock)
 {
-	if (sock->state == SOCK_FREE) {
-		/* It was closed while its connection was being replaced. */
-		pool_put_sock(sock);
-		guard_unlock(&sock->lock);
-		return;
-	}
-	if (atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
+	if (sock->state != SOCK_FREE && atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
 		drop_lost_numbers(sock);
 		close_late(sock);
 		if (!sock->n_fds) {
 			sock_drop_conn(sock);
-			sock_free(sock);
-			return;
+			sock_end(sock);
 		}
 	}
+	/* The thread that is replacing its connection holds a pointer to it, and leaves it when done. */
+	if (__builtin_expect(sock->state == SOCK_FREE, 0) && !sock->replacer)
+		give_back_memory(sock);
 	guard_unlock(&sock->lock);
 }
 
@@ -163,13 +189,6 @@ bool sock_remove_fd(struct sock *sock, int fd)
 		break;
 	}
 	return sock->n_fds == 0;
-}
-
-bool sock_is_close_on_exec(const struct sock *sock, unsigned index)
-{
-	if (sock->close_on_exec[index] == SOCK_ASK_KERNEL)
-		return REAL(fcntl)(sock->fds[index], F_GETFD) & FD_CLOEXEC;
-	return sock->close_on_exec[index] == SOCK_CLOSES_ON_EXEC;
 }
 
 void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value)
@@ -227,30 +246,20 @@ void sock_drop_conn(struct sock *sock)
 	sock->conn = NULL;
 }
 
-void sock_free(struct sock *sock)
+void sock_end(struct sock *sock)
 {
 	spare_drop(sock);
-	limit_forget(sock);
+	ticket_give_back(&sock->ticket);
 	sock_leave_window(sock);
 	outgoing_free(&sock->outgoing, false);
 	sock->state = SOCK_FREE;
 	atomic_fetch_sub(&sock_n_tracked, 1);
-	/* Who is replacing its connection holds a pointer to it, and puts it back when done. */
-	if (!sock->replacer)
-		pool_put_sock(sock);
-	guard_unlock(&sock->lock);
 }
 
-void sock_release(struct sock *sock, enum refusal why)
+void sock_untrack(struct sock *sock, enum refusal why)
 {
-	if (sock->state == SOCK_FREE) {
-		sock_leave(sock);
+	if (sock->state == SOCK_FREE || (sock->state == SOCK_RELEASED && !sock_is_retired && sock->n_fds))
 		return;
-	}
-	if (sock->state == SOCK_RELEASED && !sock_is_retired && sock->n_fds) {
-		sock_leave(sock);
-		return;
-	}
 	spare_drop(sock);
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
@@ -259,58 +268,32 @@ void sock_release(struct sock *sock, enum refusal why)
 	events_settle_by_kernel(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
-	if (sock->conn && sock->conn->is_witnessed && sock->n_fds && !sock_is_retired) {
+	if (sock->conn && sock->conn->has_broker_dup && sock->n_fds && !sock_is_retired) {
 		sock_leave_window(sock);
 		outgoing_free(&sock->outgoing, false);
 		sock->state = SOCK_RELEASED;
-		sock_leave(sock);
 		return;
 	}
 	while (sock->n_fds)
 		sock_remove_fd(sock, sock->fds[0]);
 	sock_drop_conn(sock);
-	sock_free(sock);
+	sock_end(sock);
 }
 
-#define GATE 0x80000000u
-
-struct inside_token sock_go_inside(struct sock *sock)
+void sock_end_by_server(struct sock *sock, enum refusal why)
 {
-	uint64_t inside = atomic_load(&sock->inside);
+	int saved = errno;
 
-	/* A swap takes microseconds; a handler that interrupted it must not wait for it. */
-	for (int i = 0; (inside & GATE) && i < 1000 && !guard_lock_is_own(&sock->lock); i++) {
-		libc.sched_yield();
-		inside = atomic_load(&sock->inside);
-	}
-	inside = atomic_fetch_add(&sock->inside, 1);
-	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
+	if (!sock->is_lost && swap_note_names(sock) && !protocol_status(&sock->protocol).has_more_to_send)
+		real.shutdown(sock->fds[0], SHUT_WR);
+	sock->is_lost = true;
+	sock_mark_unfit(sock, why);
+	errno = saved;
 }
 
-bool sock_close_gate(struct sock *sock)
+void sock_share(struct sock *sock)
 {
-	uint64_t nobody = atomic_load(&sock->inside) >> 32 << 32;
-
-	return atomic_compare_exchange_strong(&sock->inside, &nobody, nobody | GATE);
-}
-
-void sock_open_gate(struct sock *sock)
-{
-	atomic_fetch_and(&sock->inside, ~(uint64_t)GATE);
-}
-
-bool sock_come_out(struct inside_token token)
-{
-	uint64_t inside = atomic_load(&token.sock->inside);
-
-	do {
-		if (inside >> 32 != token.generation || !((uint32_t)inside & ~GATE))
-			return false;
-	} while (!atomic_compare_exchange_weak(&token.sock->inside, &inside, inside - 1));
-	return true;
-}
-
-unsigned sock_n_inside(const struct sock *sock)
-{
-	return (uint32_t)atomic_load(&sock->inside) & ~GATE;
+	atomic_store(&sock->is_shared, true);
+	spare_settle(sock);
+	broker_link_share(sock->conn);
 }

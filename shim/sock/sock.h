@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,12 +18,13 @@
 #include "pool/conn/conn.h"
 #include "pool/conn/destination.h"
 #include "pool/idle.h"
-#include "pool/proto/http1/framing.h"
+#include "pool/proto/protocol.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/lock.h"
-#include "shim/connect/limit.h"
+#include "shim/base/real.h"
 #include "shim/kept/missed.h"
 #include "shim/kept/pool.h"
+#include "shim/kept/ticket.h"
 #include "shim/sock/events.h"
 #include "shim/sock/replay.h"
 
@@ -81,8 +83,8 @@ struct sock {
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */
 	unsigned long replacer;	    /* the thread that is at it, without the lock; 0: none */
 	bool registrations_are_out; /* deleted for its time; epoll_ctl only changes our list */
-	bool cannot_swap;	    /* an epoll registration that we could not follow */
-	bool cannot_keep;	    /* an option, flag or call that can't be undone */
+	bool cannot_swap;   /* its file has to stay: an alias or an epoll registration that we could not follow */
+	enum refusal unfit; /* why its connection is never kept, for good, see sock_mark_unfit() */
 
 	const struct policy *policy;  /* what counts for its peer, once that is known */
 	struct destination_key key;   /* options and local address as they are set, the peer at connect() */
@@ -108,10 +110,10 @@ struct sock {
 	bool has_forced_timeout;     /* TCP_USER_TIMEOUT is ours until the first answer */
 	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
-	struct framing framing;
-	unsigned n_told;	  /* SOCK_ENDING: how often epoll_wait() has told of the end */
-	unsigned n_fed;		  /* how often bytes of an answer were framed */
-	struct outgoing outgoing; /* what was sent, while it may have to be sent again */
+	struct protocol_state protocol; /* where its messages stand */
+	unsigned n_told;		/* SOCK_ENDING: how often epoll_wait() has told of the end */
+	unsigned n_fed;			/* how often bytes of an answer were framed */
+	struct outgoing outgoing;	/* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB, and what is to become one */
 	struct stub stub;
@@ -128,37 +130,61 @@ struct sock {
 
 struct spare;
 
+/* When the library begins. */
+void sock_init(void);
+
+/* In a fork's child, under the pool's lock; `is_sound` as pool_begin_after_fork() says. */
+void sock_forget_all(bool is_sound);
+
 /* Begins to follow a descriptor that socket() has just returned, or that was made of a spare (NULL: it was not), which it
  * takes. Failure means that it stays native. */
 void sock_track(int fd, int domain, int type_flags, const struct spare *spare);
 
-/* The socket behind a tracked descriptor, locked; NULL if the call must go native (untracked, in a vfork child, or its
- * lock can't be had, in which case it will be released by its next user). */
+/* The socket behind a tracked descriptor, locked, whatever its state; NULL if the call must go native (untracked, in a vfork child, or its
+ * lock can't be had, in which case it will be released by its next user). Wrappers call exchange_enter(), by which the program never
+ * finds an end of file still to be made. */
 struct sock *sock_enter(int fd) __attribute__((warn_unused_result));
 
-/* The same for who knows what to do with one that is SOCK_ENDING, which sock_enter() settles. */
-struct sock *sock_enter_as_it_is(int fd) __attribute__((warn_unused_result));
+/* Unlocks it. One that is SOCK_FREE by then may be another socket's object at once. */
 void sock_leave(struct sock *sock);
 
 /* Another number for the same socket. Gives up tracking when there are too many. Locked. */
 void sock_add_fd(struct sock *sock, int fd, bool close_on_exec);
 
 /* Of the number at an index. */
-bool sock_is_close_on_exec(const struct sock *sock, unsigned index);
+static inline bool sock_is_close_on_exec(const struct sock *sock, unsigned index)
+{
+	if (sock->close_on_exec[index] == SOCK_ASK_KERNEL)
+		return REAL(fcntl)(sock->fds[index], F_GETFD) & FD_CLOEXEC;
+	return sock->close_on_exec[index] == SOCK_CLOSES_ON_EXEC;
+}
+
 void sock_note_close_on_exec(struct sock *sock, int fd, enum sock_close_on_exec value);
+
+/* Its connection is never to be kept. The first reason stays, and is what is told. Locked. */
+static inline void sock_mark_unfit(struct sock *sock, enum refusal why)
+{
+	if (sock->unfit == REFUSAL_NONE)
+		sock->unfit = why;
+}
 
 /* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
 bool sock_remove_fd(struct sock *sock, int fd);
 
+/* We can't tell where the answer ends. Our FIN tells the server that nothing follows: it closes after the answer, which is
+ * the end of file that we owe. It is unfit for `why` then. Locked. */
+void sock_end_by_server(struct sock *sock, enum refusal why);
+
 /* Another process may use it from now on. */
 void sock_share(struct sock *sock);
 
-/* Back to native for good: our descriptor of the connection is closed, options are what the program set, every number is
- * untracked, unless the connection has to be ended by us at its close (SOCK_RELEASED). An end of file that was owed is asked from the server. Frees the object; the lock is gone too. */
-void sock_release(struct sock *sock, enum refusal why);
+/* Back to native for good: our descriptor of the connection is closed, options are what the program set, every number is untracked
+ * and the state SOCK_FREE; or SOCK_RELEASED where the connection has to be ended by us at its close. The end of file that may be owed
+ * is the caller's to see to before. Locked, before and after. */
+void sock_untrack(struct sock *sock, enum refusal why);
 
-/* Frees an object that has no numbers and no connection any more, and unlocks it. */
-void sock_free(struct sock *sock);
+/* For an object that has no numbers and no connection any more: it is SOCK_FREE, and gone with sock_leave(). Locked, before and after. */
+void sock_end(struct sock *sock);
 
 /* Gives the connection up: pool_discard under the pool's lock. */
 void sock_drop_conn(struct sock *sock);
@@ -203,6 +229,3 @@ void sock_after_fork_in_child(void);
 
 /* In the parent: all sockets that are open now are shared with the child. */
 void sock_share_all(bool only_inheritable);
-
-/* Gives up what spare.h keeps for sockets that are not connected yet. False if that is nothing. */
-bool sock_drop_spares(void);

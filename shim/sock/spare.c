@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/sock.h"
@@ -81,7 +82,7 @@ static bool put(struct spare spare, int domain)
 static bool is_untouched(const struct sock *sock)
 {
 	return sock->n_fds == 1 && !atomic_load(&sock->is_shared) && !sock->wanted.set && !sock->key.options_length &&
-	       !sock->key.is_bound && !sock->cannot_keep && !sock->cannot_swap && !sock_n_inside(sock);
+	       !sock->key.is_bound && !sock->unfit && !sock->cannot_swap && !sock_n_inside(sock);
 }
 
 void spare_prepare(struct sock *sock)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/large.h"
 #include "shim/base/real.h"

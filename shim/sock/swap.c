@@ -7,18 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shim/base/cookie.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
-
-uint64_t swap_cookie(int fd)
-{
-	uint64_t cookie = 0;
-	socklen_t length = sizeof(cookie);
-
-	if (real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0)
-		return 0;
-	return cookie;
-}
 
 /* Once for each connection. */
 static bool ask_names(struct conn *names, int fd)
@@ -57,7 +48,7 @@ bool swap_is_ours(const struct sock *sock)
 	if (!sock->conn || !sock->conn->cookie)
 		return false;
 	for (unsigned i = 0; i < sock->n_fds; i++)
-		if (swap_cookie(sock->fds[i]) != sock->conn->cookie)
+		if (cookie_of(sock->fds[i]) != sock->conn->cookie)
 			return false;
 	return true;
 }
@@ -236,7 +227,7 @@ bool swap_delete_registrations(struct sock *sock, int fd)
 
 	/* What another process may hold too is watched on for it, as it would be. What the broker does would be watched on
 	 * for nobody. */
-	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->is_witnessed))
+	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->has_broker_dup))
 		return true;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
 		struct registration registration = sock->registrations[i];

@@ -31,6 +31,3 @@ bool swap_delete_registrations(struct sock *sock, int fd);
 
 /* Before a stub takes the connection's place: what its addresses are. False if that can't be told. */
 bool swap_note_names(struct sock *sock) __attribute__((warn_unused_result));
-
-/* SO_COOKIE (socket(7)); 0 if there is none. */
-uint64_t swap_cookie(int fd);

@@ -5,6 +5,7 @@
 
 #include "pool/conn/ending.h"
 #include "pool/conn/ledger.h"
+#include "shim/base/cookie.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
@@ -43,7 +44,7 @@ void witnessed_end(struct sock *sock, bool is_after_server)
 	int fd = sock->fds[0];
 	bool by_reset;
 
-	if (!sock->conn || !sock->conn->is_witnessed || swap_cookie(fd) != sock->conn->cookie)
+	if (!sock->conn || !sock->conn->has_broker_dup || cookie_of(fd) != sock->conn->cookie)
 		return;
 	/* The others also keep the file in the program's epoll sets, from which close() would have taken it. */
 	swap_delete_registrations(sock, fd);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
 #include "shim/exchange/handoff.h"

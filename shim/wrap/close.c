@@ -8,11 +8,12 @@
 #include <unistd.h>
 #include <linux/close_range.h>
 
-#include "shim/base/log.h"
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/exchange/close.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/sock.h"
@@ -26,10 +27,8 @@ EXPORT int close(int fd)
 		eof_make();
 		return real.close(fd);
 	}
-	if (fdtable_is_internal(fd)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (fdtable_is_internal(fd))
+		return FAIL(EBADF);
 	/* Before anything has been given up: afterwards it would be too late to act upon it. */
 	pthread_testcancel();
 	return close_begin(fd) ? real.close(fd) : 0;
@@ -39,40 +38,38 @@ EXPORT int close(int fd)
  * is shut down instead. */
 static void finish_before_shutdown(struct sock *sock, int how)
 {
-	const struct framing *framing = &sock->framing;
-
-	if (how == SHUT_RD || sock->state != SOCK_OPEN || !framing_can_keep(framing))
+	if (how == SHUT_RD || sock->state != SOCK_OPEN || protocol_status(&sock->protocol).refusal != REFUSAL_NONE)
 		return;
 	finish_with_end_of_file(sock);
 }
 
 EXPORT int shutdown(int fd, int how)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(shutdown)(fd, how);
+		return NATIVE(fd, REAL(shutdown)(fd, how));
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) {
 		sock_leave(sock);
-		return errno = EINVAL, -1;
+		return FAIL(EINVAL);
 	}
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_WAITING) {
 		sock_leave(sock);
-		return errno = ENOTCONN, -1;
+		return FAIL(ENOTCONN);
 	}
 	finish_before_shutdown(sock, how);
 	if (sock->state == SOCK_STUB) {
 		result = after_eof_shutdown(sock, how);
 		sock_leave(sock);
-		return result < 0 ? errno = -result, -1 : 0;
+		return result < 0 ? FAIL(-result) : 0;
 	}
 	spare_drop(sock);
 	/* From here on an end of file is the program's own doing. (A socket without a connection is shut down too, though the
 	 * kernel says ENOTCONN.) */
-	sock->cannot_keep = true;
+	sock_mark_unfit(sock, REFUSAL_CLIENT_CLOSE);
 	if (sock->state == SOCK_OPEN) {
 		sock->has_sent = true;
 		sock_leave_window(sock);
@@ -84,7 +81,7 @@ EXPORT int shutdown(int fd, int how)
 
 static void forget_close_on_exec(int fd)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 
 	if (!sock)
 		return;

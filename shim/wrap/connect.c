@@ -1,250 +1,19 @@
-/* socket, connect, bind: where a socket begins to be followed, and where a kept connection takes a dial's place. */
+/* connect: what it means depends on what the socket is; see connect.h for a new one. */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <stddef.h>
-#include <string.h>
 
-#include "pool/config/rules.h"
-#include "shim/exchange/after_eof.h"
-#include "shim/connect/dial.h"
-#include "shim/wrap/wrap.h"
-#include "shim/process/init.h"
-#include "shim/connect/lease.h"
-#include "shim/connect/limit.h"
-#include "shim/connect/listen.h"
-#include "shim/base/log.h"
-#include "shim/sock/identity.h"
-#include "shim/sock/options.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
+#include "shim/connect/connect.h"
+#include "shim/connect/limit.h"
+#include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
+#include "shim/exchange/eof.h"
+#include "shim/sock/options.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/spare.h"
-
-EXPORT int socket(int domain, int type, int protocol)
-{
-	int type_flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
-	bool is_tcp = (domain == AF_INET || domain == AF_INET6) && (type ^ type_flags) == SOCK_STREAM &&
-		      (protocol == 0 || protocol == IPPROTO_TCP) && !sock_is_retired && init_is_done() &&
-		      guard_is_home();
-	uintptr_t outer = guard_begin_handling();
-	struct spare spare = {-1, 0};
-	int saved = errno, fd;
-
-	if (is_tcp && identity_is_steady())
-		spare = spare_take(domain);
-	fd = spare.fd >= 0 ? spare_duplicate(&spare, type_flags) : REAL(socket)(domain, type, protocol);
-
-	if (fd < 0 && spare.fd >= 0) {
-		fdtable_close_internal(spare.fd);
-		spare.fd = -1;
-	}
-	if (fd < 0 && errno == EMFILE && is_tcp && pool_let_go_of_idle())
-		fd = REAL(socket)(domain, type, protocol);
-	if (fd >= 0 && is_tcp)
-		sock_track(fd, domain, type_flags, spare.fd >= 0 ? &spare : NULL);
-	else if (fd >= 0 && fdtable_get(fd))
-		fdtable_set(fd, NULL);
-	guard_end_handling(outer);
-	if (fd >= 0)
-		errno = saved;
-	return fd;
-}
-
-EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
-{
-	struct sock *sock = sock_enter(fd);
-	int result, saved;
-
-	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(bind)(fd, address, length);
-	spare_drop(sock);
-	/* A stub could be bound, to a path; to anything else it says no as a bound socket does. */
-	if (sock->state == SOCK_STUB && length >= (socklen_t)sizeof(struct sockaddr_in) &&
-	    guard_readable(address, sizeof(address->sa_family)) && address->sa_family == AF_UNIX)
-		result = (errno = EAFNOSUPPORT, -1);
-	else
-		result = real.bind(fd, address, length);
-	saved = errno;
-	if (result == 0 && sock->state == SOCK_NEW && destination_key_set_local(&sock->key, address, length))
-		/* A port of its own choice: the program wants this very socket. */
-		sock->cannot_keep = true;
-	sock_leave(sock);
-	errno = saved;
-	return result;
-}
-
-/* Everything that must be equal for another connection to serve instead. */
-static bool complete_key(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
-{
-	if (destination_key_set_peer(&sock->key, address, length))
-		return false;
-	identity_fill_key(&sock->key, fd);
-	sock->policy = rules_find(sock_config, &sock->key);
-	return sock->key.port != 0 && sock->policy->mode != CONFIG_MODE_OFF;
-}
-
-/* A kept connection has taken the dial's place. */
-static int report_lease(struct sock *sock)
-{
-	/* Natively a non-blocking connect never returns 0 at once. */
-	bool is_pending = sock->status_flags & O_NONBLOCK;
-
-	sock->reports_connected = is_pending;
-	sock_leave(sock);
-	if (is_pending)
-		errno = EINPROGRESS;
-	return is_pending ? -1 : 0;
-}
-
-/* While a dial waits for a port, a connection may have come back. Locked if true. */
-static struct sock *lease_after_all(int fd)
-{
-	struct sock *sock = sock_enter(fd);
-
-	if (!sock)
-		return NULL;
-	if (sock->state == SOCK_NEW && lease_take(sock))
-		return sock;
-	sock_leave(sock);
-	return NULL;
-}
-
-/* What becomes of a connection in progress nobody asks any more: it counts as made. */
-static void leave_alone(struct sock *sock)
-{
-	events_settle(sock, 0);
-	sock_release(sock, REFUSAL_BYPASSED);
-}
-
-static int dial(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
-{
-	struct inside_token token = sock_go_inside(sock);
-	struct destination_key key = sock->key;
-	struct dial dial = {.fd = fd,
-			    .address = address,
-			    .length = length,
-			    .key = &key,
-			    .policy = sock->policy,
-			    .is_blocking = !(sock->status_flags & O_NONBLOCK),
-			    .stats = sock->tally.destination,
-			    .send_timeout_ns = options_timeout_ns(sock, SOCKET_OPTION_SNDTIMEO)};
-	struct tally tally = sock->tally;
-	struct sock *locked = NULL;
-	int result, saved = errno;
-
-	spare_drop(sock);
-	if (dial.policy->mode == CONFIG_MODE_FULL)
-		dial_widen_ports(fd, &key);
-	/* Unlocked: it may block, and a handler may longjmp out of it. */
-	sock_leave(sock);
-	errno = saved;
-	if (dial.policy->max_conns_per_host) {
-		enum limit_result limit = limit_enter(fd, &key, dial.policy->dial_timeout_ns, &locked);
-
-		if (limit != LIMIT_DIAL)
-			sock_come_out(token);
-		if (limit == LIMIT_FAILED)
-			return -1;
-		errno = saved;
-		if (limit != LIMIT_DIAL)
-			return report_lease(locked);
-	}
-	events_begin_dial(&tally);
-	while ((result = dial_try(&dial)) < 0 && dial_waits_for_port(&dial)) {
-		struct sock *leased = lease_after_all(fd);
-
-		if (leased) {
-			sock_come_out(token);
-			errno = saved;
-			return report_lease(leased);
-		}
-	}
-	saved = errno;
-	sock_come_out(token);
-	events_end_dial(&tally, fd, result ? saved : 0);
-	if (result == 0 || saved == EINPROGRESS || saved == EINTR) {
-		sock = sock_enter(fd);
-		if (sock && sock->state == SOCK_NEW) {
-			sock->reports_connected = result < 0;
-			sock->tally.dialing_ns = tally.dialing_ns;
-			if (sock->is_bypassed)
-				leave_alone(sock);
-			else
-				lease_follow_dial(sock);
-		} else if (sock) {
-			sock_leave(sock);
-		}
-	}
-	errno = saved;
-	return result;
-}
-
-/* A connection that is not followed. One in progress is taken for one that will be. */
-static int connect_native(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
-{
-	struct tally tally = sock->tally;
-	bool is_own = listen_is_own_port(sock->key.port);
-	int result, saved;
-
-	if (tally.destination)
-		log_event("dial", sock, missed_names[is_own ? MISSED_OWN_PORT : MISSED_SOCKOPT]);
-	sock_release(sock, is_own ? REFUSAL_POLICY : REFUSAL_SOCKOPT);
-	events_begin_dial(&tally);
-	result = real.connect(fd, address, length);
-	saved = errno;
-	events_end_dial(&tally, fd, result == 0 || saved == EINPROGRESS || saved == EINTR ? 0 : saved);
-	errno = saved;
-	return result;
-}
-
-/* An address that no connection can come of: the kernel says no at once. */
-static bool is_malformed(const struct sock *sock, const struct sockaddr *address, socklen_t length)
-{
-	/* IPv6 without a scope is taken too (RFC 2133). */
-	socklen_t shortest = sock->domain == AF_INET6 ? (socklen_t)offsetof(struct sockaddr_in6, sin6_scope_id)
-						      : (socklen_t)sizeof(struct sockaddr_in);
-
-	return length < shortest || length > (socklen_t)sizeof(struct sockaddr_storage) ||
-	       !guard_readable(address, length) || address->sa_family != sock->domain;
-}
-
-static int connect_malformed(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
-{
-	int result = real.connect(fd, address, length);
-
-	/* It says yes to AF_UNSPEC. */
-	if (result == 0)
-		sock_release(sock, REFUSAL_SOCKOPT);
-	else
-		sock_leave(sock);
-	return result;
-}
-
-static int connect_new(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length, void *caller)
-{
-	int saved = errno;
-	bool is_known;
-
-	if (is_malformed(sock, address, length))
-		return connect_malformed(sock, fd, address, length);
-	is_known = complete_key(sock, fd, address, length);
-	sock->caller = (uintptr_t)caller;
-	if (is_known)
-		events_connect(sock, caller);
-	if (!is_known || sock->cannot_keep || listen_is_own_port(sock->key.port)) {
-		errno = saved;
-		return connect_native(sock, fd, address, length);
-	}
-	sock->is_bypassed = lease_is_bypassed(sock);
-	if (sock->is_bypassed || !lease_take(sock)) {
-		errno = saved;
-		return dial(sock, fd, address, length);
-	}
-	errno = saved;
-	return report_lease(sock);
-}
+#include "shim/wrap/wrap.h"
 
 /* What a further connect() on a connected socket is for. */
 enum purpose { PURPOSE_SAME_PEER, PURPOSE_OTHER_PEER, PURPOSE_DISCONNECT, PURPOSE_ERROR };
@@ -260,7 +29,7 @@ static enum purpose purpose_of(const struct sock *sock, const struct sockaddr *a
 		return PURPOSE_DISCONNECT;
 	if (address->sa_family != sock->domain || destination_key_set_peer(&key, address, length))
 		return PURPOSE_ERROR;
-	return memcmp(&key, &sock->key, destination_key_length(&key)) == 0 ? PURPOSE_SAME_PEER : PURPOSE_OTHER_PEER;
+	return destination_key_equal(&key, &sock->key) ? PURPOSE_SAME_PEER : PURPOSE_OTHER_PEER;
 }
 
 static bool has_failed(int fd)
@@ -276,7 +45,7 @@ static int disconnect_stub(struct sock *sock)
 	int error = after_eof_disconnect(sock);
 
 	sock_leave(sock);
-	return error ? errno = -error, -1 : 0;
+	return error ? FAIL(-error) : 0;
 }
 
 /* After a non-blocking connect() the next one tells of its success, once, whatever has happened since. */
@@ -297,7 +66,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 	}
 	result = real.connect(fd, address, length);
 	error = result ? errno : 0;
-	if (error != EALREADY && error != EINPROGRESS && (sock = sock_enter(fd))) {
+	if (error != EALREADY && error != EINPROGRESS && (sock = exchange_enter(fd))) {
 		events_settle(sock, error == EISCONN ? 0 : error);
 		sock->reports_connected &= result < 0;
 		sock_leave(sock);
@@ -314,30 +83,35 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (!fdtable_get(fd))
 		return REAL(connect)(fd, address, length);
 	pthread_testcancel();
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(connect)(fd, address, length);
-	if (sock->state == SOCK_NEW)
+		return NATIVE(fd, REAL(connect)(fd, address, length));
+	if (sock->state == SOCK_NEW) {
+		eof_make_for_peer(sock, fd, address, length);
 		return connect_new(sock, fd, address, length, __builtin_return_address(0));
+	}
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, fd, true, SOCKET_OPTION_SNDTIMEO);
 
-		if (error || !sock)
-			return error	  ? errno = error == -EAGAIN ? EALREADY : -error,
-				       -1 : REAL(connect)(fd, address, length);
+		if (error)
+			return FAIL(error == -EAGAIN ? EALREADY : -error);
+		if (!sock)
+			return REAL(connect)(fd, address, length);
 	}
 	switch (purpose_of(sock, address, length)) {
 	case PURPOSE_DISCONNECT:
 		if (sock->state == SOCK_STUB)
 			return disconnect_stub(sock);
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.connect(fd, address, length);
 	case PURPOSE_OTHER_PEER:
 		/* After a failed attempt a program may try another server on the same socket; before that it is told that it
 		 * has a connection. */
 		if (sock->state != SOCK_OPEN || sock->is_leased || !has_failed(fd))
 			break;
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.connect(fd, address, length);
 	case PURPOSE_SAME_PEER:
 	case PURPOSE_ERROR:

@@ -4,10 +4,13 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/exchange/close.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/wrap/wrap.h"
@@ -22,11 +25,11 @@ static int note_alias(int from, int to, bool close_on_exec)
 		return to;
 	if (!guard_is_home()) {
 		sock = fdtable_get(from);
-		if (sock && sock != &fdtable_internal)
+		if (sock)
 			sock_share(sock);
 		return to;
 	}
-	sock = sock_enter(from);
+	sock = exchange_enter(from);
 	if (sock) {
 		sock_add_fd(sock, to, close_on_exec);
 		/* The standard streams write inside the C library, where no wrapper sees it (bash's printf >&3). */
@@ -38,16 +41,10 @@ static int note_alias(int from, int to, bool close_on_exec)
 	return to;
 }
 
-static int refuse(void)
-{
-	errno = EBADF;
-	return -1;
-}
-
 /* Where there is no room above the soft limit, our descriptors are among the program's; it comes first. */
 static bool is_out_of_numbers(int result)
 {
-	return result < 0 && errno == EMFILE && guard_is_home() && pool_let_go_of_idle();
+	return result < 0 && errno == EMFILE && guard_is_home() && reclaim_idle();
 }
 
 EXPORT int dup(int fd)
@@ -55,7 +52,7 @@ EXPORT int dup(int fd)
 	int result;
 
 	if (fdtable_is_internal(fd))
-		return refuse();
+		return FAIL(EBADF);
 	eof_make();
 	result = REAL(dup)(fd);
 	if (is_out_of_numbers(result))
@@ -71,7 +68,7 @@ static bool prepare_target(int from, int to)
 		return true;
 	if (REAL(fcntl)(from, F_GETFD) < 0)
 		return false;
-	close_make_room(to);
+	reclaim_number(to);
 	close_begin(to);
 	return true;
 }
@@ -79,7 +76,7 @@ static bool prepare_target(int from, int to)
 EXPORT int dup2(int from, int to)
 {
 	if (fdtable_is_internal(from))
-		return refuse();
+		return FAIL(EBADF);
 	if (from == to || !prepare_target(from, to))
 		return REAL(dup2)(from, to);
 	return fdtable_get(from) ? note_alias(from, REAL(dup2)(from, to), false) : REAL(dup2)(from, to);
@@ -88,7 +85,7 @@ EXPORT int dup2(int from, int to)
 EXPORT int dup3(int from, int to, int flags)
 {
 	if (fdtable_is_internal(from))
-		return refuse();
+		return FAIL(EBADF);
 	if (from == to || (flags & ~O_CLOEXEC) || !prepare_target(from, to))
 		return REAL(dup3)(from, to, flags);
 	return fdtable_get(from) ? note_alias(from, REAL(dup3)(from, to, flags), flags & O_CLOEXEC)
@@ -106,7 +103,7 @@ static bool is_about_signals(int command, int argument)
 
 static void note_command(int fd, int command, long argument)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (!sock)
 		return;
@@ -117,7 +114,7 @@ static void note_command(int fd, int command, long argument)
 		sock_note_close_on_exec(sock, fd, argument & FD_CLOEXEC ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
 	if (is_about_signals(command, sock->status_flags)) {
 		spare_drop(sock);
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	}
 	sock_leave(sock);
 }
@@ -130,7 +127,7 @@ static bool is_noteworthy(int command)
 
 static bool is_answered(int fd, int command, int argument, int *result)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 	bool answered = sock && spare_answer(sock, command, argument, result);
 
 	if (sock)
@@ -143,7 +140,7 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 	int result;
 
 	if (fdtable_is_internal(fd))
-		return refuse();
+		return FAIL(EBADF);
 	/* Flags are asked of this socket only, as event loops do of each new one. */
 	if (fdtable_get(fd) && command != F_GETFL && command != F_SETFL)
 		eof_make();

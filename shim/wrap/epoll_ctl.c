@@ -3,6 +3,8 @@
 #include <sys/epoll.h>
 
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
+#include "shim/exchange/enter.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -47,23 +49,23 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 {
 	struct registration *found = find(sock, epfd, operation, fd);
 
-	if (operation == EPOLL_CTL_DEL && found)
+	if (operation == EPOLL_CTL_DEL && found) {
 		*found = sock->registrations[--sock->n_registrations];
-	else if (operation != EPOLL_CTL_DEL && found)
-		found->event = *event, found->events_back = event->events;
-	else if (operation == EPOLL_CTL_ADD)
+	} else if (operation != EPOLL_CTL_DEL && found) {
+		found->event = *event;
+		found->events_back = event->events;
+	} else if (operation == EPOLL_CTL_ADD) {
 		register_new(sock, epfd, fd, event);
+	}
 }
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	struct sock *sock = !fdtable_get(fd)		 ? NULL
-			    : operation == EPOLL_CTL_DEL ? sock_enter_as_it_is(fd)
-							 : sock_enter(fd);
+	struct sock *sock = !fdtable_get(fd) ? NULL : operation == EPOLL_CTL_DEL ? sock_enter(fd) : exchange_enter(fd);
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(epoll_ctl)(epfd, operation, fd, event);
+		return NATIVE(fd, REAL(epoll_ctl)(epfd, operation, fd, event));
 	/* While it is out for a replacement it only changes in our list, with which it returns. */
 	result = sock->registrations_are_out && (operation == EPOLL_CTL_DEL || guard_readable(event, sizeof(*event)))
 			 ? 0

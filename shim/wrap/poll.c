@@ -14,8 +14,10 @@
 
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/advance.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
@@ -36,9 +38,9 @@ static inline bool is_idle(void)
 
 static void go_inside(struct tokens *tokens, int fd)
 {
-	struct sock *sock = fdtable_get(fd);
+	struct sock *sock = fdtable_get_sock(fd);
 
-	if (!sock || sock == &fdtable_internal)
+	if (!sock)
 		return;
 	/* More than we can count: that one is never parked. */
 	if (tokens->n == TOKENS_MAX)
@@ -62,7 +64,7 @@ static bool recover(int fd, int left_ms)
 
 	if (!fdtable_get(fd))
 		return false;
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
 		return false;
 	if (sock_is_being_replaced(sock)) {
@@ -81,7 +83,7 @@ static bool recover(int fd, int left_ms)
  * that stands there now, and of nothing that it could take for the server's. */
 static bool turn_has_come(int fd)
 {
-	struct sock *sock = limit_has_placed && fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = limit_has_placed && fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	bool has_come = false;
 
 	if (!sock)
@@ -264,10 +266,10 @@ EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const 
 static int find_in_window(int epfd, const struct epoll_event *event)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
-		struct sock *sock = fdtable_get(fd);
+		struct sock *sock = fdtable_get_sock(fd);
 		int found = -1;
 
-		if (!sock || sock == &fdtable_internal || !(sock = sock_enter(fd)))
+		if (!sock || !(sock = exchange_enter(fd)))
 			continue;
 		for (unsigned i = 0; sock_in_window(sock) && i < sock->n_registrations; i++)
 			if (sock->registrations[i].epfd == epfd &&
@@ -283,7 +285,7 @@ static int find_in_window(int epfd, const struct epoll_event *event)
 /* A one-shot registration has spent itself on the event that the program is not to see. */
 static void arm_again(int epfd, int fd, const struct epoll_event *event)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 
 	if (!sock)
 		return;

@@ -6,8 +6,8 @@
 
 #include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/receive_parts.h"
 #include "shim/sock/sock.h"
@@ -49,7 +49,7 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t offset, int
 		return readv(fd, iov, n);
 	if (fdtable_get(fd) && offset == -1 && flags == RWF_NOWAIT && n >= 0)
 		return recvmsg(fd, &message, MSG_DONTWAIT);
-	return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(preadv2)(fd, iov, n, offset, flags);
+	return NATIVE(fd, REAL(preadv2)(fd, iov, n, offset, flags));
 }
 
 EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
@@ -149,9 +149,9 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, str
 	if (!fdtable_get(fd) || !n || !guard_readable(messages, sizeof(*messages)) ||
 	    (timeout && !is_limit_of_time(timeout)))
 		return REAL(recvmmsg)(fd, messages, n, flags, timeout);
-	sock = sock_enter_as_it_is(fd);
+	sock = sock_enter(fd);
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(recvmmsg)(fd, messages, n, flags, timeout);
+		return NATIVE(fd, REAL(recvmmsg)(fd, messages, n, flags, timeout));
 	return receive_messages(sock, fd, messages, n, flags, timeout);
 }
 

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "shim/base/fdtable.h"
-#include "shim/base/lock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/handoff.h"
 #include "shim/exchange/iocall.h"
 #include "shim/wrap/wrap.h"
@@ -47,7 +47,7 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, in
 		return writev(fd, iov, n);
 	if (fdtable_get(fd) && offset == -1 && flags == RWF_NOWAIT && n >= 0)
 		return sendmsg(fd, &message, MSG_DONTWAIT);
-	return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(pwritev2)(fd, iov, n, offset, flags);
+	return NATIVE(fd, REAL(pwritev2)(fd, iov, n, offset, flags));
 }
 
 EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)

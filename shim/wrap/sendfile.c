@@ -5,10 +5,12 @@
 #include <sys/sendfile.h>
 
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/replay.h"
@@ -48,7 +50,7 @@ static bool enter_unseen(int fd, int timeout_option, const struct other_end *oth
 
 	*entered = NULL;
 	/* Whether that blocks is the socket's own business, whatever the call's flags say of the pipe. */
-	if (!limit_enter_in_turn(fd, timeout_option, &sock))
+	if (!exchange_enter_in_turn(fd, timeout_option, &sock))
 		return false;
 	if (!sock)
 		return true;
@@ -73,17 +75,14 @@ static ssize_t end_unseen(struct inside_token token, int fd, bool is_request, ss
 	sock_come_out(token);
 	sock = exchange_return(token, fd);
 
-	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB) {
+	if (sock && moved > 0 && is_request && sock->state == SOCK_STUB)
 		after_eof_send(sock, (size_t)moved);
-		sock_leave(sock);
-	} else if (sock && moved > 0 && sock->state == SOCK_OPEN) {
+	else if (sock && moved > 0 && sock->state == SOCK_OPEN)
 		exchange_account_unseen(sock, is_request, (size_t)moved);
-	} else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN) {
+	else if (sock && !is_request && moved == 0 && sock->is_lost && sock->state == SOCK_OPEN)
 		finish_lost(sock);
+	if (sock)
 		sock_leave(sock);
-	} else if (sock) {
-		sock_leave(sock);
-	}
 	errno = saved;
 	return moved;
 }
@@ -97,7 +96,7 @@ EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
 	if (fdtable_get(out) && length && !enter_unseen(out, SOCKET_OPTION_SNDTIMEO, &from, &sock))
 		return -1;
 	if (!sock)
-		return fdtable_is_internal(out) ? errno = EBADF, -1 : REAL(sendfile)(out, in, offset, length);
+		return NATIVE(out, REAL(sendfile)(out, in, offset, length));
 	token = sock_go_inside(sock);
 	sock_leave(sock);
 	return end_unseen(token, out, true, REAL(sendfile)(out, in, offset, length));
@@ -145,12 +144,13 @@ static ssize_t splice_unseen(struct sock *sock, int in, off64_t *in_offset, int 
 			     unsigned flags)
 {
 	bool is_request = fdtable_get(out) == sock;
-	uint64_t skippable = framing_skippable_response(&sock->framing);
+	struct protocol_status status = protocol_status(&sock->protocol);
 	struct inside_token token = sock_go_inside(sock);
 
 	/* Not past the end of the message, where the kernel would wait for a server that stays. */
-	if (!is_request && sock->framing.edited && skippable && length > skippable)
-		length = skippable;
+	if (!is_request && protocol_withholds_end(&sock->protocol) && status.skippable_answer &&
+	    length > status.skippable_answer)
+		length = status.skippable_answer;
 	sock_leave(sock);
 	return end_unseen(token, is_request ? out : in, is_request,
 			  REAL(splice)(in, in_offset, out, out_offset, length, flags));
@@ -172,7 +172,7 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 		return -1;
 	if (!sock)
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
-	if (!is_request && sock->state == SOCK_OPEN && !framing_skippable_response(&sock->framing) &&
+	if (!is_request && sock->state == SOCK_OPEN && !protocol_status(&sock->protocol).skippable_answer &&
 	    is_into_pipe(in_offset, out, out_offset, flags) && outgoing_reserve(&seen, looked)) {
 		pthread_cleanup_push(let_go, &seen);
 		result = splice_looked_at(sock, in, out, looked, flags, &seen);
@@ -184,10 +184,8 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
 {
-	if (fdtable_is_internal(in) || fdtable_is_internal(out)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (fdtable_is_internal(in) || fdtable_is_internal(out))
+		return FAIL(EBADF);
 	if (!fdtable_get(in) && !fdtable_get(out))
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
 	return splice_tracked(in, in_offset, out, out_offset, length, flags);

@@ -9,12 +9,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/connect/dial.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/options.h"
+#include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/wrap/wrap.h"
@@ -42,7 +46,7 @@ static bool is_for_unconnected(int level, int name)
 static int ask_fresh(struct sock *sock, int level, int name, const void *set, void *get, socklen_t set_length,
 		     socklen_t *get_length)
 {
-	int fd = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	int fd = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	int result, saved;
 
 	if (fd < 0) {
@@ -63,8 +67,9 @@ static int ask_fresh(struct sock *sock, int level, int name, const void *set, vo
 /* A receive that waits for more than an answer's rest would not be ended by us. */
 static bool is_late_low_water(const struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
-	return level == SOL_SOCKET && name == SO_RCVLOWAT && sock->state == SOCK_OPEN && sock->framing.edited &&
-	       length >= sizeof(int) && guard_readable(value, sizeof(int)) && *(const int *)value > 1;
+	return level == SOL_SOCKET && name == SO_RCVLOWAT && sock->state == SOCK_OPEN &&
+	       protocol_withholds_end(&sock->protocol) && length >= sizeof(int) && guard_readable(value, sizeof(int)) &&
+	       *(const int *)value > 1;
 }
 
 /* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of ours, which
@@ -86,7 +91,7 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 	if (sock->state == SOCK_STUB || sock->state == SOCK_WAITING) {
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
 		if (result == 0 && is_for_unconnected(level, name))
-			result = (errno = EINVAL, -1);
+			result = FAIL(EINVAL);
 		sock->stub_asks_fresh |= result == 0 && socket_options_index(level, name) < 0;
 	} else {
 		result = real.setsockopt(fd, level, name, value, length);
@@ -101,23 +106,24 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(setsockopt)(fd, level, name, value, length);
+		return NATIVE(fd, REAL(setsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW) ||
 	     is_late_low_water(sock, level, name, value, length)) &&
 	    !is_refused(sock, level, name, value, length)) {
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.setsockopt(fd, level, name, value, length);
 	}
 	result = set_locked(sock, fd, level, name, value, length);
 	if (result == 0 && sock->state == SOCK_NEW && is_beyond_us(level, name))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	sock_leave(sock);
 	return result;
 }
@@ -179,18 +185,19 @@ static bool takes_zero_copy(struct sock *sock, const void *value, const socklen_
 
 EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockopt)(fd, level, name, value, length);
+		return NATIVE(fd, REAL(getsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	/* That is a receive in disguise. */
 	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN &&
 	    takes_zero_copy(sock, value, length)) {
 		handoff_make_honest(sock);
-		sock_release(sock, REFUSAL_SOCKOPT);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		sock_leave(sock);
 		return real.getsockopt(fd, level, name, value, length);
 	}
 	if (sock->state == SOCK_STUB)
@@ -225,15 +232,15 @@ static int give_address(int fd, const struct sockaddr_in6 *from, socklen_t from_
 
 EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getpeername)(fd, address, length);
+		return NATIVE(fd, REAL(getpeername)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_WAITING || (sock->state == SOCK_STUB && sock->stub_is_closed))
-		result = (errno = ENOTCONN, -1);
+		result = FAIL(ENOTCONN);
 	else if (sock->state == SOCK_STUB)
 		result = give_address(fd, &sock->peer, sock->name_length, address, length);
 	else
@@ -244,12 +251,12 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	struct sockaddr_in6 unbound;
 	int result;
 
 	if (!sock)
-		return fdtable_is_internal(fd) ? errno = EBADF, -1 : REAL(getsockname)(fd, address, length);
+		return NATIVE(fd, REAL(getsockname)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
 		limit_settle(sock);
 	if (sock->state == SOCK_STUB)
@@ -260,7 +267,7 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 		result = real.getsockname(fd, address, length);
 	/* A port that was given by bind(), and may be told to others. */
 	if (result == 0 && sock->state == SOCK_NEW && sock->key.is_bound && *length >= sizeof(struct sockaddr_in))
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	sock_leave(sock);
 	return result;
 }
@@ -272,7 +279,7 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	if (request != FIONBIO && request != FIOASYNC && request != FIOSETOWN && request != SIOCSPGRP &&
 	    request != FIOCLEX && request != FIONCLEX)
 		return;
-	sock = sock_enter(fd);
+	sock = exchange_enter(fd);
 	if (!sock)
 		return;
 	if (request == FIONBIO) {
@@ -283,7 +290,7 @@ static void note_request(int fd, unsigned long request, const void *argument)
 		sock_note_close_on_exec(sock, fd, request == FIOCLEX ? SOCK_CLOSES_ON_EXEC : SOCK_STAYS_OPEN);
 	} else {
 		spare_drop(sock);
-		sock->cannot_keep = true;
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	}
 	sock_leave(sock);
 }
@@ -304,7 +311,7 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 	    request == FIOCLEX || request == FIONCLEX || request == FIOSETOWN || request == SIOCSPGRP ||
 	    request == FIOGETOWN || request == SIOCGPGRP || (request == FIONREAD && atomic_load(&sock->is_shared)))
 		return real.ioctl(fd, request, argument);
-	fresh = fdtable_open_socket(sock->domain, SOCK_STREAM);
+	fresh = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	if (fresh < 0)
 		return real.ioctl(fd, request, argument);
 	result = real.ioctl(fresh, request, argument);
@@ -314,7 +321,7 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 
 static int request_tracked(int fd, unsigned long request, void *argument)
 {
-	struct sock *sock = sock_enter(fd);
+	struct sock *sock = exchange_enter(fd);
 	int result;
 
 	if (!sock)
@@ -336,9 +343,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 	if (__builtin_expect(!fdtable_get(fd), 1))
 		return REAL(ioctl)(fd, request, argument);
-	if (fdtable_is_internal(fd)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (fdtable_is_internal(fd))
+		return FAIL(EBADF);
 	return request_tracked(fd, request, argument);
 }

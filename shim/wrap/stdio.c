@@ -9,6 +9,7 @@
 #include "shim/base/real.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/close.h"
+#include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
@@ -41,7 +42,7 @@ static bool pass_in_turn(int fd)
 {
 	struct sock *sock = NULL;
 
-	if (fdtable_get(fd) && !limit_enter_in_turn(fd, SOCKET_OPTION_SNDTIMEO, &sock))
+	if (fdtable_get(fd) && !exchange_enter_in_turn(fd, SOCKET_OPTION_SNDTIMEO, &sock))
 		return false;
 	if (sock)
 		sock_leave(sock);

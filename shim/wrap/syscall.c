@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #include "shim/base/fdtable.h"
-#include "shim/base/lock.h"
+#include "shim/base/home.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
 #include "shim/process/fork.h"

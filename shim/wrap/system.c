@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "shim/base/fdlimit.h"
+#include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/exchange/handoff.h"
 #include "shim/process/exec_state.h"

@@ -1,13 +1,13 @@
-/* See vfork.h. */
-#include "shim/wrap/vfork.h"
+/*
+ * vfork(2), whose child runs in our memory and on its parent's stack until it executes something: the wrapper notes in the thread's
+ * storage which of the two it has returned to (home.h).
+ */
+#include "shim/base/home.h"
 
 #include <errno.h>
 
 #include "shim/base/fdlimit.h"
-#include "shim/base/lock.h"
 #include "shim/exchange/eof.h"
-
-__thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 
 long vfork_fail(long error);
 __attribute__((used)) long vfork_fail(long error)

@@ -129,7 +129,7 @@ static void meet(struct broker_client *client, const char *path)
 	check(connect(fd, (struct sockaddr *)&address, sizeof(address)), "connect to the broker");
 	broker_client_init(client, &sys);
 	check(broker_client_introduce(client, fd, &config, "bench", 1, NULL), "introduce");
-	check(broker_client_be_welcome(client, BROKER_PATIENCE_MS), "welcome");
+	check(broker_client_await_welcome(client, BROKER_PATIENCE_MS), "welcome");
 }
 
 static int listener;
@@ -188,14 +188,14 @@ static void wait_for_broker(struct broker_client *client)
 {
 	struct destination nowhere;
 	struct conn conn = {.slot = -1, .destination = &nowhere};
-	int fd;
+	int answer, fd;
 
 	set_key(&nowhere, ~0u);
 	if (!slots_reserve(&client->slots, &conn))
 		return;
-	while ((fd = broker_client_lease(client, &conn, false)) == -ETIMEDOUT)
+	while ((answer = broker_client_lease(client, &conn, false, &fd)) == -ETIMEDOUT)
 		;
-	check(fd == -ENOENT ? 0 : -1, "the broker's answer");
+	check(answer == BROKER_NONE ? 0 : -1, "the broker's answer");
 	slots_free(&client->slots, &conn);
 }
 
@@ -230,15 +230,16 @@ static double lease_round(struct broker_client clients[2], unsigned n_destinatio
 	for (int i = 0; i < TRIPS; i++) {
 		struct broker_client *client = &clients[i & 1];
 		struct conn conn = {.slot = -1, .destination = &destination};
+		int answer;
 
 		set_key(&destination, (unsigned)i / 2 * 7919u % n_destinations);
 		while (slots_next_taken(&client->slots))
 			;
 		if (!slots_reserve(&client->slots, &conn))
 			exit(2);
-		conn.fd = broker_client_lease(client, &conn, false);
-		if (conn.fd < 0) {
-			fprintf(stderr, "lease %d: %s\n", i, strerror(-conn.fd));
+		answer = broker_client_lease(client, &conn, false, &conn.fd);
+		if (answer != BROKER_GIVEN) {
+			fprintf(stderr, "lease %d: answer %d\n", i, answer);
 			exit(1);
 		}
 		slots_read(&client->slots, &conn);

@@ -7,7 +7,7 @@ from run_world import World
 from suite import tally
 
 LOGGED = """
-import http.server, socket, sys, threading, time
+import fcntl, http.server, os, socket, sys, threading, time
 def connect(*options, bind=None):
     s = socket.socket()
     for option in options:
@@ -16,17 +16,28 @@ def connect(*options, bind=None):
         s.bind(bind)
     s.connect(("127.0.0.1", int(sys.argv[1])))
     return s
-def ask(s, request):
-    s.sendall(request)
+def read_to_end(s):
     while s.recv(65536):
         pass
     s.close()
+def ask(s, request):
+    s.sendall(request)
+    read_to_end(s)
 def get(*options, **more):
     ask(connect(*options, **more), b"GET /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
 def post():
     ask(connect(), b"POST /body HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nContent-Length: 4\\r\\n\\r\\nid=1")
 def look():
     connect().close()
+def half_close():
+    s = connect()
+    s.sendall(b"GET /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+    s.shutdown(socket.SHUT_WR)
+    read_to_end(s)
+def signal_driven():
+    s = connect()
+    fcntl.fcntl(s, fcntl.F_SETFL, fcntl.fcntl(s, fcntl.F_GETFL) | os.O_ASYNC)
+    ask(s, b"GET /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
 def own():
     listener = socket.create_server(("127.0.0.1", 0))
     sys.argv[1] = listener.getsockname()[1]
@@ -48,6 +59,9 @@ LOGGED_CASES = [
     ("get()", "dial limit", [], {"HOLDLINE_MAX_CONNS_PER_HOST": "2"}),
 ]
 
+# A program, and why the log says that its connection was not kept.
+NOT_KEPT_CASES = [("get()", []), ("half_close()", ["client_close"]), ("signal_driven()", ["sockopt"])]
+
 
 def unused_port():
     """One that no connection has, not even in TIME_WAIT: it is bound without SO_REUSEADDR."""
@@ -67,6 +81,13 @@ def test_log():
                 words = [line.split() for line in file]
         said = ", ".join(" ".join([line[1], *line[4:]]) for line in words if line[1] in ("dial", "redial", "replay", "lease"))
         tally.expect("log: %s %s" % (program, " ".join(settings)), outcome.status == 0 and said == expected,
+                     "expected %s, got %s\n%s" % (expected, said, outcome.errors.decode()))
+    for program, expected in NOT_KEPT_CASES:
+        with World() as world, harness.Server() as server:
+            outcome = harness.run([PYTHON, "-c", LOGGED, str(server.port), program], True, 20, HOLDLINE_LOG=world.path("log"))
+            with open(world.path("log")) as file:
+                said = [line.split()[-1] for line in file if " not kept " in line]
+        tally.expect("log: not kept: %s" % program, outcome.status == 0 and said == expected,
                      "expected %s, got %s\n%s" % (expected, said, outcome.errors.decode()))
     # Beside a broker, which may need more time than it is given.
     for _ in range(harness.ATTEMPTS):

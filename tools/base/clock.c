@@ -6,10 +6,10 @@ uint64_t clock_now_ns(clockid_t clock)
 	struct timespec now;
 
 	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
 double clock_now_s(clockid_t clock)
 {
-	return (double)clock_now_ns(clock) / 1e9;
+	return (double)clock_now_ns(clock) / SECOND_NS;
 }

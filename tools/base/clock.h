@@ -4,5 +4,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "pool/base/clock.h"
+
 uint64_t clock_now_ns(clockid_t clock);
 double clock_now_s(clockid_t clock);

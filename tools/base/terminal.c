@@ -11,13 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
+
 #define ENTER "\033[?1049h\033[?25l"
 #define LEAVE "\033[?25h\033[?1049l"
 #define HOME "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_BELOW "\033[J"
 #define SECOND_MS 1000
-#define MILLISECOND_NS 1000000
 
 /* Handlers run only while terminal_wait() waits, except those of signals that kill: they may interrupt anything, and
  * read these. */
@@ -166,7 +167,7 @@ static enum terminal_event read_keys(char *key)
 
 enum terminal_event terminal_wait(int timeout_ms, char *key)
 {
-	struct timespec timeout = {timeout_ms / SECOND_MS, (long)(timeout_ms % SECOND_MS) * MILLISECOND_NS};
+	struct timespec timeout = {timeout_ms / SECOND_MS, (long)(timeout_ms % SECOND_MS * MILLISECOND_NS)};
 	struct pollfd entry = {.fd = has_keys ? STDIN_FILENO : -1, .events = POLLIN};
 	sigset_t open;
 	int n;

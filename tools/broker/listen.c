@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
 #include "tools/broker/path.h"
 #include "tools/broker/sandbox.h"
 
@@ -21,7 +22,7 @@
 #define READY_FD 3
 /* A broker that is ending has removed its socket, but holds its lock for a moment longer. */
 #define LOCK_TRIES 100
-#define LOCK_WAIT_NS 10000000
+#define LOCK_WAIT_NS (10 * MILLISECOND_NS)
 
 static bool is_listening_here(int fd)
 {

@@ -26,7 +26,6 @@
 #include "tools/broker/runs.h"
 #include "tools/broker/sandbox.h"
 
-#define SECOND_NS 1000000000ull
 /* How long the broker stays without processes and connections: programs that a run left behind may be about to need
  * it. */
 #define GRACE_NS (5 * SECOND_NS)
@@ -289,7 +288,7 @@ static int next_timeout_ms(uint64_t now)
 		return broker_runs_certain_ms();
 	else
 		until = loop.idle_since_ns + GRACE_NS;
-	return until > now ? (int)((until - now) / 1000000) + 1 : 0;
+	return until > now ? (int)((until - now) / MILLISECOND_NS) + 1 : 0;
 }
 
 static void pass_time(void)

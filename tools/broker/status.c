@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "tools/base/cli.h"
 #include "tools/base/text.h"
 #include "tools/broker/list.h"
 #include "tools/broker/path.h"
 
-#define SECOND_NS 1000000000.0
 #define PATIENCE_MS 5000
 
 struct listing {

@@ -24,7 +24,7 @@ struct collector {
 
 static int64_t now_ms(void)
 {
-	return (int64_t)(clock_now_ns(CLOCK_MONOTONIC) / 1000000);
+	return (int64_t)(clock_now_ns(CLOCK_MONOTONIC) / MILLISECOND_NS);
 }
 
 __attribute__((noreturn)) static void become_client(char *const argv[], int output_fd, int error_fd)

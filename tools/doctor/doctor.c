@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/config.h"
 #include "tools/ports/netns.h"
 
@@ -40,11 +41,11 @@ static int parse_window(const char *text, unsigned *window_ms)
 	uint64_t window_ns;
 	int error = config_parse_duration(text, &window_ns);
 
-	if (error || window_ns / 1000000 > UINT32_MAX) {
+	if (error || window_ns / MILLISECOND_NS > UINT32_MAX) {
 		fprintf(stderr, "holdline doctor: --window=%s: expected a duration such as 2s or 500ms\n", text);
 		return -EINVAL;
 	}
-	*window_ms = (unsigned)(window_ns / 1000000);
+	*window_ms = (unsigned)(window_ns / MILLISECOND_NS);
 	return 0;
 }
 

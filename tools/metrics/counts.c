@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "tools/stats/counts.h"
 #include "tools/stats/view.h"
 
@@ -161,12 +162,12 @@ static void write_durations(const struct groups *groups)
 				fprintf(groups->stream, ",le=\"+Inf\"} %" PRIu64 "\n", n);
 			else
 				fprintf(groups->stream, ",le=\"%.6f\"} %" PRIu64 "\n",
-					(double)STATS_DIAL_TIME_NS(bucket) / 1e9, n);
+					(double)STATS_DIAL_TIME_NS(bucket) / SECOND_NS, n);
 		}
 		begin_sample(groups, "holdline_connect_duration_seconds_count", &groups->groups[i]);
 		fprintf(groups->stream, "} %" PRIu64 "\n", n);
 		begin_sample(groups, "holdline_connect_duration_seconds_sum", &groups->groups[i]);
-		fprintf(groups->stream, "} %.9f\n", (double)counts->dial_time_ns / 1e9);
+		fprintf(groups->stream, "} %.9f\n", (double)counts->dial_time_ns / SECOND_NS);
 	}
 }
 

@@ -18,7 +18,7 @@
 
 #define MAX_CONNECTIONS 16
 #define TIMEOUT_S 10
-#define FRESH_NS 1000000000
+#define FRESH_NS ((int64_t)SECOND_NS)
 
 static struct {
 	__typeof__(MHD_start_daemon) *start_daemon;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
 #include "tools/base/text.h"
 #include "tools/stats/symbolize.h"
 
@@ -15,7 +16,7 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-#define IDLE_TIMEOUT_NS 60000000000u /* default of HOLDLINE_IDLE_CONN_TIMEOUT */
+#define IDLE_TIMEOUT_NS (60 * SECOND_NS) /* default of HOLDLINE_IDLE_CONN_TIMEOUT */
 
 uint64_t attribution_netns_cookie(void)
 {

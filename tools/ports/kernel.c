@@ -97,7 +97,7 @@ int ports_kernel_sample(struct ports_sample *sample, const struct ports_sample *
 
 	if (error)
 		return error;
-	ports_sample_init(sample, &settings, before ? (unsigned)((start_ns - before->taken_ns) / 1000000) : 0);
+	ports_sample_init(sample, &settings, before ? (unsigned)((start_ns - before->taken_ns) / MILLISECOND_NS) : 0);
 	sample->taken_ns = start_ns;
 	error = ports_kernel_dials(&sample->n_dials);
 	if (!error)
@@ -147,7 +147,7 @@ int ports_kernel_dials(uint64_t *n_dials)
 
 int ports_kernel_watch(unsigned window_ms, struct ports_pace *pace)
 {
-	static const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+	static const struct timespec tick = {.tv_nsec = TICK_MS * MILLISECOND_NS};
 	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC), at_begin, seen, n;
 	int error = ports_kernel_dials(&at_begin);
 
@@ -157,7 +157,7 @@ int ports_kernel_watch(unsigned window_ms, struct ports_pace *pace)
 		bool was_interrupted = nanosleep(&tick, NULL) != 0;
 
 		error = ports_kernel_dials(&n);
-		pace->seconds = (double)(clock_now_ns(CLOCK_MONOTONIC) - begin_ns) / 1e9;
+		pace->seconds = (double)(clock_now_ns(CLOCK_MONOTONIC) - begin_ns) / SECOND_NS;
 		if (!error && n != seen) {
 			pace->last_s = pace->seconds;
 			pace->first_s = pace->first_s < 0 ? pace->seconds : pace->first_s;

@@ -8,13 +8,13 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "pool/base/clock.h"
 #include "tools/base/text.h"
 #include "tools/report/samples.h"
 #include "tools/stats/counts.h"
 #include "tools/stats/replay.h"
 #include "tools/stats/view.h"
 
-#define SECOND_NS 1e9
 #define MAX_DESTINATIONS 200
 
 static void add_counters(cJSON *object, const struct stats_counts *counts)

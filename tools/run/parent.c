@@ -17,9 +17,6 @@
 #include "tools/base/clock.h"
 #include "tools/run/witness.h"
 
-#define SECOND_NS INT64_C(1000000000)
-#define MILLISECOND_NS 1000000
-
 /* The signals as they were at our start; immutable once the child runs. */
 static sigset_t mask_before;
 static struct sigaction child_action_before;
@@ -183,12 +180,13 @@ int run_parent_wait(pid_t child, unsigned (*tick)(void *context), void *context)
 
 		left_ns = next_ns - (int64_t)clock_now_ns(CLOCK_MONOTONIC);
 		if (left_ns <= 0) {
-			next_ns = (int64_t)clock_now_ns(CLOCK_MONOTONIC) + (int64_t)tick(context) * MILLISECOND_NS;
+			next_ns = (int64_t)clock_now_ns(CLOCK_MONOTONIC) + (int64_t)(tick(context) * MILLISECOND_NS);
 			left_ns = next_ns - (int64_t)clock_now_ns(CLOCK_MONOTONIC);
 		}
 		if (left_ns < 0)
 			left_ns = 0;
-		timeout = (struct timespec){.tv_sec = left_ns / SECOND_NS, .tv_nsec = left_ns % SECOND_NS};
+		timeout = (struct timespec){.tv_sec = left_ns / (int64_t)SECOND_NS,
+					    .tv_nsec = left_ns % (int64_t)SECOND_NS};
 		if (sigtimedwait(&waited, &info, &timeout) > 0)
 			pass_on(child, &info);
 	}

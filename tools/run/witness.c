@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
 #include "tools/base/proc_file.h"
 
 static pid_t witness = -1;
@@ -63,7 +64,7 @@ bool run_witness_saw(int signal_number)
 	if (witness <= 0)
 		return false;
 	/* The kernel may reach the witness later than us. */
-	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	nanosleep(&(struct timespec){.tv_nsec = MILLISECOND_NS}, NULL);
 	if (!(pending() >> (signal_number - 1) & 1))
 		return false;
 	/* Pending signals don't add up: a fresh witness is needed to see the next one. */

@@ -115,7 +115,7 @@ static uint64_t started_ns(uint32_t pid)
 		field = strchr(field + 1, ' ');
 	if (!field || sscanf(field, "%llu", &ticks) != 1)
 		return 0;
-	return ticks * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
+	return ticks * (SECOND_NS / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
 static uint64_t own_pid_namespace(void)

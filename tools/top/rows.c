@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "tools/ports/owners.h"
 #include "tools/stats/read.h"
 #include "tools/top/top.h"
@@ -119,7 +120,7 @@ int top_rows(struct ports_sample *sample, const struct ports_sample *before, con
 		return error;
 	}
 	if (before)
-		look.pace = (struct ports_pace){.seconds = (double)(sample->taken_ns - before->taken_ns) / 1e9,
+		look.pace = (struct ports_pace){.seconds = (double)(sample->taken_ns - before->taken_ns) / SECOND_NS,
 						.n_dials = sample->n_dials - before->n_dials};
 	look.netns_cookie = attribution_netns_cookie();
 	/* Without pages there are simply no counts. */

@@ -69,11 +69,11 @@ static bool parse_delay(const char *text, unsigned *delay_ms)
 	uint64_t delay_ns;
 
 	if (*end == '\0' && end != text)
-		delay_ns = seconds > 0 && seconds < 86400 ? (uint64_t)(seconds * 1e9) : 0;
+		delay_ns = seconds > 0 && seconds < 86400 ? (uint64_t)(seconds * SECOND_NS) : 0;
 	else if (config_parse_duration(text, &delay_ns) != 0)
 		return false;
-	*delay_ms = (unsigned)(delay_ns / 1000000);
-	return delay_ns / 1000000 >= MIN_DELAY_MS && delay_ns / 1000000 <= INT32_MAX;
+	*delay_ms = (unsigned)(delay_ns / MILLISECOND_NS);
+	return delay_ns / MILLISECOND_NS >= MIN_DELAY_MS && delay_ns / MILLISECOND_NS <= INT32_MAX;
 }
 
 static bool parse_order(const char *text, enum top_order *order)
@@ -147,7 +147,7 @@ static int look(struct sight *sight)
 
 static void sleep_ms(unsigned duration_ms)
 {
-	struct timespec left = {duration_ms / 1000, (long)(duration_ms % 1000) * 1000000};
+	struct timespec left = {duration_ms / 1000, (long)(duration_ms % 1000 * MILLISECOND_NS)};
 
 	while (nanosleep(&left, &left) != 0 && errno == EINTR)
 		;
@@ -232,12 +232,12 @@ static bool obey(struct top_view *view, char key)
 
 static int run_screen(struct sight *sight, struct options *options)
 {
-	uint64_t next_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
+	uint64_t next_ms = clock_now_ns(CLOCK_MONOTONIC) / MILLISECOND_NS;
 	unsigned n_rounds = 0;
 	int error = 0;
 
 	while (!error) {
-		uint64_t at_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
+		uint64_t at_ms = clock_now_ns(CLOCK_MONOTONIC) / MILLISECOND_NS;
 		char key = '\0';
 
 		if (at_ms >= next_ms) {
@@ -245,7 +245,7 @@ static int run_screen(struct sight *sight, struct options *options)
 			if (options->n_rounds && n_rounds++ == options->n_rounds)
 				return 0;
 			error = options->view.is_frozen ? 0 : look(sight);
-			at_ms = clock_now_ns(CLOCK_MONOTONIC) / 1000000;
+			at_ms = clock_now_ns(CLOCK_MONOTONIC) / MILLISECOND_NS;
 		}
 		if (!error)
 			error = draw(sight, &options->view);

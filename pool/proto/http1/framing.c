@@ -47,7 +47,7 @@ enum framing_first framing_classify_first(const char *bytes, size_t length)
 	while (n_letters < length && bytes[n_letters] >= 'A' && bytes[n_letters] <= 'Z')
 		n_letters++;
 	return n_letters > 0 && n_letters < length && bytes[n_letters] == ' ' ? FRAMING_FIRST_UNSAFE
-									      : FRAMING_FIRST_NOT_HTTP;
+									      : FRAMING_FIRST_UNKNOWN;
 }
 
 static void note_surplus(struct framing *framing, struct framing_side *side)

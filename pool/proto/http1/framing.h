@@ -18,13 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the first bytes of a connection (or of a message) look like. */
-enum framing_first {
-	FRAMING_FIRST_PARTIAL, /* a proper prefix of some method that we know: undecided */
-	FRAMING_FIRST_SAFE,    /* GET, HEAD, OPTIONS, TRACE followed by a space (RFC 9110 9.2.1) */
-	FRAMING_FIRST_UNSAFE,  /* another token of upper-case letters and a space: may not be sent twice */
-	FRAMING_FIRST_NOT_HTTP,
-};
+#include "pool/proto/plan.h"
 
 /* Why a connection can't be kept; the first one found stays. Names as in reports. */
 enum framing_doubt {
@@ -36,24 +30,9 @@ enum framing_doubt {
 	FRAMING_DOUBT_ERROR,		/* the parser is lost: ends of messages are not known any more */
 };
 
-#define FRAMING_MAX_EDITS 8
 #define FRAMING_MAX_OUTSTANDING 64
 #define FRAMING_NAME_MAX 32
 #define FRAMING_VALUE_MAX 64
-
-/* One range of a buffer to overwrite. Offsets are relative to the buffer that was fed. */
-struct framing_edit {
-	uint32_t offset;
-	uint32_t length;
-};
-
-/* What to change in one buffer; made by feeding it. All zero means nothing. */
-struct framing_plan {
-	unsigned n_edits; /* request: fill with spaces. Response: "close", padded with spaces */
-	struct framing_edit edits[FRAMING_MAX_EDITS];
-	bool insert;		/* HTTP/1.0 request: put `Connection: keep-alive\r\n` ... */
-	uint32_t insert_offset; /* ... here, right after the request line's CRLF */
-};
 
 /* Where one direction stands. */
 enum framing_phase {
@@ -101,6 +80,9 @@ enum framing_close {
 	FRAMING_HTTP10,	    /* 1.0 without keep-alive */
 	FRAMING_UNTIL_END,  /* its end is that of the connection */
 };
+
+/* A question: what is not looked at need not be asked. */
+#define FRAMING_ASKS __attribute__((pure))
 
 struct framing {
 	struct framing_side request;
@@ -153,7 +135,7 @@ void framing_restart(struct framing *framing, bool rewrite);
 bool framing_is_tls(const char *bytes, size_t length);
 
 /* Classifies the first `length` bytes of a request. `length` 0: FRAMING_FIRST_PARTIAL. Empty lines before the
- * request line (RFC 9112 2.2) count as FRAMING_FIRST_NOT_HTTP. */
+ * request line (RFC 9112 2.2) count as FRAMING_FIRST_UNKNOWN. */
 enum framing_first framing_classify_first(const char *bytes, size_t length);
 
 /* Feeds bytes that the program sends. `plan` (may be NULL) receives the edits that make the server keep the
@@ -182,12 +164,12 @@ void framing_feed_response_end(struct framing *framing);
 
 /* How many bytes of body may pass unseen (sendfile, splice) before the next thing that must be read: what remains of
  * a Content-Length body in that direction, else 0. */
-uint64_t framing_skippable_request(const struct framing *framing);
-uint64_t framing_skippable_response(const struct framing *framing);
+FRAMING_ASKS uint64_t framing_skippable_request(const struct framing *framing);
+FRAMING_ASKS uint64_t framing_skippable_response(const struct framing *framing);
 
 /* How many bytes of the answer need not be looked at, whose length is known or that only the end of the connection ends: the next
  * thing that must be read comes behind them. UINT64_MAX: nothing does. 0: the next byte must be. */
-uint64_t framing_known_response(const struct framing *framing);
+FRAMING_ASKS uint64_t framing_known_response(const struct framing *framing);
 
 /* Accounts for so many of those that have come. */
 void framing_pass_response(struct framing *framing, uint64_t length);
@@ -197,27 +179,27 @@ void framing_skip_request(struct framing *framing, uint64_t length);
 void framing_skip_response(struct framing *framing, uint64_t length);
 
 /* True between messages: everything begun was ended in both directions, nothing surplus, at least one exchange done. */
-bool framing_at_boundary(const struct framing *framing);
+FRAMING_ASKS bool framing_at_boundary(const struct framing *framing);
 
 /* True if the whole connection may be kept now: at a boundary, canonical, and the server stays: it neither said that it
  * closes nor was it asked to. */
-bool framing_can_keep(const struct framing *framing);
+FRAMING_ASKS bool framing_can_keep(const struct framing *framing);
 
 /* True while the answer to a request is awaited that asked for close, which was withheld: a bare server would read nothing that comes
  * behind that (RFC 9112 9.6). */
-bool framing_is_behind_last(const struct framing *framing);
+FRAMING_ASKS bool framing_is_behind_last(const struct framing *framing);
 
 /* True in the midst of a request that the server is to read. */
-bool framing_has_more_to_send(const struct framing *framing);
+FRAMING_ASKS bool framing_has_more_to_send(const struct framing *framing);
 
 /* True if bytes have come that belong to no answer. */
-bool framing_has_surplus(const struct framing *framing);
+FRAMING_ASKS bool framing_has_surplus(const struct framing *framing);
 
 /* True inside an answer that only the end of the connection ends, from a server that was not told to end it and has not
  * said that it will: it may be waiting for our next request (against RFC 9112 9.6, but servers do, and are right where every
  * client asks for close). */
-bool framing_server_may_wait(const struct framing *framing);
+FRAMING_ASKS bool framing_server_may_wait(const struct framing *framing);
 
 /* True if what was sent since init may be sent again on a fresh connection (RFC 9110 9.2.2): only safe methods, or a
  * head that is not complete, and nothing unreadable. Says nothing about responses: ask response_started. */
-bool framing_can_replay(const struct framing *framing);
+FRAMING_ASKS bool framing_can_replay(const struct framing *framing);

@@ -34,8 +34,13 @@ static void arrive_parser(llhttp_t *parser, uintptr_t by)
 	parser->data = NULL;
 }
 
+void framing_relocate(struct framing *framing, uintptr_t by)
+{
+	arrive_parser(&framing->request.parser, by);
+	arrive_parser(&framing->response.parser, by);
+}
+
 void framing_arrive(struct framing *framing, uintptr_t anchor)
 {
-	arrive_parser(&framing->request.parser, framing_anchor() - anchor);
-	arrive_parser(&framing->response.parser, framing_anchor() - anchor);
+	framing_relocate(framing, framing_anchor() - anchor);
 }

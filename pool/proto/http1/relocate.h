@@ -8,6 +8,9 @@
 
 struct framing;
 
+/* Makes a copy usable that was taken where the library lay so much lower. */
+void framing_relocate(struct framing *framing, uintptr_t by);
+
 /* An address inside the library, and a number that differs where layouts do. */
 uintptr_t framing_anchor(void);
 uint64_t framing_stamp(void);

@@ -283,9 +283,9 @@ void fake_process_receive(struct fake_process *process, struct conn *conn, int p
 	must(conn->cookie == fake_socket_original(conn->fd)->cookie);
 }
 
-enum broker_answer_status fake_process_lease(struct fake_process *process, struct conn *conn, unsigned destination)
+enum broker_answer fake_process_lease(struct fake_process *process, struct conn *conn, unsigned destination)
 {
-	enum broker_answer_status status;
+	enum broker_answer status;
 
 	*conn = (struct conn){.fd = -1, .slot = -1, .destination = &destinations[destination]};
 	must(slots_reserve(&process->slots, conn));

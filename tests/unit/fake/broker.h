@@ -56,7 +56,7 @@ void fake_process_claim(struct fake_process *process, struct conn *conn);
 void fake_process_exchange(struct conn *conn);
 
 /* Asks the broker. The answer's status; if BROKER_GIVEN, conn has a descriptor of its own and all known values. */
-enum broker_answer_status fake_process_lease(struct fake_process *process, struct conn *conn, unsigned destination);
+enum broker_answer fake_process_lease(struct fake_process *process, struct conn *conn, unsigned destination);
 
 /* Takes over a connection that was passed into a slot of the process. */
 void fake_process_receive(struct fake_process *process, struct conn *conn, int passed);

@@ -37,6 +37,33 @@ START_TEST(no_byte_of_a_key_is_padding)
 }
 END_TEST
 
+/* Every byte that counts makes a difference, none behind the options does. */
+START_TEST(equality)
+{
+	struct destination_key key = {.family = AF_INET, .port = 80}, other;
+	int value = 1;
+
+	ck_assert_int_eq(destination_key_add_option(&key, 6, 7, &value, sizeof(value)), 0);
+	other = key;
+	ck_assert(destination_key_equal(&key, &other));
+	other.options[key.options_length] = 1;
+	ck_assert(destination_key_equal(&key, &other));
+	for (unsigned i = 0; i < destination_key_length(&key); i++) {
+		other = key;
+		((uint8_t *)&other)[i] ^= 1;
+		if (destination_key_length(&other) > sizeof(other))
+			continue; /* no key: whoever takes one from outside looks at its length first */
+		ck_assert(!destination_key_equal(&key, &other));
+		ck_assert(!destination_key_equal(&other, &key));
+	}
+	/* One that goes on as the other does, and has one option more. */
+	other = key;
+	ck_assert_int_eq(destination_key_add_option(&other, 6, 8, &value, sizeof(value)), 0);
+	ck_assert(!destination_key_equal(&key, &other));
+	ck_assert(!destination_key_equal(&other, &key));
+}
+END_TEST
+
 START_TEST(ipv4_peer_comes_back)
 {
 	struct sockaddr_in in = address4("192.0.2.7", 8080);
@@ -226,6 +253,7 @@ Suite *destination_suite(void)
 	TCase *tcase = tcase_create("key");
 
 	tcase_add_test(tcase, no_byte_of_a_key_is_padding);
+	tcase_add_test(tcase, equality);
 	tcase_add_test(tcase, ipv4_peer_comes_back);
 	tcase_add_test(tcase, ipv6_peer_comes_back);
 	tcase_add_test(tcase, longer_addresses_are_taken_shorter_not);

@@ -74,7 +74,7 @@ static void park_some(unsigned n_all, unsigned n, struct conn **conns)
 	fake_pool_park_new(here, n_all, conns);
 	for (unsigned i = 0; i < n; i++) {
 		broker_client_offer(&client, conns[i], false);
-		ck_assert(conns[i]->is_witnessed);
+		ck_assert(conns[i]->has_broker_dup);
 		ck_assert_int_eq(state_of(conns[i]), SLOT_IDLE);
 	}
 }
@@ -343,7 +343,7 @@ START_TEST(without_the_broker_it_goes_on)
 		fds[i] = conns[i]->fd;
 	take(conns[0]);
 	take(conns[2]);
-	idle_pool_part(&fake_pool);
+	idle_pool_disconnect(&fake_pool);
 	ck_assert_int_eq(client.fd, -1);
 	ck_assert_ptr_null(client.slots.region);
 	ck_assert_uint_eq(n_unmapped, 1);
@@ -365,7 +365,7 @@ START_TEST(without_the_broker_it_goes_on)
 	check_closed(fds[3], true);
 	ck_assert_ptr_eq(fake_pool_lease(here), conns[4]);
 	ck_assert_ptr_eq(fake_pool_lease(here), conns[1]);
-	idle_pool_part(&fake_pool); /* once is enough */
+	idle_pool_disconnect(&fake_pool); /* once is enough */
 	ck_assert_uint_eq(n_unmapped, 1);
 }
 END_TEST

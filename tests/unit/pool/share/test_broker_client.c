@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "tests/unit/fake/wire.h"
+#include "pool/base/clock.h"
 #include "pool/base/fdpass.h"
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
 
 #define OURS fake_wire_fds[0]
 #define BROKERS fake_wire_fds[1]
-#define MILLISECOND 1000000ull
 
 static struct broker_client client;
 static struct config config;
@@ -52,7 +52,7 @@ static int begin_as(const char *name, const struct destination_key *first)
 {
 	int error = broker_client_introduce(&client, OURS, &config, name, 77, first);
 
-	return error ? error : broker_client_be_welcome(&client, BROKER_PATIENCE_MS);
+	return error ? error : broker_client_await_welcome(&client, BROKER_PATIENCE_MS);
 }
 
 static int begin(void)
@@ -147,7 +147,7 @@ START_TEST(first_question)
 	ck_assert_int_eq(conn.slot, SLOTS_FIRST);
 	ck_assert_uint_eq(conn.slot_generation, SLOTS_FIRST_GENERATION);
 	ck_assert_int_eq(slots_state(region, SLOTS_FIRST, SLOTS_FIRST_GENERATION), SLOT_LEASED);
-	fd = broker_client_lease(&client, &conn, false);
+	ck_assert_int_eq(broker_client_lease(&client, &conn, false, &fd), _i ? BROKER_NONE : BROKER_GIVEN);
 	ck_assert((fd >= 0) == !_i);
 	hear_nothing();
 	if (fd >= 0)
@@ -157,7 +157,7 @@ START_TEST(first_question)
 	slots_free(&client.slots, &conn);
 	ck_assert(broker_client_reserve(&client, &conn));
 	answer(2, BROKER_NONE, -1);
-	ck_assert_int_eq(broker_client_lease(&client, &conn, false), -ENOENT);
+	ck_assert_int_eq(broker_client_lease(&client, &conn, false, &fd), BROKER_NONE);
 	ck_assert_uint_eq(hear(sizeof(struct broker_request), false).head.sequence, 2);
 }
 END_TEST
@@ -219,8 +219,8 @@ START_TEST(silence_at_the_beginning)
 	uint64_t before = fake_wire.now_ns;
 
 	ck_assert_int_eq(begin(), -ETIMEDOUT);
-	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND);
-	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND);
+	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND_NS);
+	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND_NS);
 	check_ended();
 }
 END_TEST
@@ -286,11 +286,17 @@ START_TEST(a_broker_that_goes)
 }
 END_TEST
 
+static int lease_fd; /* what the last answer brought, -1: none */
+
 static int lease(void)
 {
+	int answer;
+
 	if (conn.slot < 0)
 		ck_assert(slots_reserve(&client.slots, &conn));
-	return broker_client_lease(&client, &conn, false);
+	answer = broker_client_lease(&client, &conn, false, &lease_fd);
+	ck_assert((answer == BROKER_GIVEN) == (lease_fd >= 0));
+	return answer;
 }
 
 START_TEST(a_lease)
@@ -302,8 +308,8 @@ START_TEST(a_lease)
 	destination.key.port = 4711;
 	destination.key.options_length = 3;
 	answer(1, BROKER_GIVEN, lent);
-	fd = lease();
-	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(lease(), BROKER_GIVEN);
+	fd = lease_fd;
 	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 7);
 	asked = hear(sizeof(asked), false).request;
 	ck_assert_uint_eq(asked.head.type, BROKER_LEASE);
@@ -314,15 +320,16 @@ START_TEST(a_lease)
 	close(fd);
 	close(lent);
 	answer(2, BROKER_NONE, -1);
-	ck_assert_int_eq(lease(), -ENOENT);
+	ck_assert_int_eq(lease(), BROKER_NONE);
 	answer(3, BROKER_DIAL, -1);
-	ck_assert_int_eq(lease(), -ECONNREFUSED);
+	ck_assert_int_eq(lease(), BROKER_DIAL);
 	answer(4, BROKER_UNFIT, -1);
-	ck_assert_int_eq(lease(), -EPERM);
+	ck_assert_int_eq(lease(), BROKER_UNFIT);
 	for (int i = 2; i <= 4; i++)
 		ck_assert_uint_eq(hear(sizeof(asked), false).request.head.flags, 0);
 	answer(5, BROKER_UNHEARD, -1);
-	ck_assert_int_eq(broker_client_lease(&client, &conn, true), -ESTALE);
+	ck_assert_int_eq(broker_client_lease(&client, &conn, true, &fd), BROKER_UNHEARD);
+	ck_assert_int_eq(fd, -1);
 	ck_assert_uint_eq(hear(sizeof(asked), false).request.head.flags, BROKER_WANTS_TRUTH);
 	ck_assert_uint_eq(fake_wire.n_polled, 0);
 	check_no_fd_more();
@@ -331,7 +338,7 @@ END_TEST
 
 static void answer_late(void)
 {
-	fake_wire.now_ns += (BROKER_PATIENCE_MS - 1) * MILLISECOND;
+	fake_wire.now_ns += (BROKER_PATIENCE_MS - 1) * MILLISECOND_NS;
 	answer(1, BROKER_NONE, -1);
 }
 
@@ -339,7 +346,7 @@ START_TEST(an_answer_in_time)
 {
 	be_connected();
 	fake_wire.on_poll = answer_late;
-	ck_assert_int_eq(lease(), -ENOENT);
+	ck_assert_int_eq(lease(), BROKER_NONE);
 	ck_assert_uint_eq(fake_wire.n_polled, 1);
 }
 END_TEST
@@ -350,8 +357,8 @@ START_TEST(silence)
 
 	be_connected();
 	ck_assert_int_eq(lease(), -ETIMEDOUT);
-	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND);
-	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND);
+	ck_assert_uint_ge(fake_wire.now_ns - before, BROKER_PATIENCE_MS * MILLISECOND_NS);
+	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND_NS);
 }
 END_TEST
 
@@ -361,7 +368,7 @@ START_TEST(interrupted_and_failing_waits)
 	hear_nothing();
 	fake_wire.on_poll = answer_late;
 	fake_wire.n_interrupted = 5;
-	ck_assert_int_eq(lease(), -ENOENT);
+	ck_assert_int_eq(lease(), BROKER_NONE);
 	fake_wire.poll_error = ENOMEM;
 	ck_assert_int_eq(lease(), -ENOMEM);
 }
@@ -378,12 +385,12 @@ START_TEST(stale_answers_are_passed_over)
 	answer(43, BROKER_DIAL, -1);
 	answer(42, BROKER_NONE, -1);
 	answer(43, BROKER_GIVEN, lent);
-	ck_assert_int_eq(lease(), -ENOENT);
+	ck_assert_int_eq(lease(), BROKER_NONE);
 	ck_assert_uint_eq(fake_wire_n_fds(), n_fds_before + 1);
 	/* Across the wrap of the numbers. */
 	client.sequence = UINT32_MAX;
 	answer(0, BROKER_DIAL, -1);
-	ck_assert_int_eq(lease(), -ECONNREFUSED);
+	ck_assert_int_eq(lease(), BROKER_DIAL);
 	close(lent);
 	check_no_fd_more();
 }
@@ -392,7 +399,7 @@ END_TEST
 static void answer_stale(void)
 {
 	answer(0, BROKER_NONE, -1);
-	fake_wire.now_ns += MILLISECOND;
+	fake_wire.now_ns += MILLISECOND_NS;
 	fake_wire.on_poll = answer_stale;
 }
 
@@ -403,7 +410,7 @@ START_TEST(stale_answers_take_no_more_time)
 	be_connected();
 	fake_wire.on_poll = answer_stale;
 	ck_assert_int_eq(lease(), -ETIMEDOUT);
-	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND);
+	ck_assert_uint_le(fake_wire.now_ns - before, (BROKER_PATIENCE_MS + 2) * MILLISECOND_NS);
 }
 END_TEST
 
@@ -414,14 +421,9 @@ START_TEST(answers_that_contradict_themselves)
 		bool with_fd;
 		int error;
 	} ANSWERS[] = {
-		{BROKER_GIVEN, false, -EMFILE},
-		{BROKER_NONE, true, -EPROTO},
-		{BROKER_DIAL, true, -EPROTO},
-		{BROKER_UNFIT, true, -EPROTO},
-		{BROKER_UNHEARD, true, -EPROTO},
-		{3, false, -EPROTO},
-		{3, true, -EPROTO},
-		{UINT32_MAX, true, -EPROTO},
+		{BROKER_GIVEN, false, -EMFILE}, {BROKER_NONE, true, -EPROTO},	 {BROKER_DIAL, true, -EPROTO},
+		{BROKER_UNFIT, true, -EPROTO},	{BROKER_UNHEARD, true, -EPROTO}, {BROKER_QUEUED, false, -EPROTO},
+		{BROKER_QUEUED, true, -EPROTO}, {BROKER_LEAVE, false, -EPROTO},	 {UINT32_MAX, true, -EPROTO},
 	};
 	int lent = fake_wire_memory(1);
 
@@ -480,7 +482,7 @@ START_TEST(an_offer)
 	ck_assert_uint_eq(heard.generation, conn.slot_generation);
 	ck_assert_uint_eq(heard.cookie, 5);
 	ck_assert_mem_eq(&heard.key, &destination.key, sizeof(heard.key));
-	ck_assert(conn.is_witnessed);
+	ck_assert(conn.has_broker_dup);
 	ck_assert_int_eq(slots_state(region, (unsigned)conn.slot, conn.slot_generation), SLOT_IDLE);
 	ck_assert_uint_eq(region->slots[conn.slot].contents.ledger.sent, 9);
 	close(conn.fd);
@@ -503,10 +505,10 @@ START_TEST(no_offer)
 	broker_client_offer(&client, &conn, false);
 	hear_nothing();
 	ck_assert_int_eq(conn.slot, -1);
-	ck_assert(!conn.is_witnessed);
+	ck_assert(!conn.has_broker_dup);
 	broker_client_end(&client);
 	broker_client_offer(&client, &conn, false);
-	ck_assert(!conn.is_witnessed);
+	ck_assert(!conn.has_broker_dup);
 }
 END_TEST
 
@@ -518,9 +520,9 @@ START_TEST(a_broker_that_is_behind)
 	be_connected();
 	for (;;) {
 		conn.fd = BROKERS;
-		conn.is_witnessed = false;
+		conn.has_broker_dup = false;
 		broker_client_offer(&client, &conn, false);
-		if (!conn.is_witnessed)
+		if (!conn.has_broker_dup)
 			break;
 		slots_free(&client.slots, &conn);
 		ck_assert_uint_lt(++n, 100000);
@@ -574,6 +576,75 @@ START_TEST(a_look_and_cries_for_room)
 }
 END_TEST
 
+static void answer_ticket(uint32_t status, uint64_t number, int fd)
+{
+	struct broker_reply reply = {.head = broker_wire_head(BROKER_ANSWER, 0, status), .ticket = number};
+
+	say(&reply, sizeof(reply), fd);
+}
+
+START_TEST(a_ticket)
+{
+	int lent = fake_wire_memory(7), fd;
+	struct broker_request asked;
+	uint64_t number = 0;
+
+	be_connected();
+	client.number = 9;
+	ck_assert(slots_reserve(&client.slots, &conn));
+	ck_assert_int_eq(broker_client_ask_ticket(&client, OURS, &conn, 3, _i), 0);
+	asked = hear(sizeof(asked), false).request;
+	ck_assert_uint_eq(asked.head.type, BROKER_TICKET);
+	ck_assert_uint_eq(asked.head.flags, _i ? BROKER_IS_FORCED : 0);
+	ck_assert_uint_eq(asked.slot, (uint64_t)conn.slot);
+	ck_assert_uint_eq(asked.generation, conn.slot_generation);
+	ck_assert_uint_eq(asked.ticket, 9);
+	ck_assert_uint_eq(asked.max_conns, 3);
+	ck_assert_mem_eq(&asked.key, &destination.key, sizeof(asked.key));
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), -EAGAIN);
+	answer_ticket(BROKER_QUEUED, 0, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), BROKER_QUEUED);
+	answer_ticket(BROKER_NONE, 4711, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), BROKER_LEAVE);
+	ck_assert_uint_eq(number, 4711);
+	ck_assert_int_eq(fd, -1);
+	answer_ticket(BROKER_DIAL, 0, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), BROKER_DIAL);
+	answer_ticket(BROKER_GIVEN, 0, lent);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), BROKER_GIVEN);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), 7);
+	ck_assert_uint_eq(fake_wire.n_polled, 0);
+	close(fd);
+	close(lent);
+	check_no_fd_more();
+}
+END_TEST
+
+/* None of them leaves a descriptor behind. */
+START_TEST(answers_to_a_ticket_that_contradict_themselves)
+{
+	static const uint32_t STATUSES[] = {BROKER_NONE,    BROKER_DIAL,  BROKER_QUEUED,
+					    BROKER_UNHEARD, BROKER_UNFIT, BROKER_LEAVE};
+	struct broker_head head = broker_wire_head(BROKER_HELD, 0, 0);
+	int lent = fake_wire_memory(1), fd;
+	uint64_t number = 0;
+
+	be_connected();
+	for (unsigned i = 0; i < sizeof(STATUSES) / sizeof(STATUSES[0]); i++) {
+		answer_ticket(STATUSES[i], 1, lent);
+		ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), -EPROTO);
+		ck_assert_int_eq(fd, -1);
+		ck_assert_uint_eq(fake_wire_n_fds(), n_fds_before + 1);
+	}
+	answer_ticket(BROKER_GIVEN, 1, -1);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), -EMFILE);
+	say(&head, sizeof(head), lent);
+	ck_assert_int_eq(broker_client_read_ticket(&client, OURS, &number, &fd), -ECONNRESET);
+	close(lent);
+	check_no_fd_more();
+}
+END_TEST
+
 START_TEST(after_an_end_one_can_begin_again)
 {
 	be_connected();
@@ -613,13 +684,15 @@ Suite *broker_client_suite(void)
 	tcase_add_test(tcase, interrupted_and_failing_waits);
 	tcase_add_test(tcase, stale_answers_are_passed_over);
 	tcase_add_test(tcase, stale_answers_take_no_more_time);
-	tcase_add_loop_test(tcase, answers_that_contradict_themselves, 0, 8);
+	tcase_add_loop_test(tcase, answers_that_contradict_themselves, 0, 9);
 	tcase_add_test(tcase, garbage_for_an_answer);
 	tcase_add_loop_test(tcase, an_offer, 0, 2);
 	tcase_add_test(tcase, no_offer);
 	tcase_add_test(tcase, a_broker_that_is_behind);
 	tcase_add_test(tcase, a_drop);
 	tcase_add_loop_test(tcase, a_look_and_cries_for_room, 0, 3);
+	tcase_add_loop_test(tcase, a_ticket, 0, 2);
+	tcase_add_test(tcase, answers_to_a_ticket_that_contradict_themselves);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -7,6 +7,8 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -274,6 +276,42 @@ START_TEST(pages_are_added_up)
 }
 END_TEST
 
+/* A process's own page moves while it counts. */
+START_TEST(a_page_moves_with_all_that_it_has)
+{
+	static _Alignas(8) char first_memory[STATS_PAGE_SIZE];
+	static const uint32_t first_room[STATS_N_ARRAYS] = {4, 4, 4, 8};
+	struct stats_page *first = (struct stats_page *)first_memory;
+	const struct stats_callsite *site;
+	struct stats_destination *destination;
+
+	memset(first_memory, 0, sizeof(first_memory));
+	stats_init(first, first_room);
+	live(page, 443, "/bin/b"); /* the same numbers mean something else there */
+	live(first, 80, "/bin/a");
+	stats_move(page, first);
+
+	destination = find(page, 80);
+	ck_assert_uint_eq(destination->counts.counter[STATS_CONNECTS], 1);
+	ck_assert_int_eq(destination->active, 1);
+	site = only_site_of(page, stats_index_of(page, destination));
+	ck_assert_uint_eq(site->connects, 1);
+	ck_assert_uint_eq(stats_module_at(page, site->module[0])->load_address, 4096);
+	ck_assert_ptr_eq(stats_find_moved(page, first, only_site_of(first, stats_index_of(first, find(first, 80)))),
+			 site);
+	ck_assert_uint_eq(page->n_intervals, 2);
+	ck_assert_uint_eq(page->n_ended, 0);
+
+	/* What somebody still counts in the former is added later, and nothing twice. */
+	stats_count(find(first, 80), STATS_CONNECTS);
+	stats_move(page, first);
+	ck_assert_uint_eq(destination->counts.counter[STATS_CONNECTS], 2);
+	ck_assert_int_eq(destination->active, 1);
+	ck_assert_uint_eq(site->connects, 1);
+	ck_assert_uint_eq(page->n_intervals, 2);
+}
+END_TEST
+
 START_TEST(a_total_that_is_full_still_counts)
 {
 	struct stats_counts sum;
@@ -359,6 +397,31 @@ START_TEST(threads_lose_nothing)
 }
 END_TEST
 
+static void *move_for_a_while(void *is_over)
+{
+	while (!atomic_load((_Atomic(bool) *)is_over))
+		stats_move(total, page);
+	return NULL;
+}
+
+START_TEST(threads_lose_nothing_while_the_page_moves)
+{
+	pthread_t threads[N_THREADS], mover;
+	_Atomic(bool) is_over = false;
+
+	ck_assert_int_eq(pthread_create(&mover, NULL, move_for_a_while, &is_over), 0);
+	for (int i = 0; i < N_THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, count_for_a_while, NULL), 0);
+	for (int i = 0; i < N_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	is_over = true;
+	pthread_join(mover, NULL);
+	stats_move(total, page);
+	for (unsigned port = 1; port <= 40; port++)
+		ck_assert_uint_eq(find(total, port)->counts.counter[STATS_CONNECTS], N_THREADS * N_ROUNDS / 40);
+}
+END_TEST
+
 Suite *stats_suite(void)
 {
 	Suite *suite = suite_create("stats");
@@ -379,6 +442,8 @@ Suite *stats_suite(void)
 	tcase_add_test(tcase, a_total_that_is_full_still_counts);
 	tcase_add_test(tcase, nonsense_is_not_followed);
 	tcase_add_test(tcase, threads_lose_nothing);
+	tcase_add_test(tcase, a_page_moves_with_all_that_it_has);
+	tcase_add_test(tcase, threads_lose_nothing_while_the_page_moves);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -1,0 +1,10 @@
+/* The first connect() of a socket, where a kept connection takes a dial's place. */
+#pragma once
+
+#include <sys/socket.h>
+
+struct sock;
+
+/* What connect() returns, and errno as it sets it; `caller` is the program's return address. The socket is locked, SOCK_NEW, and
+ * unlocked afterwards. Blocks as connect() does, unlocked. */
+int connect_new(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length, void *caller);

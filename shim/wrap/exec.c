@@ -1,0 +1,174 @@
+/* exec and posix_spawn: another program, which inherits sockets. */
+#include <spawn.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "shim/base/fdlimit.h"
+#include "shim/base/home.h"
+#include "shim/base/real.h"
+#include "shim/process/exec_state.h"
+#include "shim/process/fork.h"
+#include "shim/wrap/wrap.h"
+
+extern char **environ;
+
+/* The environment for a new program, in the caller's frame; `all` as in exec_state.h. */
+#define WITH_INFLIGHT(environment, all)                                                                                \
+	({                                                                                                             \
+		size_t size_ = exec_state_size(environment, all);                                                      \
+		size_ ? exec_state_prepare(__builtin_alloca(size_), size_, environment, all) : (char **)(environment); \
+	})
+
+typedef int execute_function(const char *path, char *const arguments[], char *const environment[]);
+
+static int execute(const char *path, char *const arguments[], char *const environment[])
+{
+	fork_before_exec();
+	return REAL(execve)(path, arguments, WITH_INFLIGHT(environment, 0));
+}
+
+/* The same for a program that is looked for in PATH. */
+static int execute_found(const char *file, char *const arguments[], char *const environment[])
+{
+	fork_before_exec();
+	return REAL(execvpe)(file, arguments, WITH_INFLIGHT(environment, 0));
+}
+
+EXPORT int execve(const char *path, char *const arguments[], char *const environment[])
+{
+	return execute(path, arguments, environment);
+}
+
+EXPORT int execv(const char *path, char *const arguments[])
+{
+	return execute(path, arguments, environ);
+}
+
+EXPORT int execvpe(const char *file, char *const arguments[], char *const environment[])
+{
+	return execute_found(file, arguments, environment);
+}
+
+EXPORT int execvp(const char *file, char *const arguments[])
+{
+	return execute_found(file, arguments, environ);
+}
+
+EXPORT int fexecve(int fd, char *const arguments[], char *const environment[])
+{
+	fork_before_exec();
+	return REAL(fexecve)(fd, arguments, WITH_INFLIGHT(environment, 0));
+}
+
+int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags);
+EXPORT int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags)
+{
+	fork_before_exec();
+	return REAL(execveat)(directory, path, arguments, WITH_INFLIGHT(environment, 0), flags);
+}
+
+static size_t count_arguments(va_list arguments)
+{
+	size_t n = 1;
+
+	while (va_arg(arguments, char *))
+		n++;
+	return n;
+}
+
+/* The list forms, as vectors. The stack is the only memory that a vfork child may use. An environment may follow the list. */
+static int execute_list(execute_function *run, const char *path, const char *first, bool has_environment, va_list list)
+{
+	char *const *environment = environ;
+	char **arguments;
+	va_list counted;
+	size_t n;
+
+	va_copy(counted, list);
+	n = count_arguments(counted);
+	va_end(counted);
+	arguments = __builtin_alloca((n + 1) * sizeof(arguments[0]));
+	arguments[0] = (char *)first;
+	for (size_t i = 1; i <= n; i++)
+		arguments[i] = va_arg(list, char *);
+	if (has_environment)
+		environment = va_arg(list, char *const *);
+	return run(path, arguments, environment);
+}
+
+EXPORT int execl(const char *path, const char *first, ...)
+{
+	va_list list;
+	int result;
+
+	va_start(list, first);
+	result = execute_list(execute, path, first, false, list);
+	va_end(list);
+	return result;
+}
+
+EXPORT int execlp(const char *file, const char *first, ...)
+{
+	va_list list;
+	int result;
+
+	va_start(list, first);
+	result = execute_list(execute_found, file, first, false, list);
+	va_end(list);
+	return result;
+}
+
+EXPORT int execle(const char *path, const char *first, ...)
+{
+	va_list list;
+	int result;
+
+	va_start(list, first);
+	result = execute_list(execute, path, first, true, list);
+	va_end(list);
+	return result;
+}
+
+typedef int spawn_function(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+			   const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[]);
+
+/* What a call of posix_spawn() passes. */
+struct spawn {
+	pid_t *pid;
+	const char *path;
+	const posix_spawn_file_actions_t *actions;
+	const posix_spawnattr_t *attributes;
+	char *const *arguments;
+	char *const *environment;
+};
+
+static int spawn(spawn_function *run, const struct spawn *call)
+{
+	bool is_held;
+	char *const *prepared;
+	int result;
+
+	fork_before_spawn(call->actions);
+	prepared = WITH_INFLIGHT(call->environment, call->actions != NULL);
+	is_held = guard_is_home() && fdlimit_hold();
+	result = run(call->pid, call->path, call->actions, call->attributes, call->arguments, prepared);
+	if (is_held)
+		fdlimit_release();
+	return result;
+}
+
+EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
+{
+	struct spawn call = {pid, path, actions, attributes, arguments, environment};
+
+	return spawn(REAL(posix_spawn), &call);
+}
+
+EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+			const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
+{
+	struct spawn call = {pid, file, actions, attributes, arguments, environment};
+
+	return spawn(REAL(posix_spawnp), &call);
+}

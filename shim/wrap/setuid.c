@@ -1,0 +1,68 @@
+/* setuid and kin, setns, unshare: after them nothing that was opened before may be used again. */
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "shim/base/home.h"
+#include "shim/base/real.h"
+#include "shim/sock/identity.h"
+#include "shim/sock/reclaim.h"
+#include "shim/sock/sock.h"
+#include "shim/wrap/wrap.h"
+
+static int changed(int result)
+{
+	int saved = errno;
+
+	if (result == 0 && guard_is_home()) {
+		identity_forget();
+		reclaim_idle();
+	}
+	errno = saved;
+	return result;
+}
+
+EXPORT int setuid(uid_t uid)
+{
+	return changed(REAL(setuid)(uid));
+}
+
+EXPORT int seteuid(uid_t uid)
+{
+	return changed(REAL(seteuid)(uid));
+}
+
+EXPORT int setreuid(uid_t ruid, uid_t euid)
+{
+	return changed(REAL(setreuid)(ruid, euid));
+}
+
+EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
+{
+	return changed(REAL(setresuid)(ruid, euid, suid));
+}
+
+EXPORT int setns(int fd, int type)
+{
+	int result = REAL(setns)(fd, type);
+
+	if (result == 0)
+		identity_end_steadiness();
+	return changed(result);
+}
+
+EXPORT int unshare(int flags)
+{
+	bool is_files = (flags & CLONE_FILES) && guard_is_home_to_be();
+	/* All that may be refused comes first. */
+	int result = is_files && flags == CLONE_FILES ? 0 : REAL(unshare)(is_files ? flags & ~CLONE_FILES : flags);
+
+	if (result == 0 && (flags & CLONE_NEWNET))
+		identity_end_steadiness();
+	/* This thread's descriptors are not the other ones' any more, and our table is one. */
+	if (result == 0 && is_files) {
+		sock_retire_all();
+		result = REAL(unshare)(CLONE_FILES);
+	}
+	return changed(result);
+}
