@@ -36,7 +36,7 @@ bool plan_begin(struct plan *plan, const struct protocol_state *state, struct re
 
 size_t plan_room(const struct plan *plan)
 {
-	return plan->base + plan->copied + PLAN_INSERTION_MAX;
+	return plan->base + plan->copied + PROTOCOL_INSERTION_MAX;
 }
 
 /* Carries the plan out on the copy. */
@@ -90,7 +90,6 @@ void plan_account_part(struct plan *plan, struct protocol_state *state, const ch
 {
 	if (sent <= plan->inserted_at)
 		plan->changes.insert = false;
-	*state = plan->before;
 	protocol_feed_request_part(state, originals, plan_own_bytes(plan, sent), &plan->changes);
 }
 

@@ -19,8 +19,7 @@
 #include "pool/proto/protocol.h"
 
 /* So long a send can be kept to be sent again. */
-#define PLAN_ROOM_MAX (REPLAY_MAX - PLAN_INSERTION_MAX)
-#define PLAN_INSERTION_MAX 64u
+#define PLAN_ROOM_MAX (REPLAY_MAX - PROTOCOL_INSERTION_MAX)
 
 struct plan {
 	struct protocol_state before; /* the state without it */
@@ -53,7 +52,13 @@ void plan_give_up(struct plan *plan, struct protocol_state *state, bool wanted_c
 /* From bytes that went out to bytes of the program. */
 size_t plan_own_bytes(const struct plan *plan, size_t sent);
 
-/* `sent` > 0 bytes went out: less than was copied. The state is set back, and fed those; `originals` are the program's,
+/* Sets the state back: nothing of it went out, or not all. Too late where an answer was framed on that assumption meanwhile. */
+static inline void plan_take_back(const struct plan *plan, struct protocol_state *state)
+{
+	*state = plan->before;
+}
+
+/* `sent` > 0 bytes went out: less than was copied, and the plan was taken back. `originals` are the program's,
  * plan_own_bytes() of them. */
 void plan_account_part(struct plan *plan, struct protocol_state *state, const char *originals, size_t sent);
 

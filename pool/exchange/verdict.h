@@ -15,24 +15,45 @@
 struct verdict_facts {
 	const struct protocol_state *state; /* NULL: nothing was asked on it */
 	enum config_mode mode;
-	bool has_other_users;	    /* other descriptors, threads or processes may use it */
-	enum refusal unfit;	    /* what the program did to it that can't be undone */
-	bool is_ours;		    /* its descriptors still mean the connection that was followed */
-	bool is_counted;	    /* somebody may be waiting for it: what is in flight on it is not good enough */
-	enum ledger_verdict ledger; /* LEDGER_EXACT where the kernel is not asked (yet) */
+	bool has_other_users; /* other descriptors, threads or processes may use it */
+	enum refusal unfit;   /* what the program did to it that can't be undone */
+	bool is_ours;	      /* its descriptors still mean the connection that was followed */
 };
 
-/* REFUSAL_NONE: it is kept. Else the first reason why not. */
-enum refusal verdict_keep(const struct verdict_facts *facts);
+/* What has to be undone first can't be yet: the park sends nothing. */
+static inline bool verdict_has_left_state(const struct protocol_state *state)
+{
+	char bytes[PROTOCOL_RESET_MAX];
+	size_t length;
 
-/* The part of it that the kernel's counters decide. */
+	return protocol_reset(state, 0, bytes, &length) != PROTOCOL_RESET_NEEDLESS;
+}
+
+/* The list: the first reason why the connection is not kept. REFUSAL_NONE: the kernel's counters have the last word, see
+ * verdict_of_ledger(). Inline, since it is asked twice in an exchange. */
+static inline __attribute__((always_inline)) enum refusal verdict_keep(const struct verdict_facts *facts)
+{
+	if (facts->state && protocol_status(facts->state).refusal != REFUSAL_NONE)
+		return protocol_status(facts->state).refusal;
+	if (facts->state && verdict_has_left_state(facts->state))
+		return REFUSAL_ERROR;
+	if (facts->mode != CONFIG_MODE_FULL)
+		return REFUSAL_POLICY;
+	if (facts->has_other_users)
+		return REFUSAL_SHARED;
+	if (facts->unfit != REFUSAL_NONE)
+		return facts->unfit;
+	return facts->is_ours ? REFUSAL_NONE : REFUSAL_LEDGER;
+}
+
+/* `is_counted`: somebody may be waiting for the connection, so what is in flight on it is not good enough. */
 enum refusal verdict_of_ledger(enum ledger_verdict ledger, bool is_counted);
 
 /* Why a connection is not kept that the server has ended. */
-enum refusal verdict_at_server_end(const struct protocol_status *status);
+enum refusal verdict_at_server_end(const struct protocol_state *state);
 
 /* Where connections are only observed: could it have been kept? `by_server`: it was the server that ended it. */
-enum refusal verdict_observed(const struct protocol_status *status, bool by_server);
+enum refusal verdict_observed(const struct protocol_state *state, bool by_server);
 
 enum verdict_next {
 	VERDICT_GO_ON,
@@ -42,4 +63,4 @@ enum verdict_next {
 };
 
 /* What follows when bytes have moved. `was_asked`: the server was asked to end it already. */
-enum verdict_next verdict_next(const struct protocol_status *status, bool was_asked);
+enum verdict_next verdict_next(const struct protocol_state *state, bool was_asked);

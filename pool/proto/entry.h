@@ -74,6 +74,7 @@ enum protocol_reset {
 	PROTOCOL_RESET_IMPOSSIBLE,
 };
 
+#define PROTOCOL_INSERTION_MAX 24u
 #define PROTOCOL_RESET_MAX 200
 #define PROTOCOL_FAREWELL_MAX 64
 
@@ -82,7 +83,7 @@ struct protocol {
 	const char *name;
 
 	/* The word by which a request asks for the connection's end, and what is inserted into one that has to say that
-	 * it doesn't. */
+	 * it doesn't: at most PROTOCOL_INSERTION_MAX bytes. */
 	const char *wish;
 	size_t wish_length;
 	const char *insertion;
@@ -121,7 +122,7 @@ struct protocol {
 	 * does. */
 	bool (*is_late_goodbye)(const char *bytes, size_t length);
 
-	/* True if these first bytes of a connection want one that nobody had before, be they safe or not. */
+	/* True if these first bytes of a connection want one that nobody had before, be they safe or not. NULL: none do. */
 	bool (*wants_fresh)(const char *bytes, size_t length);
 
 	/* What has to be undone at the park, to be sent from `bytes` (PROTOCOL_RESET_MAX), and marked by `nonce`. NULL:

@@ -82,7 +82,8 @@ static inline void protocol_forbid_edits(struct protocol_state *state)
 	protocol_of(state)->forbid_edits(state);
 }
 
-/* Inline, since it is asked a dozen times in an exchange: the compiler leaves out what the caller does not look at. */
+/* Inline, since it is asked a dozen times in an exchange: the compiler leaves out what the caller does not look at. Where an
+ * answer is needed only sometimes, ask there: protocol_status(state).field costs no more than that field. */
 static inline __attribute__((always_inline)) struct protocol_status protocol_status(const struct protocol_state *state)
 {
 	switch (state->number) {
@@ -102,7 +103,7 @@ static inline bool protocol_withholds_end(const struct protocol_state *state)
 
 static inline bool protocol_wants_fresh(const struct protocol_state *state, const char *bytes, size_t length)
 {
-	return protocol_of(state)->wants_fresh(bytes, length);
+	return protocol_of(state)->wants_fresh && protocol_of(state)->wants_fresh(bytes, length);
 }
 
 static inline bool protocol_is_late_goodbye(const struct protocol_state *state, const char *bytes, size_t length)

@@ -66,7 +66,7 @@ static void follow(int fd, const struct tally *tally, int error)
 		sock->reports_connected = error != 0;
 		sock->tally.dialing_ns = tally->dialing_ns;
 		if (sock->is_bypassed) {
-			/* Nobody asks any more what becomes of one in progress: it counts as made. */
+			/* Nobody will learn how a connection in progress ends: it counts as made. */
 			events_dial_done(sock, 0);
 			sock_untrack(sock, REFUSAL_BYPASSED);
 		} else if (!lease_adopt_dial(sock)) {

@@ -27,7 +27,7 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 		return false;
 	if (options_prepare_lease(sock, conn, now_ns))
 		return false;
-	/* What is swapped away was never connected: it can be the next socket(). */
+	/* The socket that is swapped away was never connected: it can be the next socket(). */
 	spare_prepare(sock);
 	if (swap_files(sock, conn->fd)) {
 		spare_drop(sock);
@@ -51,7 +51,7 @@ static enum missed missed_by_refusal(enum refusal why)
 	}
 }
 
-/* What shared_take() said. */
+/* From the answer of shared_take(). */
 static enum missed missed_by_answer(int answer)
 {
 	switch (answer) {
@@ -88,7 +88,7 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 		sock->missed = MISSED_LIMIT;
 	else if (destination)
 		sock->missed = MISSED_NONE_IDLE;
-	/* Where connections are counted, whoever came first is first; the broker knows who. */
+	/* Where connections are counted, waiting programs are served in order, which the broker knows. */
 	if (sock->policy->max_conns_per_host && pool->broker && slots_has_waiters(&pool->broker->slots)) {
 		pool_leave();
 		return NULL;
@@ -148,7 +148,7 @@ bool lease_is_bypassed(const struct sock *sock)
 	struct destination *destination;
 	bool is_bypassed;
 
-	/* Where connections are counted each has to be. */
+	/* Where connections are counted, each has to be followed. */
 	if (sock->policy->mode != CONFIG_MODE_FULL || sock->policy->max_conns_per_host || !(pool = pool_enter(now_ns)))
 		return false;
 	destination = idle_pool_find(pool, &sock->key);
@@ -198,7 +198,7 @@ bool lease_adopt_dial(struct sock *sock)
 	options_begin(sock);
 	sock_set_state(sock, SOCK_OPEN);
 	protocol_begin(&sock->protocol, may_rewrite(sock));
-	outgoing_reset(&sock->outgoing);
+	replay_reset(&sock->replay);
 	log_event("dial", sock, missed_names[sock->missed]);
 	return true;
 }
@@ -207,7 +207,7 @@ bool lease_begin_dial(const struct sock *sock, int fd)
 {
 	if (options_copy_to_fresh(sock, fd))
 		return false;
-	/* What it fails with the program finds on it. */
+	/* A dial's error stays pending on it (SO_ERROR) for the program. */
 	dial_begin(fd, &sock->key);
 	if (sock->status_flags != (O_RDWR | O_NONBLOCK))
 		real.fcntl(fd, F_SETFL, sock->status_flags);

@@ -17,8 +17,8 @@
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
-/* For the broker's first word. More than a lease has, since who goes on without makes one connection too many; most for who
- * may wait long for the second. */
+/* For the broker's first word. More than a lease has, since who goes on without makes one connection too many; most
+ * for who may wait long for the second. */
 #define PATIENCE_MS 500
 #define BLOCKING_PATIENCE_MS 3000
 
@@ -29,7 +29,8 @@ static bool is_own_thread(const struct sock *sock)
 	return sock->thread == (unsigned long)pthread_self();
 }
 
-/* A thread waits in one connect() only: another ticket of it was left by a signal handler's longjmp, and waits in vain. */
+/* A thread waits in one connect() only: another ticket of it was left by a signal handler's longjmp, and waits in
+ * vain. */
 static void drop_abandoned(void)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
@@ -68,7 +69,7 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 	return n >= max_conns;
 }
 
-/* The answer has come: what is to be done with the socket. Locked. */
+/* The answer has come: says how the connect goes on. Locked. */
 static enum limit_result conclude(struct sock *sock, struct ticket_answer answer)
 {
 	struct conn *conn = ticket_conclude(&sock->ticket, answer);
@@ -124,8 +125,8 @@ static struct sock *enter_again(int fd)
 	return sock;
 }
 
-/* The ticket is in the queue. The socket is unlocked while a blocking program waits, and *locked is NULL if it has ended
- * meanwhile. Enum limit_result or -errno. */
+/* The ticket is in the queue. The socket is unlocked while a blocking program waits, and *locked is NULL if it has
+ * ended meanwhile. Enum limit_result or -errno. */
 static int queue(int fd, uint64_t timeout_ns, struct sock **locked)
 {
 	struct sock *sock = *locked;

@@ -20,8 +20,8 @@
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
-/* How long a thread may be held, though it said that it would not wait, for a dial that it does not know of: a dial that is
- * given up too soon begins anew each time. */
+/* How long a thread may be held, though it said that it would not wait, for a dial that it does not know of: a dial
+ * that is given up too soon begins anew each time. */
 #define HOLD_MS 3000
 
 static int wait_for(int fd, short events, int timeout_ms)
@@ -48,8 +48,8 @@ static int finish_connect(int fd, int timeout_ms)
 	return -result;
 }
 
-/* `wait_ms` 0: leave the dial in progress; -1: for as long as a blocking connect() takes, or another limit on a socket that
- * doesn't block. */
+/* `wait_ms` 0: leave the dial in progress; -1: for as long as a blocking connect() takes, or another limit on a
+ * socket that doesn't block. */
 static int dial(int fd, const struct destination_key *key, int wait_ms)
 {
 	int error = dial_begin(fd, key);
@@ -86,8 +86,8 @@ struct replacement {
 	int status_flags;
 	int longest_ms;
 	bool is_unlocked;
-	struct outgoing block; /* the socket's, while it is unlocked */
-	struct tally tally;    /* likewise */
+	struct replay replay; /* the socket's, while it is unlocked */
+	struct tally tally;   /* likewise */
 };
 
 /* Locked again. False if the socket has ended meanwhile. */
@@ -100,10 +100,10 @@ static bool return_to_lock(struct replacement *replacement)
 	replacement->is_unlocked = false;
 	sock->replacer = 0;
 	if (sock->state != SOCK_OPEN || !sock->n_fds || !sock->conn) {
-		outgoing_free(&replacement->block, false);
+		sock_drop_replay(&replacement->replay);
 		return false;
 	}
-	sock->outgoing = replacement->block;
+	sock->replay = replacement->replay;
 	sock->tally.dialing_ns = replacement->tally.dialing_ns;
 	return true;
 }
@@ -127,30 +127,30 @@ static int dial_unlocked(struct replacement *replacement)
 {
 	struct sock *sock = replacement->sock;
 	struct destination_key key = sock->key;
-	struct outgoing *block = &replacement->block;
+	struct replay *replay = &replacement->replay;
 	int wait_ms = replacement->longest_ms, error;
 
 	if (wait_ms >= 0 && wait_ms < HOLD_MS)
 		wait_ms = HOLD_MS;
 	if (sock->status_flags & O_NONBLOCK)
-		wait_ms = sock->outgoing.length ? HOLD_MS : 0;
+		wait_ms = sock->replay.length ? HOLD_MS : 0;
 
-	*block = sock->outgoing;
+	*replay = sock->replay;
 	replacement->tally = sock->tally;
-	sock->outgoing = (struct outgoing){0};
+	sock->replay = (struct replay){0};
 	sock->replacer = (unsigned long)pthread_self();
 	replacement->is_unlocked = true;
 	sock_leave(sock);
 	events_begin_dial(&replacement->tally);
 	error = dial(replacement->fd, &key, wait_ms);
 	events_end_dial(&replacement->tally, replacement->fd, error ? -error : wait_ms ? 0 : EINPROGRESS);
-	if (!error && block->length)
-		error = send_all(replacement->fd, block->bytes, block->length, wait_ms);
+	if (!error && replay->length)
+		error = send_all(replacement->fd, replay->block.bytes, replay->length, wait_ms);
 	return return_to_lock(replacement) ? error : -EBADF;
 }
 
-/* An unfit but living connection ends at once, whoever has a descriptor of it: a server that serves one at a time is waiting
- * for that. */
+/* An unfit but living connection ends at once, whoever has a descriptor of it: a server that serves one at a time is
+ * waiting for that. */
 static void end_old(const struct sock *sock)
 {
 	ending_make_for_all(&sock_pool_sys, sock->fds[0]);
@@ -179,15 +179,15 @@ static void adopt(struct sock *sock, int fd)
 	sock->ticket.fd = -1;
 	options_begin(sock);
 	sock->conn->cookie = cookie_of(fd);
-	sock->conn->ledger.sent = sock->outgoing.length;
+	sock->conn->ledger.sent = sock->replay.length;
 }
 
 /* The request as the program wrote it, framed anew. */
 static void undo_edits(struct sock *sock)
 {
-	outgoing_unedit(&sock->outgoing);
+	replay_undo_edits(&sock->replay, protocol_of(&sock->protocol));
 	protocol_begin(&sock->protocol, false);
-	protocol_feed_request(&sock->protocol, NULL, sock->outgoing.bytes, sock->outgoing.length, NULL);
+	protocol_feed_request(&sock->protocol, NULL, sock->replay.block.bytes, sock->replay.length, NULL);
 }
 
 /* With a descriptor for the new connection in hand nothing but the dial itself can fail. */
@@ -242,7 +242,7 @@ static int replace(struct replacement *replacement, enum redial_reason reason)
 	if (error)
 		return error;
 	adopt(sock, replacement->fd);
-	log_event(sock->outgoing.length ? "replay" : "redial", sock, why_missed(sock, reason));
+	log_event(sock->replay.length ? "replay" : "redial", sock, why_missed(sock, reason));
 	sock->n_swaps++;
 	atomic_fetch_add(&sock_n_replaced, 1);
 	sock->is_leased = false;

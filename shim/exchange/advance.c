@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "pool/exchange/verdict.h"
 #include "pool/proto/http1/memo.h"
 #include "shim/base/large.h"
 #include "shim/base/real.h"
@@ -73,8 +74,8 @@ static bool lives_or_has_answer(const struct sock *sock)
 int exchange_recover(struct sock *sock, int longest_ms)
 {
 	bool nothing_lost =
-		!sock->has_sent || (sock->outgoing.is_complete && protocol_status(&sock->protocol).can_replay);
-	bool is_replay = sock->outgoing.length > 0;
+		!sock->has_sent || (sock->replay.is_complete && protocol_status(&sock->protocol).can_replay);
+	bool is_replay = sock->replay.length > 0;
 	int error;
 
 	if (!sock_in_window(sock) || !nothing_lost || sock->replacer || sock->n_senders || sock->n_receivers)
@@ -95,35 +96,27 @@ bool exchange_recover_from_timeout(struct sock *sock)
 {
 	struct protocol_status status = protocol_status(&sock->protocol);
 
-	if (status.answer_started || !sock->outgoing.is_complete || !status.can_replay)
+	if (status.answer_started || !sock->replay.is_complete || !status.can_replay)
 		return false;
 	return redial(sock, REDIAL_FOR_STALE, -1) == 0;
 }
 
-void exchange_put_back_close(char *bytes, const struct framing_plan *plan)
-{
-	for (unsigned i = 0; i < plan->n_edits; i++) {
-		memset(bytes + plan->edits[i].offset, ' ', plan->edits[i].length);
-		memcpy(bytes + plan->edits[i].offset, "close", 5);
-	}
-}
-
 void exchange_advance(struct sock *sock)
 {
-	struct protocol_status status = protocol_status(&sock->protocol);
-
 	if (sock->state != SOCK_OPEN)
 		return;
-	if (status.end_is_due) {
-		/* A server that closes all the same makes the end itself: a close of ours at the same instant as its
-		 * own would leave a TIME_WAIT on our side. */
-		if (!status.server_ends && !sock->is_lost)
-			finish_with_end_of_file_later(sock);
-	} else if (status.doubt != REFUSAL_NONE && !status.owes_end) {
-		/* Never to be kept, and nothing owed: out of the way. */
-		sock_untrack(sock, status.doubt);
-	} else if (status.is_lost || (status.server_may_wait && !sock->is_lost)) {
-		sock_end_by_server(sock, status.refusal ?: REFUSAL_NO_FRAMING);
+	switch (verdict_next(&sock->protocol, sock->is_lost)) {
+	case VERDICT_GO_ON:
+		break;
+	case VERDICT_END:
+		finish_with_end_of_file_later(sock);
+		break;
+	case VERDICT_RELEASE:
+		sock_untrack(sock, protocol_status(&sock->protocol).doubt);
+		break;
+	case VERDICT_ASK_SERVER:
+		sock_end_by_server(sock, protocol_status(&sock->protocol).refusal ?: REFUSAL_NO_FRAMING);
+		break;
 	}
 }
 
@@ -145,7 +138,7 @@ void exchange_account_unseen(struct sock *sock, bool is_request, size_t length)
 		sock->has_sent = true;
 		if (sock->conn)
 			sock->conn->ledger.sent += length;
-		outgoing_free(&sock->outgoing, false);
+		sock_drop_replay(&sock->replay);
 		protocol_pass_request(&sock->protocol, length);
 	} else {
 		if (sock->conn)

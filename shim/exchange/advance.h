@@ -24,9 +24,6 @@ bool exchange_is_hang_up(ssize_t result, int error);
 /* What the connections of the process remember for each other; NULL where it is not worth it (yet). */
 struct framing_memo *exchange_memo(void);
 
-/* Carries out what protocol_feed_response() planned: `close` where the program would have found it. */
-void exchange_put_back_close(char *bytes, const struct framing_plan *plan);
-
 /* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones are not
  * tracked any more (SOCK_FREE). */
 void exchange_advance(struct sock *sock);

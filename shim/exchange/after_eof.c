@@ -109,7 +109,7 @@ bool after_eof_begin_again(struct sock *sock)
 	sock->file_flags = sock->status_flags;
 	sock->has_sent = false;
 	sock->parked = NULL;
-	outgoing_reset(&sock->outgoing);
+	replay_reset(&sock->replay);
 	events_connect_again(sock);
 	eof_make_for(&sock->key);
 	if (lease_take(sock))

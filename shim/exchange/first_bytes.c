@@ -20,22 +20,34 @@
 #define MILLISECOND_NS UINT64_C(1000000)
 #define YOUNG_TRIAL 16
 
+static size_t copy_first(const struct transfer *transfer, size_t total, char *bytes)
+{
+	size_t length = total < FIRST_BYTES ? total : FIRST_BYTES;
+
+	send_plan_copy_out(transfer, 0, bytes, length);
+	return length;
+}
+
 enum framing_first first_bytes_classify(const struct transfer *transfer, size_t total)
 {
 	char first[FIRST_BYTES];
-	size_t length = total < sizeof(first) ? total : sizeof(first);
 
-	send_plan_copy_out(transfer, 0, first, length);
-	return protocol_classify(first, length);
+	return protocol_classify(first, copy_first(transfer, total, first));
 }
 
 static bool is_tls(const struct transfer *transfer, size_t total)
 {
 	char first[FIRST_BYTES];
-	size_t length = total < sizeof(first) ? total : sizeof(first);
 
-	send_plan_copy_out(transfer, 0, first, length);
-	return protocol_is_tls(first, length);
+	return protocol_is_tls(first, copy_first(transfer, total, first));
+}
+
+static bool wants_fresh(const struct sock *sock, const struct transfer *transfer, size_t total)
+{
+	char first[FIRST_BYTES];
+
+	return protocol_of(&sock->protocol)->wants_fresh &&
+	       protocol_wants_fresh(&sock->protocol, first, copy_first(transfer, total, first));
 }
 
 /* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. (In
@@ -88,7 +100,7 @@ __attribute__((noinline)) static bool is_whole_request(const struct transfer *tr
 	size_t n;
 	const struct iovec *iov = transfer_vector(transfer, &n);
 
-	if (total > OUTGOING_MAX)
+	if (total > REPLAY_MAX)
 		return false;
 	protocol_begin(&scratch, false);
 	for (size_t i = 0; i < n; i++)
@@ -129,7 +141,8 @@ static bool note_first(struct sock *sock, bool is_fit)
 int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size_t total)
 {
 	enum framing_first first = first_bytes_classify(transfer, total);
-	bool is_fit = is_fit_for_kept(sock, first) && send_plan_is_repeatable(transfer, total);
+	bool is_fit = is_fit_for_kept(sock, first) && send_plan_is_repeatable(transfer, total) &&
+		      !wants_fresh(sock, transfer, total);
 	bool is_of_no_use = note_first(sock, is_fit), was_moved = false;
 	bool is_observed = sock->policy->mode == CONFIG_MODE_OBSERVE;
 	int error = 0;
@@ -166,7 +179,7 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 		protocol_forbid_edits(&sock->protocol);
 	/* What may not be sent twice needs no copy. */
 	if (!is_fit)
-		outgoing_free(&sock->outgoing, false);
+		sock_drop_replay(&sock->replay);
 	if (sock->conn)
 		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
 	/* What it says would be taken for the answer. */

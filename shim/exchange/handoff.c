@@ -22,7 +22,7 @@ static bool can_be_asked_again(const struct sock *sock)
 	struct protocol_status status = protocol_status(&sock->protocol);
 
 	return status.owes_end && !status.answer_started && !status.in_request && status.can_replay &&
-	       sock->outgoing.is_complete && sock->outgoing.length;
+	       sock->replay.is_complete && sock->replay.length;
 }
 
 /* Another thread is on the old file: what is put in its place it would not see, or see twice. */
@@ -44,7 +44,7 @@ static void honor_end_of_file(struct sock *sock)
 		if (sock->n_fed == n_fed)
 			sock->protocol = before;
 		sock_leave_window(sock);
-		outgoing_free(&sock->outgoing, false);
+		sock_drop_replay(&sock->replay);
 	} else if (!is_in_use(sock) && read_ahead_finish(sock)) {
 		return;
 	}

@@ -63,10 +63,9 @@ static bool is_message_writable(struct msghdr *message)
 /* How many of the next bytes need not be looked at; 0: they have to be. */
 static uint64_t unseen_of(const struct sock *sock, size_t room)
 {
-	struct protocol_status status = protocol_status(&sock->protocol);
-	uint64_t known = status.known_answer;
+	uint64_t known = protocol_status(&sock->protocol).known_answer;
 
-	return known >= room || known >= CHUNK_WORTH || status.skippable_answer ? known : 0;
+	return known >= room || known >= CHUNK_WORTH || protocol_status(&sock->protocol).skippable_answer ? known : 0;
 }
 
 static bool may_wait(const struct sock *sock, const struct transfer *transfer)
@@ -81,9 +80,9 @@ static void find_memory(struct incoming *incoming, const struct sock *sock, cons
 	bool is_long = incoming->room > INCOMING_STACK;
 	bool wants_block = is_long && (!may_wait(sock, transfer) || status.in_answer) && !status.in_answer_head;
 
-	if (incoming->room > OUTGOING_MAX)
-		incoming->room = OUTGOING_MAX;
-	if (wants_block && outgoing_reserve(&incoming->block, incoming->room)) {
+	if (incoming->room > BLOCK_MAX)
+		incoming->room = BLOCK_MAX;
+	if (wants_block && blocks_grow(&incoming->block, 0, incoming->room)) {
 		incoming->bytes = incoming->block.bytes;
 		return;
 	}
@@ -99,7 +98,7 @@ void incoming_plan(struct incoming *incoming, const struct sock *sock, const str
 	incoming->way = INCOMING_UNSEEN;
 	incoming->wants_stack = false;
 	incoming->bytes = NULL;
-	incoming->block = (struct outgoing){0};
+	incoming->block = (struct block){0};
 	/* What is spliced was looked at before it was moved. */
 	if (transfer->kind == TRANSFER_SPLICE) {
 		incoming->is_whole = true;
@@ -222,5 +221,5 @@ void incoming_deliver(const struct incoming *incoming, size_t length, const stru
 void incoming_end(struct incoming *incoming)
 {
 	if (incoming->block.bytes)
-		outgoing_free(&incoming->block, false);
+		blocks_put(&incoming->block);
 }

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "shim/sock/replay.h"
+#include "shim/base/blocks.h"
 
 struct framing_plan;
 struct sock;
@@ -39,7 +39,7 @@ struct incoming {
 	struct iovec iov[INCOMING_VECTOR_MAX]; /* the buffers for that, where it is less than they hold */
 	size_t n_iov;
 	char *bytes; /* ours, where what was received is to be looked at; NULL: it need not be */
-	struct outgoing block;
+	struct block block;
 };
 
 /* Decides. Locked; the transfer's vector is readable and not empty. */

@@ -7,6 +7,7 @@
 
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
+#include "pool/exchange/verdict.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/eof.h"
@@ -18,58 +19,36 @@
 #include "shim/sock/swap.h"
 #include "shim/sock/witnessed.h"
 
-static enum refusal refusal_of_framing(const struct protocol_state *state)
+static enum refusal ask_ledger(const struct sock *sock)
 {
-	return protocol_status(state).refusal;
+	enum ledger_verdict ledger = ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL);
+
+	sock->conn->is_in_flight = ledger == LEDGER_IN_FLIGHT;
+	return verdict_of_ledger(ledger, sock->policy->max_conns_per_host);
 }
 
-enum refusal finish_refusal_at_end(const struct protocol_state *state)
+/* `state` NULL: nothing was asked on it. As far as can be told without the kernel's ledger. */
+static inline __attribute__((always_inline)) struct verdict_facts facts_of(const struct sock *sock,
+									   const struct protocol_state *state)
 {
-	enum refusal why = refusal_of_framing(state);
-
-	return why == REFUSAL_NONE || why == REFUSAL_CLIENT_CLOSE ? REFUSAL_SERVER_CLOSE : why;
+	return (struct verdict_facts){
+		.state = state,
+		.mode = sock->policy->mode,
+		.has_other_users = sock->is_shared || sock->has_uncounted_waiter || sock->replacer || sock->n_senders ||
+				   sock->n_receivers || sock_n_inside(sock),
+		.unfit = sock->unfit != REFUSAL_NONE ? sock->unfit
+			 : sock->cannot_swap	     ? REFUSAL_SOCKOPT
+						     : REFUSAL_NONE,
+		.is_ours = sock->conn && swap_is_ours(sock),
+	};
 }
 
-static enum refusal refusal_of_ledger(const struct sock *sock)
+static enum refusal why_not_kept(const struct sock *sock, const struct protocol_state *state)
 {
-	enum ledger_verdict verdict = ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL);
+	struct verdict_facts facts = facts_of(sock, state);
+	enum refusal why = verdict_keep(&facts);
 
-	sock->conn->is_in_flight = verdict == LEDGER_IN_FLIGHT;
-	switch (verdict) {
-	case LEDGER_EXACT:
-		return REFUSAL_NONE;
-	case LEDGER_IN_FLIGHT: /* where connections are counted, somebody may be waiting for it */
-		return sock->policy->max_conns_per_host ? REFUSAL_LEDGER : REFUSAL_NONE;
-	case LEDGER_CLOSED:
-		return REFUSAL_SERVER_CLOSE;
-	case LEDGER_SURPLUS:
-		return REFUSAL_BODY_UNREAD;
-	case LEDGER_UNSETTLED:
-	case LEDGER_MISMATCH:
-	case LEDGER_UNKNOWN:
-		return REFUSAL_LEDGER;
-	}
-	return REFUSAL_LEDGER;
-}
-
-/* As far as can be told without the kernel's ledger. */
-static enum refusal refusal_of_users(const struct sock *sock)
-{
-	if (sock->policy->mode != CONFIG_MODE_FULL)
-		return REFUSAL_POLICY;
-	if (sock->is_shared || sock->has_uncounted_waiter || sock->replacer || sock->n_senders || sock->n_receivers ||
-	    sock_n_inside(sock))
-		return REFUSAL_SHARED;
-	if (sock->unfit != REFUSAL_NONE)
-		return sock->unfit;
-	if (sock->cannot_swap)
-		return REFUSAL_SOCKOPT;
-	return sock->conn && swap_is_ours(sock) ? REFUSAL_NONE : REFUSAL_LEDGER;
-}
-
-static enum refusal refusal_of_use(const struct sock *sock)
-{
-	return refusal_of_users(sock) ?: refusal_of_ledger(sock);
+	return why != REFUSAL_NONE ? why : ask_ledger(sock);
 }
 
 /* Makes the connection ready to live without the program: a descriptor of our own, its way to end, what was learned. */
@@ -161,10 +140,8 @@ static bool swap_to_stub(struct sock *sock)
 /* The connection into the pool, a stub in its place; or why not. */
 static enum refusal park_behind_stub(struct sock *sock)
 {
-	enum refusal why = refusal_of_framing(&sock->protocol);
+	enum refusal why = why_not_kept(sock, &sock->protocol);
 
-	if (why == REFUSAL_NONE)
-		why = refusal_of_use(sock);
 	if (why == REFUSAL_NONE)
 		why = prepare_park(sock);
 	if (why == REFUSAL_NONE && !swap_to_stub(sock))
@@ -197,8 +174,9 @@ void finish_with_end_of_file(struct sock *sock)
 
 void finish_with_end_of_file_later(struct sock *sock)
 {
-	if (!eof_is_possible(sock) || refusal_of_framing(&sock->protocol) != REFUSAL_NONE ||
-	    refusal_of_users(sock) != REFUSAL_NONE || !eof_begin(sock))
+	struct verdict_facts facts = facts_of(sock, &sock->protocol);
+
+	if (!eof_is_possible(sock) || verdict_keep(&facts) != REFUSAL_NONE || !eof_begin(sock))
 		finish_with_end_of_file(sock);
 }
 
@@ -221,7 +199,7 @@ void finish_lost(struct sock *sock)
 {
 	int saved = errno;
 
-	count_refusal(sock, finish_refusal_at_end(&sock->protocol));
+	count_refusal(sock, verdict_at_server_end(&sock->protocol));
 	if (swap_to_stub(sock)) {
 		sock_set_state(sock, SOCK_STUB);
 		sock->stub_asks_fresh = true;
@@ -241,7 +219,7 @@ static bool note_look(struct sock *sock)
 	if (sock->has_sent)
 		return false;
 	/* The loser of a race between addresses is closed while it is still being dialled: that is no probe. */
-	if (!sock->is_leased && refusal_of_ledger(sock) != REFUSAL_NONE)
+	if (!sock->is_leased && ask_ledger(sock) != REFUSAL_NONE)
 		return true;
 	pool = pool_enter(guard_now_ns());
 	if (pool) {
@@ -252,16 +230,9 @@ static bool note_look(struct sock *sock)
 	return true;
 }
 
-/* An answer that ended before the connection did was delimited by itself; that the server closed was the program's wish,
- * which would have been withheld. */
 void finish_observed(struct sock *sock, bool by_server)
 {
-	struct protocol_status status = protocol_status(&sock->protocol);
-	enum refusal why = by_server ? finish_refusal_at_end(&sock->protocol) : status.refusal;
-
-	if (why == REFUSAL_SERVER_CLOSE && status.wants_end && status.answer_ended)
-		why = REFUSAL_NONE;
-	count_refusal(sock, why);
+	count_refusal(sock, verdict_observed(&sock->protocol, by_server));
 }
 
 void finish_ended(struct sock *sock)
@@ -287,16 +258,14 @@ void finish_at_close(struct sock *sock)
 	if (has_ended)
 		eof_end(sock);
 
-	if (sock->conn && (!is_look || sock->is_leased))
-		why = is_look ? REFUSAL_NONE : refusal_of_framing(&sock->protocol);
 	if (sock->policy->mode == CONFIG_MODE_OBSERVE) {
 		if (!is_look)
 			finish_observed(sock, false);
 		errno = saved;
 		return;
 	}
-	if (why == REFUSAL_NONE)
-		why = refusal_of_use(sock);
+	if (sock->conn && (!is_look || sock->is_leased))
+		why = why_not_kept(sock, is_look ? NULL : &sock->protocol);
 	if (why == REFUSAL_NONE)
 		why = prepare_park(sock);
 	if (why == REFUSAL_NONE && !swap_delete_registrations(sock, sock->fds[0]))

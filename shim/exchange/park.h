@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-#include "pool/proto/protocol.h"
 #include "pool/stats/stats.h"
 
 struct sock;
@@ -27,9 +26,6 @@ void finish_at_close(struct sock *sock);
 
 /* The server has ended a connection whose end was left to it (sock_end_by_server()): from the program's point of view it did that by itself. Locked. */
 void finish_lost(struct sock *sock);
-
-/* Why a connection is not kept that the server has ended. */
-enum refusal finish_refusal_at_end(const struct protocol_state *state);
 
 /* Observe mode, at the end that was made by the server or by the program: counts whether the connection could have been
  * kept. Locked. */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "shim/base/clock.h"
+#include "pool/exchange/plan.h"
 #include "shim/base/real.h"
 #include "shim/exchange/advance.h"
 #include "shim/sock/sock.h"
@@ -30,7 +31,7 @@ static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 		if (n > 0)
 			protocol_feed_response(&scratch, NULL, bytes, (size_t)n, &plan);
 		if (n > 0 && protocol_status(&scratch).answer_ended) {
-			exchange_put_back_close(bytes, &plan);
+			plan_show_end(&plan, protocol_of(&scratch), bytes);
 			return (size_t)n;
 		}
 		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
@@ -72,16 +73,16 @@ static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 
 bool read_ahead_finish(struct sock *sock)
 {
-	struct outgoing buffer = {0};
+	struct block buffer = {0};
 	bool done = false;
 	size_t length;
 
 	if (sock->state != SOCK_OPEN || sock->is_lost || protocol_status(&sock->protocol).is_lost ||
-	    protocol_status(&sock->protocol).in_request || !outgoing_reserve(&buffer, OUTGOING_MAX))
+	    protocol_status(&sock->protocol).in_request || !blocks_grow(&buffer, 0, BLOCK_MAX))
 		return false;
-	length = wait_for_rest(sock, buffer.bytes, OUTGOING_MAX);
+	length = wait_for_rest(sock, buffer.bytes, BLOCK_MAX);
 	if (length)
 		done = put_ahead(sock, buffer.bytes, length);
-	outgoing_free(&buffer, false);
+	blocks_put(&buffer);
 	return done;
 }

@@ -12,6 +12,8 @@
 #include <time.h>
 
 #include "pool/conn/idle_timeout.h"
+#include "pool/exchange/plan.h"
+#include "pool/exchange/verdict.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
@@ -43,7 +45,7 @@ static void feed_received(struct protocol_state *state, const struct incoming *i
 
 	if (incoming->bytes) {
 		protocol_feed_response(state, exchange_memo(), incoming->bytes, received, &plan);
-		exchange_put_back_close(incoming->bytes, &plan);
+		plan_show_end(&plan, protocol_of(state), incoming->bytes);
 	} else {
 		protocol_pass_response(state, received);
 	}
@@ -74,8 +76,8 @@ static void first_byte_came(struct sock *sock)
 	struct idle_pool *pool;
 	uint64_t now_ns;
 
-	if (sock->outgoing.is_complete)
-		outgoing_free(&sock->outgoing, false);
+	if (sock->replay.is_complete)
+		sock_drop_replay(&sock->replay);
 	if (!sock->in_window)
 		return;
 	sock_leave_window(sock);
@@ -113,7 +115,7 @@ static void native_end(struct sock *sock, ssize_t result)
 		finish_observed(sock, true);
 		sock_untrack(sock, REFUSAL_NONE);
 	} else {
-		sock_untrack(sock, result == 0 ? finish_refusal_at_end(&sock->protocol) : REFUSAL_ERROR);
+		sock_untrack(sock, result == 0 ? verdict_at_server_end(&sock->protocol) : REFUSAL_ERROR);
 	}
 }
 

@@ -46,9 +46,9 @@ static bool is_readable(const struct transfer *transfer, size_t length)
 /* The copy, then what was not copied, as one message. */
 static ssize_t send_mixed(const struct transfer *transfer, const struct send_plan *sending, char *bytes)
 {
-	struct iovec vector[SENDING_VECTOR_MAX] = {{bytes, sending->copied + sending->inserted}};
+	struct iovec vector[SENDING_VECTOR_MAX] = {{bytes, sending->plan.copied + sending->plan.inserted}};
 	struct msghdr message = {.msg_iov = vector, .msg_iovlen = 1};
-	size_t n, skip = sending->copied;
+	size_t n, skip = sending->plan.copied;
 	const struct iovec *iov = transfer_vector(transfer, &n);
 
 	for (size_t i = 0; i < n; i++) {
@@ -65,10 +65,10 @@ static ssize_t send_as_planned(const struct transfer *transfer, const struct sen
 	int flags = transfer->flags | MSG_NOSIGNAL;
 	struct msghdr message = {0};
 
-	if (sending->copied && sending->is_rest_appended)
+	if (sending->plan.copied && sending->plan.is_rest_appended)
 		return send_mixed(transfer, sending, bytes);
-	if (sending->copied)
-		return real.send(transfer->fd, bytes, sending->copied + sending->inserted, flags);
+	if (sending->plan.copied)
+		return real.send(transfer->fd, bytes, sending->plan.copied + sending->plan.inserted, flags);
 	if (transfer->kind == TRANSFER_SENDMSG)
 		return real.sendmsg(transfer->fd, transfer->message, flags);
 	message.msg_iov = (struct iovec *)transfer_vector(transfer, &message.msg_iovlen);
@@ -79,9 +79,9 @@ static ssize_t send_as_planned(const struct transfer *transfer, const struct sen
  * would be a broken field. Waits a bounded time for the rest to go out. */
 static ssize_t push_insertion(int fd, const char *bytes, ssize_t sent, const struct send_plan *sending)
 {
-	size_t end = sending->inserted_at + sending->inserted;
+	size_t end = sending->plan.inserted_at + sending->plan.inserted;
 
-	for (int tries = 0; (size_t)sent > sending->inserted_at && (size_t)sent < end && tries < 100; tries++) {
+	for (int tries = 0; (size_t)sent > sending->plan.inserted_at && (size_t)sent < end && tries < 100; tries++) {
 		struct pollfd entry = {.fd = fd, .events = POLLOUT};
 		ssize_t n = real.send(fd, bytes + sent, end - (size_t)sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -105,7 +105,7 @@ static ssize_t fail(const struct transfer *transfer, int error)
 static bool conclude(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, ssize_t result,
 		     int error)
 {
-	sock->outgoing = sending->block;
+	sock->replay = sending->replay;
 	if (result > 0) {
 		events_dial_done(sock, 0);
 		send_plan_account(sock, transfer, sending, (size_t)result);
@@ -121,21 +121,21 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
  * afterwards. */
 static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
 {
-	struct send_plan sending = {.total = total};
+	struct send_plan sending = {0};
 	struct inside_token token;
 	bool again = false;
 	char *bytes;
 	int saved;
 
-	send_plan_make(sock, transfer, &sending);
-	sending.block = sock->outgoing;
-	sock->outgoing = (struct outgoing){0};
-	bytes = sending.block.bytes + sending.base;
+	send_plan_make(sock, transfer, total, &sending);
+	sending.replay = sock->replay;
+	sock->replay = (struct replay){0};
+	bytes = sending.replay.block.bytes + sending.plan.base;
 	sock->n_senders++;
 	token = sock_go_inside(sock);
 	sock_leave(sock);
 	*result = send_as_planned(transfer, &sending, bytes);
-	if (*result > 0 && sending.inserted)
+	if (*result > 0 && sending.plan.inserted)
 		*result = push_insertion(transfer->fd, bytes, *result, &sending);
 	saved = errno;
 	/* While the server works. */
@@ -147,11 +147,11 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	if (sock && sock->state == SOCK_OPEN)
 		again = conclude(sock, transfer, &sending, *result, saved);
 	else
-		outgoing_free(&sending.block, false);
+		sock_drop_replay(&sending.replay);
 	if (sock && !again)
 		sock_leave(sock);
 	if (!again && *result > 0)
-		*result = (ssize_t)send_plan_own_bytes(&sending, (size_t)*result);
+		*result = (ssize_t)plan_own_bytes(&sending.plan, (size_t)*result);
 	errno = saved;
 	return again;
 }
@@ -176,7 +176,7 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	ssize_t result = 0;
 	int error;
 
-	if (sock->n_senders || !is_readable(transfer, OUTGOING_MAX))
+	if (sock->n_senders || !is_readable(transfer, REPLAY_MAX))
 		return send_unseen(sock, transfer);
 	total = transfer_length(transfer);
 	if (!total || total > SSIZE_MAX) {

@@ -7,8 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "pool/proto/protocol.h"
-#include "shim/sock/replay.h"
+#include "pool/exchange/plan.h"
 
 struct sock;
 struct transfer;
@@ -17,17 +16,9 @@ struct transfer;
 
 /* One send as it will really be made. */
 struct send_plan {
-	struct protocol_state before; /* the state without it: the socket's is ahead, as if all were accepted already,
-					   since another thread may read the answer before we are back */
-	unsigned n_fed;		      /* by then */
-	struct framing_plan plan;
-	struct outgoing block; /* the socket's, in our hands while we are unlocked */
-	size_t total;	       /* the program's bytes */
-	size_t copied;	       /* of those, in `outgoing`, behind what was there */
-	uint32_t base;	       /* where they begin in it */
-	size_t inserted;       /* bytes of ours among them */
-	size_t inserted_at;
-	bool is_rest_appended; /* the program's remaining bytes follow from its own buffers */
+	struct plan plan;
+	unsigned n_fed;	      /* how often answers had been framed by then */
+	struct replay replay; /* the socket's, in our hands while we are unlocked */
 };
 
 /* The program's bytes behind `skip`. */
@@ -37,8 +28,8 @@ void send_plan_copy_out(const struct transfer *transfer, size_t skip, char *to, 
  * it (control messages, flags). */
 bool send_plan_is_repeatable(const struct transfer *transfer, size_t total);
 
-/* Copies, frames and edits what is to be sent (`sending->total` bytes). Locked. */
-void send_plan_make(struct sock *sock, const struct transfer *transfer, struct send_plan *sending);
+/* Copies, frames and edits the `total` bytes that are to be sent. Locked. */
+void send_plan_make(struct sock *sock, const struct transfer *transfer, size_t total, struct send_plan *sending);
 
 /* Undoes a plan of which nothing, or not all, went out. False if it is too late: an answer was framed on that assumption
  * by another thread. Locked. */
@@ -46,6 +37,3 @@ bool send_plan_take_back(struct sock *sock, const struct send_plan *sending);
 
 /* `sent` > 0 bytes of the plan went out. Locked. */
 void send_plan_account(struct sock *sock, const struct transfer *transfer, struct send_plan *sending, size_t sent);
-
-/* From bytes that went out to bytes of the program. */
-size_t send_plan_own_bytes(const struct send_plan *sending, size_t sent);

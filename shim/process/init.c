@@ -87,7 +87,7 @@ static void begin(void)
 	callsite_init(&config);
 	pool_init(&config);
 	sock_init();
-	outgoing_init(&sock_pool_sys);
+	blocks_init(&sock_pool_sys);
 	listen_note_all();
 }
 

@@ -81,7 +81,7 @@ void sock_after_fork_in_child(void)
 	sock_forget_all(is_sound);
 	stub_forget_all();
 	spare_forget_all();
-	outgoing_after_fork();
+	blocks_after_fork();
 	pool_end_after_fork(is_sound);
 	for (int fd = fdtable_internal_begin(), end = fdtable_internal_end(); fd < end; fd++)
 		if (fdtable_is_internal(fd) && fd != log_fd())

@@ -245,7 +245,7 @@ bool sock_in_window(const struct sock *sock)
 void sock_enter_window(struct sock *sock)
 {
 	sock->in_window = true;
-	outgoing_reset(&sock->outgoing);
+	replay_reset(&sock->replay);
 	atomic_fetch_add(&sock_n_in_window, 1);
 }
 
@@ -256,10 +256,16 @@ void sock_leave_window(struct sock *sock)
 	sock->in_window = false;
 	if (sock->is_leased)
 		stats_count(sock->tally.destination, STATS_REUSED);
-	outgoing_free(&sock->outgoing, false);
+	sock_drop_replay(&sock->replay);
 	atomic_fetch_sub(&sock_n_in_window, 1);
 	if (sock->has_forced_timeout)
 		options_end_forced_timeout(sock);
+}
+
+void sock_drop_replay(struct replay *replay)
+{
+	blocks_put(&replay->block);
+	replay_give_up(replay);
 }
 
 void sock_drop_conn(struct sock *sock)
@@ -285,7 +291,7 @@ void sock_end(struct sock *sock)
 	spare_drop(sock);
 	ticket_give_back(&sock->ticket);
 	sock_leave_window(sock);
-	outgoing_free(&sock->outgoing, false);
+	sock_drop_replay(&sock->replay);
 	sock_set_state(sock, SOCK_FREE);
 	atomic_fetch_sub(&sock_n_tracked, 1);
 }
@@ -304,7 +310,7 @@ void sock_untrack(struct sock *sock, enum refusal why)
 		options_restore(sock, sock->fds[0]);
 	if (sock->conn && sock->conn->has_broker_dup && sock->n_fds && !sock_is_retired) {
 		sock_leave_window(sock);
-		outgoing_free(&sock->outgoing, false);
+		sock_drop_replay(&sock->replay);
 		sock_set_state(sock, SOCK_RELEASED);
 		return;
 	}

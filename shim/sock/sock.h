@@ -18,8 +18,10 @@
 
 #include "pool/conn/conn.h"
 #include "pool/conn/destination.h"
+#include "pool/exchange/replay.h"
 #include "pool/idle.h"
 #include "pool/proto/protocol.h"
+#include "shim/base/blocks.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
@@ -27,7 +29,6 @@
 #include "shim/kept/pool.h"
 #include "shim/kept/ticket.h"
 #include "shim/sock/events.h"
-#include "shim/sock/replay.h"
 
 #define SOCK_MAX_FDS 8
 #define SOCK_MAX_REGISTRATIONS 4
@@ -114,7 +115,7 @@ struct sock {
 	struct protocol_state protocol; /* where its messages stand */
 	unsigned n_told;		/* SOCK_ENDING: how often epoll_wait() has told of the end */
 	unsigned n_fed;			/* how often bytes of an answer were framed */
-	struct outgoing outgoing;	/* what was sent, while it may have to be sent again */
+	struct replay replay;		/* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB, and what is to become one */
 	struct stub stub;
@@ -191,6 +192,9 @@ void sock_untrack(struct sock *sock, enum refusal why);
 /* For an object that has no numbers and no connection any more: it is SOCK_FREE, and gone with sock_leave(). Locked,
  * before and after. */
 void sock_end(struct sock *sock);
+
+/* What was sent can't be sent again any more: gives up the copy and its memory. */
+void sock_drop_replay(struct replay *replay);
 
 /* Gives the connection up: pool_discard under the pool's lock. */
 void sock_drop_conn(struct sock *sock);

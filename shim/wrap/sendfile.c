@@ -13,7 +13,7 @@
 #include "shim/exchange/enter.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/park.h"
-#include "shim/sock/replay.h"
+#include "shim/base/blocks.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -120,12 +120,11 @@ static bool is_into_pipe(const off64_t *in_offset, int out, const off64_t *out_o
 
 static void let_go(void *seen)
 {
-	outgoing_free(seen, false);
+	blocks_put(seen);
 }
 
 /* The bytes that tell where the answer ends are looked at before they are moved. Consumes the lock. */
-static ssize_t splice_looked_at(struct sock *sock, int in, int out, size_t length, unsigned flags,
-				struct outgoing *seen)
+static ssize_t splice_looked_at(struct sock *sock, int in, int out, size_t length, unsigned flags, struct block *seen)
 {
 	bool pipe_refused = false;
 	struct transfer transfer = {.kind = TRANSFER_SPLICE,
@@ -160,8 +159,8 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 {
 	bool is_request = fdtable_get(out);
 	int option = is_request ? SOCKET_OPTION_SNDTIMEO : SOCKET_OPTION_RCVTIMEO;
-	size_t looked = length < OUTGOING_MAX ? length : OUTGOING_MAX;
-	struct outgoing seen = {0};
+	size_t looked = length < BLOCK_MAX ? length : BLOCK_MAX;
+	struct block seen = {0};
 	const struct other_end from = {in, in_offset, out_offset, true, flags},
 			       into = {out, out_offset, in_offset, true, flags};
 	struct sock *sock = NULL;
@@ -173,7 +172,7 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 	if (!sock)
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
 	if (!is_request && sock->state == SOCK_OPEN && !protocol_status(&sock->protocol).skippable_answer &&
-	    is_into_pipe(in_offset, out, out_offset, flags) && outgoing_reserve(&seen, looked)) {
+	    is_into_pipe(in_offset, out, out_offset, flags) && blocks_grow(&seen, 0, looked)) {
 		pthread_cleanup_push(let_go, &seen);
 		result = splice_looked_at(sock, in, out, looked, flags, &seen);
 		pthread_cleanup_pop(true);

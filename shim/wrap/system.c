@@ -10,7 +10,7 @@
 #include "shim/base/real.h"
 #include "shim/exchange/handoff.h"
 #include "shim/process/exec_state.h"
-#include "shim/sock/replay.h"
+#include "shim/base/blocks.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -20,7 +20,7 @@ extern char **environ;
 struct environment {
 	char **own;
 	char **prepared;
-	struct outgoing memory;
+	struct block memory;
 };
 
 /* The shell is told of exchanges in flight as a program that is executed is: see exec_state.h. Not where other
@@ -41,7 +41,7 @@ static void begin_shell(struct environment *environment)
 	if (__libc_single_threaded)
 		exec_state_forget(environ);
 	size = __libc_single_threaded ? exec_state_size(environ, 0) : 0;
-	if (size && size <= OUTGOING_MAX && outgoing_reserve(&environment->memory, size))
+	if (size && blocks_grow(&environment->memory, 0, size))
 		environ = environment->prepared = exec_state_prepare(environment->memory.bytes, size, environ, 0);
 	errno = saved;
 }
@@ -67,7 +67,7 @@ static void end_shell(struct environment *environment)
 		exec_state_forget(environ);
 	if (environment->prepared && environ == environment->prepared)
 		give_back(environment);
-	outgoing_free(&environment->memory, false);
+	blocks_put(&environment->memory);
 	errno = saved;
 }
 

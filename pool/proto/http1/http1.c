@@ -11,6 +11,7 @@
 
 static const char wish[] = "close";
 static const char insertion[] = "Connection: keep-alive\r\n";
+_Static_assert(sizeof(insertion) - 1 <= PROTOCOL_INSERTION_MAX, "room for it is planned");
 
 __attribute__((hot)) static void init(struct protocol_state *state, bool may_edit)
 {
@@ -70,13 +71,6 @@ static bool is_late_goodbye(const char *bytes, size_t length)
 	return length >= sizeof(status) - 1 && memcmp(bytes, status, 7) == 0 && memcmp(bytes + 8, status + 8, 4) == 0;
 }
 
-static bool wants_fresh(const char *bytes, size_t length)
-{
-	enum framing_first first = framing_classify_first(bytes, length);
-
-	return first != FRAMING_FIRST_SAFE && first != FRAMING_FIRST_UNSAFE;
-}
-
 static void relocate(struct protocol_state *state, uintptr_t by)
 {
 	framing_relocate(&state->http1, by);
@@ -98,7 +92,6 @@ const struct protocol http1 = {
 	.pass_response = pass_response,
 	.forbid_edits = forbid_edits,
 	.is_late_goodbye = is_late_goodbye,
-	.wants_fresh = wants_fresh,
 	.relocate = relocate,
 	/* Every request carries all that counts for it: nothing has to be undone, and an end of file is farewell
 	   enough. */

@@ -10,9 +10,11 @@ extern const struct protocol http1;
 
 static inline enum refusal http1_refusal_of_doubt(enum framing_doubt doubt)
 {
+	if (__builtin_expect(doubt == FRAMING_CANONICAL, 1))
+		return REFUSAL_NONE;
 	switch (doubt) {
 	case FRAMING_CANONICAL:
-		return REFUSAL_NONE;
+		break;
 	case FRAMING_DOUBT_NOT_CANONICAL:
 		return REFUSAL_NOT_CANONICAL;
 	case FRAMING_DOUBT_UPGRADE:

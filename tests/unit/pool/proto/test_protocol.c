@@ -172,8 +172,6 @@ START_TEST(knows_what_a_kept_connection_may_begin_with)
 	begin();
 	ck_assert(!protocol_wants_fresh(&state, "GET /", 5));
 	ck_assert(!protocol_wants_fresh(&state, "POST /", 6));
-	ck_assert(protocol_wants_fresh(&state, "GE", 2));
-	ck_assert(protocol_wants_fresh(&state, "\x16\x03\x01", 3));
 }
 END_TEST
 
