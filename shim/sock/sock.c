@@ -175,9 +175,10 @@ static void close_late(struct sock *sock)
 	real.close(fd);
 }
 
-void sock_leave(struct sock *sock)
+/* Apart, since hardly any socket comes here. */
+__attribute__((noinline)) static void tidy(struct sock *sock)
 {
-	if (sock->state != SOCK_FREE && atomic_load_explicit(&sock->wants_release, memory_order_relaxed)) {
+	if (sock->state != SOCK_FREE) {
 		drop_lost_numbers(sock);
 		close_late(sock);
 		if (!sock->n_fds) {
@@ -186,8 +187,15 @@ void sock_leave(struct sock *sock)
 		}
 	}
 	/* The thread that is replacing its connection holds a pointer to it, and leaves it when done. */
-	if (__builtin_expect(sock->state == SOCK_FREE, 0) && !sock->replacer)
+	if (sock->state == SOCK_FREE && !sock->replacer)
 		give_back_memory(sock);
+}
+
+void sock_leave(struct sock *sock)
+{
+	if (__builtin_expect(sock->state == SOCK_FREE, 0) ||
+	    atomic_load_explicit(&sock->wants_release, memory_order_relaxed))
+		tidy(sock);
 	guard_unlock(&sock->lock);
 }
 
