@@ -18,6 +18,7 @@
 struct framing_plan;
 struct sock;
 struct transfer;
+struct transport;
 
 #define INCOMING_VECTOR_MAX 8
 /* Of a receive that may wait: on the stack, since a handler may leave it by longjmp. */
@@ -31,6 +32,7 @@ enum incoming_way {
 
 struct incoming {
 	enum incoming_way way;
+	const struct transport *transport;
 	bool wants_stack;	    /* `bytes` is to be room of INCOMING_STACK on the caller's stack */
 	bool is_whole;		    /* the call can be made as the program made it */
 	const struct iovec *vector; /* the program's buffers */
