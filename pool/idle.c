@@ -115,7 +115,7 @@ static bool claim(const struct idle_pool *pool, const struct conn *conn)
 	return conn->slot < 0 || slots_claim(&pool->broker->slots, conn);
 }
 
-/* What the broker holds too does not end with our descriptor; and what is another process's by now must not end. */
+/* What the broker holds too does not end with our descriptor; what another process has taken must not end. */
 static void end_idle(struct idle_pool *pool, struct conn *conn, bool is_ours)
 {
 	if (is_ours)
@@ -182,7 +182,7 @@ static uint64_t deadline_ns(const struct conn *conn, uint64_t now_ns)
 
 bool idle_pool_is_beyond_peak(const struct destination *destination)
 {
-	/* Where there is a limit the broker counts; and those that wait for their turn are among the open ones here. */
+	/* With a limit, the broker counts; and connects that wait for their turn are among the open ones here. */
 	return !destination->policy->max_conns_per_host &&
 	       destination->n_open + destination->n_idle > destination->peak_open;
 }
@@ -249,7 +249,7 @@ static enum refusal refusal_of_idle(struct idle_pool *pool, const struct conn *c
 
 	if (now_ns >= conn->expires_ns)
 		return REFUSAL_IDLE_TIMEOUT;
-	/* Parked in this very tick of the clock, when its ledger was exact: only the server may have done something since. */
+	/* Parked in this very tick of the clock, with an exact ledger: only the server may have done something. */
 	if (!idle_ns && ledger_is_quiet(pool->sys, conn->fd))
 		return REFUSAL_NONE;
 	verdict = ledger_check(pool->sys, conn->fd, &conn->ledger, &reading);

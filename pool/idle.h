@@ -1,12 +1,12 @@
 /*
  * The idle pool: connections by destination, parked and leased newest first, expired by time, bounded in number.
  *
- * Hash-keyed (uthash) by struct destination_key. Park, lease and expiry are O(1): a list per destination, one by age for
- * the total limit, and a wheel of one-second slots for the deadlines.
- * Open + idle connections of a destination never exceed the most that the program itself has had open at once.
+ * Hash-keyed (uthash) by struct destination_key. Park, lease and expiry are O(1): a list per destination, one by age
+ * for the total limit, and a wheel of one-second slots for the deadlines. Open + idle connections of a destination
+ * never exceed the most that the program itself has had open at once.
  *
- * Not thread-safe, not reentrant: the owner holds its lock around every call. No allocation but through
- * pool_sys.map; running out of memory is reported, never fatal.
+ * Not thread-safe, not reentrant: the owner holds its lock around every call. No allocation but through pool_sys.map;
+ * running out of memory is reported, never fatal.
  */
 #pragma once
 
@@ -50,9 +50,10 @@ struct destination *idle_pool_find(struct idle_pool *pool, const struct destinat
  * open connections. NULL when there is no memory. */
 struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destination, uint64_t now_ns);
 
-/* The newest idle connection that is proven alive and clean, now CONN_OPEN, for a connect of `who` (habits.h); NULL if there is
- * none. Those found dead, expired or with unexpected bytes on the way are ended; those whose server was not heard lately are
- * passed over for who looks often. *why: what was the matter with the last one that was not given; REFUSAL_NONE: there was none. */
+/* The newest idle connection that is proven alive and clean, now CONN_OPEN, for a connect of `who` (habits.h); NULL
+ * if there is none. Those found dead, expired or with unexpected bytes on the way are ended; those whose server was
+ * not heard lately are passed over for who looks often. *why: what was the matter with the last one that was not
+ * given; REFUSAL_NONE: there was none. */
 struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
 			     enum refusal *why);
 
@@ -68,8 +69,8 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
  * program closes it) and frees the object. */
 void idle_pool_discard(struct idle_pool *pool, struct conn *conn);
 
-/* The same for an open one that no program has a descriptor of any more: ends it also where the broker, or one who had it
- * before, holds a duplicate. */
+/* The same for an open one that no program has a descriptor of any more: ends it also where the broker, or one who
+ * had it before, holds a duplicate. */
 void idle_pool_end(struct idle_pool *pool, struct conn *conn);
 
 /* Ends the connection of this destination that has been idle for longest, and counts why. False if there was none. */
@@ -78,12 +79,12 @@ bool idle_pool_retire(struct idle_pool *pool, struct destination *destination, e
 /* Ends the idle connections to a key's peer, whatever else their keys say: their ports are needed. */
 void idle_pool_retire_peer(struct idle_pool *pool, const struct destination_key *key);
 
-/* Ends what has been idle for too long, and lets go of what the broker has given to others. Cheap enough to be called on
- * every request. */
+/* Ends what has been idle for too long, and lets go of what the broker has given to others. Cheap enough to be called
+ * on every request. */
 void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns);
 
-/* The broker is not to be talked to any more: takes back what is idle, then ends the talk (broker_client_end). What others
- * have taken is let go. */
+/* The broker is not to be talked to any more: takes back what is idle, then ends the talk (broker_client_end). What
+ * others have taken is let go. */
 void idle_pool_disconnect(struct idle_pool *pool);
 
 /* Lets go of all idle connections: they end unless the broker holds them too. */

@@ -1,6 +1,7 @@
 /*
- * Tells a race detector that knows pthread's locks alone about ours. Nothing at all unless the build says HOLDLINE_HELGRIND
- * (tests/helgrind): then by client requests to valgrind, which are a few instructions without effect outside of it.
+ * Tells a race detector that knows pthread's locks alone about ours. Nothing at all unless the build says
+ * HOLDLINE_HELGRIND (tests/helgrind): then by client requests to valgrind, which are a few instructions without
+ * effect outside of it.
  */
 #pragma once
 

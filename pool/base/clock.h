@@ -1,6 +1,6 @@
 /*
- * Units of time, and what is left of a timeout. All times are nanoseconds of one monotonic clock, whose reading the caller
- * passes in.
+ * Units of time, and what is left of a timeout. All times are nanoseconds of one monotonic clock, whose reading the
+ * caller passes in.
  */
 #pragma once
 
@@ -20,5 +20,6 @@ struct deadline deadline_after(uint64_t now_ns, uint64_t timeout_ns);
 /* What is left; 0: it is over; UINT64_MAX: it never will be. */
 uint64_t deadline_left_ns(struct deadline deadline, uint64_t now_ns);
 
-/* The same as poll(2) takes it: -1: never. Rounded up, so that a wait for it does not end too early; a long one ends early. */
+/* The same as poll(2) takes it: -1: never. Rounded up, so that a wait for it does not end too early; a long one ends
+ * early. */
 int deadline_left_ms(struct deadline deadline, uint64_t now_ns);

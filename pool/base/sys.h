@@ -1,7 +1,8 @@
 /*
- * The system calls that the pool makes, passed in by its owner: the shim gives the real libc's functions (never its own
- * wrappers), the broker libc's, the tests ones that fail on demand. All follow libc's convention: -1 and errno.
- * Immutable after init; every member is async-signal-safe. An owner may leave out what the modules that it uses don't call.
+ * The system calls that the pool makes, passed in by its owner: the shim gives the real libc's functions (never its
+ * own wrappers), the broker libc's, the tests ones that fail on demand. All follow libc's convention: -1 and errno.
+ * Immutable after init; every member is async-signal-safe. An owner may leave out what the modules that it uses don't
+ * call.
  */
 #pragma once
 
@@ -23,7 +24,7 @@ struct pool_sys {
 	int (*disconnect)(int fd);
 	int (*shutdown)(int fd, int how);
 
-	/* What sharing with other processes takes. */
+	/* For sharing with other processes. */
 	int (*getpeername)(int fd, struct sockaddr *address, socklen_t *length);
 	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
 	ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);

@@ -18,7 +18,7 @@ struct bypass {
 	uint32_t n_pauses; /* in a row */
 };
 
-/* True where a connection that begins now is to be left alone. */
+/* True if a connection that begins now must not be followed. */
 static inline bool bypass_is_on(const struct bypass *bypass, uint64_t now_ns)
 {
 	return now_ns < bypass->until_ns;

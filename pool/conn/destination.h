@@ -68,7 +68,8 @@ bool destination_key_is_same_peer(const struct destination_key *one, const struc
 int destination_key_set_peer(struct destination_key *key, const struct sockaddr *address, socklen_t length)
 	__attribute__((warn_unused_result));
 
-/* The same for an explicit bind. -EADDRINUSE if the program chose the port itself: such a connection can't be pooled. */
+/* The same for an explicit bind. -EADDRINUSE if the program chose the port itself: such a connection can't be
+ * pooled. */
 int destination_key_set_local(struct destination_key *key, const struct sockaddr *address, socklen_t length)
 	__attribute__((warn_unused_result));
 

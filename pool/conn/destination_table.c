@@ -19,8 +19,8 @@ void destination_table_init(struct destination_table *table, const struct pool_s
 	uthash_arena_use(sys);
 }
 
-/* Forgets the least recently used ones. Those in use go to the list's end, or one with a connection that stays open would
- * shield all after it; a few steps a call make up for many in use, and for times when all were. */
+/* Forgets the least recently used ones. Those in use go to the list's end, or one with a connection that stays open
+ * would shield all after it; a few steps a call make up for many in use, and for times when all were. */
 static void reap(struct destination_table *table)
 {
 	for (int i = 0; i < REAP_STEPS && table->n >= REMEMBERED; i++) {

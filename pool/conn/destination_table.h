@@ -24,8 +24,8 @@ struct destination_table {
 void destination_table_init(struct destination_table *table, const struct pool_sys *sys, size_t object_size,
 			    bool (*is_in_use)(const struct destination *destination));
 
-/* The destination for a key; NULL if there is none. Borrowed: it may be reaped once it is not in use any more and another
- * one is added. */
+/* The destination for a key; NULL if there is none. Borrowed: it may be reaped once it is not in use any more and
+ * another one is added. */
 struct destination *destination_table_find(struct destination_table *table, const struct destination_key *key);
 
 /* The same, made if it is new, zeroed but for its key. NULL when there is no memory. */

@@ -1,11 +1,13 @@
 /*
- * Habits: what programs were seen to do at a destination, as far as it decides of what use a kept connection is to them.
+ * Habits: what programs were seen to do at a destination, as far as it decides of what use a kept connection is to
+ * them.
  *
- * A streak is exchanges in a row that began as none on a kept connection may, with nothing riding on what they left. Where
- * it lasts, keeping is of no use. A guess that turns out wrong makes the next one take longer.
+ * A streak is exchanges in a row that began as none on a kept connection may, with nothing riding on what they left.
+ * Where it lasts, keeping is of no use. A guess that turns out wrong makes the next one take longer.
  *
- * A look is a connect() that is closed without a word: it asks whether the server is there. Who looks often (a place in the
- * program, or to the broker a program) is told by a kept connection only if that is as true as a new handshake.
+ * A look is a connect() that is closed without a word: it asks whether the server is there. Who looks often (a place
+ * in the program, or to the broker a program) is told by a kept connection only if that is as true as a new
+ * handshake.
  *
  * Plain data, zeroes are a beginning. The owner holds its lock.
  */

@@ -19,7 +19,7 @@ struct ledger {
 
 enum ledger_verdict {
 	LEDGER_EXACT,
-	LEDGER_IN_FLIGHT, /* exact, but the last bytes are not acknowledged yet, as where an answer comes before its request's body does */
+	LEDGER_IN_FLIGHT, /* exact, but the last bytes are not acknowledged: the answer came before they were read */
 	LEDGER_CLOSED,	  /* the peer's FIN or RST has come, or it was never established */
 	LEDGER_UNSETTLED, /* bytes not sent yet, or not acknowledged and not those that we know of */
 	LEDGER_SURPLUS,	  /* the kernel holds bytes that nobody has read */
@@ -34,8 +34,8 @@ struct ledger_reading {
 	uint32_t last_ack_ms;  /* since any acknowledgement came; of a closed one: since its FIN came */
 };
 
-/* True if nothing has come in, no byte, no end and no error: a third of what ledger_check() costs. Says nothing about what
- * others may have done with the socket. */
+/* True if nothing has come in, no byte, no end and no error: a third of what ledger_check() costs. Says nothing about
+ * what others may have done with the socket. */
 bool ledger_is_quiet(const struct pool_sys *sys, int fd);
 
 /* True if bytes are on their way to a peer, or are still to be sent, that an abrupt end would take back. */

@@ -23,8 +23,8 @@ enum refusal {
 	REFUSAL_ERROR,
 	REFUSAL_TLS_OPAQUE,
 	REFUSAL_UNKNOWN_PROTOCOL,
-	REFUSAL_POLICY, /* max age, max requests, mode */
-	REFUSAL_PROBED, /* not given to a place that mostly looks whether it can connect: its server was not heard lately */
+	REFUSAL_POLICY,	  /* max age, max requests, mode */
+	REFUSAL_PROBED,	  /* not given to a prober (habits.h): its server was not heard lately */
 	REFUSAL_BYPASSED, /* left alone: reuse has failed there several times in a row (bypass.h) */
 	REFUSAL_COUNT
 };

@@ -1,7 +1,7 @@
 /*
  * The socket options that a kept connection can take over from one user to the next: those whose effect can be undone
- * by setting them again (socket(7), tcp(7)). Any other option set before connect() belongs to the destination's key; set
- * afterwards it makes the connection unfit to be kept.
+ * by setting them again (socket(7), tcp(7)). Any other option set before connect() belongs to the destination's key;
+ * set afterwards it makes the connection unfit to be kept.
  */
 #pragma once
 
@@ -46,7 +46,8 @@ int socket_options_record(struct socket_options *options, int index, const void 
 int socket_options_apply(const struct pool_sys *sys, int fd, struct socket_options *applied, int index,
 			 const void *value) __attribute__((warn_unused_result));
 
-/* Reads some of what a fresh socket has (bits by index), for later undoing: fd is one. 0 or -errno; the others stay as they are. */
+/* Reads some of what a fresh socket has (bits by index), for later undoing: fd is one. 0 or -errno; the others stay
+ * as they are. */
 int socket_options_read(const struct pool_sys *sys, int fd, uint32_t asked, struct socket_options *defaults)
 	__attribute__((warn_unused_result));
 

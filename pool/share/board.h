@@ -1,10 +1,10 @@
 /*
- * The board: what a broker lets every process of its user read without a word, in a file beside its socket. It says for how
- * many connections there are descriptors at the broker, by a number made of their destination, so that a process need not ask
- * where there is nothing; whoever has no board, or finds it unsound, asks.
+ * The board: what a broker lets every process of its user read without a word, in a file beside its socket. It says
+ * for how many connections there are descriptors at the broker, by a number made of their destination, so that a
+ * process need not ask where there is nothing; whoever has no board, or finds it unsound, asks.
  *
- * Several destinations may have one place: then a process asks in vain. It never fails to ask where the broker holds a
- * connection that is idle, or will be without saying so (slots.h), but for the microseconds in which that changes.
+ * Several destinations may have one place: then a process asks in vain. It never fails to ask where the broker holds
+ * a connection that is idle, or will be without saying so (slots.h), but for the microseconds in which that changes.
  *
  * One writer, the broker. A reader believes nothing else: it bounds what it reads, and a lie costs it reuse.
  */
@@ -26,7 +26,8 @@ struct broker_board {
 	uint64_t salt;
 	uint64_t reserved[6];
 	_Atomic(uint16_t) n_held[BROKER_BOARD_PLACES]; /* the most that fits means that or more */
-	/* For what is known of the destinations of a place and outlives a process (that reuse fails there, until when). 0. */
+	/* For what is known of the destinations of a place and outlives a process (that reuse fails there, until
+	 * when). 0. */
 	_Atomic(uint64_t) notes[BROKER_BOARD_PLACES];
 };
 

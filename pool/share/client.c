@@ -311,7 +311,7 @@ void broker_client_looked(struct broker_client *client, const struct destination
 
 void broker_client_relieve(struct broker_client *client, const struct destination_key *key, bool just_one)
 {
-	/* What it does not hear of now it will be asked for again in a moment. */
+	/* If the broker does not get it, the next dial asks again in a moment. */
 	if (send_request(client, BROKER_RELIEVE, just_one ? BROKER_JUST_ONE : 0, NULL, key, -1))
 		return;
 }

@@ -282,7 +282,8 @@ enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_
 	}
 }
 
-/* Of contents that somebody may be writing: what comes of that is thrown away, which is no race for a sanitizer to report. */
+/* Of contents that somebody may be writing: what comes of that is thrown away, which is no race for a sanitizer to
+ * report. */
 __attribute__((no_sanitize("thread"))) static void copy_contents(struct slot_contents *to,
 								 const struct slot_contents *from)
 {

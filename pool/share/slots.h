@@ -2,11 +2,11 @@
  * Slots: what a process and its broker both know of a connection that both hold, in memory that they share.
  *
  * A compare-and-swap on the slot's word decides who gets an idle connection, so the process that parked it leases it
- * again without a message, and the broker takes it for another process without asking. What else a slot says belongs to
- * whoever the word names: the process while LEASED, the broker from TAKEN on; while IDLE nobody writes.
+ * again without a message, and the broker takes it for another process without asking. What else a slot says belongs
+ * to whoever the word names: the process while LEASED, the broker from TAKEN on; while IDLE nobody writes.
  *
- * The memory is one process's and the broker's, and either may be hostile or crash in the midst of a change: an index is
- * bounded before use, contents are copied before they are looked at, and the kernel's ledger has the last word.
+ * The memory is one process's and the broker's, and either may be hostile or crash in the midst of a change: an index
+ * is bounded before use, contents are copied before they are looked at, and the kernel's ledger has the last word.
  * The process's side (struct slots) is covered by its pool's lock.
  */
 #pragma once
@@ -54,7 +54,7 @@ struct slot {
 	struct slot_contents contents;
 };
 
-/* What is shared with one process: a sealed memfd of the broker, zeroed. */
+/* The memory that is shared with one process: a sealed memfd of the broker, zeroed. */
 struct slots_region {
 	_Atomic(uint32_t) has_waiters; /* somebody, anywhere, waits for a connection: say what you park (BROKER_IDLE) */
 	_Atomic(uint32_t) n_taken;     /* how many slots were ever taken; the newest are in `taken` */
@@ -66,8 +66,7 @@ struct slots_region {
 /* The process's view. All zero: no region, every call a harmless failure. */
 struct slots {
 	struct slots_region *region;
-	unsigned
-		n_begun; /* from here on they were never used, and their entries are zero: most processes touch one page */
+	unsigned n_begun; /* entries from here on were never used and are zero: most processes touch one page */
 	unsigned n_free;
 	uint32_t n_taken_seen;
 	struct {
@@ -77,18 +76,19 @@ struct slots {
 	} entries[SLOTS_PER_REGION];
 };
 
-/* Begins to use a region that nobody else has used; the view is all zero at first. Borrowed until slots_detach(), which forgets it: connections that had
- * slots have none any more. */
+/* Begins to use a region that nobody else has used; the view is all zero at first. Borrowed until slots_detach(),
+ * which forgets it: connections that had slots have none any more. */
 void slots_attach(struct slots *slots, struct slots_region *region);
 void slots_detach(struct slots *slots);
 
 /* Hands a view over: `from` is as detached, and its connections are the other one's. */
 void slots_move(struct slots *to, struct slots *from);
 
-/* The same where the broker was already asked for a connection into SLOTS_FIRST, which is then reserved for nobody yet. */
+/* The same where the broker was already asked for a connection into SLOTS_FIRST, which is then reserved for nobody
+ * yet. */
 void slots_attach_asked(struct slots *slots, struct slots_region *region);
 
-/* That slot, for the connection that was asked for, as slots_reserve() would. */
+/* Reserves that slot for the connection that was asked for, as slots_reserve() would. */
 void slots_reserve_asked(struct slots *slots, struct conn *conn);
 
 /* Takes a free slot in SLOT_LEASED for a connection: sets conn->slot and conn->slot_generation. False: none is free. */
@@ -118,11 +118,11 @@ void slots_free_all(struct slots *slots);
 /* Lets the connection go without ending it: its idle slot stays for the broker, which frees it by taking. */
 void slots_leave(struct slots *slots, struct conn *conn);
 
-/* What a lease of the broker's put into a reserved slot, to the connection that it is for. */
+/* Fills in the connection from the slot that a lease of the broker's has filled. */
 void slots_read(const struct slots *slots, struct conn *conn);
 
-/* A connection whose slot was taken since the last call, NULL when there are no more. Its slot is still its own: free it.
- * Slots that were left are freed on the way. */
+/* A connection whose slot was taken since the last call, NULL when there are no more. Its slot is still its own: free
+ * it. Slots that were left are freed on the way. */
 struct conn *slots_next_taken(struct slots *slots);
 
 /* How many of the process's own connections to a destination the broker holds, too. */
@@ -143,8 +143,8 @@ void slots_begin_asked(struct slots_region *region);
 /* SLOT_FREE if the slot has gone on to another generation. */
 enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_t generation);
 
-/* Takes an idle connection. False if it is in use, or gone. `contents` receives a copy, or zeroes: then nothing is known
- * of it any more, and it can only be ended. */
+/* Takes an idle connection. False if it is in use, or gone. `contents` receives a copy, or zeroes: then nothing is
+ * known of it any more, and it can only be ended. */
 bool slots_take(struct slots_region *region, unsigned index, uint64_t generation, struct slot_contents *contents);
 
 /* Fills a slot that the process has reserved. False if it has not. */

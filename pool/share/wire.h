@@ -1,9 +1,9 @@
 /*
- * What a process and its broker say to each other: one message a packet, on an AF_UNIX SOCK_SEQPACKET connection, in the
- * machine's own byte order, since both run on it. Descriptors travel beside (SCM_RIGHTS, unix(7)).
+ * What a process and its broker say to each other: one message a packet, on an AF_UNIX SOCK_SEQPACKET connection, in
+ * the machine's own byte order, since both run on it. Descriptors travel beside (SCM_RIGHTS, unix(7)).
  *
- * A process says HELLO once. LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks each by
- * broker_wire_check() before it looks into it.
+ * A process says HELLO once. LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks
+ * each by broker_wire_check() before it looks into it.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ enum broker_message {
 	BROKER_LIST,	/* what is held, please */
 	BROKER_RUN,	/* stay while the process lives whose pidfd this is: see tools/broker/runs.h */
 	/* From the broker. */
-	BROKER_WELCOME, /* with the slots' memory; `sequence` is the process's number. `version` alone counts if it is not ours: then there is none */
+	BROKER_WELCOME, /* with the slots' memory; `sequence` is the process's number. Not from another version */
 	BROKER_ANSWER,	/* a descriptor if there was a connection */
 	BROKER_HELD,	/* one that is held */
 	BROKER_LISTED,	/* ... and that was all, of this page */
@@ -64,8 +64,7 @@ enum broker_answer {
 };
 
 struct broker_head {
-	uint32_t
-		version; /* of the protocol, and of what is shared: BROKER_WIRE_VERSION and sizes, see broker_wire_stamp */
+	uint32_t version;  /* of the protocol and of the shared memory's layout, see broker_wire_stamp() */
 	uint32_t type;	   /* enum broker_message */
 	uint32_t sequence; /* LEASE, and its ANSWER */
 	uint32_t flags;

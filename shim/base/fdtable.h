@@ -1,6 +1,6 @@
 /*
- * Which descriptors are ours to think about. One pointer a descriptor, read without a lock on every wrapped call: for an
- * untracked one that read is all that happens.
+ * Which descriptors are ours to think about. One pointer a descriptor, read without a lock on every wrapped call: for
+ * an untracked one that read is all that happens.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ struct sock;
 
 extern _Atomic(struct sock *) fdtable[FDTABLE_SIZE]; /* entries by atomic stores; see sock.h for who may */
 
-/* Its address stands in the table for the shim's own descriptors, which the program must not see: to it they are EBADF. */
+/* Its address stands in the table for the shim's own descriptors, which the program must not see: to it they are
+ * EBADF. */
 extern char fdtable_internal;
 #define FDTABLE_INTERNAL ((struct sock *)(void *)&fdtable_internal)
 
@@ -50,16 +51,16 @@ int fdtable_end(void);
 int fdtable_internal_begin(void);
 int fdtable_internal_end(void);
 
-/* Duplicates or moves a descriptor of ours out of the program's way: above its soft limit where the hard limit allows,
- * so that it costs the program no number; else, and while a process is being made that would inherit what we raise it to, among its
- * last, for want of better. Close-on-exec, marked internal. The new one, or -errno. */
+/* Duplicates or moves a descriptor of ours out of the program's way: above its soft limit where the hard limit
+ * allows, so that it costs the program no number; else, and while a process is being made that would inherit what we
+ * raise it to, among its last, for want of better. Close-on-exec, marked internal. The new one, or -errno. */
 int fdtable_dup_high(int fd) __attribute__((warn_unused_result));
 
 /* The same, and closes the low one (also on failure). */
 int fdtable_move_high(int fd) __attribute__((warn_unused_result));
 
-/* For one that is to stay: moves it above the limit where fdtable_dup_high() had to take it below, since a process was being
- * made just then. The new one, or `fd`. */
+/* For one that is to stay: moves it above the limit where fdtable_dup_high() had to take it below, since a process
+ * was being made just then. The new one, or `fd`. */
 int fdtable_renew_high(int fd) __attribute__((warn_unused_result));
 
 /* Closes an internal descriptor. errno is preserved. */

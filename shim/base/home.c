@@ -47,14 +47,14 @@ bool guard_is_home(void)
 	return home_pid && guard_pid() == home_pid;
 }
 
-bool guard_may_settle(void)
+bool guard_may_become_home(void)
 {
 	return !vfork_is_child && (!expected_pid || guard_pid() == expected_pid);
 }
 
 bool guard_is_home_to_be(void)
 {
-	return home_pid ? guard_is_home() : guard_may_settle();
+	return home_pid ? guard_is_home() : guard_may_become_home();
 }
 
 void guard_expect_pid(void)

@@ -6,16 +6,16 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* vfork() is wrapped in assembly per architecture, since a function that returns twice can't keep its return address on the stack.
- * Where there is none, guard_is_home() asks for the pid each time. */
+/* vfork() is wrapped in assembly per architecture, since a function that returns twice can't keep its return address
+ * on the stack. Where there is none, guard_is_home() asks for the pid each time. */
 #if defined(__x86_64__)
 #define VFORK_IS_SEEN 1
 #else
 #define VFORK_IS_SEEN 0
 #endif
 
-/* Of the calling thread, as vfork() has returned to it: not 0 in the child, which runs in our memory and on its parent's stack until it
- * executes something. */
+/* Of the calling thread, as vfork() has returned to it: not 0 in the child, which runs in our memory and on its
+ * parent's stack until it executes something. */
 extern __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 
 /* False in a child of vfork(), or of a clone() that ran no fork handlers: their memory or their descriptors are not the
@@ -31,7 +31,7 @@ bool guard_is_home_to_be(void);
 
 /* False where the calling process must not become the home: the child of a vfork(), or of a clone() that
  * guard_expect_pid() was called before, runs in another one's memory. */
-bool guard_may_settle(void);
+bool guard_may_become_home(void);
 void guard_expect_pid(void);
 void guard_expect_nobody(void); /* in a fork's child */
 

@@ -20,8 +20,8 @@ static __thread int cancel_state __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t held_frame __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t handling_frame __attribute__((tls_model("initial-exec")));
 
-/* The C library's calls under a lock are cancellation points; nobody else would unlock. Whoever is alone can only cancel
- * itself, which ends the process, and with it the lock. */
+/* The C library's calls under a lock are cancellation points; nobody else would unlock. Whoever is alone can only
+ * cancel itself, which ends the process, and with it the lock. */
 static void hold(void)
 {
 	if (n_held++)
@@ -111,12 +111,12 @@ bool guard_lock_is_own(const struct guard_lock *lock)
 	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
 }
 
-/* What the kernel puts on a stack below an interrupted function: the registers, the floating point ones too (sigreturn(2)); not less
- * than so much on any machine. */
+/* What the kernel puts on a stack below an interrupted function: the registers, the floating point ones too
+ * (sigreturn(2)); not less than so much on any machine. */
 #define SIGNAL_FRAME_MIN 1024
 
-/* A handler that has interrupted a function runs further down the same stack, or on the alternate one. Another call that the same
- * program makes later may lie a little deeper, too: as the compiler has it. */
+/* A handler that has interrupted a function runs further down the same stack, or on the alternate one. Another call
+ * that the same program makes later may lie a little deeper, too: as the compiler has it. */
 static bool is_within(uintptr_t frame)
 {
 	stack_t alternate;

@@ -19,6 +19,6 @@ void log_move(int from);
 struct stats_counts;
 void log_stats(const struct stats_counts *counts);
 
-/* `what` happened to a socket with this key (its port is 0: no peer yet) and descriptor (-1: none), `why` may be NULL. errno is
- * preserved. */
+/* `what` happened to a socket with this key (its port is 0: no peer yet) and descriptor (-1: none), `why` may be
+ * NULL. errno is preserved. */
 void log_write(const char *what, const struct destination_key *key, int socket_fd, const char *why);

@@ -1,13 +1,11 @@
 /*
- * Static probes for bpftrace, perf and systemtap (USDT, sys/sdt.h): a no-op each, and a note in the file, until somebody
- * attaches. Ports are in the host's order, times in ns.
+ * Static probes for bpftrace, perf and systemtap (USDT, sys/sdt.h): a no-op each, and a note in the file, until
+ * somebody attaches. Ports are in the host's order, times in ns.
  *
- *   holdline:dial       fd, port, ns      a new connection came to be
- *   holdline:dial_fail  fd, port, errno
- *   holdline:reuse      fd, port          a kept connection was given out
- *   holdline:refuse     fd, port, reason  a connection is not kept, or was not used: enum refusal of pool/conn/refusal.h
- *   holdline:return     fd, port          the program's connection was put away for later
- *   holdline:close      fd, port          the program closed its socket
+ * holdline:dial       fd, port, ns      a new connection came to be holdline:dial_fail  fd, port, errno holdline:reuse
+ * fd, port          a kept connection was given out holdline:refuse     fd, port, reason  a connection is not kept, or
+ * was not used: enum refusal of pool/conn/refusal.h holdline:return     fd, port          the program's connection was
+ * put away for later holdline:close      fd, port          the program closed its socket
  */
 #pragma once
 

@@ -54,7 +54,8 @@ static struct sock *lease_after_all(int fd)
 	return NULL;
 }
 
-/* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the background). */
+/* The program's own socket has a connection, or will have one: 0, -EINPROGRESS or -EINTR (it goes on in the
+ * background). */
 static void follow(int fd, const struct tally *tally, int error)
 {
 	struct sock *sock = sock_enter(fd);
@@ -65,8 +66,8 @@ static void follow(int fd, const struct tally *tally, int error)
 		sock->reports_connected = error != 0;
 		sock->tally.dialing_ns = tally->dialing_ns;
 		if (sock->is_bypassed) {
-			/* Nobody asks any more what becomes of one in progress: it counts as made. */
-			events_settle(sock, 0);
+			/* Nobody will learn how a connection in progress ends: it counts as made. */
+			events_dial_done(sock, 0);
 			sock_untrack(sock, REFUSAL_BYPASSED);
 		} else if (!lease_adopt_dial(sock)) {
 			sock_untrack(sock, REFUSAL_ERROR);
@@ -75,7 +76,8 @@ static void follow(int fd, const struct tally *tally, int error)
 	sock_leave(sock);
 }
 
-/* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or -errno. */
+/* Dials until there is a port for it, or a connection has come back: then *leased is the socket, locked. 0 or
+ * -errno. */
 static int dial_or_lease(struct dial *dial, struct tally *tally, struct sock **leased)
 {
 	int error;

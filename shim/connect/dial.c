@@ -23,7 +23,8 @@
 #endif
 #define ANY_PORT (1u | 65535u << 16)
 
-/* For a port, where no dial timeout is set: a connection that has just ended gives its port back within a round trip. */
+/* For a port, where no dial timeout is set: a connection that has just ended gives its port back within a round
+ * trip. */
 #define PORT_PATIENCE_NS (3 * SECOND_NS)
 #define LONGEST_WAIT_NS (100 * MILLISECOND_NS)
 

@@ -27,7 +27,7 @@ static bool install(struct sock *sock, struct conn *conn, uint64_t now_ns)
 		return false;
 	if (options_prepare_lease(sock, conn, now_ns))
 		return false;
-	/* What is swapped away was never connected: it can be the next socket(). */
+	/* The socket that is swapped away was never connected: it can be the next socket(). */
 	spare_prepare(sock);
 	if (swap_files(sock, conn->fd)) {
 		spare_drop(sock);
@@ -51,7 +51,7 @@ static enum missed missed_by_refusal(enum refusal why)
 	}
 }
 
-/* What shared_take() said. */
+/* From the answer of shared_take(). */
 static enum missed missed_by_answer(int answer)
 {
 	switch (answer) {
@@ -88,7 +88,7 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 		sock->missed = MISSED_LIMIT;
 	else if (destination)
 		sock->missed = MISSED_NONE_IDLE;
-	/* Where connections are counted, whoever came first is first; the broker knows who. */
+	/* Where connections are counted, waiting programs are served in order, which the broker knows. */
 	if (sock->policy->max_conns_per_host && pool->broker && slots_has_waiters(&pool->broker->slots)) {
 		pool_leave();
 		return NULL;
@@ -117,16 +117,23 @@ static void discard(struct conn *conn)
 	pool_leave();
 }
 
+/* Why it can't have a kept connection, whatever there is. */
+static enum missed missed_by_itself(const struct sock *sock)
+{
+	if (sock->policy->mode != CONFIG_MODE_FULL)
+		return MISSED_POLICY;
+	if (atomic_load(&sock->is_shared))
+		return MISSED_SHARED;
+	return sock->cannot_swap ? MISSED_SOCKOPT : MISSED_NONE;
+}
+
 bool lease_take(struct sock *sock)
 {
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
-	sock->missed = sock->policy->mode != CONFIG_MODE_FULL ? MISSED_POLICY
-		       : atomic_load(&sock->is_shared)	      ? MISSED_SHARED
-		       : sock->cannot_swap		      ? MISSED_SOCKOPT
-							      : MISSED_NONE;
-	if (sock->missed == MISSED_POLICY || sock->missed == MISSED_SHARED)
+	sock->missed = missed_by_itself(sock);
+	if (sock->missed != MISSED_NONE)
 		return false;
 	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
 		if (lease_install(sock, conn))
@@ -141,7 +148,7 @@ bool lease_is_bypassed(const struct sock *sock)
 	struct destination *destination;
 	bool is_bypassed;
 
-	/* Where connections are counted each has to be. */
+	/* Where connections are counted, each has to be followed. */
 	if (sock->policy->mode != CONFIG_MODE_FULL || sock->policy->max_conns_per_host || !(pool = pool_enter(now_ns)))
 		return false;
 	destination = idle_pool_find(pool, &sock->key);
@@ -161,7 +168,7 @@ bool lease_install(struct sock *sock, struct conn *conn)
 		return false;
 	}
 	sock->conn = conn;
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	sock->is_leased = true;
 	sock->missed = MISSED_NONE;
 	sock->leased_ns = now_ns;
@@ -189,7 +196,7 @@ bool lease_adopt_dial(struct sock *sock)
 	sock->conn->ticket_number = sock->ticket.number;
 	sock->ticket.fd = -1;
 	options_begin(sock);
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	protocol_begin(&sock->protocol, may_rewrite(sock));
 	replay_reset(&sock->replay);
 	log_event("dial", sock, missed_names[sock->missed]);
@@ -200,7 +207,7 @@ bool lease_begin_dial(const struct sock *sock, int fd)
 {
 	if (options_copy_to_fresh(sock, fd))
 		return false;
-	/* What it fails with the program finds on it. */
+	/* A dial's error stays pending on it (SO_ERROR) for the program. */
 	dial_begin(fd, &sock->key);
 	if (sock->status_flags != (O_RDWR | O_NONBLOCK))
 		real.fcntl(fd, F_SETFL, sock->status_flags);

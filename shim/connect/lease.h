@@ -20,8 +20,8 @@ bool lease_install(struct sock *sock, struct conn *conn) __attribute__((warn_unu
  * Locked. */
 bool lease_adopt_dial(struct sock *sock) __attribute__((warn_unused_result));
 
-/* Begins to dial on `fd`, a fresh non-blocking socket, as the socket would, and gives it the same options and flags. Changes
- * nothing of the first. */
+/* Begins to dial on `fd`, a fresh non-blocking socket, as the socket would, and gives it the same options and flags.
+ * Changes nothing of the first. */
 bool lease_begin_dial(const struct sock *sock, int fd) __attribute__((warn_unused_result));
 
 /* Its own connection under its numbers, dialled now: in progress, and followed. False: something failed. Locked. */

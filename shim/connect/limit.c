@@ -17,8 +17,8 @@
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
-/* For the broker's first word. More than a lease has, since who goes on without makes one connection too many; most for who
- * may wait long for the second. */
+/* For the broker's first word. More than a lease has, since who goes on without makes one connection too many; most
+ * for who may wait long for the second. */
 #define PATIENCE_MS 500
 #define BLOCKING_PATIENCE_MS 3000
 
@@ -29,7 +29,8 @@ static bool is_own_thread(const struct sock *sock)
 	return sock->thread == (unsigned long)pthread_self();
 }
 
-/* A thread waits in one connect() only: another ticket of it was left by a signal handler's longjmp, and waits in vain. */
+/* A thread waits in one connect() only: another ticket of it was left by a signal handler's longjmp, and waits in
+ * vain. */
 static void drop_abandoned(void)
 {
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
@@ -68,7 +69,7 @@ static bool has_them_all(const struct destination_key *key, uint32_t max_conns)
 	return n >= max_conns;
 }
 
-/* The answer has come: what is to be done with the socket. Locked. */
+/* The answer has come: says how the connect goes on. Locked. */
 static enum limit_result conclude(struct sock *sock, struct ticket_answer answer)
 {
 	struct conn *conn = ticket_conclude(&sock->ticket, answer);
@@ -102,13 +103,13 @@ static enum limit_result place(struct sock *sock)
 		ticket_give_back(&sock->ticket);
 		return LIMIT_DIAL;
 	}
-	sock->state = SOCK_WAITING;
+	sock_set_state(sock, SOCK_WAITING);
 	limit_has_placed = true;
 	/* The broker's end is not to be taken for the server's. */
 	sock_enter_window(sock);
 	log_event("wait", sock, NULL);
 	/* Its turn may have come while the buffer was being filled: then nobody empties it any more. */
-	limit_settle(sock);
+	limit_check_turn(sock);
 	return LIMIT_PLACED;
 }
 
@@ -124,8 +125,8 @@ static struct sock *enter_again(int fd)
 	return sock;
 }
 
-/* The ticket is in the queue. The socket is unlocked while a blocking program waits, and *locked is NULL if it has ended
- * meanwhile. Enum limit_result or -errno. */
+/* The ticket is in the queue. The socket is unlocked while a blocking program waits, and *locked is NULL if it has
+ * ended meanwhile. Enum limit_result or -errno. */
 static int queue(int fd, uint64_t timeout_ns, struct sock **locked)
 {
 	struct sock *sock = *locked;
@@ -239,11 +240,11 @@ static void dial_now(struct sock *sock)
 		return;
 	/* To the program, a connection that has broken at once. */
 	ticket_give_back(&sock->ticket);
-	sock->state = SOCK_ENDED;
+	sock_set_state(sock, SOCK_ENDED);
 	sock_mark_unfit(sock, REFUSAL_ERROR);
 }
 
-void limit_settle(struct sock *sock)
+void limit_check_turn(struct sock *sock)
 {
 	int saved = errno;
 	struct ticket_answer answer = ticket_read(&sock->ticket);
@@ -261,7 +262,7 @@ void limit_let_through(struct sock *sock)
 	struct ticket place;
 	int saved = errno;
 
-	limit_settle(sock);
+	limit_check_turn(sock);
 	if (sock->state == SOCK_WAITING) {
 		place = sock->ticket;
 		sock->ticket = (struct ticket){.fd = -1};
@@ -280,7 +281,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 	struct sock *sock = *locked;
 	struct deadline deadline = deadline_after(guard_clock_ns(), options_timeout_ns(sock, option));
 
-	limit_settle(sock);
+	limit_check_turn(sock);
 	while (sock && sock->state == SOCK_WAITING) {
 		int n;
 		bool blocks = may_block && !(sock->status_flags & O_NONBLOCK);
@@ -298,7 +299,7 @@ int limit_await(struct sock **locked, int fd, bool may_block, int option)
 			return n ? -errno : -EAGAIN;
 		sock = sock_enter(fd);
 		if (sock && sock->state == SOCK_WAITING)
-			limit_settle(sock);
+			limit_check_turn(sock);
 	}
 	*locked = sock;
 	return 0;

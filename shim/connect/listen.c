@@ -9,8 +9,8 @@
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 
-/* Ports that this process listens on. A thread of it may wait for the end of a connection that we would keep, and a server
- * under test is to see what its client does. A bit a port; set and never cleared. */
+/* Ports that this process listens on. A thread of it may wait for the end of a connection that we would keep, and a
+ * server under test is to see what its client does. A bit a port; set and never cleared. */
 static LARGE _Atomic(uint64_t) own_ports[65536 / 64];
 
 static _Atomic(bool) has_own_ports; /* most programs have none, and need not look at the page */
@@ -30,8 +30,8 @@ static void note_own_port(int fd)
 	errno = saved;
 }
 
-/* Listeners of a program that has made no connection yet, and may never make one: their ports are asked for when it does. One
- * that was closed meanwhile is no listener any more. */
+/* Listeners of a program that has made no connection yet, and may never make one: their ports are asked for when it
+ * does. One that was closed meanwhile is no listener any more. */
 #define LISTENERS_MAX 64
 static _Atomic(int) listeners[LISTENERS_MAX]; /* 1 + the descriptor */
 static _Atomic(unsigned) n_listeners;

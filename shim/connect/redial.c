@@ -20,8 +20,8 @@
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
-/* How long a thread may be held, though it said that it would not wait, for a dial that it does not know of: a dial that is
- * given up too soon begins anew each time. */
+/* How long a thread may be held, though it said that it would not wait, for a dial that it does not know of: a dial
+ * that is given up too soon begins anew each time. */
 #define HOLD_MS 3000
 
 static int wait_for(int fd, short events, int timeout_ms)
@@ -48,8 +48,8 @@ static int finish_connect(int fd, int timeout_ms)
 	return -result;
 }
 
-/* `wait_ms` 0: leave the dial in progress; -1: for as long as a blocking connect() takes, or another limit on a socket that
- * doesn't block. */
+/* `wait_ms` 0: leave the dial in progress; -1: for as long as a blocking connect() takes, or another limit on a
+ * socket that doesn't block. */
 static int dial(int fd, const struct destination_key *key, int wait_ms)
 {
 	int error = dial_begin(fd, key);
@@ -149,8 +149,8 @@ static int dial_unlocked(struct replacement *replacement)
 	return return_to_lock(replacement) ? error : -EBADF;
 }
 
-/* An unfit but living connection ends at once, whoever has a descriptor of it: a server that serves one at a time is waiting
- * for that. */
+/* An unfit but living connection ends at once, whoever has a descriptor of it: a server that serves one at a time is
+ * waiting for that. */
 static void end_old(const struct sock *sock)
 {
 	ending_make_for_all(&sock_pool_sys, sock->fds[0]);

@@ -1,6 +1,7 @@
 /*
- * Putting a freshly dialled connection in the place of a leased one: before an unsafe method is risked on it, or when it
- * has turned out dead before any answer. The program, which believes its connection fresh, sees what a fresh one shows.
+ * Putting a freshly dialled connection in the place of a leased one: before an unsafe method is risked on it, or when
+ * it has turned out dead before any answer. The program, which believes its connection fresh, sees what a fresh one
+ * shows.
  */
 #pragma once
 
@@ -12,8 +13,8 @@ enum redial_reason {
 	REDIAL_FOR_STALE,    /* the server has hung up: what was sent is sent again */
 	REDIAL_FOR_UNFIT,    /* alive, but not to be risked. It ends before the dial, so that a server that serves one
 			       connection at a time is free */
-	REDIAL_FOR_STRANGER, /* somebody is to read the answer who can't be told that the end of file is ours to make: the
-			       request is sent again as the program wrote it, and the server makes it */
+	REDIAL_FOR_STRANGER, /* a process without us will read the answer, and its end of file must be the server's: the
+				request is sent again as the program wrote it */
 };
 
 /*
@@ -21,9 +22,9 @@ enum redial_reason {
  *
  * With nothing to send again, a non-blocking socket gets a dial in progress (EAGAIN on writing, writable after the
  * handshake, refusal as natively); else the dial is waited for: a non-blocking program's for three seconds at most, a
- * blocking one's for three seconds or `longest_ms`, whichever is longer (-1: as long as it takes).
- * 0, or -errno of the dial: then the program keeps the dead connection, whose error it is to be given.
- * Locked; the lock is given up while it blocks, and it is had again on return, even if the program has closed the socket
- * meanwhile: then the state is SOCK_FREE, and sock_leave() is all that may be done with it.
+ * blocking one's for three seconds or `longest_ms`, whichever is longer (-1: as long as it takes). 0, or -errno of
+ * the dial: then the program keeps the dead connection, whose error it is to be given. Locked; the lock is given up
+ * while it blocks, and it is had again on return, even if the program has closed the socket meanwhile: then the state
+ * is SOCK_FREE, and sock_leave() is all that may be done with it.
  */
 int redial(struct sock *sock, enum redial_reason reason, int longest_ms) __attribute__((warn_unused_result));

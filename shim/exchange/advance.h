@@ -10,9 +10,9 @@
 struct sock;
 struct transfer;
 
-/* The leased connection is dead before any answer: a fresh one takes its place if nothing can be lost or done twice by
- * it. 0: replaced, the call may be tried again. -ETIMEDOUT: it could not be dialled in time (`longest_ms` as in redial.h), which
- * may be tried again; other negative: it is not to be replaced. */
+/* The leased connection is dead before any answer: a fresh one takes its place if nothing can be lost or done twice
+ * by it. 0: replaced, the call may be tried again. -ETIMEDOUT: it could not be dialled in time (`longest_ms` as in
+ * redial.h), which may be tried again; other negative: it is not to be replaced. */
 int exchange_recover(struct sock *sock, int longest_ms) __attribute__((warn_unused_result));
 
 /* The same for a server that says so by a 408 to nobody's request, whose bytes have been read. */
@@ -24,8 +24,8 @@ bool exchange_is_hang_up(ssize_t result, int error);
 /* What the connections of the process remember for each other; NULL where it is not worth it (yet). */
 struct framing_memo *exchange_memo(void);
 
-/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones are not tracked any more
- * (SOCK_FREE). */
+/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones are not
+ * tracked any more (SOCK_FREE). */
 void exchange_advance(struct sock *sock);
 
 /* The same for bytes of body that no wrapper looked at (sendfile, splice). */

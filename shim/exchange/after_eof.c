@@ -82,7 +82,7 @@ static int leave_stub(struct sock *sock)
 		stub_abandon(&sock->stub);
 	else
 		stub_put(&sock->stub, false);
-	sock->state = SOCK_NEW;
+	sock_set_state(sock, SOCK_NEW);
 	return 0;
 }
 

@@ -30,7 +30,7 @@ static void end_last(struct sock *sock, int fd)
 {
 	bool was_connected = sock->state != SOCK_NEW && sock->state != SOCK_WAITING;
 
-	events_settle_by_kernel(sock, false);
+	events_ask_dial(sock, false);
 	switch (sock->state) {
 	case SOCK_OPEN:
 	case SOCK_ENDING:

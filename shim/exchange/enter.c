@@ -11,7 +11,7 @@ struct sock *exchange_enter(int fd)
 	struct sock *sock = sock_enter(fd);
 
 	if (sock && __builtin_expect(sock->state == SOCK_ENDING, 0))
-		finish_settle(sock);
+		finish_make_end_of_file(sock);
 	return sock;
 }
 

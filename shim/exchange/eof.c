@@ -42,7 +42,8 @@ bool eof_is_possible(const struct sock *sock)
 	       !atomic_load(&sock->wants_release);
 }
 
-/* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing tells. */
+/* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing
+ * tells. */
 static bool is_registered(struct sock *sock)
 {
 	struct registration *registration = sock->registrations;
@@ -64,7 +65,7 @@ bool eof_begin(struct sock *sock)
 			continue;
 		atomic_fetch_add(&eof_n, 1);
 		sock->n_told = 0;
-		sock->state = SOCK_ENDING;
+		sock_set_state(sock, SOCK_ENDING);
 		return true;
 	}
 	return false;
@@ -85,7 +86,7 @@ static void free_slot(int fd)
 void eof_end(struct sock *sock)
 {
 	free_slot(sock->fds[0]);
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 }
 
 static bool is_told_by(const struct sock *sock, int epfd)
@@ -113,7 +114,7 @@ int eof_report(int epfd, struct epoll_event *events, int max)
 			events[n++].data = sock->registrations[0].event.data;
 			sock->n_told++;
 		} else if (sock && sock->state == SOCK_ENDING && n < most) {
-			finish_settle(sock);
+			finish_make_end_of_file(sock);
 		} else if (fd >= 0 && (sock ? sock->state != SOCK_ENDING : !fdtable_get(fd))) {
 			free_slot(fd);
 		}
@@ -145,9 +146,12 @@ void eof_make_for(const struct destination_key *key)
 
 void eof_make_for_peer(const struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
-	struct destination_key key = sock->key;
+	struct destination_key key;
 
-	if (!eof_any() || length > (socklen_t)sizeof(struct sockaddr_storage) || !guard_readable(address, length) ||
+	if (!eof_any())
+		return;
+	key = sock->key;
+	if (length > (socklen_t)sizeof(struct sockaddr_storage) || !guard_readable(address, length) ||
 	    destination_key_set_peer(&key, address, length))
 		return;
 	identity_fill_key(&key, fd);

@@ -1,9 +1,9 @@
 /*
- * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end
- * of file next, hears of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any
- * other way is the end made where the kernel shows it (a stub in the connection's place, three system calls; a
- * blocking socket that nothing watches is read and closed only), by finish_settle(): exchange_enter() does that for
- * whoever asks for the socket, and those below for whoever could see it without asking.
+ * The end of file, put off until somebody looks. An event loop that has read an answer to its end waits for the end of
+ * file next, hears of it, reads it, and closes: all that we can tell it ourselves. Only where it looks in any other way
+ * is the end made where the kernel shows it (a stub in the connection's place, three system calls; a blocking socket
+ * that nothing watches is read and closed only), by finish_make_end_of_file(): exchange_enter() does that for whoever
+ * asks for the socket, and those below for whoever could see it without asking.
  *
  * Only in a process of one thread: nobody else waits for it in the kernel then. All of it is async-signal-safe.
  */
@@ -35,9 +35,9 @@ static inline void eof_make(void)
 		eof_make_all();
 }
 
-/* A connection is about to be leased: one to this destination that still has its end of file to be made is as good as an idle one. The
- * second is for a socket that is about to be connected to a peer. The calling thread may hold the lock of the socket that is to have
- * the connection. */
+/* A connection is about to be leased: one to this destination that still has its end of file to be made is as good
+ * as an idle one. The second is for a socket that is about to be connected to a peer. The calling thread may hold
+ * the lock of the socket that is to have the connection. */
 void eof_make_for(const struct destination_key *key);
 void eof_make_for_peer(const struct sock *sock, int fd, const struct sockaddr *address, socklen_t length);
 
@@ -48,9 +48,9 @@ bool eof_is_possible(const struct sock *sock);
  * Locked. */
 bool eof_begin(struct sock *sock);
 
-/* It is SOCK_OPEN again, about to be closed or settled. Locked. */
+/* It is SOCK_OPEN again, about to be closed, or to get its end of file. Locked. */
 void eof_end(struct sock *sock);
 
-/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. All others are
- * settled. */
+/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. The end of file of
+ * all others is made. */
 int eof_report(int epfd, struct epoll_event *events, int max);

@@ -1,7 +1,8 @@
 /*
- * See fastopen.h. MSG_FASTOPEN is the option TCP_FASTOPEN_CONNECT, a connect() and a send() in one: with a cookie at hand that
- * connect() sends nothing, and the send's bytes go out with the SYN; without one it dials, and a socket that doesn't block says
- * EINPROGRESS either way. Taken apart, a kept connection can stand in for the dial, and a fresh one is followed.
+ * See fastopen.h. MSG_FASTOPEN is the option TCP_FASTOPEN_CONNECT, a connect() and a send() in one: with a cookie at
+ * hand that connect() sends nothing, and the send's bytes go out with the SYN; without one it dials, and a socket that
+ * doesn't block says EINPROGRESS either way. Taken apart, a kept connection can stand in for the dial, and a fresh one
+ * is followed.
  */
 #include "shim/exchange/fastopen.h"
 
@@ -17,6 +18,7 @@
 #include "shim/exchange/iocall.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
+#include "shim/sock/spare.h"
 
 static const struct sockaddr *address_of(const struct transfer *transfer, socklen_t *length)
 {
@@ -48,6 +50,7 @@ ssize_t fastopen_send(struct sock *sock, struct transfer *transfer)
 		sock_leave(sock);
 		return transfer_native(transfer);
 	}
+	spare_drop(sock);
 	options_note_set(sock, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on));
 	eof_make_for_peer(sock, transfer->fd, address, length);
 	if (connect_new(sock, transfer->fd, address, length, __builtin_return_address(0)))

@@ -32,7 +32,7 @@ static bool is_in_use(const struct sock *sock)
 }
 
 /* The end of file that we owe is made independent of us, one way or another. */
-static void settle_debt(struct sock *sock)
+static void honor_end_of_file(struct sock *sock)
 {
 	struct protocol_state before = sock->protocol;
 	unsigned n_fed = sock->n_fed;
@@ -80,7 +80,7 @@ void handoff_make_honest(struct sock *sock)
 {
 	let_through(sock);
 	if (is_owed(sock))
-		settle_debt(sock);
+		honor_end_of_file(sock);
 	else
 		renew_unused(sock);
 	sock_share(sock);

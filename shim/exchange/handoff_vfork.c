@@ -13,8 +13,9 @@
 /* The numbers that its own duplicates are looked for among. */
 #define SCANNED_FDS 1024
 
-/* The child of a vfork() may neither leave its parent's queue nor take a ticket: both are changes of its parent's memory. What is
- * its own are its descriptors. So the placeholder's numbers there get a connection of their own, by calls to the kernel alone. */
+/* The child of a vfork() may neither leave its parent's queue nor take a ticket: both are changes of its parent's
+ * memory. What is its own are its descriptors. So the placeholder's numbers there get a connection of their own, by
+ * calls to the kernel alone. */
 static int dial_for_child(const struct sock *sock)
 {
 	int fd = REAL(socket)(sock->domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -57,8 +57,8 @@ bool transfer_is_readable(const struct transfer *transfer);
 /* Total length; SIZE_MAX if it overflows. */
 size_t transfer_length(const struct transfer *transfer);
 
-/* Calls for a tracked descriptor; they fall back to transfer_native() wherever we are not wanted. Cancellation points, as
- * the calls that they stand for are, before they have done anything. */
+/* Calls for a tracked descriptor; they fall back to transfer_native() wherever we are not wanted. Cancellation
+ * points, as the calls that they stand for are, before they have done anything. */
 ssize_t exchange_send(struct transfer *transfer);
 ssize_t exchange_receive(struct transfer *transfer);
 

@@ -114,7 +114,7 @@ static void count_refusal(struct sock *sock, enum refusal why)
 static void end_in_place(struct sock *sock)
 {
 	sock_leave_window(sock);
-	sock->state = SOCK_ENDED;
+	sock_set_state(sock, SOCK_ENDED);
 	/* Wakes every reader and poller, in this and in other processes; what is queued stays readable. */
 	real.shutdown(sock->fds[0], SHUT_RD);
 }
@@ -149,7 +149,7 @@ static enum refusal park_behind_stub(struct sock *sock)
 	if (why != REFUSAL_NONE)
 		return why;
 	sock_leave_window(sock);
-	sock->state = SOCK_STUB;
+	sock_set_state(sock, SOCK_STUB);
 	sock->parked = sock->conn;
 	sock->parked_cookie = sock->conn->cookie;
 	park(sock);
@@ -180,7 +180,7 @@ void finish_with_end_of_file_later(struct sock *sock)
 		finish_with_end_of_file(sock);
 }
 
-void finish_settle(struct sock *sock)
+void finish_make_end_of_file(struct sock *sock)
 {
 	eof_end(sock);
 	finish_with_end_of_file(sock);
@@ -201,11 +201,11 @@ void finish_lost(struct sock *sock)
 
 	count_refusal(sock, verdict_at_server_end(&sock->protocol));
 	if (swap_to_stub(sock)) {
-		sock->state = SOCK_STUB;
+		sock_set_state(sock, SOCK_STUB);
 		sock->stub_asks_fresh = true;
 		sock_drop_conn(sock);
 	} else {
-		sock->state = SOCK_ENDED;
+		sock_set_state(sock, SOCK_ENDED);
 	}
 	errno = saved;
 }

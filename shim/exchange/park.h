@@ -18,7 +18,7 @@ void finish_with_end_of_file(struct sock *sock);
 void finish_with_end_of_file_later(struct sock *sock);
 
 /* Somebody looks: what was put off is done. SOCK_ENDING becomes SOCK_STUB or SOCK_ENDED. Locked. */
-void finish_settle(struct sock *sock);
+void finish_make_end_of_file(struct sock *sock);
 
 /* The program is about to close the last number of an open socket, or one whose end was put off: parks the connection if it can be kept. Afterwards the
  * caller lets the number go. Locked. */

@@ -62,7 +62,7 @@ static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 		return false;
 	}
 	sock->stub = stub;
-	sock->state = SOCK_STUB;
+	sock_set_state(sock, SOCK_STUB);
 	sock->stub_asks_fresh = true;
 	/* Others will have it: the pair is not to be used again. */
 	atomic_store(&sock->is_shared, true);

@@ -29,8 +29,8 @@
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
-/* A server that had just given up on an idle connection may say so instead of closing silently. Bytes in a pipe can't be
- * taken back. */
+/* A server that had just given up on an idle connection may say so instead of closing silently. Bytes in a pipe
+ * can't be taken back. */
 static bool is_late_goodbye(const struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
 			    size_t received)
 {
@@ -60,8 +60,9 @@ static void show_peeked(const struct sock *sock, const struct incoming *incoming
 	feed_received(&scratch, incoming, received);
 }
 
-/* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes in
- * pieces wait 40 ms for it (tcp(7), TCP_QUICKACK). Where the answer has come whole, our next request acknowledges it. */
+/* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes
+ * in pieces wait 40 ms for it (tcp(7), TCP_QUICKACK). Where the answer has come whole, our next request acknowledges
+ * it. */
 static void acknowledge_piece(const struct sock *sock, int fd)
 {
 	static const int on = 1;
@@ -202,8 +203,8 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, const s
 	return false;
 }
 
-/* The end that was met may be the old connection's, which another thread is replacing or has replaced: then `*result` is to be
- * returned, or tried again for a little later if it is 0. Locked. */
+/* The end that was met may be the old connection's, which another thread is replacing or has replaced: then
+ * `*result` is to be returned, or tried again for a little later if it is 0. Locked. */
 static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, int *error)
 {
 	if (!exchange_is_hang_up(*result, *error) || (!sock_is_being_replaced(sock) && sock->n_swaps == n_swaps))
@@ -303,12 +304,16 @@ ssize_t exchange_receive(struct transfer *transfer)
 	if (!sock)
 		return transfer_native(transfer);
 	if (sock->state == SOCK_ENDING && (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))))
-		finish_settle(sock);
+		finish_make_end_of_file(sock);
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
 
-		if (error || !sock)
-			return error ? errno = -error, -1 : transfer_native(transfer);
+		if (error) {
+			errno = -error;
+			return -1;
+		}
+		if (!sock)
+			return transfer_native(transfer);
 	}
 	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
 		sock_leave(sock);

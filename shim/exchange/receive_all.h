@@ -1,6 +1,7 @@
 /*
- * A receive that fills all of its buffers (MSG_WAITALL), or throws as much away (MSG_TRUNC on a stream, tcp(7)). The kernel would
- * wait past the end of the message, for bytes that a server that stays never sends; so it is done in parts.
+ * A receive that fills all of its buffers (MSG_WAITALL), or throws as much away (MSG_TRUNC on a stream, tcp(7)). The
+ * kernel would wait past the end of the message, for bytes that a server that stays never sends; so it is done in
+ * parts.
  */
 #pragma once
 

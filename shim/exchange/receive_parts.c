@@ -42,7 +42,7 @@ static bool is_same(const struct receive_parts *parts)
 }
 
 /* An end that was put off is to be found by who waits for it. */
-static void settle(int fd)
+static void make_end_of_file(int fd)
 {
 	struct sock *sock = exchange_enter(fd);
 
@@ -76,7 +76,7 @@ bool receive_parts_go_on(const struct receive_parts *parts)
 	int saved = errno;
 	bool goes_on;
 
-	settle(parts->fd);
+	make_end_of_file(parts->fd);
 	/* Which no signal's handler restarts. */
 	goes_on = is_same(parts) && REAL(poll)(&entry, 1, time_left(parts)) > 0 && is_same(parts) &&
 		  !is_broken(parts->fd, entry.revents);

@@ -1,6 +1,6 @@
 /*
- * A receive that is made in several parts, where the kernel makes it in one: between two of them the descriptor may have been closed
- * and be another one's, a signal has to end it, and an error has to be left for the next call.
+ * A receive that is made in several parts, where the kernel makes it in one: between two of them the descriptor may
+ * have been closed and be another one's, a signal has to end it, and an error has to be left for the next call.
  */
 #pragma once
 
@@ -22,6 +22,6 @@ struct receive_parts {
 /* `flags` of the receive. Locked. */
 void receive_parts_begin(struct receive_parts *parts, const struct sock *sock, int fd, int flags);
 
-/* Between two parts. True if another one is to be made: it is the same socket still, and something is there, or its end; waits for
- * that if the receive may, for as long as the whole of it may. Preserves errno. */
+/* Between two parts. True if another one is to be made: it is the same socket still, and something is there, or its
+ * end; waits for that if the receive may, for as long as the whole of it may. Preserves errno. */
 bool receive_parts_go_on(const struct receive_parts *parts);

@@ -114,7 +114,7 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 {
 	sock->replay = sending->replay;
 	if (result > 0) {
-		events_settle(sock, 0);
+		events_dial_done(sock, 0);
 		send_plan_account(sock, transfer, sending, (size_t)result);
 		exchange_advance(sock);
 		return false;
@@ -266,7 +266,7 @@ ssize_t exchange_send(struct transfer *transfer)
 		sock_leave(sock);
 		break;
 	case SOCK_WAITING:
-	case SOCK_ENDING: /* exchange_enter() has settled it */
+	case SOCK_ENDING: /* exchange_enter() has made its end of file */
 	case SOCK_ENDED:
 	case SOCK_RELEASED:
 	case SOCK_FREE:

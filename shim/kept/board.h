@@ -8,7 +8,8 @@
 
 struct destination_key;
 
-/* How many connections the broker holds that may be to this destination; UINT32_MAX: it has to be asked. Needs no lock. */
+/* How many connections the broker holds that may be to this destination; UINT32_MAX: it has to be asked. Needs no
+ * lock. */
 uint32_t board_n_held(const struct destination_key *key, uint64_t now_ns);
 
 /* In a fork's child. */

@@ -61,8 +61,8 @@ static void unmap(void *memory, uint64_t length)
 	left_memory = memory;
 }
 
-/* A program that closes descriptors by raw system calls may have got the number for something of its own. (A ticket's is
- * not kept for long.) */
+/* A program that closes descriptors by raw system calls may have got the number for something of its own. (A ticket's
+ * is not kept for long.) */
 static bool is_still_ours(int fd)
 {
 	return (fd != broker_link_client.fd && fd != pending_client.fd) || cookie_of(fd) == client_cookie;
@@ -140,7 +140,8 @@ bool broker_link_is_connected(void)
 	return broker_link_client.fd >= 0;
 }
 
-/* It gives us memory and connections: only our own user's is to be trusted, or one for whom a service manager listens. */
+/* It gives us memory and connections: only our own user's is to be trusted, or one for whom a service manager
+ * listens. */
 static bool is_trusted(int fd)
 {
 	struct ucred peer;

@@ -1,6 +1,6 @@
 /*
- * Why a connect was not given a kept connection, or the one that it was given had to be replaced: the last word of the log's
- * lines `dial` and `redial`.
+ * Why a connect was not given a kept connection, or the one that it was given had to be replaced: the last word of
+ * the log's lines `dial` and `redial`.
  */
 #pragma once
 

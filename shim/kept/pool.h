@@ -1,6 +1,6 @@
 /*
- * The pool of this process, the lock around it, and the system calls that it is given. What else the lock covers says so
- * where it is (stubs, spares, the arena of struct sock).
+ * The pool of this process, the lock around it, and the system calls that it is given. What else the lock covers says
+ * so where it is (stubs, spares, the arena of struct sock).
  */
 #pragma once
 
@@ -15,7 +15,8 @@
 extern const struct config *sock_config; /* immutable after init */
 extern const struct pool_sys sock_pool_sys;
 
-/* What pool_init() and a first exchange write to; how many parts that are (LARGE_PARTS_MAX - 2 at the most). */
+/* The memory that pool_init() and a first exchange write to; returns the number of parts, LARGE_PARTS_MAX - 2 at
+ * most. */
 size_t pool_parts(struct large_part parts[LARGE_PARTS_MAX]);
 
 /* When the library begins (shim/process/init.h). */
@@ -32,7 +33,7 @@ void pool_log_stats(void);
 bool pool_lock_for_fork(void) __attribute__((warn_unused_result));
 void pool_unlock_after_fork(void);
 
-/* In its child: no parked connection is ours. False: the lock was not had, and what it covers may be in the midst of a change: it has to
- * begin anew, all of it. Then the other has to follow, with what this one said. */
+/* In its child: no parked connection is ours. False: the lock was not had, and what it covers may be in the midst of
+ * a change: it has to begin anew, all of it. Then the other has to follow, with what this one said. */
 bool pool_begin_after_fork(void) __attribute__((warn_unused_result));
 void pool_end_after_fork(bool had_lock);

@@ -52,7 +52,7 @@ static bool is_as_said(const struct conn *conn)
 	       ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
 }
 
-/* What an answer teaches about its destination, and about the broker. */
+/* An answer tells something of its destination, and of the broker. */
 static void learn(struct idle_pool *pool, struct conn *conn, int answer, uint64_t now_ns)
 {
 	switch (answer) {
@@ -71,7 +71,8 @@ static void learn(struct idle_pool *pool, struct conn *conn, int answer, uint64_
 	}
 }
 
-/* What the question brought (broker_client_lease), and the descriptor that was given. */
+/* Takes the answer (as broker_client_lease() returns it) and the descriptor that was given. NULL: there is no
+ * connection. */
 static struct conn *receive(struct idle_pool *pool, struct conn *conn, int answer, int fd, uint64_t now_ns)
 {
 	if (answer == BROKER_GIVEN) {
@@ -110,7 +111,8 @@ static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
 	return n;
 }
 
-/* Not where nothing can come of it: what a private process parks it gets itself, and what the board doesn't show nobody has. */
+/* Not where nothing can come of it: what a private process parks it gets itself, and what the board doesn't show
+ * nobody has. */
 static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
 {
 	uint32_t n_held;
@@ -149,7 +151,7 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	if (conn) {
 		*why = broker_client_lease(&broker_link_client, conn, habit_looks_often(&conn->destination->looks, who),
 					   &fd);
-		/* Who can't get its lock back leaves things as they are: the object is lost, nothing else. */
+		/* Without the lock nothing can be put back: the object is lost, nothing else. */
 		pool = pool_enter(guard_now_ns());
 		if (pool) {
 			conn = receive(pool, conn, *why, fd, now_ns);
@@ -169,7 +171,8 @@ struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_c
 	uint64_t now_ns = guard_now_ns();
 	struct conn *conn;
 
-	/* A connection that is not counted is one too many: it is worth waiting for a thread that is connecting just now. */
+	/* A connection that is not counted is one too many: it is worth waiting for a thread that is connecting just
+	 * now. */
 	broker_link_await_connection(patience_ms);
 	conn = prepare(key, now_ns);
 	if (!conn)

@@ -1,10 +1,10 @@
 /*
  * A ticket: the broker's leave to have one more connection to a destination, where connections are counted
- * (MAX_CONNS_PER_HOST), or the wait for it in turn. It is a connection to the broker of its own: the broker sees its end,
- * whatever becomes of the process.
+ * (MAX_CONNS_PER_HOST), or the wait for it in turn. It is a connection to the broker of its own: the broker sees its
+ * end, whatever becomes of the process.
  *
- * The broker answers with leave to dial or with a connection that has become idle, whichever comes first. No socket and no lock is
- * known here.
+ * The broker answers with leave to dial or with a connection that has become idle, whichever comes first. No socket
+ * and no lock is known here.
  */
 #pragma once
 
@@ -22,12 +22,12 @@ struct ticket {
 };
 
 struct ticket_answer {
-	int kind; /* enum broker_answer. -EAGAIN: none yet; -ETIMEDOUT, -EINTR: the wait has ended before; else: no broker */
-	int fd; /* GIVEN: the connection's, for ticket_conclude(); else -1 */
+	int kind; /* enum broker_answer; -EAGAIN: none yet; -ETIMEDOUT, -EINTR: not in time; else: no broker */
+	int fd;	  /* GIVEN: the connection's, for ticket_conclude(); else -1 */
 };
 
-/* Asks for leave. `is_forced`: the broker counts the connection, whatever the limit says. False: there is no broker, or none that
- * gave its welcome within `patience_ms`, so nothing is counted. */
+/* Asks for leave. `is_forced`: the broker counts the connection, whatever the limit says. False: there is no broker,
+ * or none that gave its welcome within `patience_ms`, so nothing is counted. */
 bool ticket_ask(struct ticket *ticket, const struct destination_key *key, uint32_t max_conns, bool is_forced,
 		int patience_ms) __attribute__((warn_unused_result));
 
@@ -37,8 +37,8 @@ struct ticket_answer ticket_read(struct ticket *ticket);
 /* The first answer, within so many milliseconds; signals don't end the wait. */
 struct ticket_answer ticket_await(struct ticket *ticket, int patience_ms);
 
-/* The answer when its turn has come, within `timeout_ns`. 0: whenever it comes, and a signal ends the wait as it would end
- * connect(). */
+/* The answer when its turn has come, within `timeout_ns`. 0: whenever it comes, and a signal ends the wait as it
+ * would end connect(). */
 struct ticket_answer ticket_await_turn(struct ticket *ticket, uint64_t timeout_ns);
 
 /* The answer has come: the connection that it brought, CONN_OPEN; NULL: none. With leave the ticket goes on. */

@@ -81,7 +81,8 @@ void exec_state_forget(char **environment)
 		at[0] = at[1];
 }
 
-/* A first look without locks; exec_state_prepare() may find other ones, so the size is for the most that it can take. */
+/* A first look without locks; exec_state_prepare() may find other ones, so the size is for the most that it can
+ * take. */
 size_t exec_state_size(char *const environment[], int all)
 {
 	size_t n = 0;
@@ -215,7 +216,7 @@ static void adopt(const struct record *record, int fd)
 	sock->status_flags = real.fcntl(fd, F_GETFL);
 	sock->protocol = state;
 	protocol_forbid_edits(&sock->protocol);
-	sock->state = SOCK_OPEN;
+	sock_set_state(sock, SOCK_OPEN);
 	sock->has_sent = true;
 	sock->parked_cookie = record->cookie;
 	atomic_store(&sock->is_shared, true);

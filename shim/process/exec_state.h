@@ -1,9 +1,11 @@
 /*
- * Exchanges in flight follow into the programs that this one executes: `exec 3<>/dev/tcp/host/80; printf ... >&3; cat <&3`.
+ * Exchanges in flight follow into the programs that this one executes: `exec 3<>/dev/tcp/host/80; printf ... >&3; cat
+ * <&3`.
  *
- * The server was asked to stay, so whoever reads the answer's end has to make the end of file; the reader may be another
- * program that inherits the socket. Its copy of this library learns of it by a variable in its environment, which names
- * sockets by SO_COOKIE and is taken away again before the program sees it. Such a connection is never parked.
+ * The server was asked to stay, so whoever reads the answer's end has to make the end of file; the reader may be
+ * another program that inherits the socket. Its copy of this library learns of it by a variable in its environment,
+ * which names sockets by SO_COOKIE and is taken away again before the program sees it. Such a connection is never
+ * parked.
  */
 #pragma once
 
@@ -12,12 +14,14 @@
 
 #define EXEC_STATE_VARIABLE "HOLDLINE_INFLIGHT"
 
-/* How large a buffer exec_state_prepare() needs for the exchanges that now are to be inherited (0: there are none), and for an
- * environment with one more variable. No more: the caller's stack may be a small one. `all`: also those on close-on-exec descriptors, which file actions may duplicate. */
+/* How large a buffer exec_state_prepare() needs for the exchanges that now are to be inherited (0: there are none),
+ * and for an environment with one more variable. No more: the caller's stack may be a small one. `all`: also those
+ * on close-on-exec descriptors, which file actions may duplicate. */
 size_t exec_state_size(char *const environment[], int all);
 
-/* Fills the buffer (aligned for pointers, of that size) with a new environment that carries them, and returns that. Where the new program
- * will not have this library, the servers are asked to make the end of file, and the environment stays what it is. */
+/* Fills the buffer (aligned for pointers, of that size) with a new environment that carries them, and returns that.
+ * Where the new program will not have this library, the servers are asked to make the end of file, and the
+ * environment stays what it is. */
 char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all);
 
 /* Takes the variable out of an environment. */

@@ -24,14 +24,15 @@
 #include "shim/process/init.h"
 #include "shim/sock/sock.h"
 
-/* What a fork has found and taken, for its other half in the parent and in the child. A handler may fork while its thread does:
- * FORK_BITS of them for each, the last one first. */
+/* What a fork has found and taken, for its other half in the parent and in the child. A handler may fork while its
+ * thread does: FORK_BITS of them for each, the last one first. */
 enum { FORK_IS_FIT = 1, FORK_HAS_POOL = 2, FORK_HAS_LIMIT = 4, FORK_BITS = 3 };
 static __thread unsigned long forks __attribute__((tls_model("initial-exec")));
 
 static void begin_fork(bool is_home, bool wants_pool, bool wants_limit)
 {
-	/* A child that returns to the midst of what we were doing, with half of a change in its memory, goes on without us. */
+	/* A child that returns to the midst of what we were doing, with half of a change in its memory, goes on
+	 * without us. */
 	bool is_fit = is_home && !guard_is_interrupted();
 	unsigned bits = is_fit ? FORK_IS_FIT : 0;
 

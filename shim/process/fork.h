@@ -6,16 +6,16 @@
 /* Registers them; in the constructor. */
 void fork_init(void);
 
-/* Around a call that makes a process or thread with the flags of clone(2), 0 for a fork. Afterwards in the parent, whatever came of
- * it, and in a child that returns from the same call. Async-signal-safe, both. */
+/* Around a call that makes a process or thread with the flags of clone(2), 0 for a fork. Afterwards in the parent,
+ * whatever came of it, and in a child that returns from the same call. Async-signal-safe, both. */
 void fork_before_clone(unsigned long flags);
 void fork_after_clone(unsigned long flags, bool is_child);
 
-/* Before a call that sets this mode of seccomp (SECCOMP_MODE_*, 0: none), under which every system call that the program does not
- * make itself may be its last: no more of ours. */
+/* Before a call that sets this mode of seccomp (SECCOMP_MODE_*, 0: none), under which every system call that the
+ * program does not make itself may be its last: no more of ours. */
 void fork_before_seccomp(long mode, const void *filter);
 
-/* Before a call that executes another program in this process, and before one that executes it in a new one; `has_actions`: it has
- * file actions. Either may be in a vfork child. errno is preserved. */
+/* Before a call that executes another program in this process, and before one that executes it in a new one;
+ * `has_actions`: it has file actions. Either may be in a vfork child. errno is preserved. */
 void fork_before_exec(void);
 void fork_before_spawn(bool has_actions);

@@ -108,7 +108,7 @@ bool init_is_done(void)
 		return true;
 	if (phase == PHASE_BEGINNING)
 		return wait_for_beginner();
-	if (phase != PHASE_READY || !guard_may_settle())
+	if (phase != PHASE_READY || !guard_may_become_home())
 		return false;
 	if (!atomic_compare_exchange_strong(&phase, &ready, PHASE_BEGINNING))
 		return wait_for_beginner();
@@ -132,7 +132,8 @@ bool init_is_off(void)
 
 int __cxa_atexit(void (*function)(void *), void *argument, void *library);
 
-/* The loader passes what it passes to main(). `environ` is the program's own variable where that has one, and not set yet. */
+/* The loader passes what it passes to main(). `environ` is the program's own variable where that has one, and not
+ * set yet. */
 __attribute__((constructor)) static void init(int n_arguments, char **arguments, char **environment)
 {
 	(void)n_arguments;
@@ -147,11 +148,13 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	stats_page_choose_place(environment);
 	fork_init();
 	phase = PHASE_READY;
-	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor of ours. */
+	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor
+	 * of ours. */
 	if (config.log_path[0] && !init_is_done())
 		return;
 	if (exec_state_is_told(environment) && init_is_done())
 		exec_state_receive(environment);
-	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of all. */
+	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of
+	 * all. */
 	__cxa_atexit(fini, NULL, NULL);
 }

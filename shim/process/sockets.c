@@ -1,4 +1,5 @@
-/* What happens to all sockets of the program at once: around fork and exec, at the end, when descriptors are needed. See sock.h. */
+/* What happens to all sockets of the program at once: around fork and exec, at the end, when descriptors are needed.
+ * See sock.h. */
 #include <errno.h>
 #include <fcntl.h>
 
@@ -34,7 +35,8 @@ void sock_share_all(bool only_inheritable)
 	}
 }
 
-/* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not connected. */
+/* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not
+ * connected. */
 static void leave_waiting_room(struct sock *sock)
 {
 	int type = SOCK_STREAM | SOCK_CLOEXEC | (sock->status_flags & O_NONBLOCK);
@@ -44,7 +46,7 @@ static void leave_waiting_room(struct sock *sock)
 		real.dup3(fd, sock->fds[i], sock_is_close_on_exec(sock, i) ? O_CLOEXEC : 0);
 	if (fd >= 0)
 		real.close(fd);
-	sock->state = SOCK_ENDED;
+	sock_set_state(sock, SOCK_ENDED);
 	sock_mark_unfit(sock, REFUSAL_SHARED);
 }
 

@@ -59,8 +59,8 @@ static void follow_tally(struct tally *tally, const struct stats_page *former)
 		tally->callsite = stats_find_moved(page, former, tally->callsite);
 }
 
-/* A socket that another thread is busy with, or that we interrupt, is left out: it counts on in the former page, from which
- * that is added at the process's end. */
+/* A socket that another thread is busy with, or that we interrupt, is left out: it counts on in the former page,
+ * from which that is added at the process's end. */
 static void follow_page(const struct stats_page *former)
 {
 	idle_pool_count_in(held, page);
@@ -124,7 +124,7 @@ void events_end_dial(struct tally *tally, int fd, int error)
 	PROBE_DIAL(fd, port_of(tally), duration_ns);
 }
 
-void events_settle(struct sock *sock, int error)
+void events_dial_done(struct sock *sock, int error)
 {
 	if (__builtin_expect(sock->tally.dialing_ns != 0, 0))
 		events_end_dial(&sock->tally, fd_of(sock), error);
@@ -148,10 +148,10 @@ __attribute__((noinline)) static void ask_kernel(struct sock *sock, int fd, bool
 		return;
 	}
 	/* Whoever acknowledged something was there. */
-	events_settle(sock, info.tcpi_state == STATE_CLOSE && !info.tcpi_bytes_acked ? ECONNREFUSED : 0);
+	events_dial_done(sock, info.tcpi_state == STATE_CLOSE && !info.tcpi_bytes_acked ? ECONNREFUSED : 0);
 }
 
-void events_settle_by_kernel(struct sock *sock, bool goes_on)
+void events_ask_dial(struct sock *sock, bool goes_on)
 {
 	if (sock->tally.dialing_ns && sock->n_fds)
 		ask_kernel(sock, sock->fds[0], goes_on);

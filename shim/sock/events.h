@@ -35,10 +35,10 @@ void events_begin_dial(struct tally *tally);
 void events_end_dial(struct tally *tally, int fd, int error);
 
 /* Something shows that the dial under way has succeeded (0) or failed (errno). One comparison if none is. */
-void events_settle(struct sock *sock, int error);
+void events_dial_done(struct sock *sock, int error);
 
 /* The same, asked of the kernel, since the socket is not followed any more (`goes_on`) or is about to be closed. */
-void events_settle_by_kernel(struct sock *sock, bool goes_on);
+void events_ask_dial(struct sock *sock, bool goes_on);
 
 /* A line of the log, where there is one; `why` may be NULL. errno is preserved. */
 void log_event(const char *what, const struct sock *sock, const char *why);

@@ -8,7 +8,8 @@
 #include "pool/conn/destination.h"
 #include "shim/base/real.h"
 
-/* Asked once, and again only after a call that changes it: two system calls less for each connect. Written before the flag. */
+/* Asked once, and again only after a call that changes it: two system calls less for each connect. Written before
+ * the flag. */
 static _Atomic(uint64_t) known_cookie;
 static _Atomic(uid_t) known_euid;
 static _Atomic(bool) is_known;

@@ -10,7 +10,6 @@
 #include "shim/base/real.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
-#include "shim/sock/spare.h"
 
 #define SECOND_NS 1000000000ull
 #define COLD_AFTER_NS (2 * SECOND_NS)
@@ -42,7 +41,8 @@ __attribute__((noinline)) static void learn_defaults(int domain, uint32_t missin
 	real.close(fd);
 }
 
-/* What a fresh socket has is asked for when it is to be set again, which few sockets come to. NULL: it can't be told. */
+/* What a fresh socket has is asked for when it is to be set again, which few sockets come to. NULL: it can't be
+ * told. */
 static const struct socket_options *defaults_for(int domain, uint32_t needed)
 {
 	_Atomic(uint32_t) *known = &known_defaults[domain_index(domain)];
@@ -230,7 +230,6 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 {
 	int index = socket_options_index(level, name);
 
-	spare_drop(sock);
 	if (is_transient(level, name))
 		return;
 	if (index >= 0 && socket_options_record(&sock->wanted, index, value, length) == 0) {

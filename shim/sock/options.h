@@ -12,8 +12,8 @@ struct conn;
 struct sock;
 
 /* Gives a connection, still on its own descriptor, the options that this socket is to have, plus ours: no Nagle (a
- * request written in pieces would wait 40 ms for the server's delayed ACK, which a fresh connection sends at once), no TIME_WAIT, and,
- * on one that has been silent for long, a short TCP_USER_TIMEOUT. 0 or -errno. */
+ * request written in pieces would wait 40 ms for the server's delayed ACK, which a fresh connection sends at once),
+ * no TIME_WAIT, and, on one that has been silent for long, a short TCP_USER_TIMEOUT. 0 or -errno. */
 int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns) __attribute__((warn_unused_result));
 
 /* The socket's own connection has been dialled, under its numbers: gives it ours, and knows what it has. */
@@ -22,9 +22,9 @@ void options_begin(struct sock *sock);
 /* The first answer has come: what follows may take its time. */
 void options_end_forced_timeout(struct sock *sock);
 
-/* How a kept connection is to end, by whoever closes it, the kernel at exit included: with an orderly FIN and everything
- * sent, but without FIN_WAIT_2 and TIME_WAIT (tcp(7), a negative TCP_LINGER2), which the bare program, whose server closes
- * first, would not have had. 0 or -errno. */
+/* How a kept connection is to end, by whoever closes it, the kernel at exit included: with an orderly FIN and
+ * everything sent, but without FIN_WAIT_2 and TIME_WAIT (tcp(7), a negative TCP_LINGER2), which the bare program,
+ * whose server closes first, would not have had. 0 or -errno. */
 int options_forgo_time_wait(struct conn *conn, int fd) __attribute__((warn_unused_result));
 
 /* Whoever closes it while it is idle is not to wait for its end. */

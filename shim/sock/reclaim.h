@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-/* Ends every parked connection and closes every stub and spare: the program needs their descriptors, or may not use them any more.
- * False if there was none. */
+/* Ends every parked connection and closes every stub and spare: the program needs their descriptors, or may not use
+ * them any more. False if there was none. */
 bool reclaim_idle(void);
 
 /* As fdtable_open_socket(), which gets what is idle out of the way where there is no descriptor left. */

@@ -59,6 +59,32 @@ static void give_back_memory(struct sock *sock)
 	pool_leave();
 }
 
+#define TO(state) (1u << (state))
+
+/* Which states may follow a state. Every one may end. */
+static const uint16_t moves[] = {
+	[SOCK_FREE] = TO(SOCK_NEW),
+	[SOCK_NEW] = TO(SOCK_WAITING) | TO(SOCK_OPEN) | TO(SOCK_FREE),
+	[SOCK_WAITING] = TO(SOCK_OPEN) | TO(SOCK_ENDED) | TO(SOCK_FREE),
+	[SOCK_OPEN] = TO(SOCK_ENDING) | TO(SOCK_STUB) | TO(SOCK_ENDED) | TO(SOCK_RELEASED) | TO(SOCK_FREE),
+	[SOCK_ENDING] = TO(SOCK_OPEN) | TO(SOCK_FREE),
+	[SOCK_STUB] = TO(SOCK_NEW) | TO(SOCK_FREE),
+	[SOCK_ENDED] = TO(SOCK_RELEASED) | TO(SOCK_FREE),
+	[SOCK_RELEASED] = TO(SOCK_FREE),
+};
+
+void sock_set_state(struct sock *sock, enum sock_state next)
+{
+	/* Another move is a fault of ours: what is known of the connection can't be trusted. */
+	if (!(moves[sock->state] & TO(next))) {
+		sock_mark_unfit(sock, REFUSAL_ERROR);
+#ifdef HOLDLINE_CHECKED
+		__builtin_trap();
+#endif
+	}
+	sock->state = next;
+}
+
 void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 {
 	int status_flags = O_RDWR | (type_flags & SOCK_NONBLOCK);
@@ -83,7 +109,7 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 	atomic_store(&sock->has_uncounted_waiter, false);
 	atomic_store(&sock->is_shared, false);
 	memset((char *)sock + offsetof(struct sock, state), 0, sizeof(*sock) - offsetof(struct sock, state));
-	sock->state = SOCK_NEW;
+	sock_set_state(sock, SOCK_NEW);
 	sock->domain = domain;
 	sock->policy = &sock_config->policy;
 	sock->ticket.fd = -1;
@@ -258,7 +284,7 @@ void sock_end(struct sock *sock)
 	ticket_give_back(&sock->ticket);
 	sock_leave_window(sock);
 	sock_drop_replay(&sock->replay);
-	sock->state = SOCK_FREE;
+	sock_set_state(sock, SOCK_FREE);
 	atomic_fetch_sub(&sock_n_tracked, 1);
 }
 
@@ -271,13 +297,13 @@ void sock_untrack(struct sock *sock, enum refusal why)
 		log_event("native", sock, stats_refusal_names[why]);
 		events_refuse(sock, why);
 	}
-	events_settle_by_kernel(sock, true);
+	events_ask_dial(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
 	if (sock->conn && sock->conn->has_broker_dup && sock->n_fds && !sock_is_retired) {
 		sock_leave_window(sock);
 		sock_drop_replay(&sock->replay);
-		sock->state = SOCK_RELEASED;
+		sock_set_state(sock, SOCK_RELEASED);
 		return;
 	}
 	while (sock->n_fds)
@@ -300,6 +326,6 @@ void sock_end_by_server(struct sock *sock, enum refusal why)
 void sock_share(struct sock *sock)
 {
 	atomic_store(&sock->is_shared, true);
-	spare_settle(sock);
+	spare_flush_flags(sock);
 	broker_link_share(sock->conn);
 }

@@ -4,7 +4,8 @@
  *
  * Locks: sock->lock covers the object; it may be held across system calls that can't block, never across one that can.
  * The pool's lock (pool_enter) is taken inside it, never the other way round. An entry of fdtable is stored under the
- * lock of the sock that it names. Objects live in an arena: a stale pointer is readable, and sock_enter() proves it current.
+ * lock of the sock that it names. Objects live in an arena: a stale pointer is readable, and sock_enter() proves it
+ * current.
  */
 #pragma once
 
@@ -73,14 +74,14 @@ struct sock {
 	_Atomic(bool) is_shared;	    /* another process may use it: never park. Also set from a vfork child */
 
 	/* All below is zeroed for each new socket. */
-	enum sock_state state;
+	enum sock_state state; /* moved by sock_set_state() alone */
 	int domain;
 	int fds[SOCK_MAX_FDS];
 	uint8_t close_on_exec[SOCK_MAX_FDS]; /* enum sock_close_on_exec, of each number */
 	unsigned n_fds;
 	int status_flags; /* of the description, as fcntl(F_GETFL) gives them */
 	int spare;	  /* SOCK_NEW: our duplicate, see spare.h; -1: none */
-	int file_flags;	  /* SOCK_NEW: those that its file has, see spare_settle() */
+	int file_flags;	  /* SOCK_NEW: those that its file has, see spare_flush_flags() */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */
@@ -140,13 +141,13 @@ void sock_init(void);
 /* In a fork's child, under the pool's lock; `is_sound` as pool_begin_after_fork() says. */
 void sock_forget_all(bool is_sound);
 
-/* Begins to follow a descriptor that socket() has just returned, or that was made of a spare (NULL: it was not), which it
- * takes. Failure means that it stays native. */
+/* Begins to follow a descriptor that socket() has just returned, or that was made of a spare (NULL: it was not),
+ * which it takes. Failure means that it stays native. */
 void sock_track(int fd, int domain, int type_flags, const struct spare *spare);
 
-/* The socket behind a tracked descriptor, locked, whatever its state; NULL if the call must go native (untracked, in a vfork child, or its
- * lock can't be had, in which case it will be released by its next user). Wrappers call exchange_enter(), by which the program never
- * finds an end of file still to be made. */
+/* The socket behind a tracked descriptor, locked, whatever its state; NULL if the call must go native (untracked, in
+ * a vfork child, or its lock can't be had, in which case it will be released by its next user). Wrappers call
+ * exchange_enter(), by which the program never finds an end of file still to be made. */
 struct sock *sock_enter(int fd) __attribute__((warn_unused_result));
 
 /* Unlocks it. One that is SOCK_FREE by then may be another socket's object at once. */
@@ -172,22 +173,27 @@ static inline void sock_mark_unfit(struct sock *sock, enum refusal why)
 		sock->unfit = why;
 }
 
+/* The only function that moves a socket's state. Which moves there are says the table in sock.c; any other makes it
+ * unfit, and ends the process where the library was built to be checked (HOLDLINE_CHECKED). Locked. */
+void sock_set_state(struct sock *sock, enum sock_state next);
+
 /* Takes a number away from it, before the real close. True if it was the last: the caller ends the socket. Locked. */
 bool sock_remove_fd(struct sock *sock, int fd);
 
-/* We can't tell where the answer ends. Our FIN tells the server that nothing follows: it closes after the answer, which is
- * the end of file that we owe. It is unfit for `why` then. Locked. */
+/* We can't tell where the answer ends. Our FIN tells the server that nothing follows: it closes after the answer,
+ * which is the end of file that we owe. It is unfit for `why` then. Locked. */
 void sock_end_by_server(struct sock *sock, enum refusal why);
 
 /* Another process may use it from now on. */
 void sock_share(struct sock *sock);
 
-/* Back to native for good: our descriptor of the connection is closed, options are what the program set, every number is untracked
- * and the state SOCK_FREE; or SOCK_RELEASED where the connection has to be ended by us at its close. The end of file that may be owed
- * is the caller's to see to before. Locked, before and after. */
+/* Back to native for good: our descriptor of the connection is closed, options are what the program set, every
+ * number is untracked and the state SOCK_FREE; or SOCK_RELEASED where the connection has to be ended by us at its
+ * close. The end of file that may be owed is the caller's to see to before. Locked, before and after. */
 void sock_untrack(struct sock *sock, enum refusal why);
 
-/* For an object that has no numbers and no connection any more: it is SOCK_FREE, and gone with sock_leave(). Locked, before and after. */
+/* For an object that has no numbers and no connection any more: it is SOCK_FREE, and gone with sock_leave(). Locked,
+ * before and after. */
 void sock_end(struct sock *sock);
 
 /* What was sent can't be sent again any more: gives up the copy and its memory. */
@@ -196,8 +202,8 @@ void sock_drop_replay(struct replay *replay);
 /* Gives the connection up: pool_discard under the pool's lock. */
 void sock_drop_conn(struct sock *sock);
 
-/* True if another thread is replacing the connection: it is worth waiting for. (The calling thread itself has left that by
- * longjmp, or is in a handler that interrupted it.) Locked. */
+/* True if another thread is replacing the connection: it is worth waiting for. (The calling thread itself has left
+ * that by longjmp, or is in a handler that interrupted it.) Locked. */
 bool sock_is_being_replaced(const struct sock *sock);
 
 /* True if the socket may still be replaced by a fresh connection without the program noticing. */

@@ -42,7 +42,7 @@ int spare_duplicate(const struct spare *spare, int type_flags)
 	return real.fcntl(spare->fd, type_flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 }
 
-void spare_settle(struct sock *sock)
+void spare_flush_flags(struct sock *sock)
 {
 	int saved = errno;
 
@@ -102,7 +102,7 @@ void spare_keep(struct sock *sock)
 
 void spare_drop(struct sock *sock)
 {
-	spare_settle(sock);
+	spare_flush_flags(sock);
 	if (sock->spare < 0)
 		return;
 	fdtable_close_internal(sock->spare);

@@ -1,7 +1,7 @@
 /*
- * Spare sockets: fresh ones that a program made, and that a kept connection then took the place of before anything was done
- * with them. They are the next socket()'s: making and destroying a TCP socket costs more than all of a lease.
- * The store is covered by the pool's lock.
+ * Spare sockets: fresh ones that a program made, and that a kept connection then took the place of before anything was
+ * done with them. They are the next socket()'s: making and destroying a TCP socket costs more than all of a lease. The
+ * store is covered by the pool's lock.
  */
 #pragma once
 
@@ -21,11 +21,11 @@ struct spare spare_take(int domain);
 int spare_duplicate(const struct spare *spare, int type_flags);
 
 /*
- * Most programs set O_NONBLOCK on each new socket, and a kept connection has it already: while a spare stands for a socket
- * that is not connected, O_NONBLOCK is only remembered. This sets it, before anybody could tell: before a dial, where the
- * file gets another number or another process, and before the socket goes native.
+ * Most programs set O_NONBLOCK on each new socket, and a kept connection has it already: while a spare stands for a
+ * socket that is not connected, O_NONBLOCK is only remembered. This sets it, before anybody could tell: before a dial,
+ * where the file gets another number or another process, and before the socket goes native.
  */
-void spare_settle(struct sock *sock);
+void spare_flush_flags(struct sock *sock);
 
 /* fcntl(2) F_GETFL or F_SETFL where that can be answered so: true, and the result. Locked. */
 bool spare_answer(struct sock *sock, int command, int argument, int *result);
@@ -39,7 +39,7 @@ void spare_keep(struct sock *sock);
 /* Something is done to the socket that can't be undone, or others get to use it: it is the program's alone. Locked. */
 void spare_drop(struct sock *sock);
 
-/* Closes all, false if there were none; under the pool's lock. In a fork's child they were closed as internal ones: only
- * forget them. */
+/* Closes all, false if there were none; under the pool's lock. In a fork's child they were closed as internal ones:
+ * only forget them. */
 bool spare_close_all(void);
 void spare_forget_all(void);

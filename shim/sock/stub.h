@@ -1,9 +1,9 @@
 /*
  * Stubs: what the program's descriptor becomes when its exchange has ended and the connection was parked.
  *
- * One end of an AF_UNIX stream pair that did shutdown(SHUT_RD) on itself, its peer kept open: reading gives end of file,
- * and its readiness bits are those of a TCP socket in CLOSE_WAIT (IN, OUT, RDHUP, no HUP), made by the kernel itself. A
- * pair costs 11 us to make, so clean ones are kept and used again. The store is covered by the pool's lock.
+ * One end of an AF_UNIX stream pair that did shutdown(SHUT_RD) on itself, its peer kept open: reading gives end of
+ * file, and its readiness bits are those of a TCP socket in CLOSE_WAIT (IN, OUT, RDHUP, no HUP), made by the kernel
+ * itself. A pair costs 11 us to make, so clean ones are kept and used again. The store is covered by the pool's lock.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ bool stub_set_flags(struct stub *stub, int status_flags) __attribute__((warn_unu
 /* Gives one back. `is_clean` false (it was shut down, or others may use it): closed instead of kept. */
 void stub_put(struct stub *stub, bool is_clean);
 
-/* Gives up one that another process may hold too: to it the end of file must stay what it is, so the peer lives on for a
- * while. */
+/* Gives up one that another process may hold too: to it the end of file must stay what it is, so the peer lives on
+ * for a while. */
 void stub_abandon(struct stub *stub);
 
 /* Closes all in the store; false if it was empty. Under the pool's lock. */

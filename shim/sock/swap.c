@@ -98,8 +98,8 @@ static bool parse_registration(const char *line, int fd, unsigned *events)
 /* Beyond this much of it, looking through a set costs more than a connection: it is not swapped then. */
 #define INFO_MAX (64 * 1024)
 
-/* A one-shot registration that has fired waits for the program's MOD: only the kernel knows whether it has. 1, 0, or -1 if
- * it can't be told (no /proc, no descriptor left, a very large set). */
+/* A one-shot registration that has fired waits for the program's MOD: only the kernel knows whether it has. 1, 0, or
+ * -1 if it can't be told (no /proc, no descriptor left, a very large set). */
 static int is_armed(const struct registration *registration)
 {
 	char path[64] = "/proc/self/fdinfo/", buffer[512];
@@ -151,7 +151,8 @@ bool swap_take_registrations_out(struct sock *sock)
 {
 	unsigned n_out = 0;
 
-	/* The set may be another process's too, which goes on watching the file that it has. A placeholder is none of its. */
+	/* The set may be another process's too, which goes on watching the file that it has. A placeholder is none
+	 * of its. */
 	if (sock->n_registrations && atomic_load(&sock->is_shared) && sock->state != SOCK_WAITING)
 		return false;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
@@ -225,8 +226,8 @@ bool swap_delete_registrations(struct sock *sock, int fd)
 	int saved = errno;
 	bool all = true;
 
-	/* What another process may hold too is watched on for it, as it would be. What the broker does would be watched on
-	 * for nobody. */
+	/* What another process may hold too is watched on for it, as it would be. What the broker does would be
+	 * watched on for nobody. */
 	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->has_broker_dup))
 		return true;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {

@@ -10,7 +10,8 @@
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
 
-/* Would the kernel end it by RST? It does where bytes are left unread, or SO_LINGER gives it no time (tcp(7), RFC 2525). */
+/* Would the kernel end it by RST? It does where bytes are left unread, or SO_LINGER gives it no time (tcp(7), RFC
+ * 2525). */
 static bool closes_by_reset(const struct sock *sock)
 {
 	struct linger linger = {0, 0};

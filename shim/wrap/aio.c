@@ -1,7 +1,7 @@
 /*
- * POSIX aio and io_uring: reading and writing that happens where no wrapper sees it, in other threads of the C library and in
- * the kernel. A socket that is given to aio goes native; a program that sets up a ring does so altogether, since nothing says
- * what the ring is for, and it may close descriptors.
+ * POSIX aio and io_uring: reading and writing that happens where no wrapper sees it, in other threads of the C library
+ * and in the kernel. A socket that is given to aio goes native; a program that sets up a ring does so altogether, since
+ * nothing says what the ring is for, and it may close descriptors.
  */
 #include <aio.h>
 #include <errno.h>
@@ -73,8 +73,8 @@ static int went_native(int result)
 	return result;
 }
 
-/* liburing's, whose system calls are instructions of its own. That library may have been loaded by dlopen(), and be behind
- * nobody: then the loader has found ours by the name, and only a look at all objects finds its. */
+/* liburing's, whose system calls are instructions of its own. That library may have been loaded by dlopen(), and be
+ * behind nobody: then the loader has found ours by the name, and only a look at all objects finds its. */
 int io_uring_queue_init(unsigned n, void *ring, unsigned flags);
 EXPORT int io_uring_queue_init(unsigned n, void *ring, unsigned flags)
 {

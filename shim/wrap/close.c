@@ -55,7 +55,7 @@ EXPORT int shutdown(int fd, int how)
 		return FAIL(EINVAL);
 	}
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (sock->state == SOCK_WAITING) {
 		sock_leave(sock);
 		return FAIL(ENOTCONN);
@@ -67,8 +67,8 @@ EXPORT int shutdown(int fd, int how)
 		return result < 0 ? FAIL(-result) : 0;
 	}
 	spare_drop(sock);
-	/* From here on an end of file is the program's own doing. (A socket without a connection is shut down too, though the
-	 * kernel says ENOTCONN.) */
+	/* From here on an end of file is the program's own doing. (A socket without a connection is shut down too,
+	 * though the kernel says ENOTCONN.) */
 	sock_mark_unfit(sock, REFUSAL_CLIENT_CLOSE);
 	if (sock->state == SOCK_OPEN) {
 		sock->has_sent = true;

@@ -67,7 +67,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 	result = real.connect(fd, address, length);
 	error = result ? errno : 0;
 	if (error != EALREADY && error != EINPROGRESS && (sock = exchange_enter(fd))) {
-		events_settle(sock, error == EISCONN ? 0 : error);
+		events_dial_done(sock, error == EISCONN ? 0 : error);
 		sock->reports_connected &= result < 0;
 		sock_leave(sock);
 	}
@@ -106,8 +106,8 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		sock_leave(sock);
 		return real.connect(fd, address, length);
 	case PURPOSE_OTHER_PEER:
-		/* After a failed attempt a program may try another server on the same socket; before that it is told that it
-		 * has a connection. */
+		/* After a failed attempt a program may try another server on the same socket; before that it is told
+		 * that it has a connection. */
 		if (sock->state != SOCK_OPEN || sock->is_leased || !has_failed(fd))
 			break;
 		sock_untrack(sock, REFUSAL_SOCKOPT);

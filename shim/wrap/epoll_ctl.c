@@ -1,4 +1,5 @@
-/* epoll_ctl: which sets watch a socket, and for what, is followed, so that it can be watched there after a swap as before. */
+/* epoll_ctl: which sets watch a socket, and for what, is followed, so that it can be watched there after a swap as
+ * before. */
 #include <errno.h>
 #include <sys/epoll.h>
 
@@ -18,8 +19,8 @@ static int register_new(struct sock *sock, int epfd, int fd, const struct epoll_
 	return 0;
 }
 
-/* A set may be known by two numbers (tokio registers by one, and waits by the other): what the kernel has changed for one that we have
- * not seen is ours under another. Which of several, it doesn't say. */
+/* A set may be known by two numbers (tokio registers by one, and waits by the other): what the kernel has changed
+ * for one that we have not seen is ours under another. Which of several, it doesn't say. */
 static struct registration *find(struct sock *sock, int epfd, int operation, int fd)
 {
 	struct registration *candidate = NULL;
@@ -61,9 +62,12 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 
 EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	struct sock *sock = !fdtable_get(fd) ? NULL : operation == EPOLL_CTL_DEL ? sock_enter(fd) : exchange_enter(fd);
+	struct sock *sock = NULL;
 	int result;
 
+	/* Whoever deletes it looks at nothing: an end of file that was put off may wait. */
+	if (fdtable_get(fd))
+		sock = operation == EPOLL_CTL_DEL ? sock_enter(fd) : exchange_enter(fd);
 	if (!sock)
 		return NATIVE(fd, REAL(epoll_ctl)(epfd, operation, fd, event));
 	/* While it is out for a replacement it only changes in our list, with which it returns. */

@@ -76,7 +76,8 @@ static size_t count_arguments(va_list arguments)
 	return n;
 }
 
-/* The list forms, as vectors. The stack is the only memory that a vfork child may use. An environment may follow the list. */
+/* The list forms, as vectors. The stack is the only memory that a vfork child may use. An environment may follow the
+ * list. */
 static int execute_list(execute_function *run, const char *path, const char *first, bool has_environment, va_list list)
 {
 	char *const *environment = environ;

@@ -1,7 +1,7 @@
 /*
- * poll, select, epoll and their kin. They are wrapped for two reasons only: to know which threads are inside (a thread that
- * waits on a file must not be left waiting on it after a swap), and to keep the end of a kept connection that has gone stale
- * from a program that would take it for its own connection's. Readiness itself is always the kernel's.
+ * poll, select, epoll and their kin. They are wrapped for two reasons only: to know which threads are inside (a thread
+ * that waits on a file must not be left waiting on it after a swap), and to keep the end of a kept connection that has
+ * gone stale from a program that would take it for its own connection's. Readiness itself is always the kernel's.
  */
 #include <errno.h>
 #include <limits.h>
@@ -55,8 +55,8 @@ static void come_out(struct tokens *tokens)
 		sock_come_out(tokens->token[--tokens->n]);
 }
 
-/* True if the event was the end of a stale connection, which has been replaced, or could not be in the time that is left: the
- * program is to wait on. */
+/* True if the event was the end of a stale connection, which has been replaced, or could not be in the time that is
+ * left: the program is to wait on. */
 static bool recover(int fd, int left_ms)
 {
 	struct sock *sock;
@@ -79,8 +79,8 @@ static bool recover(int fd, int left_ms)
 	return error == 0 || error == -ETIMEDOUT;
 }
 
-/* True if the event was a placeholder's, whose turn has come or whose broker is gone: the program is to hear of the connection
- * that stands there now, and of nothing that it could take for the server's. */
+/* True if the event was a placeholder's, whose turn has come or whose broker is gone: the program is to hear of the
+ * connection that stands there now, and of nothing that it could take for the server's. */
 static bool turn_has_come(int fd)
 {
 	struct sock *sock = limit_has_placed && fdtable_get(fd) ? exchange_enter(fd) : NULL;
@@ -89,7 +89,7 @@ static bool turn_has_come(int fd)
 	if (!sock)
 		return false;
 	if (sock->state == SOCK_WAITING) {
-		limit_settle(sock);
+		limit_check_turn(sock);
 		has_come = sock->state != SOCK_WAITING;
 	}
 	sock_leave(sock);

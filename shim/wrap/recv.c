@@ -1,4 +1,5 @@
-/* read, readv, recv, recvfrom, recvmsg, recvmmsg and their fortified names. Untracked descriptors go straight through. */
+/* read, readv, recv, recvfrom, recvmsg, recvmmsg and their fortified names. Untracked descriptors go straight
+ * through. */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,8 @@
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
-/* What an untracked descriptor costs is a look into the table and a jump, so all else is kept out of these functions. */
+/* What an untracked descriptor costs is a look into the table and a jump, so all else is kept out of these
+ * functions. */
 #define OUT_OF_LINE __attribute__((noinline, cold))
 
 OUT_OF_LINE static ssize_t read_tracked(int fd, void *buffer, size_t length)
@@ -140,8 +142,8 @@ static bool is_limit_of_time(struct timespec *timeout)
 	return true;
 }
 
-/* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. As in that, the limit of
- * time is looked at after each message (recvmmsg(2), BUGS). */
+/* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. As in
+ * that, the limit of time is looked at after each message (recvmmsg(2), BUGS). */
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
 {
 	struct sock *sock;

@@ -1,4 +1,5 @@
-/* getrlimit and kin, sysconf: the calls with which a program asks for its limit of descriptors or sets it; see fdlimit.h. */
+/* getrlimit and kin, sysconf: the calls with which a program asks for its limit of descriptors or sets it; see
+ * fdlimit.h. */
 #include <errno.h>
 #include <unistd.h>
 

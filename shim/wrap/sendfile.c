@@ -41,9 +41,9 @@ static bool is_refused(const struct other_end *other)
 	return is_refused;
 }
 
-/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked. A stub
- * takes them like the connection that it stands for: see end_unseen(). False: it is not its turn, as errno says. Else *entered
- * is the socket, NULL if the call goes on natively. */
+/* The kernel will move bytes that we can't look at. A leased connection of which nothing was used yet is not risked.
+ * A stub takes them like the connection that it stands for: see end_unseen(). False: it is not its turn, as errno
+ * says. Else *entered is the socket, NULL if the call goes on natively. */
 static bool enter_unseen(int fd, int timeout_option, const struct other_end *other, struct sock **entered)
 {
 	struct sock *sock;

@@ -54,9 +54,13 @@ EXPORT int setns(int fd, int type)
 EXPORT int unshare(int flags)
 {
 	bool is_files = (flags & CLONE_FILES) && guard_is_home_to_be();
-	/* All that may be refused comes first. */
-	int result = is_files && flags == CLONE_FILES ? 0 : REAL(unshare)(is_files ? flags & ~CLONE_FILES : flags);
+	int result = 0;
 
+	/* All that may be refused comes first. */
+	if (!is_files)
+		result = REAL(unshare)(flags);
+	else if (flags != CLONE_FILES)
+		result = REAL(unshare)(flags & ~CLONE_FILES);
 	if (result == 0 && (flags & CLONE_NEWNET))
 		identity_end_steadiness();
 	/* This thread's descriptors are not the other ones' any more, and our table is one. */

@@ -1,4 +1,5 @@
-/* setsockopt, getsockopt, getpeername, getsockname, ioctl: the program's view of a socket that may be another one by now. */
+/* setsockopt, getsockopt, getpeername, getsockname, ioctl: the program's view of a socket that may be another one by
+ * now. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -72,8 +73,8 @@ static bool is_late_low_water(const struct sock *sock, int level, int name, cons
 	       *(const int *)value > 1;
 }
 
-/* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of ours, which
- * says no to whatever this one would refuse. (ENOTCONN: it is not connected, this one is.) */
+/* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of
+ * ours, which says no to whatever this one would refuse. (ENOTCONN: it is not connected, this one is.) */
 static bool is_refused(struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
 	int saved = errno;
@@ -96,8 +97,10 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 	} else {
 		result = real.setsockopt(fd, level, name, value, length);
 	}
-	if (result == 0)
+	if (result == 0) {
+		spare_drop(sock);
 		options_note_set(sock, level, name, value, length);
+	}
 	/* The program's value has been found good, and is remembered; ours goes on. */
 	if (result == 0 && options_is_forced(sock, level, name))
 		options_force_again(sock, fd, level, name, value);
@@ -112,7 +115,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	if (!sock)
 		return NATIVE(fd, REAL(setsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW) ||
 	     is_late_low_water(sock, level, name, value, length)) &&
 	    !is_refused(sock, level, name, value, length)) {
@@ -191,7 +194,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	if (!sock)
 		return NATIVE(fd, REAL(getsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	/* That is a receive in disguise. */
 	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN &&
 	    takes_zero_copy(sock, value, length)) {
@@ -207,7 +210,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	else
 		result = real.getsockopt(fd, level, name, value, length);
 	if (result == 0 && level == SOL_SOCKET && name == SO_ERROR && *length == sizeof(int) && *(int *)value)
-		events_settle(sock, *(int *)value);
+		events_dial_done(sock, *(int *)value);
 	if (result == 0 && options_is_forced(sock, level, name))
 		options_view(sock, level, name, value, length);
 	if (result == 0)
@@ -238,7 +241,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	if (!sock)
 		return NATIVE(fd, REAL(getpeername)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (sock->state == SOCK_WAITING || (sock->state == SOCK_STUB && sock->stub_is_closed))
 		result = FAIL(ENOTCONN);
 	else if (sock->state == SOCK_STUB)
@@ -258,7 +261,7 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	if (!sock)
 		return NATIVE(fd, REAL(getsockname)(fd, address, length));
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
+		limit_check_turn(sock);
 	if (sock->state == SOCK_STUB)
 		result = give_address(fd, &sock->local, sock->name_length, address, length);
 	else if (sock->state == SOCK_WAITING)
@@ -295,15 +298,16 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	sock_leave(sock);
 }
 
-/* What it asks of a file is for the stub to answer or to change, the rest for a socket of the right kind: of one at its end,
- * the queues are as empty as a fresh one's. What is in a placeholder's is no business of the program's. */
+/* What it asks of a file is for the stub to answer or to change, the rest for a socket of the right kind: of one at
+ * its end, the queues are as empty as a fresh one's. What is in a placeholder's is no business of the program's. */
 static int request_locked(struct sock *sock, int fd, unsigned long request, void *argument)
 {
 	int fresh, result;
 
 	if (sock->state == SOCK_WAITING)
-		limit_settle(sock);
-	/* Signals for readiness can't be moved from one file to another. What the placeholder refuses any file would. */
+		limit_check_turn(sock);
+	/* Signals for readiness can't be moved from one file to another. What the placeholder refuses any file
+	 * would. */
 	if (sock->state == SOCK_WAITING && (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP) &&
 	    real.ioctl(fd, request, argument) == 0)
 		limit_let_through(sock);

@@ -37,7 +37,8 @@ EXPORT int fclose(FILE *stream)
 	return REAL(fclose)(stream);
 }
 
-/* For a call that sends something, and comes back: where it is not the socket's turn yet, it waits or fails as a send() does. */
+/* For a call that sends something, and comes back: where it is not the socket's turn yet, it waits or fails as a
+ * send() does. */
 static bool pass_in_turn(int fd)
 {
 	struct sock *sock = NULL;

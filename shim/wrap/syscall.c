@@ -1,5 +1,5 @@
-/* syscall: the system calls that some libraries and programs make by number. Those on a tracked descriptor go to the wrapper of the
- * same name, so that there is one truth about it. */
+/* syscall: the system calls that some libraries and programs make by number. Those on a tracked descriptor go to the
+ * wrapper of the same name, so that there is one truth about it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

@@ -23,9 +23,9 @@ struct environment {
 	struct block memory;
 };
 
-/* The shell is told of exchanges in flight as a program that is executed is: see exec_state.h. Not where other threads may
- * be reading or changing the environment; there the parent is taken for the one that goes on reading. The memory is not
- * on the stack, since a handler may leave system() by longjmp. */
+/* The shell is told of exchanges in flight as a program that is executed is: see exec_state.h. Not where other
+ * threads may be reading or changing the environment; there the parent is taken for the one that goes on reading.
+ * The memory is not on the stack, since a handler may leave system() by longjmp. */
 static void begin_shell(struct environment *environment)
 {
 	int saved = errno;

@@ -1,6 +1,6 @@
 /*
- * vfork(2), whose child runs in our memory and on its parent's stack until it executes something: the wrapper notes in the thread's
- * storage which of the two it has returned to (home.h).
+ * vfork(2), whose child runs in our memory and on its parent's stack until it executes something: the wrapper notes in
+ * the thread's storage which of the two it has returned to (home.h).
  */
 #include "shim/base/home.h"
 
@@ -35,8 +35,8 @@ __attribute__((used)) void vfork_conclude(int is_held)
 }
 
 #if defined(__x86_64__)
-/* The return address waits in %rdi, what vfork_prepare() said in %esi and what we were before in %edx, which the kernel preserves,
- * because the child will overwrite the stack. */
+/* The return address waits in %rdi, what vfork_prepare() said in %esi and what we were before in %edx, which the
+ * kernel preserves, because the child will overwrite the stack. */
 __asm__(".text\n"
 	".globl vfork\n"
 	".type vfork, @function\n"

@@ -14,6 +14,6 @@
 		-1;              \
 	})
 
-/* What a call does with a descriptor that is not tracked: the real one; on one of ours it fails, since to the program there is no such
- * descriptor. */
+/* What a call does with a descriptor that is not tracked: the real one; on one of ours it fails, since to the
+ * program there is no such descriptor. */
 #define NATIVE(fd, call) (fdtable_is_internal(fd) ? FAIL(EBADF) : (call))
