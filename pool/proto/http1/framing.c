@@ -274,11 +274,6 @@ bool framing_at_boundary(const struct framing *framing)
 	       !framing->response.in_message;
 }
 
-bool framing_is_tls(const char *bytes, size_t length)
-{
-	return length >= 2 && bytes[0] == 0x16 && bytes[1] == 0x03;
-}
-
 bool framing_can_keep(const struct framing *framing)
 {
 	return framing_at_boundary(framing) && framing->doubt == FRAMING_CANONICAL && !framing->server_closes &&

@@ -131,9 +131,6 @@ void framing_init(struct framing *framing, bool rewrite);
 /* Prepares a kept connection for its next user: as framing_init(), but doubt stays. */
 void framing_restart(struct framing *framing, bool rewrite);
 
-/* True if a connection that begins so is TLS (RFC 8446 5.1: a handshake record). */
-bool framing_is_tls(const char *bytes, size_t length);
-
 /* Classifies the first `length` bytes of a request. `length` 0: FRAMING_FIRST_PARTIAL. Empty lines before the
  * request line (RFC 9112 2.2) count as FRAMING_FIRST_UNKNOWN. */
 enum framing_first framing_classify_first(const char *bytes, size_t length);
