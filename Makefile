@@ -14,7 +14,8 @@ MANUAL = $(notdir $(wildcard tools/man/*.[1-9]))
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 # -O3: the shim is in the way of every system call that it wraps, and measured 3 % faster with it.
 CFLAGS ?= -O3 -g
-# Its functions are small, in files by family; compiled as one they take a tenth fewer instructions. Only the shim is linked so.
+# Its functions are small, in files by family; compiled as one they take a tenth fewer instructions. Only the shim is
+# linked so.
 LTO ?= $(if $(findstring gcc version,$(shell $(CC) -v 2>&1)),-flto=auto -flto-partition=one -ffat-lto-objects)
 # The command is hardened, with the broker in it, and its pool/ for itself. Not so the shim: it would then call the very
 # _chk functions that it interposes.
@@ -22,7 +23,7 @@ HARDEN = -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_
 HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem /usr/share/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
-# Nothing of the host may be needed lazily in a signal handler or after fork: bind everything at load.
+# Lazy binding could happen in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/wrap/exports.map -Wl,-soname,libholdline.so
 
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/base/library.h).
@@ -38,7 +39,7 @@ UNIT_SRC := $(shell find tests/unit -name 'test_*.c' | sort)
 UNIT_OBJ := $(call objects,tests/unit)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-# A recipe that installs packages continues in a second make: what it installed changes what the lines above find.
+# A recipe that installs packages continues in a second make: new packages change the values above.
 # It uses every processor, unless the first was told how many.
 AGAIN = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
@@ -130,9 +131,9 @@ $(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
 # A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
 $(BUILD)/shim/base/fdlimit.o $(BUILD)/shim/wrap/rlimit.o $(BUILD)/shim/base/real.o $(BUILD)/shim/base/symbols.o: HL_CFLAGS += -fno-sanitize=all
-# A function in assembly is not seen by the link-time optimizer, which would drop its name.
+# The link-time optimizer doesn't see a function in assembly, and would drop its name.
 $(BUILD)/shim/wrap/vfork.o: LTO =
-# One rule for both would be taken as one that makes both at once.
+# make would take one rule for both targets as a recipe that makes both at once.
 define compile
 @mkdir -p $(@D)
 $(CC) $(HL_CFLAGS) -MMD -MP -c -o $@ $<

@@ -1,6 +1,6 @@
-"""python_loop.py urllib|client|fresh|ideal PORT N: requests per second of a urllib.request loop, of http.client on one kept connection, of
-http.client with a connection for each request, and of urllib.request whose every dial is answered at no cost by one open connection:
-what is left of it is urllib's own time, which no pool outside of the program can save."""
+"""python_loop.py urllib|client|fresh|ideal PORT N: requests per second of a urllib.request loop, of http.client on one
+kept connection, of http.client with a connection for each request, and of urllib.request with every dial answered at no
+cost by one open connection: the rest is urllib's own time, which no pool outside the program can save."""
 import http.client
 import socket
 import sys

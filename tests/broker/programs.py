@@ -1,4 +1,4 @@
-"""Programs that share connections, what they are run by, and what is seen of their broker."""
+"""Programs that share connections, how they are run, and the state of their broker."""
 import os
 
 from harness import PYTHON
@@ -84,7 +84,8 @@ def run_client(world, server, code):
 
 
 def states_of(server):
-    """The kernel's states (numbers) of all connections to a server, as the client's side has them; TIME_WAIT (6) is left out."""
+    """The kernel's states (numbers) of all connections to a server, as the client's side has them; TIME_WAIT (6) is
+    left out."""
     with open("/proc/net/tcp") as file:
         rows = [line.split() for line in file.readlines()[1:]]
     return [int(row[3], 16) for row in rows if int(row[2].split(":")[1], 16) == server.port and row[3] != "06"]

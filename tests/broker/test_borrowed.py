@@ -1,4 +1,5 @@
-"""A connection that a sleeping program still holds, too: it ends when its borrower ends it, and lives on with the borrower's children."""
+"""A connection of which a sleeping program still has a descriptor: it ends when its borrower ends it, and lives on with
+the borrower's children."""
 import harness
 from broker_world import World
 from harness import PYTHON, wait_until
@@ -7,7 +8,8 @@ from suite import tally
 
 
 def test_borrowed_ends():
-    """A sleeper has parked a connection, and has a descriptor of it until it wakes: the connection still ends when its borrower ends it."""
+    """A sleeper has parked a connection, and has a descriptor of it until it wakes: the connection still ends when its
+    borrower ends it."""
     endings = [("killed amid an answer", "s = dial('/drip/20000'); s.recv(1); os.kill(os.getpid(), 9)"),
                ("_exit amid an answer", "s = dial('/drip/20000'); s.recv(1); os._exit(0)"),
                ("exit amid an answer", "s = dial('/drip/20000'); s.recv(1)"),
@@ -43,7 +45,7 @@ def test_borrowed_lives():
 
 
 def test_epoll():
-    """close() takes a descriptor out of every epoll set, though the broker has the file too."""
+    """close() removes a descriptor from every epoll set, although the broker has the open file, too."""
     code = """
 poll = select.epoll()
 n = 0

@@ -46,7 +46,8 @@ def test_time_namespaces():
 
 
 def test_sandbox():
-    """A serving broker has given up the rights that it does not need. (All other tests show that it can still serve.)"""
+    """A serving broker has given up the rights that it does not need. (All other tests show that it can still
+    serve.)"""
     with World() as world, harness.Server() as server:
         world.run(["curl", "-sS", server.url("/bytes/10")])
         pid = world.broker_pid()

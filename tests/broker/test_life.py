@@ -1,4 +1,4 @@
-"""When a broker starts and ends, where it lies, what `holdline status` says of it, and how a service manager runs it."""
+"""When a broker starts and ends, its paths, the output of `holdline status`, and service managers."""
 import os
 import socket
 import subprocess
@@ -50,9 +50,9 @@ def test_places():
 
 @tally.timed
 def test_patience():
-    """A broker stays for as long as the run that started it, even if no process of that run has spoken to it, and for processes that
-    the run left behind."""
-    late = "sleep 6.5; for i in 1 2 3; do curl -sS %s; done"  # longer than it stays for nobody
+    """A broker stays for as long as the run that started it, even if no process of that run has spoken to it, and for
+    processes that the run left behind."""
+    late = "sleep 6.5; for i in 1 2 3; do curl -sS %s; done"  # longer than it stays without any process
     run = [HOLDLINE, "run", "--quiet", "--", "sh", "-c"]
 
     def script(world, server):
@@ -97,7 +97,7 @@ def test_status():
 
 
 def test_service():
-    """For a service manager: in the foreground, told when ready, with a socket passed or not."""
+    """Under a service manager: in the foreground, with a message when ready, with a passed socket or without."""
     with World() as world:
         os.makedirs(os.path.dirname(world.path), 0o700)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:

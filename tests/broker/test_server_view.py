@@ -1,4 +1,4 @@
-"""How a connection ends is for its server to see as it would bare."""
+"""The server sees a connection end as it would bare."""
 import time
 
 import harness
@@ -31,7 +31,8 @@ def test_server_view():
 
 
 def test_linger():
-    """A program dies with SO_LINGER set and much to send: the broker, which may be the last to close, does not wait for it."""
+    """A program dies with SO_LINGER set and much to send: the broker, which may be the last to close, does not wait for
+    it."""
     code = """
 s = dial('/a'); rest(s); s.close()
 s = socket.create_connection(("127.0.0.1", port))

@@ -15,7 +15,8 @@ def compare(name, server, command, most, world, unordered=False):
     server.reset()
     bare = harness.run(command, False, 60)
     bare_stats = server.stats()
-    # A program waits 10 ms for the broker, then dials: where the broker had no turn, only the count differs.
+    # A program waits 10 ms for the broker, then dials: if the broker did not get the processor in time, only the count
+    # differs.
     for attempt in range(harness.ATTEMPTS):
         server.reset()
         shared = world.run(command, 60)
@@ -128,7 +129,7 @@ def test_rides():
             getter = world.run(shell(curl % server.url("/bytes/10"), 60))
             poster.communicate(timeout=60)
             stats = server.stats()
-            # A GET dials where there is no kept connection just then: while the POST that ended it still has its own.
+            # A GET dials if there is no kept connection at that moment: the POST that ended it still has its own.
             tally.expect("GETs beside POSTs: " + kind, getter.status == poster.returncode == 0 and stats["posts"] == 100
                          and stats["gets"] == 60 and stats["duplicates"] == 0 and 100 <= stats["connections"] <= 120,
                          "%s %s" % (poster.returncode, stats), "%s connections" % stats["connections"])
@@ -182,7 +183,8 @@ def without_hop_fields(output):
 
 
 def test_goodbye():
-    """Libraries' destructors may still send over a connection that the process leaves open; it is parked after they have run."""
+    """Libraries' destructors may still send over a connection that the process leaves open; it is parked after they
+    have run."""
     library = harness.compile_program("broker-goodbye.so", ["tests/broker/goodbye.c"], ["-shared", "-fPIC"])
     with World() as world, harness.Server() as server:
         command = [PYTHON, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1]).hello(int(sys.argv[2]))", library, str(server.port)]

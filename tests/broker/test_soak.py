@@ -18,7 +18,7 @@ def resident_kb(pid):
 
 
 def soak(world, server, client, n_processes, n_at_once, seed):
-    """Processes that come and go, every tenth of them by SIGKILL. Returns what those said that failed."""
+    """Processes that come and go, every tenth of them by SIGKILL. Returns the output of those that failed."""
     chance, running, failures, started = random.Random(seed), [], [], 0
     command = lambda: [client, str(server.port), str(chance.randint(1, 5)), str(started)]
     environment = harness.environment(True, HOLDLINE_BROKER=world.path, **world.settings)

@@ -1,4 +1,5 @@
-/* Requests that may not be sent twice: in pieces, by streams and files, while others wait for the answer, without room for descriptors. */
+/* Requests that may not be sent twice: in pieces, by streams and files, while others wait for the answer, and without
+ * room for descriptors. */
 #include "tests/lib/probe.h"
 
 #include <pthread.h>

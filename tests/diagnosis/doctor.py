@@ -34,7 +34,8 @@ def narrow(reserved="40000-40019"):
 
 
 def in_network(function, in_time=False):
-    """A test whose function runs in a namespace and returns [[name, whether it is good, why not], ...]. `in_time`: see harness.py."""
+    """A test whose function runs in a namespace and returns [[name, whether it is good, why not], ...]. `in_time`: see
+    harness.py."""
     def test():
         for name, good, why in network.Inside(function).result():
             if good is None:

@@ -1,4 +1,4 @@
-"""How many ports there are, who has them, and which of them can't be used."""
+"""The number of ports, their owners, and the unusable ones."""
 import errno
 import json
 import os
@@ -45,7 +45,7 @@ def budget():
 
 
 def listeners():
-    """A port that somebody listens on, or is bound to, is gone for all destinations."""
+    """A port that a socket listens on, or is bound to, is lost for all destinations."""
     narrow(reserved="")
     sink = network.Sink()
     listening = [socket.create_server(("127.0.0.1", 40010 + i)) for i in range(30)]
@@ -64,7 +64,8 @@ def listeners():
 
 
 def many_sockets():
-    """Walking through many sockets is expensive: doctor looks for sockets that are only bound when they can change the verdict."""
+    """Walking through many sockets is expensive: doctor looks for sockets that are only bound when they can change the
+    verdict."""
     network.set_ports(20000, 59999)
     sink = network.Sink()
     bound = socket.socket()
@@ -98,7 +99,7 @@ def several_destinations():
 
 
 def bound_first():
-    """bind() to port 0 takes a port that no other destination can have then."""
+    """bind() to port 0 takes a port from all other destinations."""
     narrow()
     sinks = [network.Sink(port=8081 + i) for i in range(3)]
     held, error = [], None
@@ -110,7 +111,7 @@ def bound_first():
     status, report = doctor()
     results = [verdict("the ports of a source are bound", CRITICAL, "bind_port", status, report, len(held) == 180 and error == errno.EADDRINUSE),
                ["the remedy", "IP_BIND_ADDRESS_NO_PORT" in report["fixes"][0]["what"], json.dumps(report["fixes"])]]
-    # Left to connect(), ports are chosen for each destination anew: as many, and nothing is the matter.
+    # connect() chooses ports for each destination separately: the same number is no trouble.
     for connection in held:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
         connection.close()

@@ -115,7 +115,7 @@ sys.stdin.read()
 
 
 def router():
-    """NAT on another machine: doctor on the client says what it can't know, doctor on the router knows it."""
+    """NAT on another machine: doctor on the client names its doubt, doctor on the router knows."""
     with Neighbour() as gateway, Neighbour() as far:
         pids = gateway.process.pid, far.process.pid
         ready = not subprocess.run(["sh", "-ec", "ip link add near type veth peer name inner netns %d && ip addr add 10.78.0.2/24 dev near &&"

@@ -29,7 +29,8 @@ sys.stdin.readline()
 
 
 def parked():
-    """A connection that the broker holds is shown as that of the program that parked it, asleep or ended; the broker's own name is `holdline`."""
+    """A connection that the broker holds is shown as that of the program that parked it, asleep or ended; the broker's
+    own name is `holdline`."""
     narrow()
     folder = os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="holdline-kept-")
     results = []
@@ -106,7 +107,8 @@ def http_server():
 
 
 def counted():
-    """Which program dialed the connections in TIME_WAIT, at which line, and how many fewer there would be with reuse."""
+    """Which program dialed the connections in TIME_WAIT, at which line, and how many fewer there would be with
+    reuse."""
     narrow()
     with http_server() as server:
         client = Watched(("10.77.0.2", server.port), 150)

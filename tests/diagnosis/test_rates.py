@@ -8,7 +8,7 @@ from suite import tally
 
 
 def forecast(rate):
-    """The end that is foretold, against the end that comes."""
+    """The forecast of exhaustion against the real one."""
     network.set_ports(40000, 40099, tcp_tw_reuse=0)
     sink = network.Sink()
     dialer, foretold, full_s = {}, [], 100 / rate

@@ -1,5 +1,5 @@
-"""Debian's source packages, fetched by apt in a configuration of its own: the machine's sources are asked for sources too, and nothing
-in /etc or /var is changed. Trees and archives stay under build/foreign, which is never committed.
+"""Debian's source packages, fetched by apt in a configuration of its own: the machine's sources are asked for sources
+too, and nothing in /etc or /var is changed. Trees and archives stay under build/foreign, which is never committed.
 """
 import contextlib
 import fcntl
@@ -20,8 +20,8 @@ def codename():
 
 
 def source_stanzas():
-    """The machine's own entries of this Debian release, in deb822 form, turned to sources. Other vendors' have none, and not every
-    mirror has those of updates: which of two point releases a suite is of makes no difference here."""
+    """The machine's own entries of this Debian release, in deb822 form, turned to sources. Other vendors' have none,
+    and not every mirror has those of updates: which of two point releases a suite is of makes no difference here."""
     release, stanzas = codename(), []
     for path in ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*.list")]:
         for line in open(path) if os.path.exists(path) else []:

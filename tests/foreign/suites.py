@@ -64,8 +64,9 @@ def words(text, *command):
     return lambda tree: [(word, [*command, word]) for word in text.split()]
 
 
-# The longest first, for several run at once. Left out: what neither opens a socket nor starts a process, of asyncio what is about its
-# futures, queues and locks, and sockets of virtual machines (VSOCK), which wait forever for a peer in a namespace, also bare.
+# The longest first, for several run at once. Left out: what neither opens a socket nor starts a process, of asyncio
+# what is about its futures, queues and locks, and sockets of virtual machines (VSOCK), which wait forever for a peer in
+# a namespace, also bare.
 CPYTHON = """test_socket test_signal test_ssl test_imaplib test_xmlrpc test_subprocess test_asyncio.test_events
     test_asyncio.test_subprocess test_asyncio.test_unix_events test_asyncio.test_sock_lowlevel test_asyncio.test_sendfile
     test_asyncio.test_streams test_asyncio.test_server test_asyncio.test_base_events test_asyncio.test_selector_events
@@ -81,12 +82,13 @@ CURL_LIMITS = {"1 to 50: 47": INSERTED, "1050 to 1099: 1074": INSERTED,
                "1050 to 1099: 1078": "the server says keep-alive to HTTP/1.0 without being asked; the program sees close"}
 
 LIST = [
-    # The two that take longest begin first.
-    # The soft limit of descriptors is below the hard one, as on most machines: where they are equal, ours stand among the program's.
+    # The two that take longest begin first. The soft limit of descriptors is below the hard one, as on most machines:
+    # where they are equal, ours stand among the program's.
     Suite("CPython", words(" ".join(CPYTHON), "sh", "-c", 'ulimit -Sn 1024; exec %s -m test -v --timeout 200 -i "*VSOCK*" "$0"' % PYTHON),
           verdicts.unittest, limit_s=240, n_at_once=4, limits=CPYTHON_LIMITS),
-    # Cases of HTTP with numbers 1 to 200 and 1000 to 1099, with proxies, pipes and time-outs; the rest of 803 (of 1,587 of all protocols)
-    # would take the hour alone. runtests.pl leaves out what needs TLS, a name server or other libraries.
+    # Cases of HTTP with numbers 1 to 200 and 1000 to 1099, with proxies, pipes and time-outs; the rest of 803 (of 1,587
+    # of all protocols) would take the hour alone. runtests.pl leaves out what needs TLS, a name server or other
+    # libraries.
     Suite("curl", lambda tree: [("%d to %d" % (first, first + 49), ["perl", "runtests.pl", "-a", "-n", "-am", *map(str, range(first, first + 50)),
                                                                   "HTTP", "!flaky", "!TLS", "!HTTPS", "!FTP"]) for first in (1, 51, 101, 151, 1000, 1050)],
           verdicts.curl, "curl",
@@ -110,8 +112,8 @@ LIST = [
     # Its Live tests ask name servers of the internet.
     Suite("c-ares", one("./arestest", "--gtest_filter=-*Live*:*Container*"), verdicts.googletest, "c-ares",
           "./configure --quiet --enable-tests --disable-shared && make && make -C test arestest", "test"),
-    # Without Metalink and TLS, which are not built in. Each case has a server of one thread in the test's own process, which waits at its
-    # end for the connection that the broker still keeps: for the idle timeout.
+    # Without Metalink and TLS, which are not built in. Each case has a server of one thread in the test's own process,
+    # which waits at its end for the connection that the broker still keeps: for the idle timeout.
     Suite("wget", each("Test-*.py", PYTHON, without=("metalink", "https", "pinnedpubkey", "hsts")), verdicts.status_only, "wget",
           "./configure --quiet --without-ssl --disable-nls --disable-iri --without-libpsl && make -C lib && make -C src", "testenv",
           {"WGETRC": "/dev/null", "MAKE_CHECK": "True", "PYTHONPATH": ".", "WGET_PATH": "../../src/wget"}, 20,

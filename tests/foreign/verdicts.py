@@ -15,8 +15,8 @@ def keep(found, case, verdict):
 
 
 def by_lines(begin, verdict):
-    """A case begins in the line that matches `begin`, whose group is its name; its verdict is the first match of `verdict` in that
-    line after the name, or in a later one before the next case."""
+    """A case begins in the line that matches `begin`, whose group is its name; its verdict is the first match of
+    `verdict` in that line after the name, or in a later one before the next case."""
     begin, verdict = re.compile(begin), re.compile(verdict)
 
     def read(text):

@@ -1,5 +1,5 @@
-"""A server that answers a POST before it has read the body, and then reads it, reads it later, closes or resets: no request is lost or
-comes twice, and none is answered otherwise than bare."""
+"""A server that answers a POST before it has read the body, and then reads it, reads it later, closes or resets: no
+request is lost or comes twice, and none is answered otherwise than bare."""
 import socket
 import struct
 import threading
@@ -26,7 +26,8 @@ print("done")
 
 
 class Server:
-    """`then`: what follows a body that has been read: read (nothing more), late (it sleeps before it reads), close, reset."""
+    """`then`: what follows a body that has been read: read (nothing more), late (it sleeps before it reads), close,
+    reset."""
 
     def __init__(self, then):
         self.then, self.bodies, self.gets = then, [], 0

@@ -69,7 +69,8 @@ ROWS += [("refused: " + call, "refused=%s get get keep get" % call, "1 1 1 1", {
 
 
 def check(expected, answers):
-    """Letters name connections as they come; 1/2 is a choice; a dot does not care; = is the one before."""
+    """Numbers name connections in the order of their first use; 1/2 is a choice; a dot matches any; = is the previous
+    one."""
     letters, words, last = {}, expected.split(), None
     if len(words) != len(answers):
         return False

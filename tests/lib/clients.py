@@ -1,4 +1,5 @@
-"""The clients that are known to work, unmodified programs: how each is told to make its requests, one after the other."""
+"""The clients that are known to work, unmodified programs: how each is told to make its requests, one after the
+other."""
 import os
 import shutil
 
@@ -31,8 +32,9 @@ def shell(line):
 
 
 class Client:
-    """`most`: connections that all requests may take preloaded; None: as many as bare. `needs`: a program that must be installed.
-    `on`: n for nginx, s for the test server. `probe`: a command that succeeds where the client's library is there."""
+    """`most`: connections that all requests may take preloaded; None: as many as bare. `needs`: a program that must be
+    installed. `on`: n for nginx, s for the test server. `probe`: a command that succeeds where the client's library is
+    there."""
 
     def __init__(self, name, needs, command, most=1, heavy=False, on="ns", probe=None):
         self.name, self.needs, self.command, self.most, self.heavy, self.on, self.probe = name, needs, command, most, heavy, on, probe

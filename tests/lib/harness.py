@@ -58,7 +58,8 @@ def build_server():
 
 
 class Server:
-    """The test server (lib/server/server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a namespace."""
+    """The test server (lib/server/server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a
+    namespace."""
 
     def __init__(self, *options, prefix=()):
         self.command = [*prefix, build_server(), *options]
@@ -149,8 +150,8 @@ class Tally:
         self.withheld = None
 
     def timed(self, test):
-        """Decorator of a test with verdicts that depend on timing (expect_in_time): on a loaded machine those may pass at a later attempt.
-        Any other failure is final."""
+        """Decorator of a test with verdicts that depend on timing (expect_in_time): on a loaded machine those may pass
+        at a later attempt. Any other failure is final."""
         @functools.wraps(test)
         def attempts():
             for attempt in range(ATTEMPTS):
@@ -245,8 +246,8 @@ SIZES = 10, 1024, 100000
 
 
 class FileServer:
-    """A private server that serves files of known sizes from its home: /bytes/10, /bytes/1024, /bytes/100000. A subclass writes what
-    configures it into that folder, and says by which command it runs, in the foreground."""
+    """A private server that serves files of known sizes from its home: /bytes/10, /bytes/1024, /bytes/100000. A
+    subclass writes what configures it into that folder, and says by which command it runs, in the foreground."""
 
     def command(self):
         raise NotImplementedError
@@ -319,7 +320,8 @@ def find_nginx():
 
 
 def free_port():
-    """A port that nobody listens on, below the range that outgoing connections draw from. Suites that run side by side begin apart."""
+    """A port that nobody listens on, below the range that outgoing connections draw from. Suites that run side by side
+    begin apart."""
     for port in range(18000 + os.getpid() * 61 % 1900, 20000):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,5 +1,5 @@
-"""Network namespaces of a test's own: a function runs in a forked child that has moved into a new one, so that whatever it does
-to ports, addresses and settings ends with it.
+"""Network namespaces of a test's own: a function runs in a forked child that has moved into a new one, so that whatever
+it does to ports, addresses and settings ends with it.
 """
 import ctypes
 import errno
@@ -33,7 +33,8 @@ def set_ports(first, last, reserved="", **settings):
 
 
 def enter():
-    """Moves this process into a namespace of its own, without root by a user namespace. OSError where that is forbidden."""
+    """Moves this process into a namespace of its own, without root by a user namespace. OSError where that is
+    forbidden."""
     uid, gid = os.geteuid(), os.getegid()
     if libc.unshare(CLONE_NEWNET) != 0:
         if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
@@ -42,7 +43,8 @@ def enter():
         write("/proc/self/uid_map", "0 %d 1" % uid)
         write("/proc/self/gid_map", "0 %d 1" % gid)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    # On a busy machine a late ACK meets a server's socket that is gone, and the RST for it ends the client's TIME_WAIT early.
+    # On a busy machine a late ACK meets a server's socket that is gone, and the RST for it ends the client's TIME_WAIT
+    # early.
     write("/proc/sys/net/ipv4/tcp_rfc1337", "1")
     # Addresses on the loopback device, but not loopback addresses: tcp_tw_reuse=2, the default, leaves them alone.
     for address in "10.77.0.1/32", "10.77.0.2/32", "10.77.0.3/32":

@@ -1,4 +1,5 @@
-"""Reads pages of counters (pool/stats/stats.h) from a folder, independently of the command's own reader: the tests' oracle."""
+"""Reads pages of counters (pool/stats/stats.h) from a folder, independently of the command's own reader: the tests'
+oracle."""
 import os
 import re
 import struct
@@ -27,7 +28,7 @@ def layout(data):
 
 
 def read_page(data):
-    """{(address, port): {name: number}} of one file's bytes; {} if it is nobody's."""
+    """{(address, port): {name: number}} of one file's bytes; {} if it has no owner."""
     if data[:8] != b"HOLDSTAT":
         return {}
     (n_destinations, _, _), (at, _, _) = layout(data)

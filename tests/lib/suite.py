@@ -1,7 +1,7 @@
 """How a suite of Python tests runs: its cases are functions test_NAME in files test_TOPIC.py beside its script `run`.
 
-NAMEs as arguments of the script run those tests only; a TOPIC that is no test's name stands for all tests of its file. A name that is
-neither ends the run: nothing must pass because it was misspelt.
+NAMEs as arguments of the script run those tests only; a TOPIC that is no test's name stands for all tests of its file.
+A name that is neither ends the run: nothing must pass because it was misspelt.
 """
 import glob
 import importlib

@@ -1,8 +1,8 @@
-"""The worlds in which contract programs run: with a pool of their own, with a shared one, inside another preloaded library or allocator,
-with a sanitizer in them.
+"""The worlds in which contract programs run: with a pool of their own, with a shared one, inside another preloaded
+library or allocator, with a sanitizer in them.
 
-A world says how programs are built, and what their environment is bare and preloaded. In each the bare run has everything but the
-shim, so that a difference is the shim's.
+A world says how programs are built, and what their environment is bare and preloaded. In each the bare run has
+everything but the shim, so that a difference is the shim's.
 """
 import contextlib
 import glob
@@ -27,7 +27,7 @@ def compiler_library(name):
 
 
 class World:
-    """The world that every test is about: the shim alone, the pool of the process."""
+    """The basic world: the shim alone, with a pool of the process's own."""
     name, suffix, flags = "local", "", ()
     skipped = ()
     is_allocator = False
@@ -59,7 +59,7 @@ class World:
 
 
 class Shared(World):
-    """A broker a worker: what one run has parked, the next one borrows."""
+    """One broker per worker: connections that one run has parked are leased by the next one."""
     name = "shared"
 
     @contextlib.contextmanager
@@ -110,7 +110,8 @@ class InsideEatmydata(Eatmydata):
 
 
 class Jemalloc(Beside):
-    """An allocator that sets itself up at the first malloc() of the process, under a lock, and calls what we wrap meanwhile."""
+    """An allocator that sets itself up at the first malloc() of the process, under a lock, and calls wrapped functions
+    meanwhile."""
     name, is_allocator = "jemalloc", True
     pattern = "libjemalloc.so.2"
 
@@ -162,7 +163,7 @@ class Asan(World):
 
 
 class AsanStatic(Asan):
-    """The runtime linked into the program, as clang does it: nothing has to be said about its place."""
+    """The runtime is linked into the program, as clang does: its place among the libraries does not matter."""
     name, suffix = "asan-static", "-asan-static"
     flags = Asan.flags + ("-static-libasan",)
     library = "libasan.a"

@@ -1,4 +1,4 @@
-"""A queued descriptor that is handed to somebody who cannot wait."""
+"""A queued descriptor that is handed to a program or thread that cannot wait."""
 import tempfile
 
 from cap import Capped, HOLDER, WAITING, compile_to
@@ -19,7 +19,8 @@ if not fine or not ready(select.POLLIN) or s.recv(15) != b"HTTP/1.1 200 OK":
     sys.exit(1)
 """
 
-# Each of these hands the descriptor to somebody who can't wait. The turn never comes, so it must get a connection at once.
+# Each of these hands the descriptor to an owner that can't wait. The turn never comes, so it must get a connection at
+# once.
 LET_THROUGH = {
     "exec": "s.set_inheritable(True)\nos.execv(sys.executable, heir(s.fileno()))\n",
     "exec that fails": """
@@ -165,7 +166,8 @@ def ask(fd):
 
 
 def while_held(name, expected, n_connections, command):
-    """Runs a program while another one holds every connection that is allowed; afterwards the next program gets its turn."""
+    """Runs a program while another one holds every connection that is allowed; afterwards the next program gets its
+    turn."""
     with Capped(1) as (world, server):
         holder = world.start([PYTHON, "-c", HOLDER, str(server.port), "1"])
         holder.stdout.readline()

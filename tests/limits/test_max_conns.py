@@ -1,4 +1,5 @@
-"""max-conns-per-host over threads and programs: it is kept, turns are fair, and a death gives back what was held."""
+"""max-conns-per-host over threads and programs: it is kept, turns are fair, and a dead process's connections are given
+back."""
 import os
 import random
 import signal

@@ -1,4 +1,4 @@
-"""What a program can do with a descriptor whose connect() waits for its turn."""
+"""Every use of a descriptor whose connect() waits for its turn."""
 import tempfile
 
 from cap import Capped, HOLDER, WAITING, compile_to

@@ -8,7 +8,8 @@ from harness import HOLDLINE
 
 
 def parse_metrics(text, is_openmetrics=True):
-    """{family: (type, {(name, labels): value})} of a text that keeps to the format; ValueError says where it does not."""
+    """{family: (type, {(name, labels): value})} of a text that keeps to the format; ValueError says where it does
+    not."""
     families, name, seen = {}, None, set()
     lines = text.split("\n")
     if lines[-2:] != ["# EOF", ""] or "# EOF" in lines[:-2]:

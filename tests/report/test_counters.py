@@ -1,4 +1,4 @@
-"""What programs count of themselves is what servers and kernels saw, whatever becomes of the programs."""
+"""Programs count the same as servers and kernels, however the programs end."""
 import json
 import os
 import re
@@ -61,8 +61,8 @@ def test_reuse():
 
 
 def test_probed():
-    """A look is a connection that is closed without a request. One look changes nothing; where half of a call site's connects are looks, a
-    kept connection that has answered one look is not used for the next."""
+    """A look is a connection that is closed without a request. One look changes nothing; where half of a call site's
+    connects are looks, a kept connection that has answered one look is not used for the next."""
     look = "\nsocket.create_connection(('127.0.0.1', int(sys.argv[2]))).close()"
     with Folder() as folder, harness.Server() as server:
         outcome = folder.python("get(); get()" + look + "\nget(); get(); get()", server.url("/bytes/10"), server.port)

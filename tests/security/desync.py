@@ -1,7 +1,8 @@
-"""A server that answers so that the next answer on its connection might be taken from what it sent before (response splitting), and requests
-after which the next request might be taken for something else (request smuggling).
+"""A server that answers so that the next answer on its connection might be taken from what it sent before (response
+splitting), and requests after which the next request might be taken for something else (request smuggling).
 
-Every form is one request, after which another one must come on a connection of its own. The server itself notes what came where.
+Every form is one request, after which another one must come on a connection of its own. The server itself notes what
+came where.
 """
 import socket
 import threading
@@ -12,8 +13,8 @@ FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nEVIL!"
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 OK = b"HTTP/1.1 200 OK\r\n"
 
-# name: what is sent at once, what is sent while the connection is idle, the request's method. Forms that begin with "sound" have nothing
-# wrong with them: a test in which they are not reused shows nothing.
+# name: what is sent at once, what is sent while the connection is idle, the request's method. Forms that begin with
+# "sound" have nothing wrong with them: a test in which they are not reused shows nothing.
 ANSWERS = {
     "sound": (GOOD, b"", "GET"),
     "sound chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"", "GET"),
@@ -81,9 +82,9 @@ REQUESTS = {
     "a bare LF behind a chunk's size": (CHUNKS, "5\nhello\r\n0\r\n\r\n"),
 }
 
-# Sends each request over a new connection, and prints what comes until the end or, for those that don't end, for a while. Goes on when
-# the server has nothing more to send: before it connects again, or (WAITS_LATE) between that and the first byte. Where the server speaks
-# first (IS_GREETED) it asks when that is there.
+# Sends each request over a new connection, and prints what comes until the end or, for those that don't end, for a
+# while. Goes on when the server has nothing more to send: before it connects again, or (WAITS_LATE) between that and
+# the first byte. Where the server speaks first (IS_GREETED) it asks when that is there.
 CLIENT = """
 import os, select, socket, sys
 def wait_for_server():

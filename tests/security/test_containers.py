@@ -17,13 +17,14 @@ wait"""
 
 
 def test_containers():
-    """Programs in other namespaces that can reach the same broker: another network is another destination, other numbers of processes and
-    other users' numbers change nothing."""
+    """Programs in other namespaces that can reach the same broker: another network is another destination, other
+    numbers of processes and other users' numbers change nothing."""
     if not needs_root("containers"):
         return
     with Folder() as folder:
         os.mkdir(folder / "run", 0o700)
-        # Two networks, in each a server at the same address and port: the second one's own must answer. Then the first's, again.
+        # Two networks, in each a server at the same address and port: the second one's own must answer. Then the
+        # first's, again.
         ask = "curl -sS http://127.0.0.1:8081/who"
         inner = NETWORK % ("curl -sS http://127.0.0.1:8081/who; curl -sS http://127.0.0.1:8081/who")
         outer = NETWORK % ('%s; unshare -n bash -c "$INNER" bash "$1"; %s' % (ask, ask))

@@ -21,7 +21,8 @@ def judge_desync(how, names, reused, bare, answers):
         if i >= len(reused) or i * 2 + 1 >= len(answers):
             tally.fail("%s, %s" % (name, how), "no answer: %s" % (answers,))
             continue
-        # The program reads `close`, padded with blanks, where the server said keep-alive. Bytes that come after the answer's end don't reach it.
+        # The program reads `close`, padded with blanks, where the server said keep-alive. Bytes that come after the
+        # answer's end don't reach it.
         read = answers[i * 2].replace(b"Connection: close     ", b"Connection: keep-alive")
         same = bare[i].startswith(read[:-1]) if name.endswith(", later") else bare[i] == read
         tally.expect("%s, %s" % (name, how), reused[i] == sound and answers[i * 2 + 1] == repr(desync.OWN).encode() and same,
@@ -29,8 +30,8 @@ def judge_desync(how, names, reused, bare, answers):
 
 
 def test_desync():
-    """The program's own next request, and another program's: after an answer or a request that could be read in two ways, each comes on a
-    connection of its own. What the program reads first is what it reads bare."""
+    """The program's own next request, and another program's: after an answer or a request that could be read in two
+    ways, each comes on a connection of its own. What the program reads first is what it reads bare."""
     firsts = desync.first_requests()
     sequence = [request for first in firsts.values() for request in (first, desync.OWN_REQUEST)]
     client = [harness.python(), "-c", desync.CLIENT]

@@ -8,8 +8,8 @@ from two_users import AS_VICTIM, Folder, VICTIM, needs_root
 
 
 def test_setuid():
-    """/etc/ld.so.preload brings the library into setuid programs too: there it must be as if it were not. In a mount namespace with an
-    /etc of its own."""
+    """/etc/ld.so.preload brings the library into setuid programs too: there it must be as if it were not. In a mount
+    namespace with an /etc of its own."""
     if not needs_root("setuid"):
         return
     script = """set -e
@@ -31,7 +31,8 @@ exec setpriv --reuid %d --clear-groups env HOLDLINE_LOG="$1/$4-log" HOLDLINE_STA
 
 
 def test_setuid_run():
-    """`holdline run` and `check` say that the loader will not bring the library into a setuid program; run starts it nevertheless."""
+    """`holdline run` and `check` say that the loader will not bring the library into a setuid program; run starts it
+    nevertheless."""
     if not needs_root("run of a setuid program"):
         return
     with Folder() as folder:

@@ -47,7 +47,8 @@ def test_log():
 
 
 def expect_squatted(folder, server, name, place, inside, kind):
-    """The victim's place is somebody else's already: nothing is put there, nothing is taken from there, the program works."""
+    """The victim's place is somebody else's already: nothing is put there, nothing is taken from there, the program
+    works."""
     before = sorted(os.listdir(inside))
     alone = folder.curl(server)
     run = harness.run([*AS_VICTIM, folder.holdline, "run", "--quiet", "--", "sh", "-c", 'echo "broker=$HOLDLINE_BROKER"; curl -sS -m 5 ' +
@@ -114,7 +115,8 @@ def test_foreign_broker():
 
 
 def test_foreign_runtime():
-    """sudo -E: root with another user's $XDG_RUNTIME_DIR, who could put anything in the place of what root makes there."""
+    """sudo -E: root with another user's $XDG_RUNTIME_DIR, who could put anything in the place of what root makes
+    there."""
     if not needs_root("another user's runtime folder"):
         return
     with Folder() as folder, harness.Server() as server:

@@ -1,4 +1,5 @@
-"""One connection object that is told to close after each request, and makes a new connection where the answer says so."""
+"""One connection object that is told to close after each request, and makes a new connection where the answer says
+so."""
 import http.client
 import sys
 

@@ -1,11 +1,12 @@
-"""Asks which connection serves whom: each word of the command line is one request or one action; prints a line for each answer.
+"""Asks which connection serves whom: each word of the command line is one request or one action; prints a line for each
+answer.
 
-who.py PORT WORD...  where WORD is get, keep, post, head, slow (pauses 300 ms first), sleep=SECONDS, path=/PATH, option=LEVEL:NAME:VALUE (for
-the sockets made from now on), late=LEVEL:NAME:VALUE (set after connecting), bind=ADDRESS, three (three at once), field=TEXT (sent with
-every request from now on), to=ADDRESS, nobody (connects and closes), raw=TEXT (sends that, reads what comes in 200 ms), refused=CALL (tried on
-each socket from now on, before and after it is connected; the kernel must refuse it each time), system (runs a command), fastopen (get by one
-sendto with MSG_FASTOPEN),
-system-beside=SECONDS (another thread runs one that takes so long).
+who.py PORT WORD... where WORD is get, keep, post, head, slow (pauses 300 ms first), sleep=SECONDS, path=/PATH,
+option=LEVEL:NAME:VALUE (for the sockets made from now on), late=LEVEL:NAME:VALUE (set after connecting), bind=ADDRESS,
+three (three at once), field=TEXT (sent with every request from now on), to=ADDRESS, nobody (connects and closes),
+raw=TEXT (sends that, reads what comes in 200 ms), refused=CALL (tried on each socket from now on, before and after it
+is connected; the kernel must refuse it each time), system (runs a command), fastopen (get by one sendto with
+MSG_FASTOPEN), system-beside=SECONDS (another thread runs one that takes so long).
 """
 import ctypes
 import os
