@@ -51,8 +51,8 @@ static bool wants_fresh(const struct sock *sock, const struct transfer *transfer
 	       protocol_wants_fresh(&sock->protocol, first, copy_first(transfer, total, first));
 }
 
-/* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. (In
- * the same tick of the coarse clock that was only just asked.) */
+/* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased.
+ * (In the same tick of the coarse clock that was only just asked.) */
 static bool is_still_quiet(const struct sock *sock, int fd)
 {
 	return transport_of(sock)->is_quiet(fd);
@@ -92,8 +92,8 @@ static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
 	return false;
 }
 
-/* Is this all of the request? The rest of one may go past us (stdio, sendfile, another process), and its program would then wait
- * in vain for an end that the server was told not to make. */
+/* Is this all of the request? The rest of one may go past us (stdio, sendfile, another process), and its program would
+ * then wait in vain for an end that the server was told not to make. */
 __attribute__((noinline)) static bool is_whole_request(const struct transfer *transfer, size_t total)
 {
 	struct protocol_state scratch;

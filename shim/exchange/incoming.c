@@ -15,7 +15,8 @@
 /* A chunk's data is worth a receive of its own from here on; below that its lines are read with it. */
 #define CHUNK_WORTH 16384u
 
-/* The buffers for a receive of no more than so much, read once. A long vector's first ones will do: a receive may be short. */
+/* The buffers for a receive of no more than so much, read once. A long vector's first ones will do: a receive may be
+ * short. */
 static void limit(struct incoming *incoming, size_t room)
 {
 	size_t left = room;
@@ -125,7 +126,7 @@ void incoming_plan(struct incoming *incoming, const struct sock *sock, const str
 		limit(incoming, incoming->room);
 }
 
-/* The kernel writes what we have looked at to where the program wants it. Another thread may have taken it meanwhile. */
+/* The kernel writes what was looked at to where the program wants it. Another thread may have taken it meanwhile. */
 static ssize_t receive_looked(struct incoming *incoming, const struct transfer *transfer)
 {
 	ssize_t n = transport_peek(incoming->transport, transfer->fd, incoming->bytes, incoming->room,

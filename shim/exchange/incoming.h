@@ -27,7 +27,8 @@ struct transport;
 enum incoming_way {
 	INCOMING_UNSEEN, /* into the program's memory: nothing of it is looked at */
 	INCOMING_COPIED, /* into ours, and copied */
-	INCOMING_LOOKED, /* looked at in ours (MSG_PEEK), then received by the program: nobody knows whether its memory is there */
+	INCOMING_LOOKED, /* looked at in ours (MSG_PEEK), then received by the program: nobody knows whether its memory
+			    is there */
 };
 
 struct incoming {

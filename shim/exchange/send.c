@@ -79,8 +79,8 @@ static ssize_t send_as_planned(const struct transport *transport, const struct t
 	return transport->send(transfer->fd, &message, flags);
 }
 
-/* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of it
- * would be a broken field. Waits a bounded time for the rest to go out. */
+/* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of
+ * it would be a broken field. Waits a bounded time for the rest to go out. */
 static ssize_t push_insertion(const struct transport *transport, int fd, const char *bytes, ssize_t sent,
 			      const struct send_plan *sending)
 {
@@ -124,8 +124,8 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 	return false;
 }
 
-/* One attempt. True: to be tried again on a fresh connection. Locked; it is unlocked while the kernel has it, and if false also
- * afterwards. */
+/* One attempt. True: to be tried again on a fresh connection. Locked; it is unlocked while the kernel has it, and if
+ * false also afterwards. */
 static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
 {
 	const struct transport *transport = transport_of(sock);
@@ -164,7 +164,8 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	return again;
 }
 
-/* Where nobody can tell what goes out: who comes next knows that what we know is not the truth any more. Consumes the lock. */
+/* Where nobody can tell what goes out: who comes next knows that what we know is not the truth any more. Consumes the
+ * lock. */
 static ssize_t send_unseen(struct sock *sock, const struct transfer *transfer)
 {
 	struct inside_token token = sock_go_inside(sock);

@@ -69,8 +69,8 @@ static size_t begin_request(struct framing_feed *feed, const char *bytes)
 {
 	struct framing *framing = feed->framing;
 
-	/* After a request that wanted close a bare server would read no more (RFC 9112 9.6): whatever this is, the exchange
-	 * ends with the answer to that. */
+	/* After a request that wanted close a bare server would read no more (RFC 9112 9.6): whatever this is, the
+	 * exchange ends with the answer to that. */
 	if (framing->close_wanted) {
 		framing_raise(framing, FRAMING_DOUBT_NOT_CANONICAL);
 		framing->unrepeatable = true;
