@@ -52,7 +52,8 @@ void plan_give_up(struct plan *plan, struct protocol_state *state, bool wanted_c
 /* From bytes that went out to bytes of the program. */
 size_t plan_own_bytes(const struct plan *plan, size_t sent);
 
-/* Sets the state back: nothing of it went out, or not all. Too late where an answer was framed on that assumption meanwhile. */
+/* Sets the state back: nothing of it went out, or not all. Too late where an answer was framed on that assumption
+ * meanwhile. */
 static inline void plan_take_back(const struct plan *plan, struct protocol_state *state)
 {
 	*state = plan->before;

@@ -39,8 +39,8 @@ enum refusal verdict_observed(const struct protocol_state *state, bool by_server
 
 enum verdict_next verdict_next(const struct protocol_state *state, bool was_asked)
 {
-	/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own would leave
-	 * a TIME_WAIT on our side. */
+	/* A server that closes all the same makes the end itself: a close of ours at the same instant as its own would
+	 * leave a TIME_WAIT on our side. */
 	if (protocol_status(state).end_is_due)
 		return protocol_status(state).server_ends || was_asked ? VERDICT_GO_ON : VERDICT_END;
 	if (protocol_status(state).doubt != REFUSAL_NONE && !protocol_status(state).owes_end)

@@ -29,8 +29,8 @@ static inline bool verdict_has_left_state(const struct protocol_state *state)
 	return protocol_reset(state, 0, bytes, &length) != PROTOCOL_RESET_NEEDLESS;
 }
 
-/* The list: the first reason why the connection is not kept. REFUSAL_NONE: the kernel's counters have the last word, see
- * verdict_of_ledger(). Inline, since it is asked twice in an exchange. */
+/* The list: the first reason why the connection is not kept. REFUSAL_NONE: the kernel's counters have the last word,
+ * see verdict_of_ledger(). Inline, since it is asked twice in an exchange. */
 static inline __attribute__((always_inline)) enum refusal verdict_keep(const struct verdict_facts *facts)
 {
 	if (facts->state && protocol_status(facts->state).refusal != REFUSAL_NONE)

@@ -122,7 +122,8 @@ struct protocol {
 	 * does. */
 	bool (*is_late_goodbye)(const char *bytes, size_t length);
 
-	/* True if these first bytes of a connection want one that nobody had before, be they safe or not. NULL: none do. */
+	/* True if these first bytes of a connection want one that nobody had before, be they safe or not. NULL: none
+	 * do. */
 	bool (*wants_fresh)(const char *bytes, size_t length);
 
 	/* What has to be undone at the park, to be sent from `bytes` (PROTOCOL_RESET_MAX), and marked by `nonce`. NULL:

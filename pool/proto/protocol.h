@@ -82,8 +82,8 @@ static inline void protocol_forbid_edits(struct protocol_state *state)
 	protocol_of(state)->forbid_edits(state);
 }
 
-/* Inline, since it is asked a dozen times in an exchange: the compiler leaves out what the caller does not look at. Where an
- * answer is needed only sometimes, ask there: protocol_status(state).field costs no more than that field. */
+/* Inline, since it is asked a dozen times in an exchange: the compiler leaves out what the caller does not look at.
+ * Where an answer is needed only sometimes, ask there: protocol_status(state).field costs no more than that field. */
 static inline __attribute__((always_inline)) struct protocol_status protocol_status(const struct protocol_state *state)
 {
 	switch (state->number) {

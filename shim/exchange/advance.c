@@ -11,6 +11,7 @@
 #include "shim/base/real.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/park.h"
+#include "shim/exchange/transport.h"
 #include "shim/sock/sock.h"
 
 /* Of all connections of the process. */
@@ -68,7 +69,7 @@ static bool lives_or_has_answer(const struct sock *sock)
 	if (reading.received != known + 1)
 		return reading.received > known;
 	/* The kernel counts a FIN as one. */
-	return real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return transport_peek(transport_of(sock), sock->fds[0], &byte, 1, MSG_DONTWAIT) > 0;
 }
 
 int exchange_recover(struct sock *sock, int longest_ms)

@@ -12,6 +12,7 @@
 #include "shim/connect/redial.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/send_plan.h"
+#include "shim/exchange/transport.h"
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
@@ -50,11 +51,11 @@ static bool wants_fresh(const struct sock *sock, const struct transfer *transfer
 	       protocol_wants_fresh(&sock->protocol, first, copy_first(transfer, total, first));
 }
 
-/* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased. (In
- * the same tick of the coarse clock that was only just asked.) */
-static bool is_still_quiet(int fd)
+/* False for a kept connection whose server has hung up, or sent something that nobody asked for, since it was leased.
+ * (In the same tick of the coarse clock that was only just asked.) */
+static bool is_still_quiet(const struct sock *sock, int fd)
 {
-	return ledger_is_quiet(&sock_pool_sys, fd);
+	return transport_of(sock)->is_quiet(fd);
 }
 
 /* The server of a fresh connection has. Unlike a receive this leaves an error of the dial for the program to find. */
@@ -91,8 +92,8 @@ static bool is_fit_for_kept(const struct sock *sock, enum framing_first first)
 	return false;
 }
 
-/* Is this all of the request? The rest of one may go past us (stdio, sendfile, another process), and its program would then wait
- * in vain for an end that the server was told not to make. */
+/* Is this all of the request? The rest of one may go past us (stdio, sendfile, another process), and its program would
+ * then wait in vain for an end that the server was told not to make. */
 __attribute__((noinline)) static bool is_whole_request(const struct transfer *transfer, size_t total)
 {
 	struct protocol_state scratch;
@@ -153,11 +154,11 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 		was_moved = !error;
 		/* Better one that may die meanwhile than an error that no program expects of a write. */
 		if ((error == -EMFILE || error == -ENFILE) && first == FRAMING_FIRST_UNSAFE &&
-		    is_still_quiet(transfer->fd))
+		    is_still_quiet(sock, transfer->fd))
 			error = 0;
 		else if (first == FRAMING_FIRST_UNSAFE)
 			events_refuse(sock, REFUSAL_UNSAFE_METHOD);
-	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(transfer->fd)) {
+	} else if (sock->is_leased && guard_now_ns() != sock->leased_ns && !is_still_quiet(sock, transfer->fd)) {
 		sock->missed = MISSED_STALE;
 		error = redial(sock, REDIAL_FOR_UNFIT, -1);
 	}

@@ -1,6 +1,6 @@
 /*
- * The first bytes that a program sends on a connection decide what becomes of it: whether a kept one may carry them, whether its
- * server is asked to keep it, whether anybody will ride on it afterwards.
+ * The first bytes that a program sends on a connection decide what becomes of it: whether a kept one may carry them,
+ * whether its server is asked to keep it, whether anybody will ride on it afterwards.
  */
 #pragma once
 
@@ -14,6 +14,7 @@ struct transfer;
 /* What `total` bytes begin with. */
 enum framing_first first_bytes_classify(const struct transfer *transfer, size_t total);
 
-/* Before they are sent. 0; 1: they go native, and the socket is not tracked any more; or -errno of a dial that failed. Locked. */
+/* Before they are sent. 0; 1: they go native, and the socket is not tracked any more; or -errno of a dial that failed.
+ * Locked. */
 int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size_t total)
 	__attribute__((warn_unused_result));

@@ -9,12 +9,14 @@
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/exchange/iocall.h"
+#include "shim/exchange/transport.h"
 #include "shim/sock/sock.h"
 
 /* A chunk's data is worth a receive of its own from here on; below that its lines are read with it. */
 #define CHUNK_WORTH 16384u
 
-/* The buffers for a receive of no more than so much, read once. A long vector's first ones will do: a receive may be short. */
+/* The buffers for a receive of no more than so much, read once. A long vector's first ones will do: a receive may be
+ * short. */
 static void limit(struct incoming *incoming, size_t room)
 {
 	size_t left = room;
@@ -95,6 +97,7 @@ void incoming_plan(struct incoming *incoming, const struct sock *sock, const str
 {
 	uint64_t unseen;
 
+	incoming->transport = transport_of(sock);
 	incoming->way = INCOMING_UNSEEN;
 	incoming->wants_stack = false;
 	incoming->bytes = NULL;
@@ -123,51 +126,16 @@ void incoming_plan(struct incoming *incoming, const struct sock *sock, const str
 		limit(incoming, incoming->room);
 }
 
-/* Into the given vector; what else there is to say goes where the program has it. */
-static ssize_t receive_message(const struct transfer *transfer, struct iovec *iov, size_t n_iov, int flags)
-{
-	struct msghdr message = *transfer->message;
-	ssize_t n;
-
-	message.msg_iov = iov;
-	message.msg_iovlen = n_iov;
-	n = real.recvmsg(transfer->fd, &message, flags);
-	if (n >= 0) {
-		transfer->message->msg_namelen = message.msg_namelen;
-		transfer->message->msg_controllen = message.msg_controllen;
-		transfer->message->msg_flags = message.msg_flags;
-	}
-	return n;
-}
-
-static ssize_t receive_into(const struct transfer *transfer, struct iovec *iov, size_t n_iov, int more_flags)
-{
-	int flags = transfer->flags | more_flags;
-
-	if (transfer->kind == TRANSFER_RECVMSG)
-		return receive_message(transfer, iov, n_iov, flags);
-	if (n_iov > 1)
-		return more_flags ? real.recvmsg(transfer->fd, &(struct msghdr){.msg_iov = iov, .msg_iovlen = n_iov},
-						 flags)
-				  : real.readv(transfer->fd, iov, (int)n_iov);
-	if (transfer->kind == TRANSFER_RECVFROM)
-		return real.recvfrom(transfer->fd, iov->iov_base, iov->iov_len, flags, transfer->address,
-				     transfer->address_length_out);
-	if (transfer->kind == TRANSFER_RECV || more_flags)
-		return real.recv(transfer->fd, iov->iov_base, iov->iov_len, flags);
-	return real.read(transfer->fd, iov->iov_base, iov->iov_len);
-}
-
-/* The kernel writes what we have looked at to where the program wants it. Another thread may have taken it meanwhile. */
+/* The kernel writes what was looked at to where the program wants it. Another thread may have taken it meanwhile. */
 static ssize_t receive_looked(struct incoming *incoming, const struct transfer *transfer)
 {
-	ssize_t n = real.recv(transfer->fd, incoming->bytes, incoming->room,
-			      (transfer->flags & ~(MSG_TRUNC | MSG_WAITALL)) | MSG_PEEK);
+	ssize_t n = transport_peek(incoming->transport, transfer->fd, incoming->bytes, incoming->room,
+				   transfer->flags & ~(MSG_TRUNC | MSG_WAITALL));
 
 	if (n <= 0)
 		return n;
 	limit(incoming, (size_t)n);
-	return receive_into(transfer, incoming->iov, incoming->n_iov, MSG_DONTWAIT);
+	return incoming->transport->recv(transfer, incoming->iov, incoming->n_iov, MSG_DONTWAIT);
 }
 
 ssize_t incoming_receive(struct incoming *incoming, const struct transfer *transfer)
@@ -176,10 +144,10 @@ ssize_t incoming_receive(struct incoming *incoming, const struct transfer *trans
 
 	switch (incoming->way) {
 	case INCOMING_UNSEEN:
-		return incoming->is_whole ? transfer_native(transfer)
-					  : receive_into(transfer, incoming->iov, incoming->n_iov, 0);
+		return incoming->transport->recv(transfer, incoming->is_whole ? NULL : incoming->iov, incoming->n_iov,
+						 0);
 	case INCOMING_COPIED:
-		return receive_into(transfer, &ours, 1, 0);
+		return incoming->transport->recv(transfer, &ours, 1, 0);
 	case INCOMING_LOOKED:
 		return receive_looked(incoming, transfer);
 	}

@@ -18,6 +18,7 @@
 struct framing_plan;
 struct sock;
 struct transfer;
+struct transport;
 
 #define INCOMING_VECTOR_MAX 8
 /* Of a receive that may wait: on the stack, since a handler may leave it by longjmp. */
@@ -26,11 +27,13 @@ struct transfer;
 enum incoming_way {
 	INCOMING_UNSEEN, /* into the program's memory: nothing of it is looked at */
 	INCOMING_COPIED, /* into ours, and copied */
-	INCOMING_LOOKED, /* looked at in ours (MSG_PEEK), then received by the program: nobody knows whether its memory is there */
+	INCOMING_LOOKED, /* looked at in ours (MSG_PEEK), then received by the program: nobody knows whether its memory
+			    is there */
 };
 
 struct incoming {
 	enum incoming_way way;
+	const struct transport *transport;
 	bool wants_stack;	    /* `bytes` is to be room of INCOMING_STACK on the caller's stack */
 	bool is_whole;		    /* the call can be made as the program made it */
 	const struct iovec *vector; /* the program's buffers */

@@ -210,8 +210,8 @@ void finish_lost(struct sock *sock)
 	errno = saved;
 }
 
-/* A connection that was leased and never used is as good as it was; but whoever often opens one only to see whether it opens
- * wants the truth. */
+/* A connection that was leased and never used is as good as it was; but whoever often opens one only to see whether it
+ * opens wants the truth. */
 static bool note_look(struct sock *sock)
 {
 	struct idle_pool *pool;

@@ -9,7 +9,7 @@
 #include "shim/base/clock.h"
 #include "pool/exchange/plan.h"
 #include "shim/base/real.h"
-#include "shim/exchange/advance.h"
+#include "shim/exchange/transport.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/stub.h"
 #include "shim/sock/swap.h"
@@ -22,7 +22,7 @@ static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 	uint64_t begin_ns = guard_now_ns();
 
 	while (guard_now_ns() - begin_ns < WAIT_NS) {
-		ssize_t n = real.recv(sock->fds[0], bytes, room, MSG_PEEK | MSG_DONTWAIT);
+		ssize_t n = transport_peek(transport_of(sock), sock->fds[0], bytes, room, MSG_DONTWAIT);
 		struct protocol_state scratch = sock->protocol;
 		struct framing_plan plan = {0};
 

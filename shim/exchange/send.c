@@ -20,6 +20,7 @@
 #include "shim/exchange/first_bytes.h"
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/send_plan.h"
+#include "shim/exchange/transport.h"
 #include "shim/kept/broker_link.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
@@ -44,7 +45,8 @@ static bool is_readable(const struct transfer *transfer, size_t length)
 }
 
 /* The copy, then what was not copied, as one message. */
-static ssize_t send_mixed(const struct transfer *transfer, const struct send_plan *sending, char *bytes)
+static ssize_t send_mixed(const struct transport *transport, const struct transfer *transfer,
+			  const struct send_plan *sending, char *bytes)
 {
 	struct iovec vector[SENDING_VECTOR_MAX] = {{bytes, sending->plan.copied + sending->plan.inserted}};
 	struct msghdr message = {.msg_iov = vector, .msg_iovlen = 1};
@@ -57,33 +59,38 @@ static ssize_t send_mixed(const struct transfer *transfer, const struct send_pla
 				(struct iovec){(char *)iov[i].iov_base + skip, iov[i].iov_len - skip};
 		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
 	}
-	return real.sendmsg(transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
+	return transport->send(transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
 }
 
-static ssize_t send_as_planned(const struct transfer *transfer, const struct send_plan *sending, char *bytes)
+static ssize_t send_as_planned(const struct transport *transport, const struct transfer *transfer,
+			       const struct send_plan *sending, char *bytes)
 {
 	int flags = transfer->flags | MSG_NOSIGNAL;
-	struct msghdr message = {0};
+	struct iovec copy = {bytes, sending->plan.copied + sending->plan.inserted};
+	struct msghdr message = {.msg_iov = &copy, .msg_iovlen = 1};
 
 	if (sending->plan.copied && sending->plan.is_rest_appended)
-		return send_mixed(transfer, sending, bytes);
+		return send_mixed(transport, transfer, sending, bytes);
 	if (sending->plan.copied)
-		return real.send(transfer->fd, bytes, sending->plan.copied + sending->plan.inserted, flags);
+		return transport->send(transfer->fd, &message, flags);
 	if (transfer->kind == TRANSFER_SENDMSG)
-		return real.sendmsg(transfer->fd, transfer->message, flags);
+		return transport->send(transfer->fd, transfer->message, flags);
 	message.msg_iov = (struct iovec *)transfer_vector(transfer, &message.msg_iovlen);
-	return real.sendmsg(transfer->fd, &message, flags);
+	return transport->send(transfer->fd, &message, flags);
 }
 
-/* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of it
- * would be a broken field. Waits a bounded time for the rest to go out. */
-static ssize_t push_insertion(int fd, const char *bytes, ssize_t sent, const struct send_plan *sending)
+/* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of
+ * it would be a broken field. Waits a bounded time for the rest to go out. */
+static ssize_t push_insertion(const struct transport *transport, int fd, const char *bytes, ssize_t sent,
+			      const struct send_plan *sending)
 {
 	size_t end = sending->plan.inserted_at + sending->plan.inserted;
 
 	for (int tries = 0; (size_t)sent > sending->plan.inserted_at && (size_t)sent < end && tries < 100; tries++) {
 		struct pollfd entry = {.fd = fd, .events = POLLOUT};
-		ssize_t n = real.send(fd, bytes + sent, end - (size_t)sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		struct iovec rest = {(char *)bytes + sent, end - (size_t)sent};
+		struct msghdr message = {.msg_iov = &rest, .msg_iovlen = 1};
+		ssize_t n = transport->send(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0)
 			sent += n;
@@ -117,10 +124,11 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 	return false;
 }
 
-/* One attempt. True: to be tried again on a fresh connection. Locked; it is unlocked while the kernel has it, and if false also
- * afterwards. */
+/* One attempt. True: to be tried again on a fresh connection. Locked; it is unlocked while the kernel has it, and if
+ * false also afterwards. */
 static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, ssize_t *result)
 {
+	const struct transport *transport = transport_of(sock);
 	struct send_plan sending = {0};
 	struct inside_token token;
 	bool again = false;
@@ -134,9 +142,9 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	sock->n_senders++;
 	token = sock_go_inside(sock);
 	sock_leave(sock);
-	*result = send_as_planned(transfer, &sending, bytes);
+	*result = send_as_planned(transport, transfer, &sending, bytes);
 	if (*result > 0 && sending.plan.inserted)
-		*result = push_insertion(transfer->fd, bytes, *result, &sending);
+		*result = push_insertion(transport, transfer->fd, bytes, *result, &sending);
 	saved = errno;
 	/* While the server works. */
 	if (*result > 0)
@@ -156,7 +164,8 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	return again;
 }
 
-/* Where nobody can tell what goes out: who comes next knows that what we know is not the truth any more. Consumes the lock. */
+/* Where nobody can tell what goes out: who comes next knows that what we know is not the truth any more. Consumes the
+ * lock. */
 static ssize_t send_unseen(struct sock *sock, const struct transfer *transfer)
 {
 	struct inside_token token = sock_go_inside(sock);

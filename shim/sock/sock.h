@@ -62,6 +62,8 @@ struct stub {
 	int status_flags;
 };
 
+struct transport;
+
 struct sock {
 	void *arena_link;
 	struct guard_lock lock;
@@ -112,10 +114,11 @@ struct sock {
 	bool has_forced_timeout;     /* TCP_USER_TIMEOUT is ours until the first answer */
 	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
-	struct protocol_state protocol; /* where its messages stand */
-	unsigned n_told;		/* SOCK_ENDING: how often epoll_wait() has told of the end */
-	unsigned n_fed;			/* how often bytes of an answer were framed */
-	struct replay replay;		/* what was sent, while it may have to be sent again */
+	const struct transport *transport; /* what moves its bytes; NULL: plain TCP, see shim/exchange/transport.h */
+	struct protocol_state protocol;	   /* where its messages stand */
+	unsigned n_told;		   /* SOCK_ENDING: how often epoll_wait() has told of the end */
+	unsigned n_fed;			   /* how often bytes of an answer were framed */
+	struct replay replay;		   /* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB, and what is to become one */
 	struct stub stub;

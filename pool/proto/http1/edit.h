@@ -16,8 +16,8 @@ void edit_end_buffer(struct framing_feed *feed);
 /* A request begins at `bytes`. */
 void edit_begin_request(struct framing_feed *feed, const char *bytes);
 
-/* The bytes so far of the list element in progress, in a Connection or Proxy-Connection field, are followed by what ends
- * a list element, in this buffer: plans to overwrite it if it is the token in question. May be called twice. */
+/* The bytes so far of the list element in progress, in a Connection or Proxy-Connection field, are followed by what
+ * ends a list element, in this buffer: plans to overwrite it if it is the token in question. May be called twice. */
 void edit_consider_token(struct framing_feed *feed);
 
 /* The list element in progress ended and was `close`. */

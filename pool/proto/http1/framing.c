@@ -69,8 +69,8 @@ static size_t begin_request(struct framing_feed *feed, const char *bytes)
 {
 	struct framing *framing = feed->framing;
 
-	/* After a request that wanted close a bare server would read no more (RFC 9112 9.6): whatever this is, the exchange
-	 * ends with the answer to that. */
+	/* After a request that wanted close a bare server would read no more (RFC 9112 9.6): whatever this is, the
+	 * exchange ends with the answer to that. */
 	if (framing->close_wanted) {
 		framing_raise(framing, FRAMING_DOUBT_NOT_CANONICAL);
 		framing->unrepeatable = true;
@@ -272,11 +272,6 @@ bool framing_at_boundary(const struct framing *framing)
 {
 	return framing->response_ended && !framing->lost && !framing->surplus && !framing->request.in_message &&
 	       !framing->response.in_message;
-}
-
-bool framing_is_tls(const char *bytes, size_t length)
-{
-	return length >= 2 && bytes[0] == 0x16 && bytes[1] == 0x03;
 }
 
 bool framing_can_keep(const struct framing *framing)

@@ -23,7 +23,7 @@
 /* Why a connection can't be kept; the first one found stays. Names as in reports. */
 enum framing_doubt {
 	FRAMING_CANONICAL = 0,
-	FRAMING_DOUBT_NOT_CANONICAL, /* readable, but two parsers might disagree: TE and CL, bare LF, surplus bytes... */
+	FRAMING_DOUBT_NOT_CANONICAL, /* readable, but two parsers might disagree: TE and CL, bare LF, surplus... */
 	FRAMING_DOUBT_UPGRADE,	     /* CONNECT, 101 */
 	FRAMING_DOUBT_AUTH_BOUND,    /* NTLM, Negotiate, Kerberos... in either direction */
 	FRAMING_DOUBT_UNKNOWN_PROTOCOL, /* the request is not HTTP/1.x */
@@ -131,18 +131,15 @@ void framing_init(struct framing *framing, bool rewrite);
 /* Prepares a kept connection for its next user: as framing_init(), but doubt stays. */
 void framing_restart(struct framing *framing, bool rewrite);
 
-/* True if a connection that begins so is TLS (RFC 8446 5.1: a handshake record). */
-bool framing_is_tls(const char *bytes, size_t length);
-
 /* Classifies the first `length` bytes of a request. `length` 0: FRAMING_FIRST_PARTIAL. Empty lines before the
  * request line (RFC 9112 2.2) count as FRAMING_FIRST_UNKNOWN. */
 enum framing_first framing_classify_first(const char *bytes, size_t length);
 
 /* Feeds bytes that the program sends. `plan` (may be NULL) receives the edits that make the server keep the
  * connection; it is only filled if framing->rewrite, `doubt` is still FRAMING_CANONICAL and nothing seen so far forbids
- * it (Upgrade; a signature over `connection`: Signature-Input, or Signature / Authorization whose list of signed headers
- * names connection). Fields that come later in the same buffer forbid it too. A token is edited only if it and the
- * comma or line end that ends it lie wholly in this buffer. With `plan` NULL the edits count as carried out all the
+ * it (Upgrade; a signature over `connection`: Signature-Input, or Signature / Authorization whose list of signed
+ * headers names connection). Fields that come later in the same buffer forbid it too. A token is edited only if it and
+ * the comma or line end that ends it lie wholly in this buffer. With `plan` NULL the edits count as carried out all the
  * same. Errors show as `doubt`. */
 void framing_feed_request(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
 
@@ -167,8 +164,8 @@ void framing_feed_response_end(struct framing *framing);
 FRAMING_ASKS uint64_t framing_skippable_request(const struct framing *framing);
 FRAMING_ASKS uint64_t framing_skippable_response(const struct framing *framing);
 
-/* How many bytes of the answer need not be looked at, whose length is known or that only the end of the connection ends: the next
- * thing that must be read comes behind them. UINT64_MAX: nothing does. 0: the next byte must be. */
+/* How many bytes of the answer need not be looked at, whose length is known or that only the end of the connection
+ * ends: the next thing that must be read comes behind them. UINT64_MAX: nothing does. 0: the next byte must be. */
 FRAMING_ASKS uint64_t framing_known_response(const struct framing *framing);
 
 /* Accounts for so many of those that have come. */
@@ -185,8 +182,8 @@ FRAMING_ASKS bool framing_at_boundary(const struct framing *framing);
  * closes nor was it asked to. */
 FRAMING_ASKS bool framing_can_keep(const struct framing *framing);
 
-/* True while the answer to a request is awaited that asked for close, which was withheld: a bare server would read nothing that comes
- * behind that (RFC 9112 9.6). */
+/* True while the answer to a request is awaited that asked for close, which was withheld: a bare server would read
+ * nothing that comes behind that (RFC 9112 9.6). */
 FRAMING_ASKS bool framing_is_behind_last(const struct framing *framing);
 
 /* True in the midst of a request that the server is to read. */
@@ -196,8 +193,8 @@ FRAMING_ASKS bool framing_has_more_to_send(const struct framing *framing);
 FRAMING_ASKS bool framing_has_surplus(const struct framing *framing);
 
 /* True inside an answer that only the end of the connection ends, from a server that was not told to end it and has not
- * said that it will: it may be waiting for our next request (against RFC 9112 9.6, but servers do, and are right where every
- * client asks for close). */
+ * said that it will: it may be waiting for our next request (against RFC 9112 9.6, but servers do, and are right where
+ * every client asks for close). */
 FRAMING_ASKS bool framing_server_may_wait(const struct framing *framing);
 
 /* True if what was sent since init may be sent again on a fresh connection (RFC 9110 9.2.2): only safe methods, or a

@@ -250,7 +250,7 @@ static void end_head(struct framing_feed *feed)
 		end_response_head(feed);
 }
 
-/* llhttp stumbled over a field line: passes over the rest of it, with a parser that stands behind a start line again. */
+/* llhttp stumbled over a field line: passes over its rest, with a parser that stands behind a start line again. */
 static void recover(struct framing_feed *feed)
 {
 	static const char REQUEST_LINE[] = "GET / HTTP/1.1\r\n", STATUS_LINE[] = "HTTP/1.1 200 OK\r\n";
@@ -345,7 +345,7 @@ size_t http1_advance_head(struct framing_feed *feed, const char *bytes, size_t l
 		recover(feed);
 		return 0;
 	}
-	/* Bytes before a violation come first, so that the first reason for doubt is the same however the head was cut. */
+	/* Bytes before a violation come first: the first reason for doubt is the same however the head was cut. */
 	if (strict)
 		in_order = strict_scan(side, bytes, length);
 	else

@@ -1,7 +1,7 @@
 /*
- * What the parts of framing share: framing.c (messages and queries), state.c (changes of phase), head.c (heads, by llhttp), fields.c
- * (what a head's fields say), strict.c (the strict grammar of heads), chunked.c (the chunked coding) and edit.c (plans).
- * Nobody else includes this.
+ * What the parts of framing share: framing.c (messages and queries), state.c (changes of phase), head.c (heads, by
+ * llhttp), fields.c (what a head's fields say), strict.c (the strict grammar of heads), chunked.c (the chunked coding)
+ * and edit.c (plans). Nobody else includes this.
  */
 #pragma once
 
@@ -50,8 +50,8 @@ void framing_end_message(struct framing *framing, struct framing_side *side);
 /* head.c: makes `side` ready for a message's first byte. */
 void http1_begin_head(struct framing_side *side, llhttp_type_t type);
 
-/* Each of these consumes bytes of one phase from the front of [bytes, bytes + length), length > 0, and returns how many;
- * 0 only if it changed a state that makes the next call consume some. */
+/* Each of these consumes bytes of one phase from the front of [bytes, bytes + length), length > 0, and returns how
+ * many; 0 only if it changed a state that makes the next call consume some. */
 size_t http1_advance_head(struct framing_feed *feed, const char *bytes, size_t length);
 size_t chunked_advance(struct framing_feed *feed, const char *bytes, size_t length);
 

@@ -3,20 +3,6 @@
 
 #include "pool/proto/http1/framing.h"
 
-uintptr_t framing_anchor(void)
-{
-	return (uintptr_t)&framing_init;
-}
-
-uint64_t framing_stamp(void)
-{
-	/* Two builds that agree in size and in these distances are the same build for all that matters here. */
-	uintptr_t feed = (uintptr_t)&framing_feed_response - framing_anchor();
-	uintptr_t parse = (uintptr_t)&llhttp_execute - framing_anchor();
-
-	return (sizeof(struct framing) * 1000003u ^ feed) * 1000003u ^ parse;
-}
-
 static void move_pointer(void *pointer, uintptr_t by)
 {
 	uintptr_t *target = pointer;
@@ -38,9 +24,4 @@ void framing_relocate(struct framing *framing, uintptr_t by)
 {
 	arrive_parser(&framing->request.parser, by);
 	arrive_parser(&framing->response.parser, by);
-}
-
-void framing_arrive(struct framing *framing, uintptr_t anchor)
-{
-	framing_relocate(framing, framing_anchor() - anchor);
 }

@@ -10,10 +10,3 @@ struct framing;
 
 /* Makes a copy usable that was taken where the library lay so much lower. */
 void framing_relocate(struct framing *framing, uintptr_t by);
-
-/* An address inside the library, and a number that differs where layouts do. */
-uintptr_t framing_anchor(void);
-uint64_t framing_stamp(void);
-
-/* Makes a copy that was taken where the anchor was `anchor` usable here. */
-void framing_arrive(struct framing *framing, uintptr_t anchor);
