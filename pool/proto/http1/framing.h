@@ -23,9 +23,9 @@
 /* Why a connection can't be kept; the first one found stays. Names as in reports. */
 enum framing_doubt {
 	FRAMING_CANONICAL = 0,
-	FRAMING_DOUBT_NOT_CANONICAL, /* readable, but two parsers might disagree: TE and CL, bare LF, surplus... */
-	FRAMING_DOUBT_UPGRADE,	     /* CONNECT, 101 */
-	FRAMING_DOUBT_AUTH_BOUND,    /* NTLM, Negotiate, Kerberos... in either direction */
+	FRAMING_DOUBT_NOT_CANONICAL,	/* readable, but two parsers might disagree: TE and CL, bare LF, surplus... */
+	FRAMING_DOUBT_UPGRADE,		/* CONNECT, 101 */
+	FRAMING_DOUBT_AUTH_BOUND,	/* NTLM, Negotiate, Kerberos... in either direction */
 	FRAMING_DOUBT_UNKNOWN_PROTOCOL, /* the request is not HTTP/1.x */
 	FRAMING_DOUBT_ERROR,		/* the parser is lost: ends of messages are not known any more */
 };
