@@ -15,6 +15,5 @@ uint64_t guard_clock_ns(void);
 /* Coarse monotonic time, in ns; a few ns to get, up to a tick late. */
 uint64_t guard_now_ns(void);
 
-/* What remains now of a limit that began at `begin` by CLOCK_MONOTONIC; zero once it has been reached. Any limit is
- * borne, however long. */
+/* Remaining time of a timeout that began at `begin` (CLOCK_MONOTONIC); zero once it is over. Any length is allowed. */
 struct timespec clock_remaining(const struct timespec *limit, const struct timespec *begin);

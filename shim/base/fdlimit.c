@@ -21,13 +21,13 @@
 static struct guard_lock limit_lock; /* covers the two below */
 static struct rlimit own_limit;	     /* the program's, while it is raised */
 static _Atomic(unsigned) n_changes;  /* odd: it is raised */
-static _Atomic(unsigned) n_making;   /* threads that are making a process: nobody is to wait for them */
+static _Atomic(unsigned) n_making;   /* threads that are creating a process: no thread waits for them */
 /* The same for those that are inside system(): until when, 0: nobody. */
 static _Atomic(uint64_t) held_until_ns[N_BRIEF];
 
 #define SPINS 1000
 
-/* Whoever raises it has done in a microsecond, but may not be running. */
+/* The holder needs about 1 us but may be descheduled: yield, then give up. */
 static bool try_to_lock(void)
 {
 	for (int i = 0; i < SPINS; i++) {
@@ -140,7 +140,7 @@ uint64_t fdlimit_hold_briefly(void)
 	}
 	if (i == N_BRIEF)
 		atomic_store(&held_until_ns[0], hold);
-	/* Whoever is at it has done when we can have the lock. */
+	/* The present holder has finished by the time we have the lock. */
 	if (guard_lock_try(&limit_lock))
 		guard_unlock(&limit_lock);
 	return hold;
@@ -166,7 +166,7 @@ void fdlimit_after_fork_in_child(bool was_held)
 	}
 	if (is_raised())
 		REAL(setrlimit)(RLIMIT_NOFILE, &own_limit);
-	/* Else a handler has forked, and returns to where it is restored once more. */
+	/* Otherwise a handler has forked; it returns to the code that restores the limit again. */
 	if (guard_lock_is_own(&limit_lock))
 		return;
 	n_changes = 0;

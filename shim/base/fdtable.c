@@ -12,7 +12,7 @@
 LARGE _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
 char fdtable_internal;
 
-/* Only grow. Ours stand far above the program's: a walk over the one kind must not go through all between. */
+/* These only grow. Our descriptors are far above the program's: a walk over one kind must not visit the gap. */
 static _Atomic(int) end, internal_end;
 static _Atomic(int) internal_begin = FDTABLE_SIZE;
 static _Atomic(int) n_internal;
@@ -54,7 +54,7 @@ static int find_floor(const struct rlimit *own, bool is_for_good)
 {
 	int room = own->rlim_cur > FDTABLE_SIZE ? FDTABLE_SIZE : (int)own->rlim_cur;
 	int floor = room - room / 4, last = fdtable_end() < room ? fdtable_end() : room;
-	/* Those above are not in the way of the program's. */
+	/* Descriptors above the limit don't take numbers from the program. */
 	int n = is_for_good ? atomic_load(&n_internal) : count_internal(floor, last);
 
 	return (rlim_t)n < own->rlim_cur / 16 ? floor : -EMFILE;

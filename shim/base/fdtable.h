@@ -59,8 +59,8 @@ int fdtable_dup_high(int fd) __attribute__((warn_unused_result));
 /* The same, and closes the low one (also on failure). */
 int fdtable_move_high(int fd) __attribute__((warn_unused_result));
 
-/* For one that is to stay: moves it above the limit where fdtable_dup_high() had to take it below, since a process
- * was being made just then. The new one, or `fd`. */
+/* For a descriptor that we keep: moves it above the limit if fdtable_dup_high() had to take a low one because a
+ * process was just being created. Returns the new one, or `fd`. */
 int fdtable_renew_high(int fd) __attribute__((warn_unused_result));
 
 /* Closes an internal descriptor. errno is preserved. */

@@ -15,7 +15,7 @@ __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 /* Changed in the constructor and in a fork's child only, while there is one thread. */
 static pid_t home_pid; /* 0: this process has none yet */
 static _Atomic(bool) *home_page;
-static pid_t expected_pid; /* whose home it may become, 0: whoever is first */
+static pid_t expected_pid; /* the process that may own this state; 0: the first that claims it */
 
 static _Atomic(bool) is_memory_trusted;
 

@@ -111,8 +111,8 @@ bool guard_lock_is_own(const struct guard_lock *lock)
 	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
 }
 
-/* What the kernel puts on a stack below an interrupted function: the registers, the floating point ones too
- * (sigreturn(2)); not less than so much on any machine. */
+/* The signal frame below an interrupted function: the registers, with floating point (sigreturn(2)); at least this
+ * much on every architecture. */
 #define SIGNAL_FRAME_MIN 1024
 
 /* A handler that has interrupted a function runs further down the same stack, or on the alternate one. Another call

@@ -6,8 +6,8 @@
 
 #include "shim/base/symbols.h"
 
-/* What stands in the table until it is bound: the first call binds it. Other libraries' constructors run before
- * ours, and an allocator's initialisation even before those. */
+/* Placeholder until the table is bound: the first call binds it. Constructors of other libraries run before ours, and
+ * an allocator's set-up even before those. */
 #define FIRST(result, name, parameters, arguments)  \
 	static result first_##name parameters       \
 	{                                           \

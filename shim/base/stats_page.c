@@ -191,7 +191,7 @@ static void begin(void)
 
 	if (!atomic_compare_exchange_strong(&state, &expected, PAGE_BEGINNING))
 		return;
-	/* What it calls are cancellation points. */
+	/* It calls cancellation points. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	state = try_to_begin();
 	pthread_setcancelstate(cancel_state, NULL);
@@ -283,8 +283,8 @@ void stats_page_after_fork(bool keeps_gauges)
 		forget_counts((struct stats_page *)first, false);
 }
 
-/* What has no file goes to the total at once; if that is another's at the moment, to a file, as one that was killed
- * leaves it. */
+/* Without a file the counts go to the total at once; if the total is locked, to a file, as a killed process leaves
+ * one. */
 static void add_private(int folder)
 {
 	struct stats_page *with_file = page;
@@ -296,10 +296,10 @@ static void add_private(int folder)
 
 static void put_back(int folder)
 {
-	/* What was counted there just when the page moved. */
+	/* Counts that arrived in the old page during the move. */
 	if (page != (struct stats_page *)first)
 		stats_move(page, (struct stats_page *)first);
-	/* What can't be added now is when the slot is taken. */
+	/* On failure the next owner of this slot adds our counts. */
 	(void)!stats_file_put(&sys, folder, slot, page);
 }
 

@@ -24,8 +24,7 @@
 
 /* Main's stack, as far as it is in use, up to where the process began. Nothing else is mapped so near to it. */
 #define STACK_REACH (16u << 20)
-/* Of another thread's stack, which ends at the thread's own structure (glibc). What else is mapped lies further
- * away. */
+/* The end of another thread's stack, at the thread's own structure (glibc); other mappings are further away. */
 #define THREAD_STACK_REACH (256u << 10)
 extern void *__libc_stack_end;
 

@@ -99,7 +99,7 @@ static int connect_in_time(const struct dial *dial, uint64_t left_ns)
 	return result;
 }
 
-/* Of the time that a dial may take; 0: none. */
+/* Remaining time of the dial timeout; 0: no timeout. */
 static uint64_t left_of(const struct dial *dial, uint64_t timeout_ns)
 {
 	return deadline_left_ns(deadline_after(dial->started_ns, timeout_ns), guard_now_ns());

@@ -16,8 +16,8 @@ bool lease_is_bypassed(const struct sock *sock);
 /* The same with a connection at hand, CONN_OPEN; ends it if that fails. Locked. */
 bool lease_install(struct sock *sock, struct conn *conn) __attribute__((warn_unused_result));
 
-/* The program's own socket has been dialled, or is being dialled: follows it. False: what becomes of the socket is left to the caller.
- * Locked. */
+/* The program's own socket has been dialled, or is being dialled: tracks it. False: it can't be tracked, and the caller
+ * decides about the socket. Locked. */
 bool lease_adopt_dial(struct sock *sock) __attribute__((warn_unused_result));
 
 /* Begins to dial on `fd`, a fresh non-blocking socket, as the socket would, and gives it the same options and flags.

@@ -44,7 +44,7 @@ static void drop_abandoned(void)
 	}
 }
 
-/* One of the connections that are counted, seen by the first of its descriptors. Locked. */
+/* A counted connection, visited once, at its first descriptor. Locked. */
 static bool is_counted(const struct sock *sock, int fd, const struct destination_key *key)
 {
 	bool has_leave = sock->state == SOCK_OPEN || sock->ticket.fd >= 0;
@@ -206,7 +206,7 @@ int limit_enter(int fd, const struct destination_key *key, uint64_t timeout_ns, 
 		ticket_give_back(&ticket);
 		return -EBADF;
 	}
-	/* Of the socket's from here on: whoever ends that, ends this. */
+	/* The ticket belongs to the socket from here on, and ends with it. */
 	sock->ticket = ticket;
 	if (answer.kind == BROKER_QUEUED)
 		result = queue(fd, timeout_ns, locked);

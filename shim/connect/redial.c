@@ -149,8 +149,8 @@ static int dial_unlocked(struct replacement *replacement)
 	return return_to_lock(replacement) ? error : -EBADF;
 }
 
-/* An unfit but living connection ends at once, whoever has a descriptor of it: a server that serves one at a time is
- * waiting for that. */
+/* An unfit but living connection is ended at once for all holders: a server that serves one at a time is waiting for
+ * that. */
 static void end_old(const struct sock *sock)
 {
 	ending_make_for_all(&sock_pool_sys, sock->fds[0]);

@@ -1,4 +1,4 @@
-/* What has to happen before the kernel closes a number, whoever closes it: close, dup2 onto it, close_range, fclose. */
+/* Steps before the kernel closes a descriptor, by any call: close, dup2 onto it, close_range, fclose. */
 #pragma once
 
 #include <stdbool.h>

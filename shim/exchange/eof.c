@@ -21,7 +21,7 @@
 #define TELL_MOST 2
 
 _Atomic(unsigned) eof_n;
-/* 1 + the number of such a socket; 0: free. A stale one does no harm: the socket says whether it is one. */
+/* 1 + the descriptor of such a socket; 0: free. A stale entry is harmless: the socket's state decides. */
 static _Atomic(int) slots[SLOTS];
 
 static bool is_only_read(const struct sock *sock)

@@ -66,7 +66,7 @@ __attribute__((noinline)) static bool has_spoken(int fd)
 	return real.ioctl(fd, FIONREAD, &n) == 0 && n > 0;
 }
 
-/* Bytes of an answer have come on it just now. The kernel knows best, whoever had it then. */
+/* Bytes of an answer have arrived just now. The kernel's ledger tells, whichever process had the connection. */
 static bool is_young(const struct sock *sock)
 {
 	struct ledger_reading reading;
@@ -178,12 +178,12 @@ int first_bytes_prepare(struct sock *sock, const struct transfer *transfer, size
 	if (first != FRAMING_FIRST_SAFE && protocol_status(&sock->protocol).may_edit &&
 	    !is_whole_request(transfer, total))
 		protocol_forbid_edits(&sock->protocol);
-	/* What may not be sent twice needs no copy. */
+	/* A request that may not be replayed needs no copy. */
 	if (!is_fit)
 		sock_drop_replay(&sock->replay);
 	if (sock->conn)
 		sock->conn->began_unfit = !is_fit && sock->policy->unsafe_methods == CONFIG_UNSAFE_FRESH;
-	/* What it says would be taken for the answer. */
+	/* The server's unrequested bytes would be taken for the answer. */
 	if (!is_observed && !sock->is_leased && has_spoken(transfer->fd)) {
 		protocol_forbid_edits(&sock->protocol);
 		sock_mark_unfit(sock, REFUSAL_UNKNOWN_PROTOCOL);

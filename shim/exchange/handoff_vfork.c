@@ -1,4 +1,4 @@
-/* What a vfork child that is about to execute a program does about sockets that wait for their turn. See handoff.h. */
+/* Hands off queued sockets in a vfork child that is about to execute a program. See handoff.h. */
 #include "shim/base/cookie.h"
 #include "shim/exchange/handoff.h"
 

@@ -119,7 +119,7 @@ static void end_in_place(struct sock *sock)
 	real.shutdown(sock->fds[0], SHUT_RD);
 }
 
-/* Whoever began to wait on the old file just now must not be left waiting on it. */
+/* A thread that just began to wait on the old file must not be left waiting. */
 static bool swap_to_stub(struct sock *sock)
 {
 	int error;
@@ -210,8 +210,8 @@ void finish_lost(struct sock *sock)
 	errno = saved;
 }
 
-/* A connection that was leased and never used is as good as it was; but whoever often opens one only to see whether it
- * opens wants the truth. */
+/* An unused lease goes back as it was; but a program that often opens connections without using them wants to know
+ * whether the server lives. */
 static bool note_look(struct sock *sock)
 {
 	struct idle_pool *pool;

@@ -81,7 +81,7 @@ static ssize_t receive_part(struct transfer *part, const struct transfer *whole,
 					       : exchange_receive_once(part);
 }
 
-/* What is thrown away needs no buffers of the program's. */
+/* Discarded bytes (MSG_TRUNC) need no buffers of the program's. */
 static ssize_t drop_part(struct transfer *part, const struct transfer *whole, size_t dropped)
 {
 	char bytes[1024];
@@ -101,7 +101,7 @@ __attribute__((noinline)) ssize_t receive_all(struct sock *sock, struct transfer
 	struct receive_parts parts;
 	size_t received = 0;
 
-	/* Who does not wait for all takes what is there. */
+	/* A receive without MSG_WAITALL takes the available bytes. */
 	receive_parts_begin(&parts, sock, transfer->fd,
 			    transfer->flags | (transfer->flags & MSG_WAITALL ? 0 : MSG_DONTWAIT));
 	sock_leave(sock);

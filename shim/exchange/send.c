@@ -164,7 +164,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	return again;
 }
 
-/* Where nobody can tell what goes out: who comes next knows that what we know is not the truth any more. Consumes the
+/* The sent bytes are unknown: marks the socket, so that the next call knows that our view is stale. Consumes the
  * lock. */
 static ssize_t send_unseen(struct sock *sock, const struct transfer *transfer)
 {

@@ -17,7 +17,7 @@ void send_plan_copy_out(const struct transfer *transfer, size_t skip, char *to, 
 	plan_copy_out(vector, n, skip, to, length);
 }
 
-/* What comes with it is the kernel's business, and nothing of it is for a copy. */
+/* Control messages are for the kernel only, and not copied. */
 static bool goes_as_it_is(const struct transfer *transfer)
 {
 	return (transfer->flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)) ||

@@ -140,8 +140,8 @@ bool broker_link_is_connected(void)
 	return broker_link_client.fd >= 0;
 }
 
-/* It gives us memory and connections: only our own user's is to be trusted, or one for whom a service manager
- * listens. */
+/* The broker gives us memory and connections: accept only a process of our own user, or one for which a service
+ * manager listens. */
 static bool is_trusted(int fd)
 {
 	struct ucred peer;

@@ -111,8 +111,8 @@ static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
 	return n;
 }
 
-/* Not where nothing can come of it: what a private process parks it gets itself, and what the board doesn't show
- * nobody has. */
+/* Skip hopeless questions: a private process gets back only its own connections, and a destination that the board
+ * doesn't show is held by nobody. */
 static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
 {
 	uint32_t n_held;

@@ -103,7 +103,7 @@ void ticket_give_back(struct ticket *ticket)
 {
 	if (ticket->conn)
 		shared_give_up(ticket->conn);
-	/* A child may have inherited it as the descriptor that it was: the broker is to see its end all the same. */
+	/* A child may have inherited the descriptor: shut it down, so that the broker sees the end all the same. */
 	if (ticket->fd >= 0) {
 		real.shutdown(ticket->fd, SHUT_RDWR);
 		fdtable_close_internal(ticket->fd);

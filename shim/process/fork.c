@@ -24,8 +24,8 @@
 #include "shim/process/init.h"
 #include "shim/sock/sock.h"
 
-/* What a fork has found and taken, for its other half in the parent and in the child. A handler may fork while its
- * thread does: FORK_BITS of them for each, the last one first. */
+/* State passed from the prepare handler to the parent and child handlers; a small stack, since a signal handler may
+ * fork inside a fork. */
 enum { FORK_IS_FIT = 1, FORK_HAS_POOL = 2, FORK_HAS_LIMIT = 4, FORK_BITS = 3 };
 static __thread unsigned long forks __attribute__((tls_model("initial-exec")));
 
@@ -96,7 +96,7 @@ void fork_before_clone(unsigned long flags)
 	/* Its child must not be taken for us. */
 	if ((flags & CLONE_VM) && !is_thread && !init_is_off())
 		guard_expect_pid();
-	/* What the child closes is closed here, and nobody says so. */
+	/* The child's close() closes our descriptor, too, without a notice. */
 	if ((flags & CLONE_FILES) && !is_thread && guard_is_home_to_be())
 		sock_retire_all();
 	else if (!(flags & CLONE_VM) && is_home)

@@ -47,8 +47,8 @@ static bool is_wanted(const struct config *wanted)
 	return any;
 }
 
-/* Whoever starts a setuid program writes its environment, which is not to make its log or choose its broker. The loader
- * drops LD_PRELOAD for it, but not what /etc/ld.so.preload names (ld.so(8), getauxval(3)). */
+/* The user who starts a setuid program writes its environment, and must not choose its log or broker. The loader
+ * drops LD_PRELOAD for it, but not the libraries of /etc/ld.so.preload (ld.so(8), getauxval(3)). */
 static bool is_another_users_tool(void)
 {
 	return getauxval(AT_SECURE) != 0;
@@ -154,7 +154,6 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 		return;
 	if (exec_state_is_told(environment) && init_is_done())
 		exec_state_receive(environment);
-	/* Of no library, so not run with our destructors; registered before the loader's own, which runs those of
-	 * all. */
+	/* dso = NULL: runs at exit, after every library's destructors. */
 	__cxa_atexit(fini, NULL, NULL);
 }

@@ -35,8 +35,7 @@ void sock_share_all(bool only_inheritable)
 	}
 }
 
-/* Whose turn it is only the parent is told, and its end is seen by the ticket's: the child has a socket that is not
- * connected. */
+/* Only the parent is told of its turn; its ticket ends with the parent. The child gets an unconnected socket. */
 static void leave_waiting_room(struct sock *sock)
 {
 	int type = SOCK_STREAM | SOCK_CLOEXEC | (sock->status_flags & O_NONBLOCK);
@@ -65,7 +64,7 @@ static void inherit(struct sock *sock)
 		leave_waiting_room(sock);
 	sock->spare = -1;
 	sock->stub = (struct stub){-1, -1, 0};
-	/* Who held its lock does not exist here, and may have been half-way through a change. */
+	/* The thread that held its lock doesn't exist in the child, and may have been in the middle of a change. */
 	if (sock->lock.owner)
 		atomic_store(&sock->wants_release, true);
 	sock->lock.owner = 0;

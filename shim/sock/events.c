@@ -147,7 +147,7 @@ __attribute__((noinline)) static void ask_kernel(struct sock *sock, int fd, bool
 		sock->tally.dialing_ns = 0;
 		return;
 	}
-	/* Whoever acknowledged something was there. */
+	/* An acknowledgement shows that the server was there. */
 	events_dial_done(sock, info.tcpi_state == STATE_CLOSE && !info.tcpi_bytes_acked ? ECONNREFUSED : 0);
 }
 

@@ -27,7 +27,7 @@ static int domain_index(int domain)
 	return domain == AF_INET6;
 }
 
-/* Not inlined: whoever has a lock notes where its frame is, and the compiler would find a local there dangling. */
+/* Not inlined: a lock's holder records its frame's address, and the compiler would warn of a dangling local. */
 __attribute__((noinline)) static void learn_defaults(int domain, uint32_t missing)
 {
 	struct socket_options *of_domain = &defaults[domain_index(domain)];
@@ -41,8 +41,7 @@ __attribute__((noinline)) static void learn_defaults(int domain, uint32_t missin
 	real.close(fd);
 }
 
-/* What a fresh socket has is asked for when it is to be set again, which few sockets come to. NULL: it can't be
- * told. */
+/* The defaults of a fresh socket are read when they are first needed, which is rare. NULL: unknown. */
 static const struct socket_options *defaults_for(int domain, uint32_t needed)
 {
 	_Atomic(uint32_t) *known = &known_defaults[domain_index(domain)];

@@ -27,7 +27,7 @@ void options_end_forced_timeout(struct sock *sock);
  * whose server closes first, would not have had. 0 or -errno. */
 int options_forgo_time_wait(struct conn *conn, int fd) __attribute__((warn_unused_result));
 
-/* Whoever closes it while it is idle is not to wait for its end. */
+/* Its close() while idle must not wait (SO_LINGER). */
 int options_forgo_linger(struct conn *conn, int fd) __attribute__((warn_unused_result));
 
 /* Sets exactly what the program asked for on fd, whose connection goes native. */

@@ -34,7 +34,7 @@ void sock_init(void)
 
 void sock_forget_all(bool is_sound)
 {
-	/* What sockets point to stays readable. */
+	/* Memory that sockets point to stays readable. */
 	if (!is_sound)
 		sock_init();
 }

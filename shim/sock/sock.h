@@ -36,7 +36,7 @@
 enum sock_state {
 	SOCK_FREE,
 	SOCK_NEW,     /* socket() was called, connect() was not */
-	SOCK_WAITING, /* connect() waits for its turn, not the program; the descriptors are a placeholder; see limit.h */
+	SOCK_WAITING, /* connect() is queued behind max-conns; the descriptors are a placeholder; see limit.h */
 	SOCK_OPEN,    /* has a connection, or one is being dialled */
 	SOCK_ENDING,  /* the exchange is over, and nobody has looked yet; see shim/exchange/eof.h */
 	SOCK_STUB,    /* the exchange is over, the connection parked; the descriptors are a stub at its end of file */

@@ -226,8 +226,8 @@ bool swap_delete_registrations(struct sock *sock, int fd)
 	int saved = errno;
 	bool all = true;
 
-	/* What another process may hold too is watched on for it, as it would be. What the broker does would be
-	 * watched on for nobody. */
+	/* Keep the registration if another process shares the file (it would live natively). The broker's duplicate
+	 * must not keep it alive. */
 	if (atomic_load(&sock->is_shared) && !(sock->conn && sock->conn->has_broker_dup))
 		return true;
 	for (unsigned i = 0; i < sock->n_registrations; i++) {

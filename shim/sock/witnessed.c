@@ -22,7 +22,7 @@ static bool closes_by_reset(const struct sock *sock)
 	return (linger.l_onoff && !linger.l_linger) || real.recv(sock->fds[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* What is still on its way has to arrive: that may cost a TIME_WAIT. */
+/* Bytes in flight must arrive: that may cost a TIME_WAIT. */
 static bool has_nothing_under_way(const struct sock *sock)
 {
 	switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL)) {

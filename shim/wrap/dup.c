@@ -147,7 +147,7 @@ static int control(int (*next)(int, int, ...), int fd, int command, void *argume
 	else if (fdtable_get(fd) && is_answered(fd, command, (int)(long)argument, &result))
 		return result;
 	result = next(fd, command, argument);
-	/* What a placeholder refuses any file would; what it takes is for the socket. */
+	/* Any file would refuse the commands that a placeholder refuses; all others are for the socket. */
 	if (result >= 0 && fdtable_get(fd) && is_about_signals(command, (int)(long)argument) && handoff_waiting_one(fd))
 		result = next(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {

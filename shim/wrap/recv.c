@@ -14,8 +14,7 @@
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
-/* What an untracked descriptor costs is a look into the table and a jump, so all else is kept out of these
- * functions. */
+/* An untracked descriptor costs a table look-up and a jump: everything else stays out of these functions. */
 #define OUT_OF_LINE __attribute__((noinline, cold))
 
 OUT_OF_LINE static ssize_t read_tracked(int fd, void *buffer, size_t length)

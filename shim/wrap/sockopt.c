@@ -73,8 +73,8 @@ static bool is_late_low_water(const struct sock *sock, int level, int name, cons
 	       *(const int *)value > 1;
 }
 
-/* Only what takes effect counts. What an open connection must be made fit for beforehand is tried on a socket of
- * ours, which says no to whatever this one would refuse. (ENOTCONN: it is not connected, this one is.) */
+/* Only effective options count. An option that first needs a change of the open connection is tried on a scratch
+ * socket of ours, which refuses the same values. (ENOTCONN: the scratch socket is unconnected.) */
 static bool is_refused(struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
 	int saved = errno;
