@@ -43,6 +43,13 @@ static inline __attribute__((always_inline)) struct verdict_facts facts_of(const
 	};
 }
 
+static bool seems_kept(const struct sock *sock)
+{
+	struct verdict_facts facts = facts_of(sock, &sock->protocol);
+
+	return verdict_keep(&facts) == REFUSAL_NONE;
+}
+
 static enum refusal why_not_kept(const struct sock *sock, const struct protocol_state *state)
 {
 	struct verdict_facts facts = facts_of(sock, state);
@@ -174,9 +181,7 @@ void finish_with_end_of_file(struct sock *sock)
 
 void finish_with_end_of_file_later(struct sock *sock)
 {
-	struct verdict_facts facts = facts_of(sock, &sock->protocol);
-
-	if (!eof_is_possible(sock) || verdict_keep(&facts) != REFUSAL_NONE || !eof_begin(sock))
+	if (!eof_is_possible(sock) || !seems_kept(sock) || !eof_begin(sock))
 		finish_with_end_of_file(sock);
 }
 
