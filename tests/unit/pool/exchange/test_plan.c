@@ -75,7 +75,7 @@ START_TEST(a_vector_is_one_send)
 	make(vector, 3);
 	ck_assert_mem_eq(memory, WIRE_11, strlen(WIRE_11));
 	plan_copy_out(vector, 3, 7, part, sizeof(part));
-	ck_assert_mem_eq(part, HEAD_11 + 7, sizeof(part));
+	ck_assert_mem_eq(part, &HEAD_11[7], sizeof(part));
 }
 END_TEST
 
@@ -120,7 +120,7 @@ END_TEST
 
 START_TEST(the_second_send_comes_behind_the_first)
 {
-	struct iovec head = {(char *)HEAD_11, 20}, tail = whole(HEAD_11 + 20);
+	struct iovec head = {(char *)HEAD_11, 20}, tail = whole(&HEAD_11[20]);
 
 	begin();
 	make(&head, 1);
