@@ -10,7 +10,9 @@ void plan_copy_out(const struct iovec *vector, size_t n, size_t skip, char *to, 
 
 		if (part > length)
 			part = length;
-		memcpy(to, (const char *)vector[i].iov_base + skip, part);
+		/* An empty part may have no address. */
+		if (part)
+			memcpy(to, (const char *)vector[i].iov_base + skip, part);
 		skip = skip > vector[i].iov_len ? skip - vector[i].iov_len : 0;
 		to += part;
 		length -= part;

@@ -69,8 +69,11 @@ static uint8_t fold_module(const struct folding *folding, uint8_t index)
 
 static struct stats_callsite *find_same_callsite(const struct folding *folding, const struct stats_callsite *from)
 {
-	struct stats_callsite wanted = *from;
+	/* Without the counts, which others may add to just now. */
+	struct stats_callsite wanted = {.n_frames = from->n_frames};
 
+	memcpy(wanted.offset, from->offset, sizeof(wanted.offset));
+	memcpy(wanted.module, from->module, sizeof(wanted.module));
 	wanted.destination = place_of(folding, from->destination);
 	for (uint32_t i = 0; i < STATS_MAX_FRAMES; i++)
 		if (i < from->n_frames)
@@ -93,19 +96,29 @@ static void fold_callsite(const struct folding *folding, struct stats_callsite *
 	stats_add(&to->dialed, folding->is_own ? take(&from->dialed) : from->dialed);
 }
 
-static void fold_intervals(const struct folding *folding)
+/* Copies an interval; false for one that is free, or that another thread is writing. */
+static bool read_interval(const struct stats_interval *from, struct stats_interval *copy)
+{
+	copy->number = __atomic_load_n(&from->number, __ATOMIC_ACQUIRE);
+	copy->began_ns = __atomic_load_n(&from->began_ns, __ATOMIC_RELAXED);
+	copy->ended_ns = __atomic_load_n(&from->ended_ns, __ATOMIC_RELAXED);
+	copy->destination = __atomic_load_n(&from->destination, __ATOMIC_RELAXED);
+	copy->was_kept = __atomic_load_n(&from->was_kept, __ATOMIC_RELAXED);
+	return copy->number && __atomic_load_n(&from->number, __ATOMIC_ACQUIRE) == copy->number;
+}
+
+static void fold_intervals(const struct folding *folding, uint64_t n)
 {
 	const struct stats_page *page = folding->page;
-	uint64_t n = page->n_intervals, n_max = page->n_max[STATS_INTERVALS];
+	uint64_t n_max = page->n_max[STATS_INTERVALS];
+	struct stats_interval interval;
 
-	for (uint64_t number = n > n_max ? n - n_max : 0; number < n; number++) {
-		const struct stats_interval *from = stats_interval_at(page, (uint32_t)(number % n_max));
-		uint32_t place = place_of(folding, from->destination);
-
-		if (from->number)
-			stats_add_interval(folding->total, stats_destination_at(folding->total, place), from->began_ns,
-					   from->ended_ns, from->was_kept);
-	}
+	for (uint64_t number = n > n_max ? n - n_max : 0; number < n; number++)
+		if (read_interval(stats_interval_at(page, (uint32_t)(number % n_max)), &interval))
+			stats_add_interval(
+				folding->total,
+				stats_destination_at(folding->total, place_of(folding, interval.destination)),
+				interval.began_ns, interval.ended_ns, interval.was_kept);
 }
 
 /* Each number is moved by itself: a count that is added meanwhile ends up in one page or the other. */
@@ -114,7 +127,7 @@ static void move_destination(struct stats_destination *to, struct stats_destinat
 	uint64_t *sums = (uint64_t *)&to->counts, *numbers = (uint64_t *)&from->counts;
 
 	for (size_t i = 0; i < sizeof(to->counts) / sizeof(*sums); i++)
-		if (numbers[i])
+		if (__atomic_load_n(&numbers[i], __ATOMIC_RELAXED))
 			stats_add(&sums[i], take(&numbers[i]));
 	stats_gauge(&to->active, __atomic_exchange_n(&from->active, 0, __ATOMIC_RELAXED));
 	stats_gauge(&to->idle, __atomic_exchange_n(&from->idle, 0, __ATOMIC_RELAXED));
@@ -142,7 +155,6 @@ static void fold_all(struct folding *folding)
 	for (uint32_t i = 0; i < page->n_max[STATS_CALLSITES]; i++)
 		if (stats_has(page, STATS_CALLSITES, i) && is_seen(folding, stats_callsite_at(page, i)->destination))
 			fold_callsite(folding, stats_callsite_at(page, i));
-	fold_intervals(folding);
 }
 
 void stats_fold(struct stats_page *total, const struct stats_page *page)
@@ -150,6 +162,7 @@ void stats_fold(struct stats_page *total, const struct stats_page *page)
 	struct folding folding = {.total = total, .page = page};
 
 	fold_all(&folding);
+	fold_intervals(&folding, page->n_intervals);
 	total->n_ended += page->pid ? 1 : page->n_ended;
 }
 
@@ -158,7 +171,7 @@ void stats_move(struct stats_page *to, struct stats_page *from)
 	struct folding folding = {.total = to, .page = from, .is_own = true};
 
 	fold_all(&folding);
-	from->n_intervals = 0;
+	fold_intervals(&folding, take(&from->n_intervals));
 }
 
 struct stats_callsite *stats_find_moved(struct stats_page *to, const struct stats_page *from,

@@ -11,7 +11,7 @@
 #define FIRST_NUMBER 256
 #define HELP 'h'
 
-/* The options as getopt_long(3) wants them. */
+/* The options as getopt_long(3) wants them; all zero at first. */
 struct table {
 	struct option names[CLI_MAX_OPTIONS + 2];
 	char letters[2 * CLI_MAX_OPTIONS + 2];
@@ -22,7 +22,6 @@ static void make_table(struct table *table, const struct cli_option *options)
 	struct option *name = table->names;
 	char *letter = table->letters;
 
-	*table = (struct table){0};
 	*name++ = (struct option){"help", no_argument, NULL, HELP};
 	*letter++ = HELP;
 	for (int i = 0; i < CLI_MAX_OPTIONS && (options[i].name || options[i].letter); i++) {
@@ -50,7 +49,7 @@ static const struct cli_option *find(const struct cli_option *options, int numbe
 
 bool cli_parse(const struct cli *cli, const struct cli_option *options, int argc, char **argv, int *status)
 {
-	struct table table;
+	struct table table = {0};
 	int number;
 
 	make_table(&table, options);
