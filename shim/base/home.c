@@ -17,7 +17,8 @@ static pid_t home_pid; /* 0: this process has none yet */
 static _Atomic(bool) *home_page;
 static pid_t expected_pid; /* the process that may own this state; 0: the first that claims it */
 
-static _Atomic(bool) is_memory_trusted;
+static _Atomic(bool) nowhere; /* stays false */
+_Atomic(bool) *_Atomic(guard_home_flag) = &nowhere;
 
 /* The page reads as zeroes in the child of any fork, whatever made it (madvise(2), MADV_WIPEONFORK). */
 static void *map_home_page(void)
@@ -40,11 +41,10 @@ pid_t guard_pid(void)
 	return (pid_t)libc.syscall(SYS_getpid);
 }
 
-bool guard_is_home(void)
+/* Where the flag is trusted it has said no. */
+bool guard_ask_home(void)
 {
-	if (__builtin_expect(is_memory_trusted, 1))
-		return atomic_load_explicit(home_page, memory_order_relaxed) && !vfork_is_child;
-	return home_pid && guard_pid() == home_pid;
+	return guard_home_flag == &nowhere && home_pid && guard_pid() == home_pid;
 }
 
 bool guard_may_become_home(void)
@@ -74,14 +74,14 @@ void guard_set_home(void)
 	expected_pid = 0;
 	if (!home_page)
 		home_page = map_home_page();
-	is_memory_trusted = VFORK_IS_SEEN && home_page;
+	guard_home_flag = VFORK_IS_SEEN && home_page ? home_page : &nowhere;
 	if (home_page)
 		atomic_store(home_page, true);
 }
 
 void guard_distrust_memory(void)
 {
-	is_memory_trusted = false;
+	guard_home_flag = &nowhere;
 }
 
 /* A process may say of itself what a kernel's signal says (rt_tgsigqueueinfo(2)). */

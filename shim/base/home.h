@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -20,7 +21,7 @@ extern __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 
 /* False in a child of vfork(), or of a clone() that ran no fork handlers: their memory or their descriptors are not the
  * ones that our state speaks of, so it must not be changed. */
-bool guard_is_home(void);
+static inline bool guard_is_home(void);
 
 /* Makes the calling process the home: the one whose sockets are followed, from its first one on; a fork's child. */
 void guard_set_home(void);
@@ -40,6 +41,21 @@ void guard_distrust_memory(void);
 
 /* Raises SIGPIPE in this thread as a write to a broken connection does. */
 void guard_raise_sigpipe(void);
+
+/* Private to guard_is_home(): a flag that reads as false in the child of any fork, or is false where a look at memory proves
+ * nothing; and the question to the kernel in that case. */
+extern _Atomic(bool) *_Atomic(guard_home_flag);
+bool guard_ask_home(void);
+
+/* Inline, since it is asked two dozen times in an exchange. */
+static inline bool guard_is_home(void)
+{
+	_Atomic(bool) *flag = atomic_load_explicit(&guard_home_flag, memory_order_relaxed);
+
+	if (__builtin_expect(atomic_load_explicit(flag, memory_order_relaxed) && !vfork_is_child, 1))
+		return true;
+	return guard_ask_home();
+}
 
 /* The kernel's getpid(): libfaketime has one of its own. */
 pid_t guard_pid(void);

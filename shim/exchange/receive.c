@@ -277,69 +277,107 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 					  : make_visit(&visit, n_swaps, result);
 }
 
-ssize_t exchange_receive_once(struct transfer *transfer)
+/* Receives what has come. Takes the socket locked, or NULL, and leaves it unlocked. */
+static ssize_t receive_from(struct sock *sock, struct transfer *transfer)
 {
 	ssize_t result;
-	struct sock *sock;
 
-	do {
-		sock = exchange_enter(transfer->fd);
-		if (!sock || sock->state != SOCK_OPEN) {
-			if (sock)
-				sock_leave(sock);
+	for (;;) {
+		if (!sock)
+			return transfer_native(transfer);
+		if (sock->state != SOCK_OPEN) {
+			sock_leave(sock);
 			return transfer_native(transfer);
 		}
-	} while (attempt(sock, transfer, &result));
-	return result;
+		if (!attempt(sock, transfer, &result))
+			return result;
+		sock = exchange_enter(transfer->fd);
+	}
+}
+
+ssize_t exchange_receive_once(struct transfer *transfer)
+{
+	return receive_from(exchange_enter(transfer->fd), transfer);
+}
+
+/* Takes nothing from the stream. */
+static bool is_beside_stream(const struct transfer *transfer, size_t length)
+{
+	return !length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE));
+}
+
+static ssize_t receive_native(struct sock *sock, struct transfer *transfer)
+{
+	sock_leave(sock);
+	return transfer_native(transfer);
+}
+
+static ssize_t receive_on_connection(struct sock *sock, struct transfer *transfer, size_t length)
+{
+	if (receive_all_is_beyond_us(sock, transfer)) {
+		handoff_make_honest(sock);
+		sock_untrack(sock, REFUSAL_SOCKOPT);
+		return receive_native(sock, transfer);
+	}
+	if (is_beside_stream(transfer, length))
+		return receive_native(sock, transfer);
+	return receive_all_is_asked(transfer) ? receive_all(sock, transfer, length) : receive_from(sock, transfer);
+}
+
+/* The answer has ended: SOCK_ENDING or SOCK_STUB. */
+static ssize_t receive_after_answer(struct sock *sock, struct transfer *transfer, size_t length)
+{
+	if (sock->state == SOCK_ENDING && is_beside_stream(transfer, length))
+		finish_make_end_of_file(sock);
+	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
+		sock_leave(sock);
+		errno = transfer->flags & MSG_OOB ? EINVAL : EAGAIN;
+		return -1;
+	}
+	if (is_beside_stream(transfer, length))
+		return receive_native(sock, transfer);
+	if (!atomic_load(&sock->is_shared) && transfer->kind <= TRANSFER_RECV) {
+		/* The same as the stub itself would say. (A shared one may hold an answer that was read ahead.) */
+		sock->end_was_read = true;
+		sock_leave(sock);
+		return 0;
+	}
+	if (sock->state == SOCK_STUB && receive_all_is_asked(transfer))
+		return receive_all(sock, transfer, length);
+	if (sock->state == SOCK_ENDING)
+		finish_make_end_of_file(sock);
+	return receive_from(sock, transfer);
 }
 
 ssize_t exchange_receive(struct transfer *transfer)
 {
 	size_t length = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
 	struct sock *sock;
+	int error = 0;
 
 	pthread_testcancel();
 	stats_page_look();
 	sock = sock_enter(transfer->fd);
-	if (!sock)
-		return transfer_native(transfer);
-	if (sock->state == SOCK_ENDING && (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))))
-		finish_make_end_of_file(sock);
-	if (sock->state == SOCK_WAITING) {
-		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
-
-		if (error) {
-			errno = -error;
-			return -1;
-		}
-		if (!sock)
-			return transfer_native(transfer);
-	}
-	if (sock->state == SOCK_STUB && (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
-		sock_leave(sock);
-		errno = transfer->flags & MSG_OOB ? EINVAL : EAGAIN;
+	if (sock && sock->state == SOCK_WAITING)
+		error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
+	if (error) {
+		errno = -error;
 		return -1;
 	}
-	if ((sock->state == SOCK_STUB || sock->state == SOCK_ENDING) && !atomic_load(&sock->is_shared) &&
-	    transfer->kind <= TRANSFER_RECV && length) {
-		/* What the stub itself would say. (A shared one may hold an answer that was read ahead.) */
-		sock->end_was_read = true;
-		sock_leave(sock);
-		return 0;
-	}
-	if (sock->state == SOCK_OPEN && receive_all_is_beyond_us(sock, transfer)) {
-		handoff_make_honest(sock);
-		sock_untrack(sock, REFUSAL_SOCKOPT);
-		sock_leave(sock);
+	if (!sock)
 		return transfer_native(transfer);
+	switch (sock->state) {
+	case SOCK_OPEN:
+		return receive_on_connection(sock, transfer, length);
+	case SOCK_ENDING:
+	case SOCK_STUB:
+		return receive_after_answer(sock, transfer, length);
+	case SOCK_FREE:
+	case SOCK_NEW:
+	case SOCK_WAITING:
+	case SOCK_ENDED:
+	case SOCK_RELEASED:
+		break;
 	}
-	/* Neither takes anything from the stream. */
-	if (!length || (transfer->flags & (MSG_OOB | MSG_ERRQUEUE))) {
-		sock_leave(sock);
-		return transfer_native(transfer);
-	}
-	if ((sock->state == SOCK_OPEN || sock->state == SOCK_STUB) && receive_all_is_asked(transfer))
-		return receive_all(sock, transfer, length);
-	sock_leave(sock);
-	return exchange_receive_once(transfer);
+	return receive_native(sock, transfer);
 }

@@ -13,7 +13,7 @@ static const char wish[] = "close";
 static const char insertion[] = "Connection: keep-alive\r\n";
 _Static_assert(sizeof(insertion) - 1 <= PROTOCOL_INSERTION_MAX, "room for it is planned");
 
-__attribute__((hot)) static void init(struct protocol_state *state, bool may_edit)
+static void init(struct protocol_state *state, bool may_edit)
 {
 	framing_init(&state->http1, may_edit);
 }
