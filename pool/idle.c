@@ -115,7 +115,8 @@ static bool claim(const struct idle_pool *pool, const struct conn *conn)
 	return conn->slot < 0 || slots_claim(&pool->broker->slots, conn);
 }
 
-/* What the broker holds too does not end with our descriptor; what another process has taken must not end. */
+/* A connection of which the broker has a duplicate does not end with our descriptor; one that another process has taken
+ * must not end. */
 static void end_idle(struct idle_pool *pool, struct conn *conn, bool is_ours)
 {
 	if (is_ours)

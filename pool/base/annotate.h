@@ -8,7 +8,7 @@
 #ifdef HOLDLINE_HELGRIND
 #include <valgrind/helgrind.h>
 #define ANNOTATE_LOCKED(lock) ANNOTATE_RWLOCK_ACQUIRED(lock, 1)
-/* What was written before one thread published an object by an atomic pointer, another that found it there may read. */
+/* A thread that found an object by an atomic pointer may read the bytes that were written before it was published. */
 #define ANNOTATE_PUBLISHED(object) ANNOTATE_HAPPENS_BEFORE(object)
 #define ANNOTATE_FOUND(object) ANNOTATE_HAPPENS_AFTER(object)
 #define ANNOTATE_UNLOCKED(lock) ANNOTATE_RWLOCK_RELEASED(lock, 1)

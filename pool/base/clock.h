@@ -17,7 +17,7 @@ struct deadline {
 /* `timeout_ns` after `now_ns`; 0: never. */
 struct deadline deadline_after(uint64_t now_ns, uint64_t timeout_ns);
 
-/* What is left; 0: it is over; UINT64_MAX: it never will be. */
+/* The time left; 0: it is over; UINT64_MAX: it never ends. */
 uint64_t deadline_left_ns(struct deadline deadline, uint64_t now_ns);
 
 /* The same as poll(2) takes it: -1: never. Rounded up, so that a wait for it does not end too early; a long one ends

@@ -1,5 +1,5 @@
 /*
- * What of a file's or folder's status (stat(2)) says that only its user, and root, could have put it there. Asked
+ * Tells from a file's or folder's status (stat(2)) whether only its user, and root, could have put it there. Asked
  * before anything is read or written in a place where others may have been first.
  *
  * Pure: async-signal-safe, no system calls.
@@ -21,6 +21,6 @@ bool path_trust_is_steady(const struct stat *status, uid_t user);
 /* To open(2) a log for appending: no link is followed, and a pipe makes nobody wait. */
 #define PATH_TRUST_LOG_FLAGS (O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 
-/* What was opened is to be written to: a file by its only name (another may be that of any file of the user's,
- * link(2)), or a terminal or another device. Not a pipe, to which a write may take for ever or raise SIGPIPE. */
+/* True if the opened file is safe to write to: a file by its only name (another name may be that of any file of the
+ * user's, link(2)), a terminal or another device. Not a pipe: a write there may take for ever or raise SIGPIPE. */
 bool path_trust_is_log(const struct stat *status);

@@ -3,7 +3,7 @@
  * ours is to be left behind in TIME_WAIT: the program did not ask for this connection to live on, and can't be
  * charged for it.
  *
- * Who holds it alone just closes it: that is a FIN, and a negative TCP_LINGER2 (tcp(7)), set when it was parked,
+ * A sole holder just closes it: that is a FIN, and a negative TCP_LINGER2 (tcp(7)), set when it was parked,
  * spares it TIME_WAIT. But a close() is no end where somebody else has a descriptor too, and it is an RST where bytes
  * were left unread (RFC 2525, 2.17). There shutdown() sends the FIN, and connect(2) with AF_UNSPEC ends what is left,
  * for every holder: the RST that it sends comes after the FIN, and reading tells of that first (the server's next

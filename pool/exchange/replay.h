@@ -1,5 +1,5 @@
 /*
- * What was sent on a connection, kept for as long as it may have to be sent again, with what was changed in it: so that
+ * The copy of the bytes sent on a connection, for as long as they may have to be sent again, with their edits, so that
  * the program's own bytes can be had back. The owner gives and takes the memory.
  */
 #pragma once

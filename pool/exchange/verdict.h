@@ -1,5 +1,5 @@
 /*
- * What becomes of an exchange: the one list that decides whether its connection is kept, and what follows when bytes
+ * The verdict on an exchange: the one list that decides whether its connection is kept, and what follows when bytes
  * have moved. Pure functions of what is known.
  */
 #pragma once
@@ -20,7 +20,7 @@ struct verdict_facts {
 	bool is_ours;	      /* its descriptors still mean the connection that was followed */
 };
 
-/* What has to be undone first can't be yet: the park sends nothing. */
+/* A connection that needs a reset is not kept yet: the park sends nothing. */
 static inline bool verdict_has_left_state(const struct protocol_state *state)
 {
 	char bytes[PROTOCOL_RESET_MAX];
@@ -62,5 +62,5 @@ enum verdict_next {
 	VERDICT_ASK_SERVER, /* nobody can tell where the answer ends: the server has to make the end */
 };
 
-/* What follows when bytes have moved. `was_asked`: the server was asked to end it already. */
+/* The next step when bytes have moved. `was_asked`: the server was asked to end it already. */
 enum verdict_next verdict_next(const struct protocol_state *state, bool was_asked);

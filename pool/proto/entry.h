@@ -1,6 +1,5 @@
 /*
- * What an entry of the table of protocols (pool/proto/protocol.h) is made of: its state, what it answers, its
- * functions.
+ * An entry of the table of protocols (pool/proto/protocol.h): its state, its answers, its functions.
  */
 #pragma once
 
@@ -24,7 +23,7 @@ struct protocol_state {
 	};
 };
 
-/* What is known of them. */
+/* The state of an exchange, as far as it is known. */
 struct protocol_status {
 	/* May the connection be kept now? */
 	enum refusal refusal;  /* REFUSAL_NONE: yes, as far as its bytes tell */
@@ -67,7 +66,7 @@ struct protocol_status {
 				  come */
 };
 
-/* What of a user's has to be undone before the next one may have the connection. */
+/* How the traces of one user have to be undone before the next one may have the connection. */
 enum protocol_reset {
 	PROTOCOL_RESET_NEEDLESS,
 	PROTOCOL_RESET_SEND, /* by what was written to `bytes`, whose answer has to be proven */
@@ -126,12 +125,12 @@ struct protocol {
 	 * do. */
 	bool (*wants_fresh)(const char *bytes, size_t length);
 
-	/* What has to be undone at the park, to be sent from `bytes` (PROTOCOL_RESET_MAX), and marked by `nonce`. NULL:
-	 * nothing ever. */
+	/* Writes the command that undoes a user's traces at the park to `bytes` (PROTOCOL_RESET_MAX), marked by
+	 * `nonce`. NULL: nothing has to be undone. */
 	enum protocol_reset (*reset)(const struct protocol_state *state, uint64_t nonce, char *bytes, size_t *length);
 
-	/* What the server answered to that: 1: exactly what proves it; 0: a beginning of that; -1: something else, so
-	 * the connection is not to be used again. With `reset`. */
+	/* Judges the server's answer to that. 1: it is the proof; 0: a beginning of the proof; -1: something else, and
+	 * the connection must not be used again. With `reset`. */
 	int (*prove_reset)(const struct protocol_state *state, uint64_t nonce, const char *bytes, size_t length);
 
 	/* The last words of a server that the program is owed before its end of file, when one is due. Their length, at

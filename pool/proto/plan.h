@@ -1,12 +1,12 @@
 /*
- * What framing says of bytes, whatever their protocol: how they begin, and what has to be changed in them on their way.
+ * The words of framing for any protocol: how bytes begin, and the edits that they need on their way.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What the first bytes of a connection (or of a request) look like. */
+/* Classes of the first bytes of a connection (or of a request). */
 enum framing_first {
 	FRAMING_FIRST_PARTIAL, /* a proper prefix of something that we know: undecided */
 	FRAMING_FIRST_SAFE, /* of a request that may be sent twice. HTTP: GET, HEAD, OPTIONS, TRACE (RFC 9110 9.2.1) */
@@ -22,7 +22,7 @@ struct framing_edit {
 	uint32_t length;
 };
 
-/* What to change in one buffer; made by feeding it, carried out by pool/exchange. All zero means nothing. */
+/* The edits of one buffer; made by feeding it, carried out by pool/exchange. All zero means none. */
 struct framing_plan {
 	unsigned n_edits; /* request: blank the protocol's `wish`. Answer: write it, padded with spaces */
 	struct framing_edit edits[FRAMING_MAX_EDITS];

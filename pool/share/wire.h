@@ -1,5 +1,5 @@
 /*
- * What a process and its broker say to each other: one message a packet, on an AF_UNIX SOCK_SEQPACKET connection, in
+ * The messages between a process and its broker: one message a packet, on an AF_UNIX SOCK_SEQPACKET connection, in
  * the machine's own byte order, since both run on it. Descriptors travel beside (SCM_RIGHTS, unix(7)).
  *
  * A process says HELLO once. LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks

@@ -1,6 +1,6 @@
 /*
- * Where pages of counters lie: a folder of one user's, on a file system in memory, with a file for each living process
- * and one for the total of those that ended.
+ * The place of the pages of counters: a folder of one user's, on a file system in memory, with a file for each living
+ * process and one for the total of those that ended.
  *
  * A process takes one of a bounded number of files ("slots"), by default number pid modulo their count, and removes it
  * at its end. A killed process leaves its file; the next owner of the slot adds it to the total. So nobody has to clean

@@ -1,5 +1,5 @@
 /*
- * What is counted: one page of memory per process, with counts per destination and per call site. Others read it while
+ * The counters: one page of memory per process, with counts per destination and per call site. Others read it while
  * it is written.
  *
  * A page is a header and four arrays (destinations, call sites, modules, intervals), all at offsets that follow from

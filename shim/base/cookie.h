@@ -3,5 +3,5 @@
 
 #include <stdint.h>
 
-/* That of a descriptor's socket; 0 if there is none. */
+/* The cookie of a descriptor's socket; 0 if there is none. */
 uint64_t cookie_of(int fd);

@@ -49,7 +49,7 @@ static int count_internal(int from, int to)
 	return n;
 }
 
-/* Where to begin among the program's own numbers: a sixteenth of them is ours at the most. -EMFILE if it is. */
+/* The first of the program's descriptors that we may take: a sixteenth of them at the most. -EMFILE: all are used. */
 static int find_floor(const struct rlimit *own, bool is_for_good)
 {
 	int room = own->rlim_cur > FDTABLE_SIZE ? FDTABLE_SIZE : (int)own->rlim_cur;

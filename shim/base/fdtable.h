@@ -47,7 +47,7 @@ bool fdtable_set(int fd, struct sock *sock);
 /* One more than the highest number of a socket that was ever stored: where walks over the program's sockets end. */
 int fdtable_end(void);
 
-/* Where walks over our own descriptors begin and end. Sockets may be among them. */
+/* The range of our own descriptors, for walks. Sockets may be among them. */
 int fdtable_internal_begin(void);
 int fdtable_internal_end(void);
 

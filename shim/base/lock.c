@@ -16,7 +16,7 @@ static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
 static __thread int cancel_state __attribute__((tls_model("initial-exec")));
 #define UNCHANGED (-1)
 
-/* Where its stack was when it took the first of them, and when it began to handle something; 0: it does not. */
+/* The thread's stack pointer when it took the first of them, and when it began to handle something; 0: it does not. */
 static __thread uintptr_t held_frame __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t handling_frame __attribute__((tls_model("initial-exec")));
 

@@ -120,7 +120,7 @@ struct real {
 
 extern struct real real;
 
-/* What this library needs for itself is the kernel's answer, not what another preload makes of it (libfaketime's
+/* The C library's own functions. This library needs the kernel's answers, not those of another preload (libfaketime's
  * clock, fakeroot's user, an allocator's mmap() hooks), and never the host's code. Bound with the others. */
 struct libc {
 	int (*clock_gettime)(clockid_t, struct timespec *);

@@ -17,7 +17,7 @@ extern struct stats_page *page;
 /* In the constructor, with what the process was started with: where the user's files are (XDG_RUNTIME_DIR). */
 void stats_page_choose_place(char *const environment[]);
 
-/* What stats_page_init() and counting write to. */
+/* The memory that stats_page_init() and counting write to. */
 struct large_part stats_page_part(void);
 
 /* Those who keep pointers into the page, which are to follow where it moves. */

@@ -20,7 +20,7 @@ extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 static const struct link_map
 	*startup_end; /* the last of the startup's objects, NULL: not known yet. Immutable after init */
 
-/* What a search needs of one object. */
+/* The parts of one object that a search needs. */
 struct object {
 	ElfW(Addr) base;
 	const ElfW(Sym) * symbols;
@@ -150,7 +150,7 @@ static uint32_t find_by_sysv_hash(const struct object *object, const struct want
 	return index;
 }
 
-/* What the dynamic loader does with STT_GNU_IFUNC: the symbol is a function that returns the one to call. */
+/* As the dynamic loader does with STT_GNU_IFUNC: the symbol is a function that returns the one to call. */
 static void *resolve(void *function)
 {
 	void *(*resolver)(unsigned long hwcap) = (void *(*)(unsigned long))function;

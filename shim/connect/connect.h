@@ -5,6 +5,6 @@
 
 struct sock;
 
-/* What connect() returns, and errno as it sets it; `caller` is the program's return address. The socket is locked,
+/* Returns as connect() does, and sets errno as it does; `caller` is the program's return address. The socket is locked,
  * SOCK_NEW, and unlocked afterwards. Blocks as connect() does, unlocked. */
 int connect_new(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length, void *caller);

@@ -88,7 +88,7 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 		sock->missed = MISSED_LIMIT;
 	else if (destination)
 		sock->missed = MISSED_NONE_IDLE;
-	/* Where connections are counted, waiting programs are served in order, which the broker knows. */
+	/* With max-conns, waiting programs are served in order, which the broker knows. */
 	if (sock->policy->max_conns_per_host && pool->broker && slots_has_waiters(&pool->broker->slots)) {
 		pool_leave();
 		return NULL;
@@ -148,7 +148,7 @@ bool lease_is_bypassed(const struct sock *sock)
 	struct destination *destination;
 	bool is_bypassed;
 
-	/* Where connections are counted, each has to be followed. */
+	/* With max-conns, every connection has to be tracked. */
 	if (sock->policy->mode != CONFIG_MODE_FULL || sock->policy->max_conns_per_host || !(pool = pool_enter(now_ns)))
 		return false;
 	destination = idle_pool_find(pool, &sock->key);

@@ -17,7 +17,7 @@
 /* Of all connections of the process. */
 static LARGE struct framing_memo memo;
 
-/* Where little is asked nothing comes twice, and the memo's pages cost more than it saves. */
+/* A process of few requests repeats none, and the memo's pages would cost more than it saves. */
 #define FEEDS_WITHOUT_MEMO 4
 static _Atomic(unsigned) n_feeds;
 

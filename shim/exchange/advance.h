@@ -1,4 +1,4 @@
-/* What sending and receiving share: the bookkeeping of one exchange on an open socket. All under the socket's lock. */
+/* The bookkeeping of one exchange on an open socket, for sending and receiving. All under the socket's lock. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,11 +21,11 @@ bool exchange_recover_from_timeout(struct sock *sock);
 /* True for what a kept connection shows when the server has gone: end of file, or one of the errors of a broken one. */
 bool exchange_is_hang_up(ssize_t result, int error);
 
-/* What the connections of the process remember for each other; NULL where it is not worth it (yet). */
+/* The memo that the connections of the process share; NULL where it is not worth it (yet). */
 struct framing_memo *exchange_memo(void);
 
-/* What a tracked connection has turned into after bytes moved: ended exchanges are finished, hopeless ones are not
- * tracked any more (SOCK_FREE). */
+/* Moves a tracked connection on after bytes have moved: an ended exchange is finished, a hopeless one is no longer
+ * tracked (SOCK_FREE). */
 void exchange_advance(struct sock *sock);
 
 /* The same for bytes of body that no wrapper looked at (sendfile, splice). */

@@ -1,6 +1,6 @@
 /*
- * What a program can still do with a descriptor whose exchange has ended and which is a stub now: answered as TCP
- * answers in CLOSE_WAIT, behind which the server has closed. All under the socket's lock, in SOCK_STUB.
+ * Calls on a descriptor whose exchange has ended and which is a stub now: answered as TCP answers in CLOSE_WAIT, when
+ * the server has closed. All under the socket's lock, in SOCK_STUB.
  */
 #pragma once
 

@@ -51,6 +51,6 @@ bool eof_begin(struct sock *sock);
 /* It is SOCK_OPEN again, about to be closed, or to get its end of file. Locked. */
 void eof_end(struct sock *sock);
 
-/* What epoll_wait() has to tell of those that are registered there; 0: nothing, ask the kernel. The end of file of
- * all others is made. */
+/* Fills in the events of those that are registered there. 0: none, ask the kernel. The end of file of all others is
+ * made. */
 int eof_report(int epfd, struct epoll_event *events, int max);

@@ -30,7 +30,7 @@ static const struct sockaddr *address_of(const struct transfer *transfer, sockle
 	return transfer->kind == TRANSFER_SENDTO ? transfer->address : NULL;
 }
 
-/* What is wrong with any other the kernel says best. */
+/* The kernel says best why any other address is wrong. */
 static bool is_for(const struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	return length >= (socklen_t)sizeof(struct sockaddr_in) &&

@@ -119,7 +119,7 @@ static bool note_first(struct sock *sock, bool is_fit)
 
 	if (!pool)
 		return false;
-	/* Whose pace decides may have come to another one: tried now and then. */
+	/* The streak may belong to another pace by now: it is tried now and then. */
 	is_of_no_use = !is_fit && habit_streak_lasts(&destination->unfit) &&
 		       (sock->policy->unsafe_methods != CONFIG_UNSAFE_YOUNG || destination->unfit.n % YOUNG_TRIAL);
 	if (is_fit)

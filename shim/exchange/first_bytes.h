@@ -11,7 +11,7 @@
 struct sock;
 struct transfer;
 
-/* What `total` bytes begin with. */
+/* Classifies the beginning of `total` bytes. */
 enum framing_first first_bytes_classify(const struct transfer *transfer, size_t total);
 
 /* Before they are sent. 0; 1: they go native, and the socket is not tracked any more; or -errno of a dial that failed.

@@ -49,7 +49,7 @@ static bool is_sure(const struct incoming *incoming)
 	return true;
 }
 
-/* What a received message says beside its bytes is written by us, too, where those went through our memory. */
+/* The address, flags and lengths of a received message are copied too, where its bytes went through our memory. */
 static bool is_message_writable(struct msghdr *message)
 {
 	struct msghdr copy = *message;
@@ -102,7 +102,7 @@ void incoming_plan(struct incoming *incoming, const struct sock *sock, const str
 	incoming->wants_stack = false;
 	incoming->bytes = NULL;
 	incoming->block = (struct block){0};
-	/* What is spliced was looked at before it was moved. */
+	/* Spliced bytes were peeked at before they were moved. */
 	if (transfer->kind == TRANSFER_SPLICE) {
 		incoming->is_whole = true;
 		incoming->bytes = transfer->single.iov_base;

@@ -1,8 +1,8 @@
 /*
  * One receive on a tracked connection, and whose memory it goes to first.
  *
- * What is parsed must be what the kernel delivered: the program's buffer may be overwritten by another thread of it
- * before we have looked (a load generator's threads drain into one sink). So heads and chunk lines pass through
+ * The parser must see the bytes that the kernel delivered: another thread of the program may overwrite the program's
+ * buffer before we have looked (a load generator's threads drain into one sink). So heads and chunk lines pass through
  * memory of ours, and go on from there to the program's. Bytes that need not be looked at, a body's, are received by
  * the program itself, up to where the next head or line begins.
  */

@@ -38,7 +38,7 @@ static bool is_late_goodbye(const struct sock *sock, const struct transfer *tran
 	       protocol_is_late_goodbye(&sock->protocol, incoming->bytes, received);
 }
 
-/* What came is framed, and goes on to the program with what is put back into it. */
+/* Feeds the received bytes to the framing, and hands them to the program with every edit undone. */
 static void feed_received(struct protocol_state *state, const struct incoming *incoming, size_t received)
 {
 	struct framing_plan plan = {0};
@@ -52,7 +52,7 @@ static void feed_received(struct protocol_state *state, const struct incoming *i
 	incoming_deliver(incoming, received, &plan);
 }
 
-/* What is only looked at is shown as it will be read. */
+/* A peek shows the bytes as they will be read. */
 static void show_peeked(const struct sock *sock, const struct incoming *incoming, size_t received)
 {
 	struct protocol_state scratch = sock->protocol;
@@ -181,7 +181,7 @@ static bool is_pipes(const struct transfer *transfer)
 	return transfer->kind == TRANSFER_SPLICE && *transfer->pipe_refused;
 }
 
-/* What the call brought. True: a fresh connection is in place, try again. Locked. */
+/* Handles the result of the call. True: a fresh connection is in place, try again. Locked. */
 static bool conclude(struct sock *sock, const struct transfer *transfer, const struct incoming *incoming,
 		     ssize_t result, int error)
 {
@@ -217,7 +217,7 @@ static bool was_replaced(struct sock *sock, unsigned n_swaps, ssize_t *result, i
 	return true;
 }
 
-/* What was looked at in our memory another thread has taken before the program had it: it waits on, if it does. */
+/* Another thread has taken the peeked bytes before the program had them: a blocking receive waits on. */
 static bool was_taken(const struct sock *sock, const struct visit *visit, ssize_t result, int error)
 {
 	return visit->incoming.way == INCOMING_LOOKED && result < 0 && error == EAGAIN && sock->state == SOCK_OPEN &&

@@ -1,6 +1,6 @@
 /*
- * What moves the bytes of an exchange between the program and its server: a table, so that TLS can be the second entry
- * beside plain TCP without a branch in every wrapper. A socket of the first one names none.
+ * The transports that move the bytes of an exchange between the program and its server: a table, so that TLS can be the
+ * second entry beside plain TCP without a branch in every wrapper. A socket of plain TCP names none.
  *
  * Functions are called without the socket's lock, may block where the program's own call may, and follow libc's
  * convention: -1 and errno.

@@ -19,7 +19,7 @@
 #define MAX_EXCHANGES 16
 #define SCANNED_FDS 1024
 
-/* What is said about one exchange, in hexadecimal. */
+/* The state of one exchange, in hexadecimal. */
 struct record {
 	uint64_t stamp;
 	uint64_t anchor;
@@ -161,7 +161,7 @@ char **exec_state_prepare(void *buffer, size_t size, char *const environment[], 
 	}
 	memcpy(result, environment, n_environment * sizeof(char *));
 	result[n_environment] = NULL;
-	/* What a system() had that was left by longjmp. */
+	/* The variables of a system() that was left by longjmp. */
 	exec_state_forget(result);
 	n_environment = count_environment(result);
 	result[n_environment] = text;

@@ -1,5 +1,4 @@
-/* What happens to all sockets of the program at once: around fork and exec, at the end, when descriptors are needed.
- * See sock.h. */
+/* All sockets of the program at once: around fork and exec, at the end, when descriptors are needed. See sock.h. */
 #include <errno.h>
 #include <fcntl.h>
 

@@ -167,7 +167,7 @@ void events_lease(const struct sock *sock)
 	PROBE_REUSE(fd_of(sock), port_of(&sock->tally));
 }
 
-/* What it teaches about the next ones. */
+/* The lesson for the next connections there. */
 static void note_failure(const struct sock *sock, enum refusal why)
 {
 	uint64_t now_ns = guard_now_ns();

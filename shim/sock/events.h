@@ -1,6 +1,6 @@
 /*
- * What is counted in the life of a socket, and told to static probes (probes.h). Who counts holds the socket's lock, or
- * passes a copy of its tally.
+ * Events in the life of a socket: each is counted, logged, and told to the static probes (probes.h). The caller holds
+ * the socket's lock, or passes a copy of its tally.
  */
 #pragma once
 
@@ -27,7 +27,7 @@ extern const struct stats_page_users events_users;
 /* connect() on a new socket whose key is complete, called from `caller` (a return address). */
 void events_connect(struct sock *sock, void *caller);
 
-/* What stands for another connect() of the program, from the same place. */
+/* A further request that counts as another connect() of the program, from the same place. */
 void events_connect_again(struct sock *sock);
 
 /* A dial begins; then what became of it: `error` 0, or an errno. EINPROGRESS and EINTR: not known yet. */

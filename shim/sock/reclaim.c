@@ -81,7 +81,7 @@ void reclaim_number(int fd)
 
 	if (!fdtable_is_internal(fd) || !guard_is_home())
 		return;
-	/* Whose descriptor it is is recorded nowhere, since this hardly ever happens: what is idle is let go, and
+	/* Nothing records the owner of such a descriptor, since this hardly ever happens: idle connections go, and
 	 * what is in use is looked through. */
 	reclaim_idle();
 	if (!fdtable_is_internal(fd))

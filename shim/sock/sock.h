@@ -196,7 +196,7 @@ void sock_untrack(struct sock *sock, enum refusal why);
  * before and after. */
 void sock_end(struct sock *sock);
 
-/* What was sent can't be sent again any more: gives up the copy and its memory. */
+/* The sent bytes can't be replayed any more: gives up the copy and its memory. */
 void sock_drop_replay(struct replay *replay);
 
 /* Gives the connection up: pool_discard under the pool's lock. */

@@ -15,7 +15,7 @@
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
-/* What a further connect() on a connected socket is for. */
+/* The purpose of a further connect() on a connected socket. */
 enum purpose { PURPOSE_SAME_PEER, PURPOSE_OTHER_PEER, PURPOSE_DISCONNECT, PURPOSE_ERROR };
 
 static enum purpose purpose_of(const struct sock *sock, const struct sockaddr *address, socklen_t length)

@@ -65,7 +65,7 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 	struct sock *sock = NULL;
 	int result;
 
-	/* Whoever deletes it looks at nothing: an end of file that was put off may wait. */
+	/* To delete an entry is no look at the socket: a postponed end of file may wait. */
 	if (fdtable_get(fd))
 		sock = operation == EPOLL_CTL_DEL ? sock_enter(fd) : exchange_enter(fd);
 	if (!sock)

@@ -133,7 +133,7 @@ EXPORT int execle(const char *path, const char *first, ...)
 typedef int spawn_function(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 			   const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[]);
 
-/* What a call of posix_spawn() passes. */
+/* The arguments of a call of posix_spawn(). */
 struct spawn {
 	pid_t *pid;
 	const char *path;

@@ -101,7 +101,7 @@ static bool any_in_window(void)
 	return atomic_load_explicit(&sock_n_in_window, memory_order_relaxed);
 }
 
-/* What remains of a timeout that began at `start`; NULL stays NULL. */
+/* The rest of a timeout that began at `start`; NULL stays NULL. */
 static const struct timespec *remaining_of(const struct timespec *timeout, const struct timespec *start,
 					   struct timespec *left)
 {

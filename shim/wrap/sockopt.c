@@ -195,7 +195,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 		return NATIVE(fd, REAL(getsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
 		limit_check_turn(sock);
-	/* That is a receive in disguise. */
+	/* TCP_ZEROCOPY_RECEIVE and the like are receives. */
 	if (level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && sock->state == SOCK_OPEN &&
 	    takes_zero_copy(sock, value, length)) {
 		handoff_make_honest(sock);
@@ -298,8 +298,8 @@ static void note_request(int fd, unsigned long request, const void *argument)
 	sock_leave(sock);
 }
 
-/* What it asks of a file is for the stub to answer or to change, the rest for a socket of the right kind: of one at
- * its end, the queues are as empty as a fresh one's. What is in a placeholder's is no business of the program's. */
+/* Requests about the file go to the stub; all others go to a fresh socket of the right kind: the queues of a connection
+ * at its end are as empty. The queues of a placeholder are hidden from the program. */
 static int request_locked(struct sock *sock, int fd, unsigned long request, void *argument)
 {
 	int fresh, result;

@@ -16,7 +16,7 @@
 
 extern char **environ;
 
-/* What the program has as its environment while the shell is started. */
+/* The program's environment while the shell is started. */
 struct environment {
 	char **own;
 	char **prepared;

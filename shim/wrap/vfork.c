@@ -22,7 +22,7 @@ __attribute__((used)) int vfork_prepare(void)
 {
 	if (!guard_is_home())
 		return false;
-	/* What the child becomes sees what the kernel shows it. */
+	/* The program that the child executes sees the kernel's own state. */
 	eof_make();
 	return fdlimit_hold();
 }

@@ -7,13 +7,13 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* What a failed call returns. */
+/* The result of a failed call. */
 #define FAIL(error)              \
 	({                       \
 		errno = (error); \
 		-1;              \
 	})
 
-/* What a call does with a descriptor that is not tracked: the real one; on one of ours it fails, since to the
- * program there is no such descriptor. */
+/* A call on an untracked descriptor: the real call. On one of our descriptors it fails, since to the program there is
+ * no such descriptor. */
 #define NATIVE(fd, call) (fdtable_is_internal(fd) ? FAIL(EBADF) : (call))

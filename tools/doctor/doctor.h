@@ -96,8 +96,8 @@ void doctor_describe(const struct doctor_report *report, const struct doctor_fin
 		     char text[DOCTOR_TEXT_MAX]);
 const char *doctor_symptom(enum doctor_cause cause);
 
-/* Who dialed the tuple's connections, and what reuse would change, as far as Holdline has counted them. False: it has
- * not. */
+/* The programs that dialled the tuple's connections, and what reuse would change, as far as Holdline has counted
+ * them. False: it has not. */
 bool doctor_explain(const struct doctor_tuple *seen, char text[DOCTOR_TEXT_MAX]);
 
 /* Dials a second that would remain if these connections were reused as the recorded ones could have been; negative:

@@ -1,6 +1,6 @@
 /*
- * Who owns the broker's connections: to the kernel they belong to the broker as much as to their program, or to the
- * broker alone once the program has dropped its descriptor or ended. The broker knows who parked them.
+ * The owners of the broker's connections: to the kernel they belong to the broker as much as to their program, or to
+ * the broker alone once the program has dropped its descriptor or ended. The broker knows who parked them.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ struct parked_list {
 	size_t n, room;
 };
 
-/* What the user's broker holds; nothing if there is no broker, or it doesn't answer soon. Creates and changes
+/* The connections of the user's broker; none if there is no broker, or it doesn't answer soon. Creates and changes
  * nothing. */
 void parked_read(struct parked_list *list);
 void parked_free(struct parked_list *list);

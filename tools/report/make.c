@@ -69,7 +69,7 @@ static void add_dial_times(cJSON *object, const struct stats_counts *counts)
 	add_quantile(times, "p99", counts, 0.99);
 }
 
-/* What a pool would have made of the recorded uses. */
+/* Replays the recorded uses through a pool. */
 static void add_replay(cJSON *object, const struct report_facts *facts,
 		       const struct stats_view_destination *destination)
 {

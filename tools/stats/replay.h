@@ -1,5 +1,5 @@
 /*
- * What a pool would have made of recorded uses: how many connections it would have dialled, and how large it would have
+ * A replay of recorded uses through a pool: how many connections it would have dialled, and how large it would have
  * become. Computation only.
  */
 #pragma once

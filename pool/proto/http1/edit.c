@@ -33,7 +33,7 @@ static bool add_edit(struct framing_plan *plan, size_t offset, size_t length)
 	return true;
 }
 
-/* What became of the wish to close, from what the head says and what was done about it. */
+/* The fate of the wish to close, from the head's fields and the edits made. */
 static void decide_close(struct framing *framing)
 {
 	const struct framing_side *request = &framing->request;

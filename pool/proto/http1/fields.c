@@ -1,5 +1,5 @@
 /*
- * What a head's fields say: only those that decide where a message ends, whether the connection persists, and whether
+ * The fields of a head: only those that decide where a message ends, whether the connection persists, and whether
  * it may be shared or edited. Values are taken apart as comma-separated lists while they stream in, one element at a
  * time, so that long ones cost no memory; a comma within quotes splits too, which can only make us more careful.
  */

@@ -34,7 +34,7 @@ enum framing_doubt {
 #define FRAMING_NAME_MAX 32
 #define FRAMING_VALUE_MAX 64
 
-/* Where one direction stands. */
+/* The position in one direction. */
 enum framing_phase {
 	FRAMING_PHASE_BETWEEN, /* before a message */
 	FRAMING_PHASE_HEAD,

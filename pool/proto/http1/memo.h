@@ -1,5 +1,5 @@
 /*
- * What framing gave before: feeding is a pure function of a struct framing and of bytes, and programs that ask in a
+ * A memo of framing: feeding is a pure function of a struct framing and of bytes, and programs that ask in a
  * loop feed the same ones over and over. A memo holds the last message begun in each direction, and its outcome.
  *
  * Any thread and any signal handler may use one at any time: whoever finds it in use frames without it. A zeroed one is

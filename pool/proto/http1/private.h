@@ -1,5 +1,5 @@
 /*
- * What the parts of framing share: framing.c (messages and queries), state.c (changes of phase), head.c (heads, by
+ * Shared by the parts of framing: framing.c (messages and queries), state.c (changes of phase), head.c (heads, by
  * llhttp), fields.c (what a head's fields say), strict.c (the strict grammar of heads), chunked.c (the chunked coding)
  * and edit.c (plans). Nobody else includes this.
  */

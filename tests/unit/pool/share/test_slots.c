@@ -297,7 +297,7 @@ START_TEST(detached_connections_have_no_slot)
 		ck_assert_int_eq(conns[i].slot, -1);
 	ck_assert_ptr_null(slots.region);
 	ck_assert(!slots_reserve(&slots, &conns[0]));
-	/* Whoever has the memory inherits the idle connections. */
+	/* The next owner of the memory inherits the idle connections. */
 	ck_assert_int_eq(slots_state(&region, 0, 1), SLOT_IDLE);
 }
 END_TEST

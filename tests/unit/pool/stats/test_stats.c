@@ -302,7 +302,7 @@ START_TEST(a_page_moves_with_all_that_it_has)
 	ck_assert_uint_eq(page->n_intervals, 2);
 	ck_assert_uint_eq(page->n_ended, 0);
 
-	/* What somebody still counts in the former is added later, and nothing twice. */
+	/* Late counts in the former page are added later, and nothing twice. */
 	stats_count(find(first, 80), STATS_CONNECTS);
 	stats_move(page, first);
 	ck_assert_uint_eq(destination->counts.counter[STATS_CONNECTS], 2);

@@ -1,5 +1,5 @@
 /*
- * What a pool would have made of recorded uses.
+ * A replay of recorded uses through a pool.
  */
 #include "tools/stats/replay.h"
 
