@@ -1,9 +1,8 @@
 /* See clock.h. */
 #include "shim/base/clock.h"
 
+#include "pool/base/clock.h"
 #include "shim/base/real.h"
-
-#define SECOND_NS 1000000000
 
 struct timespec clock_remaining(const struct timespec *limit, const struct timespec *begin)
 {
@@ -15,7 +14,7 @@ struct timespec clock_remaining(const struct timespec *limit, const struct times
 	seconds = now.tv_sec - begin->tv_sec;
 	nanoseconds = now.tv_nsec - begin->tv_nsec;
 	if (nanoseconds < 0) {
-		nanoseconds += SECOND_NS;
+		nanoseconds += (long)SECOND_NS;
 		seconds--;
 	}
 	if (limit->tv_sec < seconds || (limit->tv_sec == seconds && limit->tv_nsec <= nanoseconds))
@@ -23,7 +22,7 @@ struct timespec clock_remaining(const struct timespec *limit, const struct times
 	left.tv_sec = limit->tv_sec - seconds;
 	left.tv_nsec = limit->tv_nsec - nanoseconds;
 	if (left.tv_nsec < 0) {
-		left.tv_nsec += SECOND_NS;
+		left.tv_nsec += (long)SECOND_NS;
 		left.tv_sec--;
 	}
 	return left;
@@ -39,7 +38,7 @@ static uint64_t read_clock(clockid_t clock)
 	struct timespec now;
 
 	guard_get_time(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
 uint64_t guard_clock_ns(void)

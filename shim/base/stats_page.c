@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pool/base/clock.h"
 #include "pool/config/config.h"
 #include "pool/stats/file.h"
 #include "shim/base/clock.h"
@@ -18,9 +19,6 @@
 #include "shim/base/large.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
-
-#define MILLISECOND_NS 1000000u
-#define SECOND_MS 1000u
 
 enum page_state {
 	PAGE_PRIVATE,
@@ -112,7 +110,7 @@ static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
 	struct timespec now;
 
 	guard_get_time(clock, &now);
-	return ((uint64_t)now.tv_sec * SECOND_MS * MILLISECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
+	return ((uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
 }
 
 uint8_t stats_page_find_program(uint64_t load_address)

@@ -1,5 +1,5 @@
 /*
- * Dialling: the program's connect() where no kept connection serves, with a limit of time where one is set, and with
+ * Dialling: the program's connect() where no kept connection serves, with a timeout where one is set, and with
  * what can be done when ports run out.
  */
 #pragma once

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "pool/base/clock.h"
 #include "pool/conn/idle_timeout.h"
 #include "shim/base/clock.h"
 #include "shim/base/cookie.h"
@@ -18,7 +19,6 @@
 #include "shim/sock/sock.h"
 
 #define FIRST_BYTES 32
-#define MILLISECOND_NS UINT64_C(1000000)
 #define YOUNG_TRIAL 16
 
 static size_t copy_first(const struct transfer *transfer, size_t total, char *bytes)

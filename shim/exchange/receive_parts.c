@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -13,8 +12,6 @@
 #include "shim/exchange/enter.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
-
-#define MILLISECOND_NS 1000000u
 
 static uint32_t generation_of(const struct sock *sock)
 {
@@ -30,8 +27,13 @@ void receive_parts_begin(struct receive_parts *parts, const struct sock *sock, i
 		.cookie = cookie_of(fd),
 		.may_wait = !(flags & MSG_DONTWAIT) && !(sock->status_flags & O_NONBLOCK),
 		.timeout_ns = options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO),
-		.begin_ns = guard_clock_ns(),
 	};
+	receive_parts_restart_timeout(parts);
+}
+
+void receive_parts_restart_timeout(struct receive_parts *parts)
+{
+	parts->deadline = deadline_after(guard_clock_ns(), parts->timeout_ns);
 }
 
 static bool is_same(const struct receive_parts *parts)
@@ -52,14 +54,7 @@ static void make_end_of_file(int fd)
 
 static int time_left(const struct receive_parts *parts)
 {
-	uint64_t spent_ns = guard_clock_ns() - parts->begin_ns, left_ms;
-
-	if (!parts->may_wait)
-		return 0;
-	if (!parts->timeout_ns)
-		return -1;
-	left_ms = spent_ns < parts->timeout_ns ? (parts->timeout_ns - spent_ns) / MILLISECOND_NS + 1 : 0;
-	return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+	return parts->may_wait ? deadline_left_ms(parts->deadline, guard_clock_ns()) : 0;
 }
 
 /* An error comes behind the bytes that came before it, and is for a call that finds none. */

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pool/base/clock.h"
+
 struct sock;
 
 struct receive_parts {
@@ -16,11 +18,14 @@ struct receive_parts {
 	uint64_t cookie; /* of its file: it may go native meanwhile */
 	bool may_wait;
 	uint64_t timeout_ns; /* SO_RCVTIMEO, 0: none */
-	uint64_t begin_ns;
+	struct deadline deadline;
 };
 
 /* `flags` of the receive. Locked. */
 void receive_parts_begin(struct receive_parts *parts, const struct sock *sock, int fd, int flags);
+
+/* The program's timeout runs anew, as for each message of recvmmsg(2). */
+void receive_parts_restart_timeout(struct receive_parts *parts);
 
 /* Between two parts. True if another one is to be made: it is the same socket still, and something is there, or its
  * end; waits for that if the receive may, for as long as the whole of it may. Preserves errno. */

@@ -3,15 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 
 #include "shim/base/clock.h"
+#include "pool/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/iocall.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
-
-#define MILLISECOND_NS 1000000u
 
 static uint64_t limit_of(const struct sock *sock)
 {
@@ -26,13 +24,12 @@ static uint64_t limit_of(const struct sock *sock)
 
 uint64_t response_timeout_left(const struct sock *sock, const struct transfer *transfer)
 {
-	uint64_t limit_ns = limit_of(sock), own_ns, spent_ns;
+	uint64_t limit_ns = limit_of(sock), own_ns;
 
 	if (!limit_ns || (sock->status_flags & O_NONBLOCK) || (transfer->flags & MSG_DONTWAIT) ||
 	    atomic_load(&sock->is_shared))
 		return RESPONSE_TIMEOUT_ENDLESS;
-	spent_ns = guard_now_ns() - sock->asked_ns;
-	limit_ns = spent_ns < limit_ns ? limit_ns - spent_ns : 0;
+	limit_ns = deadline_left_ns(deadline_after(sock->asked_ns, limit_ns), guard_now_ns());
 	own_ns = options_timeout_ns(sock, SOCKET_OPTION_RCVTIMEO);
 	return own_ns && own_ns <= limit_ns ? RESPONSE_TIMEOUT_ENDLESS : limit_ns;
 }
@@ -40,8 +37,7 @@ uint64_t response_timeout_left(const struct sock *sock, const struct transfer *t
 bool response_timeout_wait(int fd, uint64_t left_ns)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
-	uint64_t left_ms = left_ns / MILLISECOND_NS + 1;
-	int n = REAL(poll)(&entry, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+	int n = REAL(poll)(&entry, 1, deadline_left_ms((struct deadline){left_ns}, 0));
 
 	if (n)
 		return n > 0;

@@ -6,12 +6,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "pool/base/clock.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 
-#define SECOND_NS 1000000000ull
 #define COLD_AFTER_NS (2 * SECOND_NS)
 #define COLD_TIMEOUT_MIN_MS 1000u
 
@@ -222,7 +222,7 @@ uint64_t options_timeout_ns(const struct sock *sock, int option)
 
 	if (sock->wanted.set & 1u << option)
 		memcpy(&timeout, sock->wanted.value[option], sizeof(timeout));
-	return (uint64_t)timeout.tv_sec * 1000000000u + (uint64_t)timeout.tv_usec * 1000u;
+	return (uint64_t)timeout.tv_sec * SECOND_NS + (uint64_t)timeout.tv_usec * MICROSECOND_NS;
 }
 
 void options_note_set(struct sock *sock, int level, int name, const void *value, unsigned length)

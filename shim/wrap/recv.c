@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "shim/base/clock.h"
+#include "pool/base/clock.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
@@ -122,19 +123,19 @@ static int receive_messages(struct sock *sock, int fd, struct mmsghdr *messages,
 			*timeout = clock_remaining(&limit, &begin);
 		if (timeout && !timeout->tv_sec && !timeout->tv_nsec)
 			break;
-		parts.begin_ns = guard_clock_ns();
+		receive_parts_restart_timeout(&parts);
 	}
 	return (int)done;
 }
 
-static bool is_limit_of_time(struct timespec *timeout)
+static bool is_timeout(struct timespec *timeout)
 {
 	struct timespec limit;
 
 	if (!guard_readable(timeout, sizeof(*timeout)))
 		return false;
 	limit = *timeout;
-	if (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= 1000000000 ||
+	if (limit.tv_sec < 0 || limit.tv_nsec < 0 || limit.tv_nsec >= (long)SECOND_NS ||
 	    !guard_take_for_writing(timeout, sizeof(*timeout)))
 		return false;
 	*timeout = limit;
@@ -142,13 +143,12 @@ static bool is_limit_of_time(struct timespec *timeout)
 }
 
 /* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. As in
- * that, the limit of time is looked at after each message (recvmmsg(2), BUGS). */
+ * that, the timeout is looked at after each message (recvmmsg(2), BUGS). */
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
 {
 	struct sock *sock;
 
-	if (!fdtable_get(fd) || !n || !guard_readable(messages, sizeof(*messages)) ||
-	    (timeout && !is_limit_of_time(timeout)))
+	if (!fdtable_get(fd) || !n || !guard_readable(messages, sizeof(*messages)) || (timeout && !is_timeout(timeout)))
 		return REAL(recvmmsg)(fd, messages, n, flags, timeout);
 	sock = sock_enter(fd);
 	if (!sock)
