@@ -42,8 +42,8 @@ void guard_distrust_memory(void);
 /* Raises SIGPIPE in this thread as a write to a broken connection does. */
 void guard_raise_sigpipe(void);
 
-/* Private to guard_is_home(): a flag that reads as false in the child of any fork, or is false where a look at memory proves
- * nothing; and the question to the kernel in that case. */
+/* Private to guard_is_home(): a flag that reads as false in the child of any fork, or is false where a look at memory
+ * proves nothing; and the question to the kernel in that case. */
 extern _Atomic(bool) *_Atomic(guard_home_flag);
 bool guard_ask_home(void);
 
