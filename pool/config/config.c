@@ -19,6 +19,7 @@ static const char *const profile_choices[] = {"none", "go", NULL};
 static const char *const port_scan_choices[] = {"kernel", "range", NULL};
 static const char *const callsites_choices[] = {"off", "address", "stack", NULL};
 static const char *const pool_choices[] = {"local", "shared", NULL};
+static const char *const relay_choices[] = {"off", "auto", "always", NULL};
 static const char *const unsafe_methods_choices[] = {"fresh", "young", "reuse", NULL};
 
 const struct config_option config_options[] = {
@@ -34,6 +35,9 @@ const struct config_option config_options[] = {
 	{"HOLDLINE_BROKER", "broker", "PATH", "",
 	 "Socket of the broker that shares connections; if none is named, holdline run starts one.", CONFIG_KIND_PATH,
 	 FIELD(broker_path), NULL},
+	{"HOLDLINE_RELAY", "relay", "off|auto|always", "auto",
+	 "Serve by a relay process the programs that no library can enter (Go, static, musl): never, where needed, or all.",
+	 CONFIG_KIND_CHOICE, FIELD(relay), relay_choices},
 	{"HOLDLINE_REWRITE", "rewrite", "on|off", "on",
 	 "Ask servers to keep connections that the program would close; off reuses only what it left open itself.",
 	 CONFIG_KIND_SWITCH, POLICY(rewrite), NULL},

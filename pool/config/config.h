@@ -14,6 +14,7 @@ enum config_profile { CONFIG_PROFILE_NONE, CONFIG_PROFILE_GO };
 enum config_port_scan { CONFIG_PORT_SCAN_KERNEL, CONFIG_PORT_SCAN_RANGE };
 enum config_pool { CONFIG_POOL_LOCAL, CONFIG_POOL_SHARED };
 enum config_callsites { CONFIG_CALLSITES_OFF, CONFIG_CALLSITES_ADDRESS, CONFIG_CALLSITES_STACK };
+enum config_relay { CONFIG_RELAY_OFF, CONFIG_RELAY_AUTO, CONFIG_RELAY_ALWAYS };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_YOUNG, CONFIG_UNSAFE_REUSE };
 
 /* Settings that may differ between destinations: see rules.h. Durations and counts: 0 is no limit. */
@@ -47,6 +48,7 @@ struct config {
 	struct policy policy;
 	enum config_profile profile;	 /* HOLDLINE_PROFILE=none|go, default none */
 	enum config_pool pool;		 /* HOLDLINE_POOL=local|shared, default shared */
+	enum config_relay relay;	 /* HOLDLINE_RELAY=off|auto|always, default auto */
 	enum config_port_scan port_scan; /* HOLDLINE_PORT_SCAN=range|kernel, default range */
 	uint32_t max_idle_conns;	 /* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
 	enum config_callsites callsites; /* HOLDLINE_CALLSITES=off|address|stack, default address */
