@@ -158,3 +158,26 @@ def waste_steadily(address, rate, limit_s):
             return time.monotonic()
         n += 1
     return None
+
+
+class FullBacklog:
+    """A server that accepts nothing, and whose queue is full: a handshake is never answered."""
+
+    def __enter__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.port = self.listener.getsockname()[1]
+        self.fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", self.port))
+            self.fillers.append(filler)
+        time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_):
+        for filler in self.fillers:
+            filler.close()
+        self.listener.close()

@@ -1,6 +1,7 @@
 """Rules per destination and profiles of settings: which one decides, and what is refused."""
 import harness
-from dialling import DIAL, FullBacklog, python
+from dialling import DIAL, python
+from network import FullBacklog
 from harness import HOLDLINE
 from suite import tally
 

@@ -2,7 +2,8 @@
 import socket
 
 import harness
-from dialling import DIAL, FullBacklog, TIMED, python
+from dialling import DIAL, TIMED, python
+from network import FullBacklog
 from suite import tally
 
 
