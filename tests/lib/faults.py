@@ -6,7 +6,13 @@ import tempfile
 import harness
 
 
+def build_server():
+    return harness.compile_program("fault_server", ["tests/hostile/fault_server.c", "tests/hostile/faults.c"])
+
+
 def build_client(name="fault_client", flags=()):
+    """The client; the server, too, so that runs side by side don't both build it."""
+    build_server()
     return harness.compile_program(name, ["tests/hostile/fault_client.c", "tests/hostile/faults.c"], flags)
 
 
@@ -14,11 +20,10 @@ class Server:
     """The fault server and its plan."""
 
     def __enter__(self):
-        program = harness.compile_program("fault_server", ["tests/hostile/fault_server.c", "tests/hostile/faults.c"])
         self.plan = tempfile.NamedTemporaryFile()
         self.plan.write(bytes(4096))
         self.plan.flush()
-        self.process = subprocess.Popen([program, self.plan.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([build_server(), self.plan.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
         return self
 
