@@ -223,10 +223,10 @@ static void answer_control(struct client *client)
 		memset(s, 0, offsetof(struct server_stats, open));
 	length = snprintf(
 		body, sizeof body,
-		"connections=%ld requests=%ld gets=%ld posts=%ld duplicates=%ld dropped=%ld bytes=%ld reused=%ld "
+		"connections=%ld accepted=%ld requests=%ld gets=%ld posts=%ld duplicates=%ld dropped=%ld bytes=%ld reused=%ld "
 		"resets=%ld open=%ld peak=%ld\n",
-		s->connections, s->requests, s->gets, s->posts, s->duplicates, s->dropped, s->bytes, s->reused,
-		s->resets, s->open, s->peak);
+		s->connections, s->accepted, s->requests, s->gets, s->posts, s->duplicates, s->dropped, s->bytes,
+		s->reused, s->resets, s->open, s->peak);
 	server_send(client, head,
 		    (size_t)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length));
 	server_send(client, body, (size_t)length);
@@ -281,6 +281,8 @@ void server_serve(int fd, bool control)
 	struct client client = {.fd = fd};
 	long open = control ? 0 : __atomic_add_fetch(&server_stats.open, 1, __ATOMIC_SEQ_CST);
 
+	if (!control)
+		server_count(&server_stats.accepted, 1);
 	if (open > server_stats.peak)
 		server_stats.peak = open;
 	while (serve_request(&client, control))

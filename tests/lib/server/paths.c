@@ -297,6 +297,26 @@ static void answer_body(struct client *client, const char *argument)
 	server_respond(client, 200, "", client->buffer + client->head_length, client->body_length);
 }
 
+/* To the path behind it. */
+static void answer_redirect(struct client *client, const char *argument)
+{
+	char fields[600];
+
+	snprintf(fields, sizeof fields, "Location: /%s\r\n", argument);
+	server_respond_pattern(client, 302, fields, 12);
+}
+
+/* "hello, compressed world" */
+static void answer_gzip(struct client *client, const char *argument)
+{
+	static const char body[] =
+		"\037\213\010\000\000\000\000\000\002\377\313\110\315\311\311\327\121\110\316\317\055"
+		"\050\112\055\056\116\115\121\050\317\057\312\111\001\000\010\236\064\065\027\000\000\000";
+
+	(void)argument;
+	server_respond(client, 200, "Content-Encoding: gzip\r\n", body, sizeof body - 1);
+}
+
 static void answer_who(struct client *client, const char *argument)
 {
 	char body[64];
@@ -392,6 +412,8 @@ static const struct behaviour behaviours[] = {
 	{"/keep-alive/", answer_keep_alive},
 	{"/echo", answer_echo},
 	{"/body", answer_body},
+	{"/redirect/", answer_redirect},
+	{"/gzip", answer_gzip},
 	{"/who", answer_who},
 	{"/cut/", answer_cut},
 	{"/attended/", answer_attended_bytes},

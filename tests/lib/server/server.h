@@ -24,8 +24,9 @@ struct server_options {
 	bool silent_keep;	  /* no Connection field if the connection is kept (most servers) */
 };
 
+/* `connections` are those with a request, `accepted` all. */
 struct server_stats {
-	long connections, requests, gets, posts, duplicates, dropped, bytes, reused, resets, open, peak;
+	long connections, accepted, requests, gets, posts, duplicates, dropped, bytes, reused, resets, open, peak;
 };
 
 /* A connection and the request that is being answered on it. */

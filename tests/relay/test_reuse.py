@@ -1,0 +1,137 @@
+"""How many connections a server sees."""
+import harness
+from relayed import Relay, build_go, build_static, client, compare, go, needs, plain, run_pair, static_clients
+from servers import GET
+from suite import tally
+
+ROUNDS = ["repeat=200", "connect", GET, "read"]
+
+
+def test_document():
+    """The document's program: 50 requests over short connections, bodies unread, and 50 over long ones."""
+    if not needs("document", build_go("document")):
+        return
+    with harness.Server() as server:
+        for path in "/bytes/100", "/bytes/20000", "/chunked/1000":
+            with Relay() as world:
+                server.reset()
+                bare = harness.run(go("document", server.url(path), 50), False)
+                bare_connections = server.stats()["connections"]
+                server.reset()
+                subject = world.run(go("document", server.url(path), 50))
+                connections = server.stats()["connections"]
+            tally.expect("document %s" % path, subject.output == bare.output == b"short 50\nlong 50\n" and bare.status == subject.status == 0,
+                         subject.text() + subject.errors.decode())
+            tally.expect("document %s: connections" % path, bare_connections == 51 and connections <= 3, "%d bare, %d relayed" % (
+                bare_connections, connections), "100 requests, %d connections, not %d" % (connections, bare_connections))
+
+
+def test_one_by_one():
+    with harness.Server() as server:
+        for libc, _ in static_clients():
+            compare("200 requests, " + libc, server, client("block", "127.0.0.1", server.port, *ROUNDS, libc=libc), 1)
+        if needs("200 requests, go", build_go("client")):
+            compare("200 requests, go", server, go("client", "-n", 200, server.url("/bytes/100")), 1)
+
+
+def test_side_by_side():
+    if not needs("side by side", build_go("client")):
+        return
+    with harness.Server() as server:
+        for concurrency in 8, 64:
+            compare("%d at once" % concurrency, server, go("client", "-n", 50 * concurrency, "-c", concurrency, "-quiet", server.url("/bytes/%d")),
+                    2 * concurrency)
+
+
+def test_own_keep_alive():
+    """Programs that keep connections themselves need no more of them than bare."""
+    if not needs("own keep-alive", build_go("client")):
+        return
+    with harness.Server() as server:
+        for concurrency in 1, 8:
+            pair = run_pair(server, go("client", "-keep", "-n", 200, "-c", concurrency, server.url("/bytes/100")))
+            tally.expect("own keep-alive, %d at once" % concurrency, pair.is_same() and
+                         pair.stats["connections"] <= max(pair.bare_stats["connections"], concurrency), pair.text())
+
+
+def test_short_processes():
+    """30 processes, each with a run of its own, of one user: the broker has the connections between them."""
+    with harness.Server() as server, Relay() as world:
+        outcomes = [world.run(client("block", "127.0.0.1", server.port, GET, "read")) for _ in range(30)]
+        stats = server.stats()
+    good = all(outcome.status == 0 and outcome.output == outcomes[0].output and b"200 OK" in outcome.output for outcome in outcomes)
+    tally.expect("30 processes", good and stats["requests"] == 30, str([outcome.text() for outcome in outcomes][:3]))
+    tally.expect("30 processes: connections", stats["connections"] == 1, "%d connections" % stats["connections"])
+
+
+def test_processes_of_one_run():
+    """Processes that one shell starts have one relay."""
+    with harness.Server() as server, Relay() as world:
+        program = build_static("glibc")
+        script = "for i in $(seq 30); do %s block 127.0.0.1 %d '%s' read || exit 1; done" % (program, server.port, GET)
+        outcome = world.run(["sh", "-c", script])
+        stats = server.stats()
+    tally.expect("30 processes of a shell", outcome.status == 0 and outcome.output.count(b"200 OK") == 30, outcome.text() + outcome.errors.decode())
+    tally.expect("30 processes of a shell: connections", stats["connections"] == 1, "%d connections" % stats["connections"])
+
+
+def test_two_programs():
+    """Two programs at once, with a broker: neither gets the other's answers."""
+    if not needs("two programs", build_go("client")):
+        return
+    with harness.Server() as server, Relay() as world:
+        processes = [world.start(go("client", "-n", 300, "-c", 4, "-quiet", server.url("/bytes/%d" % size))) for size in (10, 20)]
+        outputs = [process.communicate(timeout=30) for process in processes]
+    tally.expect("two programs", all(plain(output.encode()) == b"good 300\n" for output, _ in outputs), str(outputs))
+
+
+def test_no_reuse():
+    """A server that closes, unsafe methods, --rewrite=off: as many connections as bare, and not one more."""
+    if not needs("nothing to reuse", build_go("client")):
+        return
+    post = ["-n", "10", "-method", "POST", "-body", "10"]
+    with harness.Server() as server:
+        for name, flags, path, settings in (("posts", post, "/body", {}), ("a server that closes", ["-n", "10"], "/close-header", {}),
+                                            ("rewrite=off", ["-n", "10"], "/bytes/10", {"HOLDLINE_REWRITE": "off"})):
+            pair = run_pair(server, go("client", *flags, server.url(path)), **settings)
+            tally.expect("nothing to reuse: " + name, pair.is_same() and pair.stats["accepted"] <= pair.bare_stats["accepted"] + 1, pair.text())
+
+
+def test_unsafe_methods():
+    with harness.Server() as server:
+        if needs("unsafe methods", build_go("client")):
+            compare("unsafe methods reuse", server, go("client", "-n", 20, "-method", "POST", "-body", "10", server.url("/body")), 1,
+                    HOLDLINE_UNSAFE_METHODS="reuse")
+
+
+def test_limits():
+    """Limits of connections are kept, and nobody is turned away."""
+    if not needs("limits", build_go("client")):
+        return
+    for limit in 1, 2:
+        with harness.Server() as server, Relay() as world:
+            outcome = world.run(go("client", "-n", 64, "-c", 16, "-quiet", server.url("/sleep/5")), HOLDLINE_MAX_CONNS_PER_HOST=str(limit))
+            peak = server.stats()["peak"]
+        tally.expect("max-conns-per-host=%d" % limit, outcome.output == b"good 64\n" and peak <= limit, "peak %d\n%s" % (peak, outcome.text()))
+    with harness.Server() as server:
+        pair = run_pair(server, go("client", "-n", 50, server.url("/bytes/10")), HOLDLINE_MAX_CONN_REQUESTS="10")
+        tally.expect("max-conn-requests", pair.is_same() and pair.stats["connections"] == 5, pair.text())
+        pair = run_pair(server, go("client", "-n", 3, "-pause", "300ms", server.url("/bytes/10")), HOLDLINE_IDLE_CONN_TIMEOUT="100ms")
+        tally.expect("idle-conn-timeout", pair.is_same() and pair.stats["connections"] == 3, pair.text())
+
+
+def test_report():
+    """A run's report counts what the relay has done."""
+    with harness.Server() as server, Relay() as world:
+        outcome = world.run(client("block", "127.0.0.1", server.port, *ROUNDS), options=["--report"])
+        text = outcome.errors.decode()
+    tally.expect("report", outcome.status == 0 and "127.0.0.1:%d" % server.port in text and "199" in text and "200" in text, text)
+
+
+def test_command_substitution():
+    """`$(holdline run -- PROGRAM)` does not wait for the relay."""
+    with harness.Server() as server, Relay() as world:
+        script = "x=$(%s); echo \"${#x}\"" % " ".join("'%s'" % word for word in world.command(
+            client("block", "127.0.0.1", server.port, GET, "read")))
+        outcome = harness.run(["sh", "-c", script], False, 10, **world.environment({}))
+        tally.expect("$(holdline run)", outcome.status == 0 and int(outcome.output or 0) > 50, outcome.text() + outcome.errors.decode())
