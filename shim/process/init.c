@@ -12,6 +12,7 @@
 #include "shim/base/large.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
+#include "shim/base/relayed.h"
 #include "shim/base/stats_page.h"
 #include "shim/base/symbols.h"
 #include "shim/base/usermem.h"
@@ -140,6 +141,9 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	(void)arguments;
 	real_bind();
 	symbols_end_startup();
+	/* Where nothing is wanted of us, the relay is to do nothing either. */
+	if (relayed_init(environment))
+		guard_learn_memory();
 	config_set_defaults(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
 	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
