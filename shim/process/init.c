@@ -19,6 +19,7 @@
 #include "shim/connect/listen.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
+#include "shim/process/exec_relay.h"
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"
 #include "shim/sock/events.h"
@@ -151,6 +152,7 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	guard_learn_memory();
 	stats_page_choose_place(environment);
 	fork_init();
+	exec_relay_init(environment);
 	phase = PHASE_READY;
 	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor
 	 * of ours. */
