@@ -1,0 +1,31 @@
+/*
+ * Exchanges of a client over connections to servers: which connection carries a request, what is sent again when it
+ * dies, what becomes of it afterwards. By the same rules as in the library: pool/exchange.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct client;
+
+/* Goes on as far as can be with what the program has sent, and with its end of file. The client may be gone
+ * afterwards. */
+void exchange_go(struct client *client);
+
+/* The client has what was dialled for it. */
+void exchange_adopt(struct client *client);
+
+/* The client's socket has come in. */
+void exchange_accept(struct client *client);
+
+/* The program has gone, without reading what it was sent. */
+void exchange_abandon(struct client *client);
+
+/* True if no more is wanted from the program for now. */
+bool exchange_is_full(const struct client *client);
+
+/* The program has read: the server may go on. */
+void exchange_resume(struct client *client);
+
+/* Connections for those who wait, first come, first served. */
+void exchange_serve_queue(void);
