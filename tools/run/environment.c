@@ -182,6 +182,5 @@ int run_prepare_environment(struct config *config, bool is_quiet)
 		error = prepare_preload();
 	if (!error && config->policy.mode == CONFIG_MODE_FULL && config->relay != CONFIG_RELAY_OFF)
 		error = prepare_command();
-	/* A relay reads what the library would. */
-	return error ? error : config_read_environment(config, environ, NULL);
+	return error;
 }

@@ -71,7 +71,7 @@ void run_relayed_launch(const struct run_relayed *relayed)
 
 	if (!relayed->is_wanted)
 		return;
-	error = relay_launch(relayed->config, text_base_name(relayed->program.steps[0]), &step);
+	error = relay_launch(text_base_name(relayed->program.steps[0]), &step);
 	if (error == -EBUSY) /* an outer relay serves it */
 		return;
 	if (!error) {

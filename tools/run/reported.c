@@ -169,7 +169,7 @@ static void launch_relay(const void *relayed)
 	run_relayed_launch(relayed);
 }
 
-int run_reported(struct config *config, const char *path, const struct run_relayed *relayed, char **argv)
+int run_reported(const struct config *config, const char *path, const struct run_relayed *relayed, char **argv)
 {
 	static struct reported reported;
 	struct cJSON *root;
@@ -186,7 +186,6 @@ int run_reported(struct config *config, const char *path, const struct run_relay
 		return EXIT_RUN_FAILED;
 	}
 	setenv("HOLDLINE_STATS", reported.run.path, 1);
-	snprintf(config->stats_path, sizeof(config->stats_path), "%s", reported.run.path);
 	report_samples_init(&reported.samples);
 	reported.began_s = clock_now_s(CLOCK_MONOTONIC);
 	reported.began_unix_s = clock_now_s(CLOCK_REALTIME);

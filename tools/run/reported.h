@@ -5,5 +5,5 @@ struct config;
 struct run_relayed;
 
 /* Runs the program, by a relay where that is wanted; the report goes to stderr, or to the file `path`. Returns the exit
- * status, or ends as the program did. `config` is that of `relayed`, and gets the folder of the run. */
-int run_reported(struct config *config, const char *path, const struct run_relayed *relayed, char **argv);
+ * status, or ends as the program did. */
+int run_reported(const struct config *config, const char *path, const struct run_relayed *relayed, char **argv);
