@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "pool/base/clock.h"
+#include "tools/relay/answer.h"
 #include "tools/relay/core.h"
 #include "tools/relay/exchange.h"
 #include "tools/relay/upstream.h"
@@ -28,7 +29,7 @@ static struct client **place_of(const struct sockaddr_in6 *name)
 }
 
 struct client *client_expect(const struct destination_key *key, const struct sockaddr_in6 *name,
-			     struct upstream *upstream)
+			     const struct sockaddr_in6 *ours, struct upstream *upstream)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
@@ -37,12 +38,14 @@ struct client *client_expect(const struct destination_key *key, const struct soc
 	client->link.fd = -1;
 	client->key = *key;
 	client->name = *name;
+	client->ours = *ours;
 	client->upstream = upstream;
 	client->since_ns = relay_now_ns();
 	replay_reset(&client->replay);
 	*place_of(name) = client;
 	DL_PREPEND2(all, client, previous, next);
-	exchange_adopt(client);
+	if (upstream)
+		upstream_give(upstream, &answer_unused, client);
 	return client;
 }
 
@@ -58,17 +61,13 @@ bool client_is_any(void)
 
 void client_end(struct client *client)
 {
-	struct upstream *upstream = client->upstream;
-
 	if (client->stage == CLIENT_GONE)
 		return;
 	client->stage = CLIENT_GONE;
 	if (*place_of(&client->name) == client)
 		*place_of(&client->name) = NULL;
 	DL_DELETE2(all, client, previous, next);
-	client->upstream = NULL;
-	if (upstream)
-		upstream_end(upstream, REFUSAL_NONE);
+	answer_drop(client);
 	block_store_put(&relay_core.blocks, &client->replay.block);
 	queue_clear(&client->in);
 	link_close(&client->link, !client->is_orderly);
@@ -140,6 +139,8 @@ void client_tick(void)
 	{
 		uint64_t age_ns = now_ns - client->since_ns;
 
+		if (client->is_behind)
+			continue;
 		if (client->stage == CLIENT_DRAINING ? age_ns > DRAIN_NS : client->link.fd < 0 && age_ns > EXPECTED_NS)
 			client_end(client);
 	}

@@ -1,5 +1,6 @@
 /*
- * A connection of the program, whose other end is ours: what it sends is a request for exchange.h, or bytes of a tunnel.
+ * A connection of the program, whose other end is ours: what it sends is a request for exchange.h, or bytes of a
+ * tunnel.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ enum client_stage {
 struct client {
 	struct link link;
 	struct destination_key key;
-	struct sockaddr_in6 name; /* the program's end, as getsockname(2) gives it there */
+	struct sockaddr_in6 name, ours; /* the program's end, as getsockname(2) gives it there; and our end */
 	enum client_stage stage;
 	struct upstream *upstream; /* NULL: none. In CLIENT_BETWEEN: dialled for it, not used yet */
 
@@ -36,6 +37,9 @@ struct client {
 	struct protocol_state state;
 	struct replay replay;
 	bool was_replayed;
+	struct client *behind; /* whose answer comes after this one's on the connection (pipelining); NULL: nobody's */
+	bool is_behind;	       /* somebody else's answer comes before it */
+	bool was_behind;
 	bool may_lease;	 /* a kept connection may carry it */
 	bool is_counted; /* as reused */
 
@@ -50,7 +54,7 @@ struct client {
 
 /* One whose socket is yet to come in. `upstream` (NULL: none) was dialled for it. NULL when there is no memory. */
 struct client *client_expect(const struct destination_key *key, const struct sockaddr_in6 *name,
-			     struct upstream *upstream);
+			     const struct sockaddr_in6 *ours, struct upstream *upstream);
 
 /* The one that is expected, or connected, under a name; NULL: nobody's. */
 struct client *client_find(const struct sockaddr_in6 *name);

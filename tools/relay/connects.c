@@ -90,25 +90,26 @@ static bool can_serve(int fd)
 	       is_unconnected(fd) && !is_bound(fd) && !has_way_of_its_own(fd);
 }
 
-/* Connects the program's own socket to us. 0, or -errno: it is as it was. *name is what it is called then. */
-static int connect_to_us(int fd, struct sockaddr_in6 *name)
+/* Connects the program's own socket to us. 0, or -errno: it is as it was. *name is what it is called then, *ours its
+ * other end. */
+static int connect_to_us(int fd, struct sockaddr_in6 *name, struct sockaddr_in6 *ours)
 {
 	int family = number_option(fd, SOL_SOCKET, SO_DOMAIN);
 	bool is_v6_only = family == AF_INET6 && number_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
-	struct sockaddr_in6 address;
-	socklen_t length = listener_address(family, is_v6_only, &address);
+	socklen_t length = listener_address(family, is_v6_only, ours);
 
 	if (!length)
 		return -EAFNOSUPPORT;
 	/* With an empty queue before it this cannot block. */
 	listener_take_in();
-	if (connect(fd, (struct sockaddr *)&address, length) < 0 && errno != EINPROGRESS)
+	if (connect(fd, (struct sockaddr *)ours, length) < 0 && errno != EINPROGRESS)
 		return -errno;
 	length = sizeof(*name);
 	memset(name, 0, sizeof(*name));
 	if (getsockname(fd, (struct sockaddr *)name, &length) < 0)
 		return -errno;
 	listener_simplify(name);
+	listener_simplify(ours);
 	return 0;
 }
 
@@ -120,9 +121,10 @@ static bool is_non_blocking(int fd)
 /* The program's socket becomes a client of ours, with what was dialled for it (NULL: nothing). Takes `fd`. */
 static void attach(uint64_t id, int fd, const struct destination_key *key, struct upstream *upstream)
 {
-	struct sockaddr_in6 name;
+	struct sockaddr_in6 name, ours;
 
-	if (!notice_is_valid(id) || connect_to_us(fd, &name) < 0 || !client_expect(key, &name, upstream)) {
+	if (!notice_is_valid(id) || connect_to_us(fd, &name, &ours) < 0 ||
+	    !client_expect(key, &name, &ours, upstream)) {
 		if (upstream)
 			upstream_end(upstream, REFUSAL_NONE);
 		notice_let_pass(id);

@@ -1,6 +1,6 @@
 /*
- * Exchanges of a client over connections to servers: which connection carries a request, what is sent again when it
- * dies, what becomes of it afterwards. By the same rules as in the library: pool/exchange.
+ * Exchanges of a client over connections to servers, from the program's side: which connection carries a request, and
+ * what becomes of one whose program has gone. answer.h is the server's side.
  */
 #pragma once
 
@@ -11,9 +11,6 @@ struct client;
 /* Goes on as far as can be with what the program has sent, and with its end of file. The client may be gone
  * afterwards. */
 void exchange_go(struct client *client);
-
-/* The client has what was dialled for it. */
-void exchange_adopt(struct client *client);
 
 /* The client's socket has come in. */
 void exchange_accept(struct client *client);

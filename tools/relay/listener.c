@@ -10,7 +10,6 @@
 
 #include "tools/relay/client.h"
 #include "tools/relay/link.h"
-#include "tools/relay/peer.h"
 
 /* A part of 127/8 that nothing else is known to use: it is seen where a program asks for its peer. */
 #define ADDRESS "127.80.64.1"
@@ -144,9 +143,4 @@ static bool is_same(const struct sockaddr_in6 *one, const struct place *place)
 bool listener_is_ours(const struct sockaddr_in6 *address)
 {
 	return is_same(address, &v4) || is_same(address, &v6);
-}
-
-bool listener_peer_has_closed(const struct sockaddr_in6 *name)
-{
-	return peer_has_closed(name, name->sin6_family == AF_INET ? &v4.address : &v6.address);
 }

@@ -22,8 +22,5 @@ bool listener_is_ours(const struct sockaddr_in6 *address);
 /* Makes the name of a socket comparable: IPv4 in IPv6 (RFC 4291 2.5.5.2) becomes IPv4. */
 void listener_simplify(struct sockaddr_in6 *name);
 
-/* True if the program has closed its socket, of that name. */
-bool listener_peer_has_closed(const struct sockaddr_in6 *name);
-
 /* Takes in all that have come. */
 void listener_take_in(void);

@@ -30,6 +30,9 @@ struct upstream_user {
 
 	/* What waited to be sent has gone. */
 	void (*drained)(struct upstream *upstream);
+
+	/* The object is a client whose answer comes next: others may be behind it. */
+	bool is_exchange;
 };
 
 struct upstream {
@@ -38,6 +41,9 @@ struct upstream {
 	const struct upstream_user *user; /* NULL: nobody, it is idle */
 	void *object;			  /* the user's */
 	uint64_t dialled_ns;		  /* when the dial began */
+	uint64_t head_since_ns;		  /* since when the user's answer is the next to come */
+	unsigned n_behind;		  /* exchanges of others behind the user's (pipelining) */
+	unsigned n_answered_behind;	  /* of those, answered in its life */
 	bool is_dialling;
 	bool is_leased;	    /* another exchange has used it before */
 	bool was_heard;	    /* bytes have come since it was taken */
@@ -51,6 +57,9 @@ struct upstream *upstream_dial(struct destination *destination, const struct ups
 
 /* The newest kept one that is alive. NULL: there is none. */
 struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object);
+
+/* The next connection to this destination that is in use, behind `upstream` (NULL: the first); NULL: no more. */
+struct upstream *upstream_next_in_use(const struct destination *destination, const struct upstream *upstream);
 
 /* Changes its user. */
 void upstream_give(struct upstream *upstream, const struct upstream_user *user, void *object);
