@@ -52,6 +52,8 @@ class World:
         environment = dict(self.settings(preloaded, place))
         if libraries:
             environment["LD_PRELOAD"] = ":".join(libraries)
+        if preloaded:
+            environment["HOLDLINE_COMMAND"] = harness.HOLDLINE
         return environment
 
     def skips(self, program, case):
