@@ -117,9 +117,13 @@ static int send_part(struct client *client)
 	struct iovec vector = {queue_bytes(&client->in), length};
 	struct replay *replay = &client->replay;
 	struct plan plan = {0};
-	bool wants_copy = plan_begin(&plan, &client->state, replay, length);
+	bool wants_copy;
 	int error;
 
+	/* Then it has all the room, and is planned as a whole. */
+	if (replay->length + length > PLAN_ROOM_MAX)
+		replay_give_up(replay);
+	wants_copy = plan_begin(&plan, &client->state, replay, length);
 	if (wants_copy && block_store_grow(&relay_core.blocks, &replay->block, replay->length, plan_room(&plan))) {
 		plan_make(&plan, &client->state, NULL, replay, &vector, 1);
 		going = plan.copied + plan.inserted;
