@@ -86,6 +86,14 @@ class Shared(World):
         return {"HOLDLINE_BROKER": place} if preloaded else {}
 
 
+class Relayed(World):
+    """Told that a relay is around it, the library marks what the relay is to let pass. The kernel must not mind."""
+    name = "relayed"
+
+    def settings(self, preloaded, place):
+        return {"HOLDLINE_RELAYED": "1"} if preloaded else {}
+
+
 class Beside(World):
     """Another library is preloaded, too, bare and under the shim."""
     pattern = None
@@ -174,5 +182,5 @@ class AsanStatic(Asan):
         return World.preloads(self, preloaded)
 
 
-WORLDS = [World(), Shared(), Eatmydata(), InsideEatmydata(), Jemalloc(), InsideJemalloc(), Tcmalloc(), Mimalloc(), Faketime(), Asan(),
+WORLDS = [World(), Shared(), Relayed(), Eatmydata(), InsideEatmydata(), Jemalloc(), InsideJemalloc(), Tcmalloc(), Mimalloc(), Faketime(), Asan(),
           AsanStatic()]
