@@ -11,8 +11,8 @@
 
 #include <sys/types.h>
 
-/* Starts the program `argv[0]`, looked up in PATH, with the original signal settings. Calls `prepare` in the process that
- * becomes the program, just before. Its pid, or -errno of execvp(3).
+/* Starts the program `argv[0]`, looked up in PATH, with the original signal settings. Calls `prepare` in the process
+ * that becomes the program, just before. Its pid, or -errno of execvp(3).
  * From then on standard input and output are the program's only: ours are /dev/null. */
 pid_t run_parent_start(char **argv, void (*prepare)(const void *context), const void *context)
 	__attribute__((warn_unused_result));

@@ -2,9 +2,11 @@
 #include "tools/run/relayed.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "pool/config/config.h"
 #include "tools/base/text.h"
@@ -62,6 +64,22 @@ static void fall_back(void)
 		(void)!preload_append(library);
 }
 
+/* What has helped to start the relay was our child. Where the program is to find SIGCHLD blocked, that of our child
+ * must not be pending. */
+static int launch(const char *name, const char **step)
+{
+	sigset_t child, before;
+	int error;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigpending(&before);
+	error = relay_launch(name, step);
+	if (!sigismember(&before, SIGCHLD))
+		sigtimedwait(&child, NULL, &(struct timespec){0});
+	return error;
+}
+
 void run_relayed_launch(const struct run_relayed *relayed)
 {
 	bool has_obstacle = relayed->program.obstacle != PROGRAM_NO_OBSTACLE;
@@ -71,7 +89,7 @@ void run_relayed_launch(const struct run_relayed *relayed)
 
 	if (!relayed->is_wanted)
 		return;
-	error = relay_launch(text_base_name(relayed->program.steps[0]), &step);
+	error = launch(text_base_name(relayed->program.steps[0]), &step);
 	if (error == -EBUSY) /* an outer relay serves it */
 		return;
 	if (!error) {
