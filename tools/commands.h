@@ -17,6 +17,7 @@ int command_demo(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_metrics(int argc, char **argv);
 int command_options(int argc, char **argv);
+int command_relay(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_status(int argc, char **argv);

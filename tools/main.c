@@ -23,6 +23,7 @@ static const struct command {
 	{"bench", command_bench, "time short, held and long connections, to a server of its own or yours"},
 	{"bench-client", command_bench_client, NULL},
 	{"options", command_options, NULL},
+	{"relay", command_relay, NULL},
 	{"version", command_version, "print the version"},
 };
 

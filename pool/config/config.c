@@ -20,6 +20,7 @@ static const char *const port_scan_choices[] = {"kernel", "range", NULL};
 static const char *const callsites_choices[] = {"off", "address", "stack", NULL};
 static const char *const pool_choices[] = {"local", "shared", NULL};
 static const char *const relay_choices[] = {"off", "auto", "always", NULL};
+static const char *const pipeline_choices[] = {"limit", "always", NULL};
 static const char *const unsafe_methods_choices[] = {"fresh", "young", "reuse", NULL};
 
 const struct config_option config_options[] = {
@@ -68,6 +69,12 @@ const struct config_option config_options[] = {
 	{"HOLDLINE_MAX_CONNS_PER_HOST", "max-conns-per-host", "COUNT", "0",
 	 "Have at most this many connections to one destination, over all programs; others wait. 0: no limit.",
 	 CONFIG_KIND_COUNT, POLICY(max_conns_per_host), NULL},
+	{"HOLDLINE_PIPELINE", "pipeline", "COUNT", "0",
+	 "The relay sends up to this many safe requests behind each other on one connection; 0 or 1: it does not.",
+	 CONFIG_KIND_COUNT, POLICY(pipeline), NULL},
+	{"HOLDLINE_PIPELINE_WHEN", "pipeline-when", "limit|always", "limit",
+	 "It does so where max-conns-per-host is reached, or wherever a connection is in use.", CONFIG_KIND_CHOICE,
+	 POLICY(pipeline_when), pipeline_choices},
 	{"HOLDLINE_MAX_CONN_AGE", "max-conn-age", "DURATION", "90s",
 	 "Reuse no connection older than this (+-20 %), so that balancers still spread the load; 0: any age.",
 	 CONFIG_KIND_DURATION, POLICY(max_conn_age_ns), NULL},

@@ -15,6 +15,7 @@ enum config_port_scan { CONFIG_PORT_SCAN_KERNEL, CONFIG_PORT_SCAN_RANGE };
 enum config_pool { CONFIG_POOL_LOCAL, CONFIG_POOL_SHARED };
 enum config_callsites { CONFIG_CALLSITES_OFF, CONFIG_CALLSITES_ADDRESS, CONFIG_CALLSITES_STACK };
 enum config_relay { CONFIG_RELAY_OFF, CONFIG_RELAY_AUTO, CONFIG_RELAY_ALWAYS };
+enum config_pipeline { CONFIG_PIPELINE_AT_LIMIT, CONFIG_PIPELINE_ALWAYS };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_YOUNG, CONFIG_UNSAFE_REUSE };
 
 /* Settings that may differ between destinations: see rules.h. Durations and counts: 0 is no limit. */
@@ -29,6 +30,8 @@ struct policy {
 	uint64_t idle_conn_timeout_ns;		   /* HOLDLINE_IDLE_CONN_TIMEOUT, default 60s */
 	uint32_t max_idle_conns_per_host;	   /* HOLDLINE_MAX_IDLE_CONNS_PER_HOST, default 100 */
 	uint32_t max_conns_per_host;		   /* HOLDLINE_MAX_CONNS_PER_HOST, default 0 */
+	uint32_t pipeline;			   /* HOLDLINE_PIPELINE, default 0 */
+	enum config_pipeline pipeline_when;	   /* HOLDLINE_PIPELINE_WHEN=limit|always, default limit */
 	uint64_t max_conn_age_ns;		   /* HOLDLINE_MAX_CONN_AGE, default 90s */
 	uint32_t max_conn_requests;		   /* HOLDLINE_MAX_CONN_REQUESTS, default 10000 */
 };

@@ -51,6 +51,8 @@ struct destination {
 
 	struct bypass bypass; /* whether it is worth following connections there */
 
+	bool is_not_pipelined; /* the server can't cope with requests behind each other */
+
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */
 };

@@ -54,11 +54,14 @@ struct protocol_status {
 	bool is_behind_last;   /* a server that had been told of the end would read nothing of what comes now */
 	bool awaits_answer;    /* a request was begun whose answer has not ended */
 	bool awaits_go_ahead;  /* the program waits for leave to send the rest of its request */
+	bool takes_more; /* all that was sent is whole, may be sent again, and a server reads what comes behind it:
+				  requests of others may (pipelining) */
 	uint64_t skippable_request; /* bytes that may pass unseen (sendfile, splice) before some must be looked at */
 
 	/* Answers. */
 	bool answer_started; /* to the oldest request that has none */
 	bool answer_ended;   /* to all requests */
+	bool is_misread;     /* the last answer says that the server could not read the request */
 	bool in_answer;
 	bool in_answer_head;
 	uint64_t skippable_answer; /* as for requests: of a message whose length is known */
@@ -105,6 +108,10 @@ struct protocol {
 
 	/* Bytes that the server sent; `plan` receives what shows the program the end that it asked for. */
 	void (*feed_response)(struct protocol_state *state, struct framing_memo *memo, const char *bytes, size_t length,
+			      struct framing_plan *plan);
+
+	/* The same, up to the end of the oldest answer that is due: how many bytes that were. */
+	size_t (*feed_answer)(struct protocol_state *state, const char *bytes, size_t length,
 			      struct framing_plan *plan);
 
 	/* The server's end of file. */

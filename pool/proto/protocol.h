@@ -62,6 +62,12 @@ static inline void protocol_feed_response(struct protocol_state *state, struct f
 	protocol_of(state)->feed_response(state, memo, bytes, length, plan);
 }
 
+static inline size_t protocol_feed_answer(struct protocol_state *state, const char *bytes, size_t length,
+					  struct framing_plan *plan)
+{
+	return protocol_of(state)->feed_answer(state, bytes, length, plan);
+}
+
 static inline void protocol_feed_end(struct protocol_state *state)
 {
 	protocol_of(state)->feed_end(state);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "pool/config/rules.h"
-#include "shim/base/real.h"
+#include "shim/base/relayed.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/dial.h"
 #include "shim/connect/lease.h"
@@ -138,7 +138,7 @@ static int dial_native(struct sock *sock, int fd, const struct sockaddr *address
 	sock_untrack(sock, is_own ? REFUSAL_POLICY : sock->unfit ?: REFUSAL_SOCKOPT);
 	sock_leave(sock);
 	events_begin_dial(&tally);
-	result = real.connect(fd, address, length);
+	result = relayed_connect(fd, address, length);
 	saved = errno;
 	events_end_dial(&tally, fd, result == 0 || saved == EINPROGRESS || saved == EINTR ? 0 : saved);
 	errno = saved;
@@ -158,7 +158,7 @@ static bool is_malformed(const struct sock *sock, const struct sockaddr *address
 
 static int dial_malformed(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
-	int result = real.connect(fd, address, length);
+	int result = relayed_connect(fd, address, length);
 
 	/* It says yes to AF_UNSPEC. */
 	if (result == 0)

@@ -12,6 +12,7 @@
 #include "pool/conn/destination.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/base/relayed.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
 #include "shim/kept/shared.h"
@@ -58,7 +59,7 @@ int dial_begin(int fd, const struct destination_key *key)
 	}
 	dial_widen_ports(fd, key);
 	length = destination_key_peer(key, &address);
-	if (real.connect(fd, (struct sockaddr *)&address, length) == 0)
+	if (relayed_connect(fd, (struct sockaddr *)&address, length) == 0)
 		return 0;
 	return errno == EINTR ? -EINPROGRESS : -errno;
 }
@@ -88,7 +89,7 @@ static int connect_in_time(const struct dial *dial, uint64_t left_ns)
 	int result, error;
 
 	set_send_timeout(dial->fd, left_ns < MILLISECOND_NS ? MILLISECOND_NS : left_ns);
-	result = real.connect(dial->fd, dial->address, dial->length);
+	result = relayed_connect(dial->fd, dial->address, dial->length);
 	error = errno;
 	if (result < 0 && error == EINPROGRESS) {
 		sock_pool_sys.disconnect(dial->fd);
@@ -112,7 +113,7 @@ int dial_try(struct dial *dial)
 	if (!dial->started_ns)
 		dial->started_ns = guard_now_ns();
 	if (!timeout_ns || !dial->is_blocking || (dial->send_timeout_ns && dial->send_timeout_ns <= timeout_ns))
-		return real.connect(dial->fd, dial->address, dial->length);
+		return relayed_connect(dial->fd, dial->address, dial->length);
 	return connect_in_time(dial, left_of(dial, timeout_ns));
 }
 

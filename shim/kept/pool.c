@@ -11,6 +11,7 @@
 #include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
+#include "shim/base/relayed.h"
 #include "shim/base/stats_page.h"
 #include "shim/kept/broker_link.h"
 
@@ -65,7 +66,7 @@ static int disconnect(int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	int error = errno;
-	int result = real.connect(fd, &nowhere, sizeof(nowhere));
+	int result = relayed_connect(fd, &nowhere, sizeof(nowhere));
 
 	errno = error;
 	return result;

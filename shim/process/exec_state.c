@@ -106,7 +106,7 @@ static const char *own_name(void)
 	return slash ? slash + 1 : path;
 }
 
-static bool is_preloaded(char *const environment[])
+bool exec_state_is_preloaded(char *const environment[])
 {
 	for (size_t i = 0; environment && environment[i]; i++)
 		if (strncmp(environment[i], "LD_PRELOAD=", 11) == 0 && strstr(environment[i] + 11, own_name()))
@@ -153,7 +153,7 @@ char **exec_state_prepare(void *buffer, size_t size, char *const environment[], 
 	size_t most = (size - (n_environment + 2) * sizeof(char *) - sizeof(EXEC_STATE_VARIABLE) - 1) / RECORD_TEXT;
 	unsigned n = 0;
 
-	if (!is_preloaded(environment)) {
+	if (!exec_state_is_preloaded(environment)) {
 		/* A file action may take along any of them, but to guess would harm those that stay. */
 		if (guard_is_home())
 			handoff_inheritable();

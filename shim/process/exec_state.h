@@ -24,6 +24,9 @@ size_t exec_state_size(char *const environment[], int all);
  * environment stays what it is. */
 char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all);
 
+/* True if a program with this environment has this library, where its loader obeys that. */
+bool exec_state_is_preloaded(char *const environment[]);
+
 /* Takes the variable out of an environment. */
 void exec_state_forget(char **environment);
 

@@ -19,7 +19,7 @@
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
 #include "shim/kept/broker_link.h"
-#include "shim/process/exec_state.h"
+#include "shim/process/exec_relay.h"
 #include "shim/process/fork.h"
 #include "shim/process/init.h"
 #include "shim/sock/sock.h"
@@ -153,6 +153,8 @@ void fork_before_seccomp(long mode, const void *filter)
 	bool is_tried = mode == SECCOMP_MODE_FILTER ? guard_readable(filter, sizeof(struct sock_fprog))
 						    : mode == SECCOMP_MODE_STRICT;
 
+	if (is_tried)
+		exec_relay_forbid();
 	if (is_tried && guard_is_home())
 		sock_retire_all();
 }

@@ -12,12 +12,14 @@
 #include "shim/base/large.h"
 #include "shim/base/log.h"
 #include "shim/base/real.h"
+#include "shim/base/relayed.h"
 #include "shim/base/stats_page.h"
 #include "shim/base/symbols.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/listen.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
+#include "shim/process/exec_relay.h"
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"
 #include "shim/sock/events.h"
@@ -140,6 +142,9 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	(void)arguments;
 	real_bind();
 	symbols_end_startup();
+	/* Where nothing is wanted of us, the relay is to do nothing either. */
+	if (relayed_init(environment))
+		guard_learn_memory();
 	config_set_defaults(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
 	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
@@ -147,6 +152,7 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	guard_learn_memory();
 	stats_page_choose_place(environment);
 	fork_init();
+	exec_relay_init(environment);
 	phase = PHASE_READY;
 	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor
 	 * of ours. */

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "shim/base/real.h"
+#include "shim/base/relayed.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/connect.h"
 #include "shim/connect/limit.h"
@@ -64,7 +65,7 @@ static int connect_again(struct sock *sock, int fd, const struct sockaddr *addre
 		errno = EISCONN;
 		return -1;
 	}
-	result = real.connect(fd, address, length);
+	result = relayed_connect(fd, address, length);
 	error = result ? errno : 0;
 	if (error != EALREADY && error != EINPROGRESS && (sock = exchange_enter(fd))) {
 		events_dial_done(sock, error == EISCONN ? 0 : error);
@@ -81,11 +82,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 	struct sock *sock;
 
 	if (!fdtable_get(fd))
-		return REAL(connect)(fd, address, length);
+		return relayed_connect(fd, address, length);
 	pthread_testcancel();
 	sock = exchange_enter(fd);
 	if (!sock)
-		return NATIVE(fd, REAL(connect)(fd, address, length));
+		return NATIVE(fd, relayed_connect(fd, address, length));
 	if (sock->state == SOCK_NEW) {
 		eof_make_for_peer(sock, fd, address, length);
 		return connect_new(sock, fd, address, length, __builtin_return_address(0));
@@ -96,7 +97,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 		if (error)
 			return FAIL(error == -EAGAIN ? EALREADY : -error);
 		if (!sock)
-			return REAL(connect)(fd, address, length);
+			return relayed_connect(fd, address, length);
 	}
 	switch (purpose_of(sock, address, length)) {
 	case PURPOSE_DISCONNECT:
@@ -104,7 +105,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 			return disconnect_stub(sock);
 		sock_untrack(sock, REFUSAL_SOCKOPT);
 		sock_leave(sock);
-		return real.connect(fd, address, length);
+		return relayed_connect(fd, address, length);
 	case PURPOSE_OTHER_PEER:
 		/* After a failed attempt a program may try another server on the same socket; before that it is told
 		 * that it has a connection. */
@@ -112,7 +113,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 			break;
 		sock_untrack(sock, REFUSAL_SOCKOPT);
 		sock_leave(sock);
-		return real.connect(fd, address, length);
+		return relayed_connect(fd, address, length);
 	case PURPOSE_SAME_PEER:
 	case PURPOSE_ERROR:
 		break;

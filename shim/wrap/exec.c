@@ -6,6 +6,8 @@
 #include "shim/base/fdlimit.h"
 #include "shim/base/home.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
+#include "shim/process/exec_relay.h"
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"
 #include "shim/wrap/wrap.h"
@@ -21,16 +23,42 @@ extern char **environ;
 
 typedef int execute_function(const char *path, char *const arguments[], char *const environment[]);
 
+/* Comes back if that cannot be executed. */
+static void execute_relayed(const char *path, char *const arguments[], char *const environment[])
+{
+	char **prepared = WITH_INFLIGHT(environment, 0);
+	size_t size = exec_relay_size(arguments, prepared);
+	struct exec_relay_call call;
+
+	if (!size)
+		return;
+	call = exec_relay_prepare(__builtin_alloca(size), path, arguments, prepared);
+	REAL(execve)(call.path, call.arguments, call.environment);
+}
+
 static int execute(const char *path, char *const arguments[], char *const environment[])
 {
 	fork_before_exec();
+	if (exec_relay_may(environment) && exec_relay_is_needed(path, arguments, environment))
+		execute_relayed(path, arguments, environment);
 	return REAL(execve)(path, arguments, WITH_INFLIGHT(environment, 0));
+}
+
+static void find_and_execute_relayed(const char *file, char *const arguments[], char *const environment[])
+{
+	char found[EXEC_RELAY_PATH_MAX];
+	const char *path = exec_relay_find(file, false, found);
+
+	if (path && exec_relay_is_needed(path, arguments, environment))
+		execute_relayed(path, arguments, environment);
 }
 
 /* The same for a program that is looked for in PATH. */
 static int execute_found(const char *file, char *const arguments[], char *const environment[])
 {
 	fork_before_exec();
+	if (exec_relay_may(environment))
+		find_and_execute_relayed(file, arguments, environment);
 	return REAL(execvpe)(file, arguments, WITH_INFLIGHT(environment, 0));
 }
 
@@ -141,7 +169,34 @@ struct spawn {
 	const posix_spawnattr_t *attributes;
 	char *const *arguments;
 	char *const *environment;
+	bool is_searched; /* for `path` in PATH */
 };
+
+/* File actions may go to another folder. -1: natively. */
+static int spawn_relayed(const struct spawn *call, char *const environment[])
+{
+	char found[EXEC_RELAY_PATH_MAX];
+	struct exec_relay_call relayed;
+	const char *path = call->path;
+	size_t size;
+
+	if (!exec_relay_may(environment))
+		return -1;
+	if (call->is_searched)
+		path = exec_relay_find(path, call->actions != NULL, found);
+	else if (call->actions && (!guard_readable(path, 1) || *path != '/'))
+		return -1;
+	if (!path || !exec_relay_is_needed(path, call->arguments, environment))
+		return -1;
+	size = exec_relay_size(call->arguments, environment);
+	if (!size)
+		return -1;
+	relayed = exec_relay_prepare(__builtin_alloca(size), path, call->arguments, environment);
+	return REAL(posix_spawn)(call->pid, relayed.path, call->actions, call->attributes, relayed.arguments,
+				 relayed.environment) == 0
+		       ? 0
+		       : -1;
+}
 
 static int spawn(spawn_function *run, const struct spawn *call)
 {
@@ -152,7 +207,9 @@ static int spawn(spawn_function *run, const struct spawn *call)
 	fork_before_spawn(call->actions);
 	prepared = WITH_INFLIGHT(call->environment, call->actions != NULL);
 	is_held = guard_is_home() && fdlimit_hold();
-	result = run(call->pid, call->path, call->actions, call->attributes, call->arguments, prepared);
+	result = spawn_relayed(call, prepared);
+	if (result)
+		result = run(call->pid, call->path, call->actions, call->attributes, call->arguments, prepared);
 	if (is_held)
 		fdlimit_release();
 	return result;
@@ -161,7 +218,7 @@ static int spawn(spawn_function *run, const struct spawn *call)
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
-	struct spawn call = {pid, path, actions, attributes, arguments, environment};
+	struct spawn call = {pid, path, actions, attributes, arguments, environment, false};
 
 	return spawn(REAL(posix_spawn), &call);
 }
@@ -169,7 +226,7 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
-	struct spawn call = {pid, file, actions, attributes, arguments, environment};
+	struct spawn call = {pid, file, actions, attributes, arguments, environment, true};
 
 	return spawn(REAL(posix_spawnp), &call);
 }

@@ -399,7 +399,7 @@ static void print_variables(const char *when)
 	unsigned n = 0;
 
 	for (char **at = environ; *at; at++)
-		n += strncmp(*at, "HOLDLINE_", 9) == 0;
+		n += strncmp(*at, "HOLDLINE_INFLIGHT", 17) == 0;
 	say("%s: %u of ours, %s, %s", when, n, getenv("FROM_HANDLER") ? getenv("FROM_HANDLER") : "none",
 	    getenv("OF_OLD"));
 }

@@ -52,6 +52,8 @@ class World:
         environment = dict(self.settings(preloaded, place))
         if libraries:
             environment["LD_PRELOAD"] = ":".join(libraries)
+        if preloaded:
+            environment["HOLDLINE_COMMAND"] = harness.HOLDLINE
         return environment
 
     def skips(self, program, case):
@@ -82,6 +84,14 @@ class Shared(World):
 
     def settings(self, preloaded, place):
         return {"HOLDLINE_BROKER": place} if preloaded else {}
+
+
+class Relayed(World):
+    """Told that a relay is around it, the library marks what the relay is to let pass. The kernel must not mind."""
+    name = "relayed"
+
+    def settings(self, preloaded, place):
+        return {"HOLDLINE_RELAYED": "1"} if preloaded else {}
 
 
 class Beside(World):
@@ -172,5 +182,5 @@ class AsanStatic(Asan):
         return World.preloads(self, preloaded)
 
 
-WORLDS = [World(), Shared(), Eatmydata(), InsideEatmydata(), Jemalloc(), InsideJemalloc(), Tcmalloc(), Mimalloc(), Faketime(), Asan(),
+WORLDS = [World(), Shared(), Relayed(), Eatmydata(), InsideEatmydata(), Jemalloc(), InsideJemalloc(), Tcmalloc(), Mimalloc(), Faketime(), Asan(),
           AsanStatic()]

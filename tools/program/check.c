@@ -18,8 +18,9 @@
 static const struct cli cli = {
 	"check",
 	"usage: holdline check PROGRAM\n\n"
-	"Says whether Holdline can work for PROGRAM (found in PATH, through the interpreters of scripts),\n"
-	"and which socket calls it makes that Holdline does not see.\n"
+	"Says whether Holdline can work for PROGRAM (found in PATH, through the interpreters of scripts):\n"
+	"by the library or, where no library can enter it, by the relay, and which socket calls it makes\n"
+	"that the library does not see.\n"
 	"Exit status: 0 it can work, 1 it can't, 2 PROGRAM is missing or can't be read.\n",
 	EXIT_USAGE};
 
@@ -89,6 +90,10 @@ int command_check(int argc, char **argv)
 		fflush(stdout);
 		fprintf(stderr, "holdline check: %s: %s\n", path, strerror(-result));
 		return EXIT_USAGE;
+	}
+	if (program_fits_relay(program.obstacle)) {
+		printf("%s: %s: Holdline's relay serves it\n", path, program_explain(program.obstacle));
+		return 0;
 	}
 	if (program.obstacle != PROGRAM_NO_OBSTACLE) {
 		printf("%s: Holdline can't work: %s\n", path, program_explain(program.obstacle));

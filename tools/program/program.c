@@ -162,9 +162,9 @@ static int judge_step(struct program *program, const char *path, char next[PATH_
 		result = find_interpreter(&mapping, next);
 		result = result < 0 ? result : 1;
 	} else if (elf_parse(&elf, mapping.bytes, mapping.size) == 0) {
-		program->obstacle = judge_elf(&elf);
+		program->obstacle = judge_privileges(path);
 		if (program->obstacle == PROGRAM_NO_OBSTACLE)
-			program->obstacle = judge_privileges(path);
+			program->obstacle = judge_elf(&elf);
 	} else if (looks_like_text(&mapping)) {
 		strcpy(next, "/bin/sh"); /* as in execvp() */
 		result = 1;
@@ -194,6 +194,24 @@ int program_judge(struct program *program, const char *name)
 			return more;
 	}
 	return result;
+}
+
+bool program_fits_relay(enum program_obstacle obstacle)
+{
+	switch (obstacle) {
+	case PROGRAM_STATIC:
+	case PROGRAM_GO:
+	case PROGRAM_MUSL:
+	case PROGRAM_OTHER_LIBC:
+		return true;
+	case PROGRAM_NO_OBSTACLE:
+	case PROGRAM_SETUID:
+	case PROGRAM_CAPABILITIES:
+	case PROGRAM_OTHER_ARCHITECTURE:
+	case PROGRAM_UNKNOWN_FORMAT:
+		return false;
+	}
+	return false;
 }
 
 const char *program_explain(enum program_obstacle obstacle)

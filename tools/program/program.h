@@ -5,6 +5,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdbool.h>
 
 enum program_obstacle {
 	PROGRAM_NO_OBSTACLE,
@@ -32,6 +33,10 @@ int program_resolve(const char *name, char path[PATH_MAX]) __attribute__((warn_u
 /* Follows `name` to the program that the kernel would load, and judges that. 0, or -errno if a step can't be found or
  * read: `program` holds the steps up to that one. */
 int program_judge(struct program *program, const char *name) __attribute__((warn_unused_result));
+
+/* True for what a relay (tools/relay) serves instead. Not for what raises privileges, which no_new_privs would deny to
+ * it (prctl(2)), nor for another word size, whose system calls have other numbers. */
+bool program_fits_relay(enum program_obstacle obstacle);
 
 /* The obstacle as a clause: "it is statically linked". Static storage. */
 const char *program_explain(enum program_obstacle obstacle);

@@ -16,8 +16,8 @@
 #include "tools/broker/path.h"
 #include "tools/broker/start.h"
 #include "tools/program/preload.h"
-#include "tools/program/program.h"
 #include "tools/run/options.h"
+#include "tools/run/relayed.h"
 #include "tools/run/rules_resolve.h"
 
 /* The paths in variables are for the whole process tree: the working directory must not matter. */
@@ -138,13 +138,16 @@ static int prepare_preload(void)
 	return result;
 }
 
-static void warn_if_hopeless(const char *name)
+/* By this the library finds a relay for children that it can't enter. */
+static int prepare_command(void)
 {
-	static struct program program;
+	char self[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (program_judge(&program, name) == 0 && program.obstacle != PROGRAM_NO_OBSTACLE)
-		fprintf(stderr, "holdline: warning: %s: %s: its connections are not reused\n",
-			program.steps[program.n_steps - 1], program_explain(program.obstacle));
+	if (length <= 0)
+		return 0;
+	self[length] = '\0';
+	return setenv("HOLDLINE_COMMAND", self, 1) == 0 ? 0 : -ENOMEM;
 }
 
 /* Without a broker the program has a pool of its own, and nothing else changes: warn only if another user's file is in
@@ -165,7 +168,7 @@ static void prepare_broker(const struct config *config, bool quiet)
 		setenv("HOLDLINE_BROKER", path, 1);
 }
 
-int run_prepare_environment(struct config *config, const char *program, bool is_quiet)
+int run_prepare_environment(struct config *config, bool is_quiet)
 {
 	int error = prepare_configuration(config);
 
@@ -175,10 +178,9 @@ int run_prepare_environment(struct config *config, const char *program, bool is_
 		prepare_broker(config, is_quiet);
 	if (config->policy.mode == CONFIG_MODE_OFF)
 		return 0;
-	error = prepare_preload();
-	if (error)
-		return error;
-	if (!is_quiet)
-		warn_if_hopeless(program);
-	return 0;
+	if (!run_relayed_serves_all(config))
+		error = prepare_preload();
+	if (!error && config->policy.mode == CONFIG_MODE_FULL && config->relay != CONFIG_RELAY_OFF)
+		error = prepare_command();
+	return error;
 }

@@ -6,7 +6,6 @@
 struct config;
 
 /* Reads the configuration, with defaults, from the environment into `config`; starts a broker if one is wanted;
- * preloads the library; makes paths and host names in variables absolute. Warns on stderr if `program` can't be
- * preloaded into, unless `is_quiet`. 0, or -errno after saying why on stderr. */
-int run_prepare_environment(struct config *config, const char *program, bool is_quiet)
-	__attribute__((warn_unused_result));
+ * preloads the library, unless a relay is to serve all programs; makes paths and host names in variables absolute.
+ * 0, or -errno after saying why on stderr. */
+int run_prepare_environment(struct config *config, bool is_quiet) __attribute__((warn_unused_result));

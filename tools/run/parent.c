@@ -41,8 +41,14 @@ static void restore_signals(void)
 	sigprocmask(SIG_SETMASK, &mask_before, NULL);
 }
 
+/* What the child does before its exec. */
+struct preparation {
+	void (*prepare)(const void *context);
+	const void *context;
+};
+
 /* In the child. An error is written to `failure`; without one, exec closes that. */
-static void become(char **argv, int failure, pid_t parent)
+static void become(char **argv, const struct preparation *preparation, int failure, pid_t parent)
 {
 	int error;
 
@@ -50,6 +56,7 @@ static void become(char **argv, int failure, pid_t parent)
 	if (getppid() != parent)
 		raise(SIGKILL);
 	restore_signals();
+	preparation->prepare(preparation->context);
 	execvp(argv[0], argv);
 	error = errno;
 	_exit(write(failure, &error, sizeof(error)) != sizeof(error));
@@ -90,8 +97,9 @@ static void let_go_of_descriptors(void)
 		closedir(directory);
 }
 
-pid_t run_parent_start(char **argv)
+pid_t run_parent_start(char **argv, void (*prepare)(const void *context), const void *context)
 {
+	const struct preparation preparation = {prepare, context};
 	pid_t parent = getpid(), child;
 	int failure[2], error;
 
@@ -100,7 +108,7 @@ pid_t run_parent_start(char **argv)
 	block_signals();
 	child = fork();
 	if (child == 0)
-		become(argv, failure[1], parent);
+		become(argv, &preparation, failure[1], parent);
 	error = child < 0 ? errno : 0;
 	close(failure[1]);
 	if (child > 0)

@@ -11,9 +11,11 @@
 
 #include <sys/types.h>
 
-/* Starts the program `argv[0]`, looked up in PATH, with the original signal settings. Its pid, or -errno of execvp(3).
+/* Starts the program `argv[0]`, looked up in PATH, with the original signal settings. Calls `prepare` in the process
+ * that becomes the program, just before. Its pid, or -errno of execvp(3).
  * From then on standard input and output are the program's only: ours are /dev/null. */
-pid_t run_parent_start(char **argv) __attribute__((warn_unused_result));
+pid_t run_parent_start(char **argv, void (*prepare)(const void *context), const void *context)
+	__attribute__((warn_unused_result));
 
 /* Waits until the program has ended; returns its status as in waitpid(2). Calls `tick` meanwhile, which returns the
  * milliseconds until its next call. */

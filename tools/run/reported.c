@@ -19,6 +19,7 @@
 #include "tools/report/samples.h"
 #include "tools/report/text.h"
 #include "tools/run/parent.h"
+#include "tools/run/relayed.h"
 #include "tools/stats/counts.h"
 #include "tools/stats/folder.h"
 #include "tools/stats/run_folder.h"
@@ -163,7 +164,12 @@ static const char *outer_folder(const struct config *config)
 	return path;
 }
 
-int run_reported(const struct config *config, const char *path, char **argv)
+static void launch_relay(const void *relayed)
+{
+	run_relayed_launch(relayed);
+}
+
+int run_reported(const struct config *config, const char *path, const struct run_relayed *relayed, char **argv)
 {
 	static struct reported reported;
 	struct cJSON *root;
@@ -183,7 +189,7 @@ int run_reported(const struct config *config, const char *path, char **argv)
 	report_samples_init(&reported.samples);
 	reported.began_s = clock_now_s(CLOCK_MONOTONIC);
 	reported.began_unix_s = clock_now_s(CLOCK_REALTIME);
-	child = run_parent_start(argv);
+	child = run_parent_start(argv, launch_relay, relayed);
 	if (child < 0) {
 		run_folder_end(&reported.run);
 		cli_complain("run", argv[0], -(int)child);

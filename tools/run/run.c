@@ -5,7 +5,9 @@
 #include "pool/config/config.h"
 #include "tools/commands.h"
 #include "tools/run/environment.h"
+#include "tools/run/in_place.h"
 #include "tools/run/options.h"
+#include "tools/run/relayed.h"
 #include "tools/run/reported.h"
 
 #include <errno.h>
@@ -15,13 +17,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FLAG_HELP = 1000, FLAG_QUIET, FLAG_REPORT };
+/* The last two are the library's: see in_place.h. */
+enum { FLAG_HELP = 1000, FLAG_QUIET, FLAG_REPORT, FLAG_ARGV0, FLAG_ENV };
 #define MAX_OPTIONS 64
 
 struct flags {
 	bool is_quiet;
 	bool reports;
 	const char *report_path; /* NULL: on stderr */
+	const char *argv0;	 /* of a program in whose place we are; NULL: of none */
+	char **variables;	 /* for that one alone; NULL-terminated */
 };
 
 static void print_help(void)
@@ -38,7 +43,7 @@ static void print_help(void)
 	     "be executed; 127: it is not found.");
 }
 
-static void make_getopt_table(struct option table[MAX_OPTIONS + 4])
+static void make_getopt_table(struct option table[MAX_OPTIONS + 6])
 {
 	size_t n = 0;
 
@@ -47,6 +52,8 @@ static void make_getopt_table(struct option table[MAX_OPTIONS + 4])
 	table[n++] = (struct option){"help", no_argument, NULL, FLAG_HELP};
 	table[n++] = (struct option){"quiet", no_argument, NULL, FLAG_QUIET};
 	table[n++] = (struct option){"report", optional_argument, NULL, FLAG_REPORT};
+	table[n++] = (struct option){"argv0", required_argument, NULL, FLAG_ARGV0};
+	table[n++] = (struct option){"env", required_argument, NULL, FLAG_ENV};
 	table[n] = (struct option){NULL, 0, NULL, 0};
 }
 
@@ -65,11 +72,15 @@ static int set_variable(const struct config_option *option, const char *value)
 /* 0: continue with argv[optind]; 1: help was shown; negative: an error was reported on stderr. */
 static int take_flags(int argc, char **argv, struct flags *flags)
 {
-	struct option table[MAX_OPTIONS + 4];
+	struct option table[MAX_OPTIONS + 6];
+	size_t n_variables = 0;
 	int flag;
 
 	make_getopt_table(table);
 	opterr = 0;
+	flags->variables = calloc((size_t)argc + 1, sizeof(flags->variables[0]));
+	if (!flags->variables)
+		return -ENOMEM;
 	while ((flag = getopt_long(argc, argv, "+:hq", table, NULL)) != -1) {
 		if (flag == FLAG_HELP || flag == 'h') {
 			print_help();
@@ -80,6 +91,10 @@ static int take_flags(int argc, char **argv, struct flags *flags)
 		} else if (flag == FLAG_REPORT) {
 			flags->reports = true;
 			flags->report_path = optarg;
+		} else if (flag == FLAG_ARGV0) {
+			flags->argv0 = optarg;
+		} else if (flag == FLAG_ENV) {
+			flags->variables[n_variables++] = optarg;
 		} else if (flag == ':' || flag == '?') {
 			fprintf(stderr, "holdline run: %s '%s' (holdline run --help lists the flags)\n",
 				flag == ':' ? "a value is missing after" : "bad flag", argv[optind - 1]);
@@ -93,6 +108,7 @@ static int take_flags(int argc, char **argv, struct flags *flags)
 
 int command_run(int argc, char **argv)
 {
+	static struct run_relayed relayed;
 	static struct config config;
 	struct flags flags = {0};
 	int result = take_flags(argc, argv, &flags), error;
@@ -103,10 +119,14 @@ int command_run(int argc, char **argv)
 		fputs("holdline run: which program? (holdline run --help)\n", stderr);
 		return EXIT_RUN_FAILED;
 	}
-	if (run_prepare_environment(&config, argv[optind], flags.is_quiet) < 0)
+	if (flags.argv0)
+		return run_in_place(flags.argv0, flags.variables, argv + optind);
+	if (run_prepare_environment(&config, flags.is_quiet) < 0)
 		return EXIT_RUN_FAILED;
+	run_relayed_init(&relayed, &config, argv[optind], flags.is_quiet);
 	if (flags.reports)
-		return run_reported(&config, flags.report_path, argv + optind);
+		return run_reported(&config, flags.report_path, &relayed, argv + optind);
+	run_relayed_launch(&relayed);
 	execvp(argv[optind], argv + optind);
 	error = errno;
 	fprintf(stderr, "holdline run: %s: %s\n", argv[optind], strerror(error));

@@ -192,6 +192,24 @@ void framing_feed_response(struct framing *framing, const char *bytes, size_t le
 	advance_all(&feed);
 }
 
+size_t framing_feed_answer(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan)
+{
+	struct framing_feed feed = {
+		.framing = framing,
+		.side = &framing->response,
+		.bytes = bytes,
+		.end = bytes + length,
+		.plan = plan,
+	};
+	unsigned n_due = framing->n_outstanding;
+	const char *at = bytes;
+
+	*plan = (struct framing_plan){0};
+	while (at < feed.end && framing->n_outstanding == n_due)
+		at += advance(&feed, at, (size_t)(feed.end - at));
+	return (size_t)(at - bytes);
+}
+
 void framing_feed_response_end(struct framing *framing)
 {
 	struct framing_side *side = &framing->response;
@@ -289,6 +307,14 @@ bool framing_is_behind_last(const struct framing *framing)
 bool framing_has_more_to_send(const struct framing *framing)
 {
 	return framing->request.in_message && !framing->sent_behind;
+}
+
+bool framing_takes_more(const struct framing *framing)
+{
+	return framing->doubt == FRAMING_CANONICAL && !framing->request.in_message && !framing->unrepeatable &&
+	       framing->request.parser.http_minor > 0 && !framing->upgrade_offered && !framing->expect_continue &&
+	       !framing->close_left &&
+	       (!framing->close_wanted || framing->edited) && !framing->server_closes;
 }
 
 bool framing_has_surplus(const struct framing *framing)

@@ -156,6 +156,10 @@ void framing_feed_request_part(struct framing *framing, const char *bytes, size_
  * upgrade. Bytes that belong to no request are surplus: not canonical. */
 void framing_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
 
+/* The same, up to the end of the oldest final response that is outstanding. Returns how many bytes were fed; the others
+ * are not looked at. */
+size_t framing_feed_answer(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
+
 /* The server's FIN: ends a response that is delimited by it. Inside any other one: not canonical. */
 void framing_feed_response_end(struct framing *framing);
 
@@ -188,6 +192,10 @@ FRAMING_ASKS bool framing_is_behind_last(const struct framing *framing);
 
 /* True in the midst of a request that the server is to read. */
 FRAMING_ASKS bool framing_has_more_to_send(const struct framing *framing);
+
+/* True if requests of somebody else may be sent behind what was sent since init: it is whole and canonical, may be sent
+ * again, and neither offers another protocol nor waits for leave nor asks the server to close (RFC 9112 9.3.2). */
+FRAMING_ASKS bool framing_takes_more(const struct framing *framing);
 
 /* True if bytes have come that belong to no answer. */
 FRAMING_ASKS bool framing_has_surplus(const struct framing *framing);

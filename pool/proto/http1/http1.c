@@ -42,6 +42,11 @@ static void feed_response(struct protocol_state *state, struct framing_memo *mem
 		framing_feed_response(&state->http1, bytes, length, plan);
 }
 
+static size_t feed_answer(struct protocol_state *state, const char *bytes, size_t length, struct framing_plan *plan)
+{
+	return framing_feed_answer(&state->http1, bytes, length, plan);
+}
+
 static void feed_end(struct protocol_state *state)
 {
 	framing_feed_response_end(&state->http1);
@@ -87,6 +92,7 @@ const struct protocol http1 = {
 	.feed_request = feed_request,
 	.feed_request_part = feed_request_part,
 	.feed_response = feed_response,
+	.feed_answer = feed_answer,
 	.feed_end = feed_end,
 	.pass_request = pass_request,
 	.pass_response = pass_response,

@@ -1,0 +1,50 @@
+/*
+ * Programs that the loader would not load this library into (static ones, Go, another libc), executed by one that has
+ * it, as by a shell: `holdline run` is executed in their place, in the same process. It puts a relay around the process
+ * (tools/relay) and executes the program, which finds its arguments, environment and descriptors as the caller meant
+ * them.
+ *
+ * Decided by the first bytes of the file. Doubt means native: what is no regular file, cannot be read, is setuid, has
+ * tables that lie elsewhere, or cannot be executed just now; a process that is traced or has a filter of system calls
+ * of its own, or little memory. A program of another word size is not seen by the relay either.
+ *
+ * Works on the caller's stack only, and never blocks: a vfork child may be the caller. errno is lost.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define EXEC_RELAY_VARIABLE "HOLDLINE_COMMAND"
+#define EXEC_RELAY_PATH_MAX 256 /* longer paths are executed natively */
+
+/* In the constructor: the path of the holdline command, which the environment names. Without it nothing is done. */
+void exec_relay_init(char *const environment[]);
+
+/* The program has a filter of system calls of its own from now on. */
+void exec_relay_forbid(void);
+
+/* A first look, without a system call: true if a program with this environment would be served by a relay of its own,
+ * where it needs one. */
+bool exec_relay_may(char *const environment[]);
+
+/* The file that execvp(3) would find, in `path` where it is not `file` itself; NULL: none, or that is in doubt.
+ * `is_elsewhere`: the caller's working directory does not count. */
+const char *exec_relay_find(const char *file, bool is_elsewhere, char path[EXEC_RELAY_PATH_MAX]);
+
+/* True if the file, or the interpreter of a script, needs a relay, and can be executed with these. */
+bool exec_relay_is_needed(const char *path, char *const arguments[], char *const environment[]);
+
+/* What is to be executed instead. */
+struct exec_relay_call {
+	const char *path;
+	char **arguments;
+	char **environment;
+};
+
+/* How large a buffer exec_relay_prepare() needs; 0: there are no such arguments. */
+size_t exec_relay_size(char *const arguments[], char *const environment[]);
+
+/* Fills the buffer (aligned for pointers, of that size) with the arguments and the environment of the call. */
+struct exec_relay_call exec_relay_prepare(void *buffer, const char *path, char *const arguments[],
+					  char *const environment[]);

@@ -1,0 +1,372 @@
+/* See answer.h. */
+#include "tools/relay/answer.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "pool/conn/idle_timeout.h"
+#include "pool/exchange/plan.h"
+#include "pool/exchange/verdict.h"
+#include "tools/relay/client.h"
+#include "tools/relay/core.h"
+#include "tools/relay/exchange.h"
+#include "tools/relay/pipeline.h"
+#include "tools/relay/upstream.h"
+
+static void forget_exchange(struct client *client)
+{
+	block_store_put(&relay_core.blocks, &client->replay.block);
+	replay_reset(&client->replay);
+	client->is_behind = client->was_behind = client->was_replayed = false;
+	client->behind = NULL;
+}
+
+void answer_finish(struct client *client, bool is_abrupt)
+{
+	client->stage = CLIENT_FINISHING;
+	client->ends_abruptly = is_abrupt;
+	queue_clear(&client->in);
+}
+
+void answer_tunnel(struct client *client)
+{
+	client->stage = CLIENT_TUNNEL;
+	forget_exchange(client);
+	upstream_give(client->upstream, &answer_in_tunnel, client);
+}
+
+void answer_tunnel_foreign(struct client *client, enum refusal why)
+{
+	struct destination *destination = client->upstream->conn->destination;
+	uint64_t now_ns = relay_now_ns();
+
+	stats_refuse(destination->stats, why);
+	/* One is enough: to be wrong costs the reuse of some connections, a tunnel costs each of them. */
+	while (!bypass_is_on(&destination->bypass, now_ns) && !bypass_note_failure(&destination->bypass, why, now_ns))
+		;
+	answer_tunnel(client);
+}
+
+/* Begins anew with what the program has sent, on another connection. */
+static void start_over(struct client *client)
+{
+	struct queue in = {0};
+	bool is_whole;
+
+	replay_undo_edits(&client->replay, protocol_of(&client->state));
+	is_whole = !client->was_replayed && queue_add(&in, client->replay.block.bytes, client->replay.length) &&
+		   (!client->in.length || queue_add(&in, queue_bytes(&client->in), client->in.length));
+	queue_clear(&client->in);
+	client->in = in;
+	forget_exchange(client);
+	client->was_replayed = true;
+	client->stage = CLIENT_BETWEEN;
+	if (!is_whole)
+		answer_finish(client, true);
+	exchange_go(client);
+}
+
+/* Those who were behind somebody on a connection that is gone. One whose program has gone wants nothing. */
+static void send_again(struct client *first, struct stats_destination *stats)
+{
+	struct client *client, *next;
+
+	for (client = first; client; client = next) {
+		next = client->behind;
+		client->upstream = NULL;
+		client->behind = NULL;
+		if (client->stage == CLIENT_DRAINING) {
+			client_end(client);
+		} else {
+			stats_count(stats, STATS_REPLAYED);
+			start_over(client);
+		}
+	}
+}
+
+/* Ends the connection of a client, which is the next to be answered or alone on it. */
+static void end_connection(struct client *client, enum refusal why)
+{
+	struct upstream *upstream = client->upstream;
+	struct destination *destination = upstream->conn->destination;
+	struct client *behind = client->behind;
+
+	/* Not one request behind another has been answered: this server does not know how. */
+	if (behind && !upstream->n_answered_behind)
+		destination->is_not_pipelined = true;
+	client->upstream = NULL;
+	client->behind = NULL;
+	upstream_end(upstream, why);
+	send_again(behind, destination->stats);
+}
+
+void answer_drop(struct client *client)
+{
+	if (client->upstream)
+		end_connection(client, REFUSAL_NONE);
+}
+
+/* The next one's answer comes now. */
+static void hand_over(struct client *client)
+{
+	struct upstream *upstream = client->upstream;
+	struct client *next = client->behind;
+
+	client->upstream = NULL;
+	client->behind = NULL;
+	next->is_behind = false;
+	next->since_ns = upstream->head_since_ns = relay_now_ns();
+	upstream->n_behind--;
+	upstream->was_heard = false;
+	upstream_give(upstream, &answer_in_exchange, next);
+}
+
+static void count_use(struct client *client)
+{
+	struct upstream *upstream = client->upstream;
+	struct destination *destination = upstream->conn->destination;
+	struct protocol_status status = protocol_status(&client->state);
+
+	idle_timeout_announced(destination, status.keep_alive_s);
+	upstream->conn->n_requests += status.n_requests;
+	if (status.requests_left != UINT32_MAX)
+		upstream->conn->requests_left = status.requests_left;
+	upstream->n_answered_behind += client->was_behind;
+	if (client->was_behind && status.is_misread)
+		destination->is_not_pipelined = true;
+	if (!upstream->is_leased || client->is_counted)
+		return;
+	client->is_counted = true;
+	stats_count(destination->stats, STATS_REUSED);
+	bypass_note_reuse(&destination->bypass);
+}
+
+/* The exchange is over: its connection is none of the client's any more, and kept where that may be. */
+static void let_go(struct client *client)
+{
+	struct upstream *upstream = client->upstream;
+	struct verdict_facts facts = {
+		.state = &client->state, .mode = CONFIG_MODE_FULL, .unfit = upstream->unfit, .is_ours = true};
+	enum refusal why = verdict_keep(&facts);
+
+	count_use(client);
+	if (why != REFUSAL_NONE) {
+		bypass_note_failure(&upstream->conn->destination->bypass, why, relay_now_ns());
+		end_connection(client, why);
+	} else if (client->behind) {
+		hand_over(client);
+	} else {
+		client->upstream = NULL;
+		upstream_park(upstream);
+	}
+}
+
+static void end_exchange(struct client *client)
+{
+	let_go(client);
+	forget_exchange(client);
+}
+
+void answer_settle(struct client *client)
+{
+	struct protocol_status status = protocol_status(&client->state);
+
+	switch (verdict_next(&client->state, client->upstream->was_asked)) {
+	case VERDICT_END:
+		end_exchange(client);
+		if (client->stage == CLIENT_IN_EXCHANGE)
+			answer_finish(client, false);
+		break;
+	case VERDICT_RELEASE:
+		if (client->stage == CLIENT_IN_EXCHANGE && !client->behind)
+			answer_tunnel(client);
+		break;
+	case VERDICT_ASK_SERVER:
+		upstream_shut(client->upstream);
+		break;
+	case VERDICT_GO_ON:
+		/* A server that ends its connection makes the end itself, and the program sees it. */
+		if (!status.at_boundary || status.in_request || status.awaits_answer || status.server_ends)
+			break;
+		end_exchange(client);
+		if (client->stage == CLIENT_IN_EXCHANGE)
+			client->stage = CLIENT_BETWEEN;
+		break;
+	}
+}
+
+/* The dial for an exchange has ended. The program believes that it is connected since long: a refusal is a reset. */
+static void dialled(struct upstream *upstream, int error)
+{
+	struct client *client = upstream->object;
+
+	if (!error)
+		return;
+	client->upstream = NULL;
+	answer_finish(client, true);
+	exchange_go(client);
+}
+
+/* Nobody has had a byte of an answer, and all that was sent may be sent again. */
+static bool can_replay(const struct client *client)
+{
+	struct protocol_status status = protocol_status(&client->state);
+
+	return client->stage == CLIENT_IN_EXCHANGE && client->upstream->is_leased && !client->upstream->was_heard &&
+	       !client->was_replayed && client->replay.is_complete && client->replay.length && status.awaits_answer &&
+	       status.can_replay;
+}
+
+/* Sends again what was sent, with its edits, and goes on with the exchange as it stands. */
+static bool replay(struct client *client)
+{
+	struct destination *destination = client->upstream->conn->destination;
+
+	stats_count(destination->stats, STATS_REPLAYED);
+	end_connection(client, REFUSAL_STALE);
+	client->was_replayed = true;
+	client->was_behind = false;
+	client->upstream = upstream_dial(destination, &answer_in_exchange, client);
+	return client->upstream &&
+	       upstream_send(client->upstream, client->replay.block.bytes, client->replay.length) == 0;
+}
+
+static void lose(struct client *client, int error)
+{
+	if (can_replay(client)) {
+		if (!replay(client)) {
+			answer_finish(client, true);
+			exchange_go(client);
+		}
+		return;
+	}
+	if (!error)
+		protocol_feed_end(&client->state);
+	end_connection(client, verdict_at_server_end(&client->state));
+	if (client->stage == CLIENT_DRAINING) {
+		client_end(client);
+		return;
+	}
+	forget_exchange(client);
+	answer_finish(client, error != 0);
+	exchange_go(client);
+}
+
+static void ended(struct upstream *upstream, int error)
+{
+	lose(upstream->object, error);
+}
+
+/* Bytes for the program. False: it has gone, and so has the client. */
+static bool deliver(struct client *client, const char *bytes, size_t length)
+{
+	if (client->stage == CLIENT_DRAINING)
+		return true;
+	if (client->link.fd < 0)
+		return link_send_later(&client->link, bytes, length) == 0;
+	if (link_send(&client->link, bytes, length, NULL) < 0) {
+		exchange_abandon(client);
+		return client->stage == CLIENT_DRAINING;
+	}
+	if (client->link.out.length > UPSTREAM_BACKLOG && client->upstream)
+		link_want_input(&client->upstream->link, false);
+	return true;
+}
+
+/* Takes what belongs to the next answer. How much that was; 0: the connection is none of its any more, and the rest
+ * with it. */
+static size_t take_answer(struct client *client, char *bytes, size_t length)
+{
+	const struct protocol *protocol = protocol_of(&client->state);
+	struct framing_plan changes = {0};
+
+	client->upstream->was_heard = true;
+	if (client->behind)
+		length = protocol_feed_answer(&client->state, bytes, length, &changes);
+	else
+		protocol_feed_response(&client->state, NULL, bytes, length, &changes);
+	plan_show_end(&changes, protocol, bytes);
+	if (!deliver(client, bytes, length))
+		return 0;
+	answer_settle(client);
+	if (client->stage != CLIENT_DRAINING)
+		exchange_go(client);
+	else if (!client->upstream)
+		client_end(client);
+	return length;
+}
+
+static void came(struct upstream *upstream, char *bytes, size_t length)
+{
+	struct client *client = upstream->object;
+
+	if (upstream->is_leased && !upstream->was_heard && protocol_is_late_goodbye(&client->state, bytes, length) &&
+	    can_replay(client)) {
+		lose(client, 0);
+		return;
+	}
+	/* What is left is the next one's, as long as the connection lives and somebody waits for it. */
+	while (length && upstream->link.fd >= 0 && pipeline_head(upstream)) {
+		size_t taken = take_answer(pipeline_head(upstream), bytes, length);
+
+		if (!taken)
+			break;
+		bytes += taken;
+		length -= taken;
+	}
+}
+
+static void drained(struct upstream *upstream)
+{
+	struct client *client = upstream->object;
+
+	exchange_go(client);
+	if (client->link.fd >= 0 && !client->has_ended)
+		link_want_input(&client->link, !exchange_is_full(client));
+}
+
+const struct upstream_user answer_in_exchange = {
+	.dialled = dialled, .came = came, .ended = ended, .drained = drained, .is_exchange = true};
+
+static void tunnel_came(struct upstream *upstream, char *bytes, size_t length)
+{
+	(void)deliver(upstream->object, bytes, length);
+}
+
+static void tunnel_ended(struct upstream *upstream, int error)
+{
+	struct client *client = upstream->object;
+
+	if (error || client->has_ended) {
+		end_connection(client, REFUSAL_NONE);
+		answer_finish(client, error != 0);
+		exchange_go(client);
+		return;
+	}
+	/* The other direction may go on. */
+	exchange_go(client);
+}
+
+const struct upstream_user answer_in_tunnel = {
+	.dialled = dialled, .came = tunnel_came, .ended = tunnel_ended, .drained = drained};
+
+/* A server that speaks first speaks no HTTP. */
+static void unused_came(struct upstream *upstream, char *bytes, size_t length)
+{
+	struct client *client = upstream->object;
+
+	answer_tunnel_foreign(client, REFUSAL_UNKNOWN_PROTOCOL);
+	(void)deliver(client, bytes, length);
+}
+
+static void unused_ended(struct upstream *upstream, int error)
+{
+	struct client *client = upstream->object;
+
+	end_connection(client, REFUSAL_SERVER_CLOSE);
+	answer_finish(client, error != 0);
+	exchange_go(client);
+}
+
+const struct upstream_user answer_unused = {
+	.dialled = dialled, .came = unused_came, .ended = unused_ended, .drained = drained};

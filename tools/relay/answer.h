@@ -1,0 +1,33 @@
+/*
+ * What comes from servers for clients: answers, ends of connections, and what becomes of a connection afterwards. By the
+ * same rules as in the library: pool/exchange.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pool/conn/refusal.h"
+
+struct client;
+struct upstream;
+struct upstream_user;
+
+/* Those who use a connection for: nothing yet, an exchange, a tunnel. The object is the client; in an exchange, the one
+ * whose answer comes next. */
+extern const struct upstream_user answer_unused, answer_in_exchange, answer_in_tunnel;
+
+/* What follows when bytes have moved in an exchange. */
+void answer_settle(struct client *client);
+
+/* From here on bytes pass as they are. */
+void answer_tunnel(struct client *client);
+
+/* The same for what is no HTTP, for that reason: the next of its kind won't come here. */
+void answer_tunnel_foreign(struct client *client, enum refusal why);
+
+/* The end of what can be done for the program, after what waits to be sent. */
+void answer_finish(struct client *client, bool is_abrupt);
+
+/* Ends the client's connection, if it has one; those behind it get another. Not for one that is behind. */
+void answer_drop(struct client *client);

@@ -1,0 +1,147 @@
+/* See client.h. */
+#include "tools/relay/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#include "pool/base/clock.h"
+#include "tools/relay/answer.h"
+#include "tools/relay/core.h"
+#include "tools/relay/exchange.h"
+#include "tools/relay/upstream.h"
+
+#define READ_SIZE (16u << 10)
+#define EXPECTED_NS (2 * SECOND_NS)
+#define DRAIN_NS SECOND_NS
+
+/* By the port of the program's end, for each family: only one of a family can have it, since all connect to the same
+ * address of ours. */
+static struct client *by_port[2][65536];
+static struct client *all;
+
+static struct client **place_of(const struct sockaddr_in6 *name)
+{
+	return &by_port[name->sin6_family == AF_INET6][ntohs(name->sin6_port)];
+}
+
+struct client *client_expect(const struct destination_key *key, const struct sockaddr_in6 *name,
+			     const struct sockaddr_in6 *ours, struct upstream *upstream)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return NULL;
+	client->link.fd = -1;
+	client->key = *key;
+	client->name = *name;
+	client->ours = *ours;
+	client->upstream = upstream;
+	client->since_ns = relay_now_ns();
+	replay_reset(&client->replay);
+	*place_of(name) = client;
+	DL_PREPEND2(all, client, previous, next);
+	if (upstream)
+		upstream_give(upstream, &answer_unused, client);
+	return client;
+}
+
+struct client *client_find(const struct sockaddr_in6 *name)
+{
+	return *place_of(name);
+}
+
+bool client_is_any(void)
+{
+	return all != NULL;
+}
+
+void client_end(struct client *client)
+{
+	if (client->stage == CLIENT_GONE)
+		return;
+	client->stage = CLIENT_GONE;
+	if (*place_of(&client->name) == client)
+		*place_of(&client->name) = NULL;
+	DL_DELETE2(all, client, previous, next);
+	answer_drop(client);
+	block_store_put(&relay_core.blocks, &client->replay.block);
+	queue_clear(&client->in);
+	link_close(&client->link, !client->is_orderly);
+	link_bury(&client->link);
+}
+
+/* False when nothing more comes. */
+static bool receive(struct client *client)
+{
+	static char bytes[READ_SIZE];
+	ssize_t n = recv(client->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0) {
+		client->has_ended = true;
+		link_want_input(&client->link, false);
+		return true;
+	}
+	return client->stage == CLIENT_FINISHING || queue_add(&client->in, bytes, (size_t)n);
+}
+
+/* What waited may have gone: the end of file may follow. False: the client has gone. */
+static bool send_waiting(struct client *client)
+{
+	if (link_flush(&client->link, NULL) < 0)
+		return false;
+	if (client->link.out.length <= UPSTREAM_BACKLOG / 2)
+		exchange_resume(client);
+	return true;
+}
+
+static void on_event(struct link *link, uint32_t events)
+{
+	struct client *client = (struct client *)link;
+	bool goes_on = true;
+
+	if (events & EPOLLOUT)
+		goes_on = send_waiting(client);
+	if (goes_on && link->fd >= 0 && events & EPOLLIN)
+		goes_on = receive(client);
+	else if (goes_on && events & (EPOLLERR | EPOLLHUP))
+		goes_on = false;
+	if (link->fd < 0)
+		return;
+	if (!goes_on) {
+		exchange_abandon(client);
+		return;
+	}
+	exchange_go(client);
+	if (link->fd >= 0 && !client->has_ended)
+		link_want_input(link, !exchange_is_full(client));
+}
+
+void client_accept(struct client *client, int fd)
+{
+	if (link_open(&client->link, fd, on_event) < 0 || link_flush(&client->link, NULL) < 0)
+		client_end(client);
+	else
+		exchange_accept(client);
+}
+
+void client_tick(void)
+{
+	uint64_t now_ns = relay_now_ns();
+	struct client *client, *next;
+
+	DL_FOREACH_SAFE2(all, client, next, next)
+	{
+		uint64_t age_ns = now_ns - client->since_ns;
+
+		if (client->is_behind)
+			continue;
+		if (client->stage == CLIENT_DRAINING ? age_ns > DRAIN_NS : client->link.fd < 0 && age_ns > EXPECTED_NS)
+			client_end(client);
+	}
+}

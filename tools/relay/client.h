@@ -1,0 +1,71 @@
+/*
+ * A connection of the program, whose other end is ours: what it sends is a request for exchange.h, or bytes of a
+ * tunnel.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/conn/destination.h"
+#include "pool/exchange/replay.h"
+#include "pool/proto/protocol.h"
+#include "tools/relay/link.h"
+#include "tools/relay/queue.h"
+
+struct upstream;
+
+enum client_stage {
+	CLIENT_BETWEEN,	    /* no exchange: the next bytes begin one */
+	CLIENT_QUEUED,	    /* waits for a connection, at the limit */
+	CLIENT_IN_EXCHANGE, /* `upstream` carries it */
+	CLIENT_TUNNEL,	    /* bytes pass as they are */
+	CLIENT_FINISHING,   /* gets what waits, then its end of file */
+	CLIENT_DRAINING,    /* has gone; the rest of its answer is passed over */
+	CLIENT_GONE,	    /* freed as soon as no event can be about it */
+};
+
+struct client {
+	struct link link;
+	struct destination_key key;
+	struct sockaddr_in6 name, ours; /* the program's end, as getsockname(2) gives it there; and our end */
+	enum client_stage stage;
+	struct upstream *upstream; /* NULL: none. In CLIENT_BETWEEN: dialled for it, not used yet */
+
+	/* Of the exchange. */
+	struct protocol_state state;
+	struct replay replay;
+	bool was_replayed;
+	struct client *behind; /* whose answer comes after this one's on the connection (pipelining); NULL: nobody's */
+	bool is_behind;	       /* somebody else's answer comes before it */
+	bool was_behind;
+	bool may_lease;	 /* a kept connection may carry it */
+	bool is_counted; /* as reused */
+
+	struct queue in;    /* not yet on its way */
+	bool has_ended;	    /* the program's end of file has come */
+	bool ends_abruptly; /* what CLIENT_FINISHING ends with is an RST */
+	bool is_orderly;    /* it must not end by an RST, which spares its port a TIME_WAIT: the program still reads */
+	uint64_t since_ns;  /* when it was made; when draining began */
+	struct client *previous, *next;		    /* all of them */
+	struct client *queue_previous, *queue_next; /* CLIENT_QUEUED */
+};
+
+/* One whose socket is yet to come in. `upstream` (NULL: none) was dialled for it. NULL when there is no memory. */
+struct client *client_expect(const struct destination_key *key, const struct sockaddr_in6 *name,
+			     const struct sockaddr_in6 *ours, struct upstream *upstream);
+
+/* The one that is expected, or connected, under a name; NULL: nobody's. */
+struct client *client_find(const struct sockaddr_in6 *name);
+
+/* Its socket has come in, and is its own from here on. */
+void client_accept(struct client *client, int fd);
+
+/* Frees it: its socket is closed, its connection ended. Harmless for one that is CLIENT_GONE. */
+void client_end(struct client *client);
+
+/* Those that nobody came for, and drains that take too long. */
+void client_tick(void);
+
+bool client_is_any(void);

@@ -1,0 +1,317 @@
+/* See connects.h. */
+#include "tools/relay/connects.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "pool/base/clock.h"
+#include "tools/relay/client.h"
+#include "tools/relay/core.h"
+#include "tools/relay/listener.h"
+#include "tools/relay/notice.h"
+#include "tools/relay/target.h"
+#include "tools/relay/upstream.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+/* So long a connect() may wait here, without its program's timeouts and signal handlers. */
+#define HOLD_NS (100 * MILLISECOND_NS)
+
+/* A connect() whose server is being dialled. */
+struct hold {
+	uint64_t id;
+	int socket; /* the program's, a duplicate of ours */
+	struct destination_key key;
+	struct upstream *upstream;
+	uint64_t since_ns;
+	struct hold *prev, *next;
+};
+
+static struct hold *holds;
+
+static int number_option(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t length = sizeof(value);
+
+	return getsockopt(fd, level, name, &value, &length) == 0 ? value : -1;
+}
+
+static bool is_of_our_network(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0 && cookie == relay_core.netns_cookie;
+}
+
+static bool is_unconnected(int fd)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state == TCP_CLOSE;
+}
+
+static bool is_bound(int fd)
+{
+	struct sockaddr_in6 name = {0};
+	socklen_t length = sizeof(name);
+
+	return getsockname(fd, (struct sockaddr *)&name, &length) < 0 || name.sin6_port != 0 ||
+	       (name.sin6_family == AF_INET ? ((struct sockaddr_in *)&name)->sin_addr.s_addr != 0
+					    : !IN6_IS_ADDR_UNSPECIFIED(&name.sin6_addr));
+}
+
+/* Bound to an interface, or marked for a route of its own: a connection of ours would take another way. */
+static bool has_way_of_its_own(int fd)
+{
+	char interface[16] = "";
+	socklen_t length = sizeof(interface);
+
+	getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, &length);
+	return (length && interface[0]) || number_option(fd, SOL_SOCKET, SO_MARK) > 0;
+}
+
+/* A TCP socket on which another connection of ours can stand in for the program's. */
+static bool can_serve(int fd)
+{
+	return number_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP && is_of_our_network(fd) &&
+	       is_unconnected(fd) && !is_bound(fd) && !has_way_of_its_own(fd);
+}
+
+/* Connects the program's own socket to us. 0, or -errno: it is as it was. *name is what it is called then, *ours its
+ * other end. */
+static int connect_to_us(int fd, struct sockaddr_in6 *name, struct sockaddr_in6 *ours)
+{
+	int family = number_option(fd, SOL_SOCKET, SO_DOMAIN);
+	bool is_v6_only = family == AF_INET6 && number_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
+	socklen_t length = listener_address(family, is_v6_only, ours);
+
+	if (!length)
+		return -EAFNOSUPPORT;
+	/* With an empty queue before it this cannot block. */
+	listener_take_in();
+	if (connect(fd, (struct sockaddr *)ours, length) < 0 && errno != EINPROGRESS)
+		return -errno;
+	length = sizeof(*name);
+	memset(name, 0, sizeof(*name));
+	if (getsockname(fd, (struct sockaddr *)name, &length) < 0)
+		return -errno;
+	listener_simplify(name);
+	listener_simplify(ours);
+	return 0;
+}
+
+static bool is_non_blocking(int fd)
+{
+	return fcntl(fd, F_GETFL) & O_NONBLOCK;
+}
+
+/* The program's socket becomes a client of ours, with what was dialled for it (NULL: nothing). Takes `fd`. */
+static void attach(uint64_t id, int fd, const struct destination_key *key, struct upstream *upstream)
+{
+	struct sockaddr_in6 name, ours;
+
+	if (!notice_is_valid(id) || connect_to_us(fd, &name, &ours) < 0 ||
+	    !client_expect(key, &name, &ours, upstream)) {
+		if (upstream)
+			upstream_end(upstream, REFUSAL_NONE);
+		notice_let_pass(id);
+	} else {
+		notice_answer(id, is_non_blocking(fd) ? EINPROGRESS : 0);
+		listener_take_in();
+	}
+	close(fd);
+}
+
+static void let_go(struct hold *hold)
+{
+	DL_DELETE(holds, hold);
+	free(hold);
+}
+
+static void dialled(struct upstream *upstream, int error)
+{
+	struct hold *hold = upstream->object;
+
+	if (error) {
+		notice_answer(hold->id, error);
+		close(hold->socket);
+	} else {
+		attach(hold->id, hold->socket, &hold->key, upstream);
+	}
+	let_go(hold);
+}
+
+static const struct upstream_user dialled_for_hold = {.dialled = dialled};
+
+static void let_pass(uint64_t id, int fd)
+{
+	notice_let_pass(id);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Dials; the program waits meanwhile. Takes `fd`. */
+static void hold(uint64_t id, int fd, struct destination *destination)
+{
+	struct hold *new = calloc(1, sizeof(*new));
+	int error;
+
+	if (!new) {
+		let_pass(id, fd);
+		return;
+	}
+	*new = (struct hold){.id = id, .socket = fd, .key = destination->key, .since_ns = relay_now_ns()};
+	new->upstream = upstream_dial(destination, &dialled_for_hold, new);
+	error = errno;
+	if (new->upstream) {
+		DL_APPEND(holds, new);
+		return;
+	}
+	free(new);
+	/* What we lack the program may have. */
+	if (error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOBUFS)
+		notice_let_pass(id);
+	else
+		notice_answer(id, error);
+	close(fd);
+}
+
+/* A connection dialled in advance is of no use where a kept one can serve, or none may be opened. */
+static bool needs_no_dial(const struct destination *destination)
+{
+	uint32_t limit = destination->policy->max_conns_per_host;
+
+	return (destination->n_idle && !habit_looks_often(&destination->looks, RELAY_WHO)) ||
+	       (limit && destination->n_open + destination->n_idle >= limit);
+}
+
+static bool read_key(const struct seccomp_notif *notice, struct destination_key *key)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t length = (socklen_t)notice->data.args[2];
+
+	if (target_read((pid_t)notice->pid, notice->data.args[1], &address, length) < 0)
+		return false;
+	memset(key, 0, sizeof(*key));
+	key->netns_cookie = relay_core.netns_cookie;
+	key->euid = geteuid();
+	return destination_key_set_peer(key, (struct sockaddr *)&address, length) == 0;
+}
+
+static void take_connect(const struct seccomp_notif *notice)
+{
+	struct destination_key key;
+	struct destination *destination = read_key(notice, &key) ? idle_pool_find(&relay_core.pool, &key) : NULL;
+	int fd;
+
+	if (!destination || destination->policy->mode != CONFIG_MODE_FULL) {
+		notice_let_pass(notice->id);
+		return;
+	}
+	if (bypass_is_on(&destination->bypass, relay_now_ns())) {
+		stats_count(destination->stats, STATS_CONNECTS);
+		stats_refuse(destination->stats, REFUSAL_BYPASSED);
+		notice_let_pass(notice->id);
+		return;
+	}
+	fd = target_take_fd((pid_t)notice->pid, (int)notice->data.args[0]);
+	if (fd < 0 || !can_serve(fd)) {
+		let_pass(notice->id, fd);
+		return;
+	}
+	stats_count(destination->stats, STATS_CONNECTS);
+	if (needs_no_dial(destination))
+		attach(notice->id, fd, &key, NULL);
+	else
+		hold(notice->id, fd, destination);
+}
+
+/* The client behind the program's socket; NULL: none of ours. */
+static const struct client *client_of(const struct seccomp_notif *notice)
+{
+	int fd = target_take_fd((pid_t)notice->pid, (int)notice->data.args[0]);
+	struct sockaddr_in6 name = {0}, peer = {0};
+	socklen_t name_length = sizeof(name), peer_length = sizeof(peer);
+	bool is_ours = fd >= 0 && getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
+		       getsockname(fd, (struct sockaddr *)&name, &name_length) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	listener_simplify(&peer);
+	listener_simplify(&name);
+	return is_ours && listener_is_ours(&peer) ? client_find(&name) : NULL;
+}
+
+/* As the kernel writes it: as much as there is room for, and how long it is. */
+static int write_peer(const struct seccomp_notif *notice, const struct destination_key *key)
+{
+	struct sockaddr_in6 address;
+	socklen_t length = destination_key_peer(key, &address), room;
+	pid_t thread = (pid_t)notice->pid;
+
+	if (target_read(thread, notice->data.args[2], &room, sizeof(room)) < 0 || (int)room < 0)
+		return -EFAULT;
+	if (target_write(thread, notice->data.args[1], &address, room < length ? room : length) < 0)
+		return -EFAULT;
+	return target_write(thread, notice->data.args[2], &length, sizeof(length));
+}
+
+static void take_getpeername(const struct seccomp_notif *notice)
+{
+	const struct client *client = client_of(notice);
+
+	if (client && notice_is_valid(notice->id) && write_peer(notice, &client->key) == 0)
+		notice_answer(notice->id, 0);
+	else
+		notice_let_pass(notice->id);
+}
+
+void connects_take(const struct seccomp_notif *notice)
+{
+	switch (notice->data.nr) {
+	case SYS_connect:
+		take_connect(notice);
+		break;
+	case SYS_getpeername:
+		take_getpeername(notice);
+		break;
+	default:
+		notice_let_pass(notice->id);
+	}
+}
+
+void connects_tick(void)
+{
+	uint64_t now_ns = relay_now_ns();
+	struct hold *one, *next;
+
+	DL_FOREACH_SAFE(holds, one, next)
+	{
+		if (now_ns - one->since_ns < HOLD_NS && notice_is_valid(one->id))
+			continue;
+		upstream_end(one->upstream, REFUSAL_NONE);
+		let_pass(one->id, one->socket);
+		let_go(one);
+	}
+}
+
+int connects_wait_ms(void)
+{
+	uint64_t now_ns = relay_now_ns();
+
+	/* The list is in the order of their times. */
+	return holds ? deadline_left_ms(deadline_after(holds->since_ns, HOLD_NS), now_ns) : -1;
+}

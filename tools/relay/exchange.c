@@ -1,0 +1,343 @@
+/* See exchange.h. */
+#include "tools/relay/exchange.h"
+
+#include <sys/socket.h>
+#include <utlist.h>
+
+#include "pool/exchange/plan.h"
+#include "tools/relay/answer.h"
+#include "tools/relay/client.h"
+#include "tools/relay/core.h"
+#include "tools/relay/peer.h"
+#include "tools/relay/pipeline.h"
+#include "tools/relay/upstream.h"
+
+/* One send on a connection: always fits into a replay's block. */
+#define SEND_MAX (16u << 10)
+#define FIRST_BYTES 32u
+/* So much of an answer is read for nobody, to have the connection back. */
+#define DRAIN_MAX (256u << 10)
+
+static struct client *queue; /* those that wait at a limit */
+
+static struct destination *destination_of(const struct client *client)
+{
+	return client->upstream ? client->upstream->conn->destination : idle_pool_find(&relay_core.pool, &client->key);
+}
+
+/* Sends the next part of a request, with what makes the server keep the connection. An error is told by the reading
+ * side, behind what the server still said. */
+static void send_part(struct client *client)
+{
+	size_t length = client->in.length < SEND_MAX ? client->in.length : SEND_MAX, going;
+	struct iovec vector = {queue_bytes(&client->in), length};
+	struct replay *replay = &client->replay;
+	struct plan plan = {0};
+	bool wants_copy;
+
+	/* Then it has all the room, and is planned as a whole. */
+	if (replay->length + length > PLAN_ROOM_MAX)
+		replay_give_up(replay);
+	wants_copy = plan_begin(&plan, &client->state, replay, length);
+	if (wants_copy && block_store_grow(&relay_core.blocks, &replay->block, replay->length, plan_room(&plan))) {
+		plan_make(&plan, &client->state, NULL, replay, &vector, 1);
+		going = plan.copied + plan.inserted;
+		(void)!upstream_send(client->upstream, replay->block.bytes + plan.base, going);
+	} else {
+		plan_give_up(&plan, &client->state, wants_copy);
+		going = length;
+		(void)!upstream_send(client->upstream, vector.iov_base, going);
+	}
+	plan_account_all(&plan, &client->state, &vector, 1, going);
+	if (!plan_keep_copy(&plan, replay, going))
+		block_store_put(&relay_core.blocks, &replay->block);
+	queue_drop(&client->in, length);
+}
+
+/* True if what begins so may go out on a kept connection. */
+static bool may_lease(enum framing_first first, const struct policy *policy)
+{
+	return first == FRAMING_FIRST_SAFE ||
+	       (first == FRAMING_FIRST_UNSAFE && policy->unsafe_methods == CONFIG_UNSAFE_REUSE);
+}
+
+static bool is_at_limit(const struct destination *destination)
+{
+	uint32_t limit = destination->policy->max_conns_per_host;
+
+	return limit && destination->n_open + destination->n_idle >= limit;
+}
+
+static void wait_in_queue(struct client *client)
+{
+	client->stage = CLIENT_QUEUED;
+	DL_APPEND2(queue, client, queue_previous, queue_next);
+}
+
+/* Puts the request behind those of others. */
+static bool join(struct client *client, const struct destination *destination)
+{
+	struct upstream *upstream = pipeline_find(destination, client);
+
+	if (upstream)
+		pipeline_join(upstream, client);
+	return upstream != NULL;
+}
+
+/* A fresh connection, or a place in the queue for one. */
+static void take_fresh(struct client *client, struct destination *destination)
+{
+	if (is_at_limit(destination) && !idle_pool_retire(&relay_core.pool, destination, REFUSAL_POOL_FULL)) {
+		if (!join(client, destination))
+			wait_in_queue(client);
+		return;
+	}
+	client->upstream = upstream_dial(destination, &answer_in_exchange, client);
+	if (!client->upstream)
+		answer_finish(client, true);
+}
+
+/* A connection for the exchange: kept, shared, or dialled. False: none now. */
+static bool take_connection(struct client *client)
+{
+	struct destination *destination = destination_of(client);
+
+	if (client->upstream)
+		return true;
+	if (!destination) {
+		answer_finish(client, true);
+		return false;
+	}
+	if (client->may_lease)
+		client->upstream = upstream_lease(destination, &answer_in_exchange, client);
+	if (!client->upstream &&
+	    (destination->policy->pipeline_when != CONFIG_PIPELINE_ALWAYS || !join(client, destination)))
+		take_fresh(client, destination);
+	return client->upstream != NULL;
+}
+
+/* Begins an exchange with what the program has sent. False: not yet. */
+static bool begin(struct client *client)
+{
+	struct destination *destination = destination_of(client);
+	enum framing_first first = protocol_classify(queue_bytes(&client->in), client->in.length);
+
+	if (first == FRAMING_FIRST_PARTIAL && !client->has_ended && client->in.length < FIRST_BYTES)
+		return false;
+	/* What was sent in vain goes to a connection that nobody had before. */
+	client->may_lease = destination && !client->was_replayed && may_lease(first, destination->policy);
+	if (!take_connection(client))
+		return false;
+	if (first != FRAMING_FIRST_SAFE && first != FRAMING_FIRST_UNSAFE) {
+		answer_tunnel_foreign(client, protocol_is_tls(queue_bytes(&client->in), client->in.length)
+						      ? REFUSAL_TLS_OPAQUE
+						      : REFUSAL_UNKNOWN_PROTOCOL);
+		return true;
+	}
+	if (!client->is_behind) {
+		upstream_give(client->upstream, &answer_in_exchange, client);
+		client->upstream->head_since_ns = relay_now_ns();
+	}
+	destination = client->upstream->conn->destination;
+	habit_looks_note(&destination->looks, RELAY_WHO, false);
+	protocol_begin(&client->state, destination->policy->rewrite);
+	client->stage = CLIENT_IN_EXCHANGE;
+	return true;
+}
+
+/* Sends what the program asks. False: no more can be done for now. */
+static bool go_on(struct client *client)
+{
+	bool is_shared = client->behind || client->was_behind;
+
+	if (client->upstream->link.out.length > UPSTREAM_BACKLOG)
+		return false;
+	/* More would come behind the others' requests: it waits for the answer. */
+	if (is_shared && client->replay.length)
+		return false;
+	send_part(client);
+	answer_settle(client);
+	return true;
+}
+
+static bool pass_on(struct client *client)
+{
+	if (client->upstream->link.out.length > UPSTREAM_BACKLOG)
+		return false;
+	(void)!upstream_send(client->upstream, queue_bytes(&client->in), client->in.length);
+	queue_drop(&client->in, client->in.length);
+	return true;
+}
+
+/* Sends the end of file that is due, once the program has been sent all that waited. */
+static void make_end(struct client *client)
+{
+	if (client->link.out.length || client->link.fd < 0)
+		return;
+	if (client->ends_abruptly || client->has_ended)
+		client_end(client);
+	else
+		shutdown(client->link.fd, SHUT_WR);
+}
+
+/* The program has said its last word in a request and not closed its socket: it waits for the answer. A server need not
+ * know of that where the request is complete. */
+static void take_half_end(struct client *client)
+{
+	if (protocol_status(&client->state).has_more_to_send && !client->upstream->was_asked)
+		upstream_shut(client->upstream);
+}
+
+/* In a tunnel each direction ends for itself. */
+static void take_end_of_tunnel(struct client *client)
+{
+	if (client->upstream->has_ended)
+		client_end(client);
+	else if (!client->upstream->was_asked)
+		upstream_shut(client->upstream);
+}
+
+/* A connect without a word: it asks whether the server is there. */
+static void note_look(const struct client *client)
+{
+	if (client->upstream)
+		habit_looks_note(&client->upstream->conn->destination->looks, RELAY_WHO, true);
+}
+
+/* The program sends no more. */
+static void take_end(struct client *client)
+{
+	/* Of a program that closes later the next bytes for it tell. */
+	bool has_closed = !client->is_orderly && peer_has_closed(&client->name, &client->ours);
+
+	client->is_orderly = !has_closed;
+	switch (client->stage) {
+	case CLIENT_BETWEEN:
+		note_look(client);
+		answer_finish(client, false);
+		make_end(client);
+		break;
+	case CLIENT_IN_EXCHANGE:
+		if (has_closed)
+			exchange_abandon(client);
+		else
+			take_half_end(client);
+		break;
+	case CLIENT_TUNNEL:
+		take_end_of_tunnel(client);
+		break;
+	case CLIENT_FINISHING:
+	case CLIENT_QUEUED:
+	case CLIENT_DRAINING:
+	case CLIENT_GONE:
+		break;
+	}
+}
+
+/* The server's end of file, in a tunnel. */
+static void pass_end(const struct client *client)
+{
+	if (client->upstream && client->upstream->has_ended && !client->link.out.length && client->link.fd >= 0)
+		shutdown(client->link.fd, SHUT_WR);
+}
+
+void exchange_go(struct client *client)
+{
+	bool goes_on = true;
+
+	while (goes_on && client->in.length) {
+		switch (client->stage) {
+		case CLIENT_BETWEEN:
+			goes_on = begin(client);
+			break;
+		case CLIENT_IN_EXCHANGE:
+			goes_on = go_on(client);
+			break;
+		case CLIENT_TUNNEL:
+			goes_on = pass_on(client);
+			break;
+		case CLIENT_QUEUED:
+		case CLIENT_FINISHING:
+		case CLIENT_DRAINING:
+		case CLIENT_GONE:
+			goes_on = false;
+			break;
+		}
+	}
+	if (client->stage == CLIENT_TUNNEL)
+		pass_end(client);
+	if (client->stage == CLIENT_FINISHING)
+		make_end(client);
+	else if (client->has_ended && !client->in.length)
+		take_end(client);
+}
+
+void exchange_accept(struct client *client)
+{
+	exchange_go(client);
+}
+
+bool exchange_is_full(const struct client *client)
+{
+	switch (client->stage) {
+	case CLIENT_QUEUED:
+	case CLIENT_IN_EXCHANGE:
+	case CLIENT_TUNNEL:
+		return client->in.length >= SEND_MAX;
+	case CLIENT_BETWEEN:
+	case CLIENT_FINISHING:
+	case CLIENT_DRAINING:
+	case CLIENT_GONE:
+		return false;
+	}
+	return false;
+}
+
+void exchange_resume(struct client *client)
+{
+	if (client->upstream && !client->upstream->is_dialling && !client->upstream->has_ended)
+		link_want_input(&client->upstream->link, true);
+}
+
+/* True if the rest of an answer is worth reading for its connection. */
+static bool is_worth_draining(const struct client *client)
+{
+	struct protocol_status status = protocol_status(&client->state);
+
+	if (client->stage != CLIENT_IN_EXCHANGE || status.has_more_to_send)
+		return false;
+	/* Others would lose theirs. */
+	if (client->is_behind || client->behind)
+		return true;
+	return status.answer_started && !status.in_answer_head && status.known_answer <= DRAIN_MAX;
+}
+
+void exchange_abandon(struct client *client)
+{
+	if (client->stage == CLIENT_QUEUED)
+		DL_DELETE2(queue, client, queue_previous, queue_next);
+	if (!is_worth_draining(client)) {
+		client_end(client);
+		return;
+	}
+	link_close(&client->link, true);
+	client->stage = CLIENT_DRAINING;
+	client->since_ns = relay_now_ns();
+	exchange_resume(client);
+}
+
+void exchange_serve_queue(void)
+{
+	struct client *client, *next;
+
+	DL_FOREACH_SAFE2(queue, client, next, queue_next)
+	{
+		struct destination *destination = destination_of(client);
+
+		if (destination && is_at_limit(destination) && !destination->n_idle)
+			continue;
+		DL_DELETE2(queue, client, queue_previous, queue_next);
+		client->stage = CLIENT_BETWEEN;
+		exchange_go(client);
+	}
+}

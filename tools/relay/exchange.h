@@ -1,0 +1,28 @@
+/*
+ * Exchanges of a client over connections to servers, from the program's side: which connection carries a request, and
+ * what becomes of one whose program has gone. answer.h is the server's side.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct client;
+
+/* Goes on as far as can be with what the program has sent, and with its end of file. The client may be gone
+ * afterwards. */
+void exchange_go(struct client *client);
+
+/* The client's socket has come in. */
+void exchange_accept(struct client *client);
+
+/* The program has gone, without reading what it was sent. */
+void exchange_abandon(struct client *client);
+
+/* True if no more is wanted from the program for now. */
+bool exchange_is_full(const struct client *client);
+
+/* The program has read: the server may go on. */
+void exchange_resume(struct client *client);
+
+/* Connections for those who wait, first come, first served. */
+void exchange_serve_queue(void);

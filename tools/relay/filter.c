@@ -1,0 +1,66 @@
+/* See filter.h. */
+#include "tools/relay/filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#endif
+
+#ifdef ARCHITECTURE
+
+#define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+/* Skips so many instructions where the loaded word has this value. */
+#define SKIP_IF(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, n, 0)
+#define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, action)
+
+/* connect() whose address can be IPv4 or IPv6, by the lengths that programs give: the size of either, or of the
+ * largest. The library marks its own calls by another length, and an AF_UNIX address seldom has one of these. And
+ * getpeername(), which is to show the server. */
+static struct sock_filter program[] = {
+	LOAD(arch),
+	SKIP_IF(ARCHITECTURE, 1),
+	ANSWER(SECCOMP_RET_ALLOW),
+	LOAD(nr),
+	SKIP_IF(SYS_getpeername, 7),
+	SKIP_IF(SYS_connect, 1),
+	ANSWER(SECCOMP_RET_ALLOW),
+	LOAD(args[2]),
+	SKIP_IF(sizeof(struct sockaddr_in), 3),
+	SKIP_IF(sizeof(struct sockaddr_in6), 2),
+	SKIP_IF(sizeof(struct sockaddr_storage), 1),
+	ANSWER(SECCOMP_RET_ALLOW),
+	ANSWER(SECCOMP_RET_USER_NOTIF),
+};
+
+int relay_filter_install(void)
+{
+	struct sock_fprog filter = {sizeof(program) / sizeof(program[0]), program};
+	long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+				SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &filter);
+
+	return listener < 0 ? -errno : (int)listener;
+}
+
+#else
+
+int relay_filter_install(void)
+{
+	return -ENOTSUP;
+}
+
+#endif

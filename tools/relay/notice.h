@@ -1,0 +1,23 @@
+/*
+ * The kernel's notifications of system calls (seccomp_unotify(2)): one at a time, each to be answered once.
+ */
+#pragma once
+
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Prepares for a listener, which is borrowed. 0 or -errno. */
+int notice_begin(int listener) __attribute__((warn_unused_result));
+
+/* Takes the next; waits for it. False: there was none after all. */
+bool notice_take(struct seccomp_notif *notice);
+
+/* True while the thread that it is about still waits in that call: then its numbers and memory are what they were. */
+bool notice_is_valid(uint64_t id);
+
+/* The call returns 0, or -1 with errno `error`. */
+void notice_answer(uint64_t id, int error);
+
+/* The kernel carries the call out. */
+void notice_let_pass(uint64_t id);

@@ -1,0 +1,87 @@
+/*
+ * A connection to a server: dialled for somebody, in use, or idle in the pool (pool/idle.h). Who uses it is told of
+ * what comes on it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pool/conn/destination.h"
+#include "pool/conn/refusal.h"
+#include "tools/relay/link.h"
+
+/* No more is taken from one side while so much waits for the other. */
+#define UPSTREAM_BACKLOG (256u << 10)
+
+struct upstream;
+
+/* Whoever uses it. In each call it may be given up. */
+struct upstream_user {
+	/* The dial has ended: 0 or errno. After an error it is gone when this returns, without the user's help. */
+	void (*dialled)(struct upstream *upstream, int error);
+
+	/* Bytes of the server, which may be changed. */
+	void (*came)(struct upstream *upstream, char *bytes, size_t length);
+
+	/* The server's end of file (0), or errno. It has not been ended yet. */
+	void (*ended)(struct upstream *upstream, int error);
+
+	/* What waited to be sent has gone. */
+	void (*drained)(struct upstream *upstream);
+
+	/* The object is a client whose answer comes next: others may be behind it. */
+	bool is_exchange;
+};
+
+struct upstream {
+	struct link link;
+	struct conn *conn;
+	const struct upstream_user *user; /* NULL: nobody, it is idle */
+	void *object;			  /* the user's */
+	uint64_t dialled_ns;		  /* when the dial began */
+	uint64_t head_since_ns;		  /* since when the user's answer is the next to come */
+	unsigned n_behind;		  /* exchanges of others behind the user's (pipelining) */
+	unsigned n_answered_behind;	  /* of those, answered in its life */
+	bool is_dialling;
+	bool is_leased;	    /* another exchange has used it before */
+	bool was_heard;	    /* bytes have come since it was taken */
+	bool was_asked;	    /* the server was told that nothing more comes */
+	bool has_ended;	    /* its end of file has come */
+	enum refusal unfit; /* REFUSAL_NONE: it may be kept */
+};
+
+/* Dials. NULL and errno if that failed at once, else user->dialled() follows. */
+struct upstream *upstream_dial(struct destination *destination, const struct upstream_user *user, void *object);
+
+/* The newest kept one that is alive. NULL: there is none. */
+struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object);
+
+/* The next connection to this destination that is in use, behind `upstream` (NULL: the first); NULL: no more. */
+struct upstream *upstream_next_in_use(const struct destination *destination, const struct upstream *upstream);
+
+/* Changes its user. */
+void upstream_give(struct upstream *upstream, const struct upstream_user *user, void *object);
+
+/* 0 or errno of send(2). */
+int upstream_send(struct upstream *upstream, const char *bytes, size_t length) __attribute__((warn_unused_result));
+
+/* Sends an end of file once all has been sent. */
+void upstream_shut(struct upstream *upstream);
+
+/* Ends it in whatever state it is: the server reads an end of file. Counts why unless REFUSAL_NONE. */
+void upstream_end(struct upstream *upstream, enum refusal why);
+
+/* Keeps it if the kernel's counters agree and the limits allow it, else ends it. The caller has seen that it is at a
+ * boundary. */
+void upstream_park(struct upstream *upstream);
+
+/* What the pool calls for a descriptor. */
+int upstream_close_fd(int fd);
+
+/* Ends dials that have gone on for longer than the dial timeout. */
+void upstream_tick(void);
+
+/* Set whenever one connection less counts against the limit of a destination, or one more is idle. */
+extern bool upstream_has_room;
