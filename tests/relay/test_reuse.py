@@ -1,9 +1,10 @@
 """How many connections a server sees."""
 import harness
 from relayed import Relay, build_go, build_static, client, compare, go, needs, plain, run_pair, static_clients
-from servers import GET
+from servers import GET as GET_NOTHING
 from suite import tally
 
+GET = GET_NOTHING.replace("/a", "/bytes/10")
 ROUNDS = ["repeat=200", "connect", GET, "read"]
 
 
