@@ -185,8 +185,10 @@ void answer_settle(struct client *client)
 		upstream_shut(client->upstream);
 		break;
 	case VERDICT_GO_ON:
-		/* A server that ends its connection makes the end itself, and the program sees it. */
-		if (!status.at_boundary || status.in_request || status.awaits_answer || status.server_ends)
+		if (!status.at_boundary || status.in_request || status.awaits_answer)
+			break;
+		/* A server that ends its connection, or was asked to, makes the end itself, and the program sees it. */
+		if (status.server_ends || status.wants_end)
 			break;
 		end_exchange(client);
 		if (client->stage == CLIENT_IN_EXCHANGE)

@@ -33,7 +33,8 @@ struct hold {
 	int socket; /* the program's, a duplicate of ours */
 	struct destination_key key;
 	struct upstream *upstream;
-	uint64_t since_ns;
+	uint64_t until_ns;
+	bool fails_then; /* with ETIMEDOUT, as the dial timeout asks; else the kernel goes on with it */
 	struct hold *prev, *next;
 };
 
@@ -173,7 +174,10 @@ static void hold(uint64_t id, int fd, struct destination *destination)
 		let_pass(id, fd);
 		return;
 	}
-	*new = (struct hold){.id = id, .socket = fd, .key = destination->key, .since_ns = relay_now_ns()};
+	*new = (struct hold){.id = id, .socket = fd, .key = destination->key};
+	/* A program that waits itself has its own idea of how long. */
+	new->fails_then = destination->policy->dial_timeout_ns && !is_non_blocking(fd);
+	new->until_ns = relay_now_ns() + (new->fails_then ? destination->policy->dial_timeout_ns : HOLD_NS);
 	new->upstream = upstream_dial(destination, &dialled_for_hold, new);
 	error = errno;
 	if (new->upstream) {
@@ -293,25 +297,37 @@ void connects_take(const struct seccomp_notif *notice)
 	}
 }
 
+static void end_hold(struct hold *hold)
+{
+	if (hold->fails_then) {
+		stats_count_failure(hold->upstream->conn->destination->stats, ETIMEDOUT);
+		notice_answer(hold->id, ETIMEDOUT);
+		close(hold->socket);
+	} else {
+		let_pass(hold->id, hold->socket);
+	}
+	upstream_end(hold->upstream, REFUSAL_NONE);
+	let_go(hold);
+}
+
 void connects_tick(void)
 {
 	uint64_t now_ns = relay_now_ns();
 	struct hold *one, *next;
 
 	DL_FOREACH_SAFE(holds, one, next)
-	{
-		if (now_ns - one->since_ns < HOLD_NS && notice_is_valid(one->id))
-			continue;
-		upstream_end(one->upstream, REFUSAL_NONE);
-		let_pass(one->id, one->socket);
-		let_go(one);
-	}
+	if (now_ns >= one->until_ns || !notice_is_valid(one->id))
+		end_hold(one);
 }
 
 int connects_wait_ms(void)
 {
 	uint64_t now_ns = relay_now_ns();
+	struct deadline first = {UINT64_MAX};
+	const struct hold *one;
 
-	/* The list is in the order of their times. */
-	return holds ? deadline_left_ms(deadline_after(holds->since_ns, HOLD_NS), now_ns) : -1;
+	DL_FOREACH(holds, one)
+	if (one->until_ns < first.at_ns)
+		first.at_ns = one->until_ns;
+	return holds ? deadline_left_ms(first, now_ns) : -1;
 }

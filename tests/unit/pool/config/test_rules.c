@@ -172,6 +172,8 @@ static const struct {
 	{"idle-conn-timeout=4s", {.idle_conn_timeout_ns = 4 * SECOND}},
 	{"max-idle-conns-per-host=5", {.max_idle_conns_per_host = 5}},
 	{"max-conns-per-host=6", {.max_conns_per_host = 6}},
+	{"pipeline=8", {.pipeline = 8}},
+	{"pipeline-when=always", {.pipeline_when = CONFIG_PIPELINE_ALWAYS}},
 	{"max-conn-age=1m30s", {.max_conn_age_ns = 90 * SECOND}},
 	{"max-conn-requests=7", {.max_conn_requests = 7}},
 };

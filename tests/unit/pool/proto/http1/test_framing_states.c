@@ -416,6 +416,69 @@ START_TEST(copies_go_on)
 }
 END_TEST
 
+/* Whatever cut the bytes come in, an answer ends where it ends, and what is behind it is left. */
+START_TEST(answers_are_taken_one_by_one)
+{
+	static const char first[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+				    "3\r\nabc\r\n0\r\nX: y\r\n\r\n";
+	static const char both[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+				   "3\r\nabc\r\n0\r\nX: y\r\n\r\n" OK;
+	size_t cut = (size_t)_i, length = strlen(first);
+	struct framing_plan plan;
+
+	begin();
+	ask(GET GET);
+	if (cut > length)
+		cut = length;
+	ck_assert_uint_eq(framing_feed_answer(&framing, both, cut, &plan), cut);
+	ck_assert_uint_eq(framing.n_outstanding, cut == length ? 1 : 2);
+	if (cut < length)
+		ck_assert_uint_eq(framing_feed_answer(&framing, both + cut, strlen(both) - cut, &plan), length - cut);
+	ck_assert_uint_eq(framing.n_outstanding, 1);
+	ck_assert_uint_eq(framing_feed_answer(&framing, OK OK, 2 * strlen(OK), &plan), strlen(OK));
+	ck_assert(framing.response_ended && !framing.surplus);
+	ck_assert_int_eq(framing.doubt, FRAMING_CANONICAL);
+}
+END_TEST
+
+static const struct {
+	const char *sent;
+	bool takes_more;
+} behind[] = {
+	{GET, true},
+	{GET GET, true},
+	{"GET / HTTP/1.1\r\n", false},
+	{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false},
+	{"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", false},
+	{"GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", false},
+	{"GET / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", false},
+	{"CONNECT h:1 HTTP/1.1\r\n\r\n", false},
+	{"GET / HTTP/1.1\r\nAuthorization: NTLM x\r\n\r\n", false},
+	{"HEAD / HTTP/1.1\r\n\r\n", true},
+	{"\r\nGET / HTTP/1.1\r\n\r\n", false},
+};
+
+START_TEST(what_others_requests_may_follow)
+{
+	begin();
+	ask(behind[_i].sent);
+	ck_assert_int_eq(framing_takes_more(&framing), behind[_i].takes_more);
+}
+END_TEST
+
+/* One that asks for close does so where that was withheld from the server. */
+START_TEST(close_is_followed_where_it_was_blanked)
+{
+	static const char bytes[] = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+	struct framing_plan plan;
+
+	framing_init(&framing, _i);
+	framing_feed_request(&framing, bytes, strlen(bytes), &plan);
+	ck_assert_uint_eq(plan.n_edits, _i);
+	ck_assert_int_eq(framing_takes_more(&framing), _i);
+}
+END_TEST
+
 Suite *framing_states_suite(void);
 
 Suite *framing_states_suite(void)
@@ -441,6 +504,9 @@ Suite *framing_states_suite(void)
 	tcase_add_test(tcase, long_names_and_values_do_no_harm);
 	tcase_add_test(tcase, nul_bytes_are_not_canonical);
 	tcase_add_test(tcase, copies_go_on);
+	tcase_add_loop_test(tcase, answers_are_taken_one_by_one, 1, 120);
+	tcase_add_loop_test(tcase, what_others_requests_may_follow, 0, sizeof(behind) / sizeof(behind[0]));
+	tcase_add_loop_test(tcase, close_is_followed_where_it_was_blanked, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
