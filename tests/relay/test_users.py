@@ -131,6 +131,7 @@ def test_setuid():
     with tempfile.TemporaryDirectory(prefix="holdline-relay-") as folder, Relay() as world:
         os.chmod(folder, 0o755)
         program = shutil.copy(build_static("glibc"), os.path.join(folder, "setuid"))
+        os.chown(program, NOBODY, NOBODY)
         os.chmod(program, 0o4755)
         with harness.Server() as server:
             process = world.start([program, "block", "127.0.0.1", str(server.port), GET, "read", "hold"])
