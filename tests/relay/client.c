@@ -68,13 +68,18 @@ static bool is_blocking(void)
 static bool await(short events)
 {
 	struct epoll_event event;
+	int n;
 
 	if (is_blocking())
 		return true;
 	/* Edges have no events of their own for what is already there. */
 	if (set >= 0 && epoll_wait(set, &event, 1, 10) == 1)
 		return true;
-	return poll(&(struct pollfd){.fd = fd, .events = events}, 1, patience_ms) == 1;
+	/* A signal begins the wait anew: there is none that should end it. */
+	do
+		n = poll(&(struct pollfd){.fd = fd, .events = events}, 1, patience_ms);
+	while (n < 0 && errno == EINTR);
+	return n == 1;
 }
 
 static void finish_connect(void)
@@ -342,6 +347,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 5)
 		return 2;
+	setlinebuf(stdout);
 	way = argv[1];
 	if (!set_server(argv[2], argv[3]))
 		return 2;

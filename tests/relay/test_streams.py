@@ -158,7 +158,7 @@ def test_other_protocols():
             ("nobody speaks", lambda connection, _: connection.recv(1), ["wait=150", "close"])):
         for way in "block", "poll", "epoll":
             with Scripted(handler) as server:
-                pair = compare("%s, %s" % (name, way), server, client(way, "127.0.0.1", server.port, *(["connect", *actions] * 3)))
+                pair = compare("%s, %s" % (name, way), server, client(way, "127.0.0.1", server.port, *(["connect", *actions] * 3)), timeout=8)
                 tally.expect("%s, %s: connections" % (name, way), pair.stats["connections"] in (3, pair.bare_stats["connections"]), pair.text())
 
 
@@ -232,7 +232,8 @@ def test_http_proxy():
             head = read_head(connection)
             if not head:
                 return
-            connection.sendall(answer(head.split()[1], b"Connection: close     \r\n" if b"Connection: close" in head else b""))
+            connection.sendall(answer(head.split()[1], b"Connection: close     \r\n" if b"Connection: close" in head else
+                                      b"Connection: keep-alive\r\n"))
             if b"Connection: close" in head:
                 return
     with Scripted(proxy) as server:
