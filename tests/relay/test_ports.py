@@ -3,9 +3,10 @@
 import harness
 import network
 from relayed import Relay, build_go, client, go, needs_root
-from servers import GET
+from servers import GET as GET_NOTHING
 from suite import tally
 
+GET = GET_NOTHING.replace("/a", "/bytes/10")
 FIRST, LAST = 40000, 40063
 
 
