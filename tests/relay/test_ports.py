@@ -33,7 +33,7 @@ def test_ports():
     if build_go("document"):
         commands.append(["the document's program", go("document", "http://10.77.0.2:PORT/bytes/100", 1000, "short")])
         commands.append(["go, 8 at once", go("client", "-quiet", "-n", 1000, "-c", 8, "http://10.77.0.2:PORT/bytes/100")])
-    commands.append(["a static program", client("block", "10.77.0.2", "PORT", "repeat=1000", "connect", GET, "read=40")])
+    commands.append(["a static program", client("block", "10.77.0.2", "PORT", "repeat=1000", "connect", GET, "read=99")])
     for command in commands:
         [[name, bare, subject]] = network.Inside(few_ports, ["--client-closes-first"], [command]).result()
         tally.expect("64 ports: %s" % name, bare[3] < 500 and subject[3] == 1000 and subject[0] == 0, "%d requests bare\n%s" % (bare[3], subject),
