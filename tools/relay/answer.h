@@ -1,6 +1,6 @@
 /*
- * What comes from servers for clients: answers, ends of connections, and what becomes of a connection afterwards. By the
- * same rules as in the library: pool/exchange.
+ * What comes from servers for clients: answers, ends of connections, and what becomes of a connection afterwards. By
+ * the same rules as in the library: pool/exchange.
  */
 #pragma once
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -84,11 +85,19 @@ static bool has_way_of_its_own(int fd)
 	return (length && interface[0]) || number_option(fd, SOL_SOCKET, SO_MARK) > 0;
 }
 
+/* Made by our own user: what we dial is ours. (Root's program may have become another user.) */
+static bool is_of_our_user(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && status.st_uid == geteuid();
+}
+
 /* A TCP socket on which another connection of ours can stand in for the program's. */
 static bool can_serve(int fd)
 {
-	return number_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP && is_of_our_network(fd) &&
-	       is_unconnected(fd) && !is_bound(fd) && !has_way_of_its_own(fd);
+	return number_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP && is_of_our_user(fd) &&
+	       is_of_our_network(fd) && is_unconnected(fd) && !is_bound(fd) && !has_way_of_its_own(fd);
 }
 
 /* Connects the program's own socket to us. 0, or -errno: it is as it was. *name is what it is called then, *ours its

@@ -14,7 +14,6 @@
 
 /* One send on a connection: always fits into a replay's block. */
 #define SEND_MAX (16u << 10)
-#define FIRST_BYTES 32u
 /* So much of an answer is read for nobody, to have the connection back. */
 #define DRAIN_MAX (256u << 10)
 
@@ -116,19 +115,18 @@ static bool take_connection(struct client *client)
 	return client->upstream != NULL;
 }
 
-/* Begins an exchange with what the program has sent. False: not yet. */
+/* Begins an exchange with what the program has sent: as soon as there is a byte, since a program may wait for an answer
+ * to that. (What it is then shows on a connection that nobody had before.) False: not yet. */
 static bool begin(struct client *client)
 {
 	struct destination *destination = destination_of(client);
 	enum framing_first first = protocol_classify(queue_bytes(&client->in), client->in.length);
 
-	if (first == FRAMING_FIRST_PARTIAL && !client->has_ended && client->in.length < FIRST_BYTES)
-		return false;
 	/* What was sent in vain goes to a connection that nobody had before. */
 	client->may_lease = destination && !client->was_replayed && may_lease(first, destination->policy);
 	if (!take_connection(client))
 		return false;
-	if (first != FRAMING_FIRST_SAFE && first != FRAMING_FIRST_UNSAFE) {
+	if (first == FRAMING_FIRST_UNKNOWN) {
 		answer_tunnel_foreign(client, protocol_is_tls(queue_bytes(&client->in), client->in.length)
 						      ? REFUSAL_TLS_OPAQUE
 						      : REFUSAL_UNKNOWN_PROTOCOL);

@@ -135,7 +135,7 @@ static void answer_ourselves(int listener)
 
 static int install(int relay, const char **step)
 {
-	struct handshake packet;
+	struct handshake packet = {0};
 	int listener, error;
 
 	*step = "seccomp";

@@ -1,6 +1,6 @@
 /*
- * Pipelining: requests of several clients behind each other on one connection (RFC 9112 9.3.2). The connection's user is
- * whose answer comes next; the others are behind it, in the order of their requests.
+ * Pipelining: requests of several clients behind each other on one connection (RFC 9112 9.3.2). The connection's user
+ * is whose answer comes next; the others are behind it, in the order of their requests.
  */
 #pragma once
 

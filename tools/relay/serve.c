@@ -101,7 +101,7 @@ static void on_notice(struct link *link, uint32_t events)
 
 static int take_listener(int run, int watchdog)
 {
-	struct handshake packet;
+	struct handshake packet = {0};
 	int listener, error;
 
 	if (!hear(run, HANDSHAKE_LISTENER, &packet, &listener) || listener < 0)
@@ -114,7 +114,7 @@ static int take_listener(int run, int watchdog)
 
 static bool begin(int run, int watchdog, const char *program)
 {
-	struct handshake wanted;
+	struct handshake wanted = {0};
 	const char *step = "";
 	int passed, error = prepare(program, &step);
 

@@ -313,8 +313,7 @@ bool framing_takes_more(const struct framing *framing)
 {
 	return framing->doubt == FRAMING_CANONICAL && !framing->request.in_message && !framing->unrepeatable &&
 	       framing->request.parser.http_minor > 0 && !framing->upgrade_offered && !framing->expect_continue &&
-	       !framing->close_left &&
-	       (!framing->close_wanted || framing->edited) && !framing->server_closes;
+	       !framing->close_left && (!framing->close_wanted || framing->edited) && !framing->server_closes;
 }
 
 bool framing_has_surplus(const struct framing *framing)
