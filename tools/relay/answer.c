@@ -167,6 +167,16 @@ static void end_exchange(struct client *client)
 	forget_exchange(client);
 }
 
+/* The connection has to be this client's alone, and others are behind it: it ends, for all of them. The program begins
+ * again on another one, where nobody will be. */
+static void part(struct client *client)
+{
+	client->upstream->conn->destination->is_not_pipelined = true;
+	end_exchange(client);
+	if (client->stage == CLIENT_IN_EXCHANGE)
+		answer_finish(client, false);
+}
+
 void answer_settle(struct client *client)
 {
 	struct protocol_status status = protocol_status(&client->state);
@@ -180,6 +190,8 @@ void answer_settle(struct client *client)
 	case VERDICT_RELEASE:
 		if (client->stage == CLIENT_IN_EXCHANGE && !client->behind)
 			answer_tunnel(client);
+		else if (status.at_boundary && client->behind)
+			part(client);
 		break;
 	case VERDICT_ASK_SERVER:
 		upstream_shut(client->upstream);

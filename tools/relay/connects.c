@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 
 /* So long a connect() may wait here, without its program's timeouts and signal handlers. */
 #define HOLD_NS (100 * MILLISECOND_NS)
+/* For a connection to ourselves, which takes microseconds. */
+#define CONNECT_MS 50
 
 /* A connect() whose server is being dialled. */
 struct hold {
@@ -57,12 +60,17 @@ static bool is_of_our_network(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0 && cookie == relay_core.netns_cookie;
 }
 
-static bool is_unconnected(int fd)
+static int tcp_state(int fd)
 {
 	struct tcp_info info;
 	socklen_t length = sizeof(info);
 
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state == TCP_CLOSE;
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_state : -1;
+}
+
+static bool is_unconnected(int fd)
+{
+	return tcp_state(fd) == TCP_CLOSE;
 }
 
 static bool is_bound(int fd)
@@ -100,6 +108,31 @@ static bool can_serve(int fd)
 	       is_of_our_network(fd) && is_unconnected(fd) && !is_bound(fd) && !has_way_of_its_own(fd);
 }
 
+static bool is_out_of_reach; /* ourselves: everything is left to the kernel */
+
+/* Connects as a non-blocking socket, whatever the program has made it: where something on this machine drops packets to
+ * ourselves (a firewall), nobody may be kept waiting for that. 0, or -errno: it is as it was. */
+static int connect_at_once(int fd, const struct sockaddr_in6 *to, socklen_t length)
+{
+	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	struct pollfd entry = {.fd = fd, .events = POLLOUT};
+	int flags = fcntl(fd, F_GETFL), error;
+
+	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	error = connect(fd, (const struct sockaddr *)to, length) < 0 ? errno : 0;
+	if (error == EINPROGRESS && poll(&entry, 1, CONNECT_MS) > 0 && tcp_state(fd) == TCP_ESTABLISHED)
+		error = 0;
+	else if (error == EINPROGRESS) {
+		connect(fd, &nowhere, sizeof(nowhere));
+		is_out_of_reach = true;
+	}
+	/* To a blocking socket the kernel says "in progress" no more. */
+	if (!error && !(flags & O_NONBLOCK))
+		connect(fd, (const struct sockaddr *)to, length);
+	fcntl(fd, F_SETFL, flags);
+	return -error;
+}
+
 /* Connects the program's own socket to us. 0, or -errno: it is as it was. *name is what it is called then, *ours its
  * other end. */
 static int connect_to_us(int fd, struct sockaddr_in6 *name, struct sockaddr_in6 *ours)
@@ -107,13 +140,15 @@ static int connect_to_us(int fd, struct sockaddr_in6 *name, struct sockaddr_in6 
 	int family = number_option(fd, SOL_SOCKET, SO_DOMAIN);
 	bool is_v6_only = family == AF_INET6 && number_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
 	socklen_t length = listener_address(family, is_v6_only, ours);
+	int error;
 
 	if (!length)
 		return -EAFNOSUPPORT;
-	/* With an empty queue before it this cannot block. */
+	/* With an empty queue before it this does not wait. */
 	listener_take_in();
-	if (connect(fd, (struct sockaddr *)ours, length) < 0 && errno != EINPROGRESS)
-		return -errno;
+	error = connect_at_once(fd, ours, length);
+	if (error)
+		return error;
 	length = sizeof(*name);
 	memset(name, 0, sizeof(*name));
 	if (getsockname(fd, (struct sockaddr *)name, &length) < 0)
@@ -230,7 +265,7 @@ static void take_connect(const struct seccomp_notif *notice)
 	struct destination *destination = read_key(notice, &key) ? idle_pool_find(&relay_core.pool, &key) : NULL;
 	int fd;
 
-	if (!destination || destination->policy->mode != CONFIG_MODE_FULL) {
+	if (!destination || destination->policy->mode != CONFIG_MODE_FULL || is_out_of_reach) {
 		notice_let_pass(notice->id);
 		return;
 	}
