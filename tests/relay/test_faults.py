@@ -131,7 +131,7 @@ def test_dead_host():
         # Not one byte, and no end, for longer than the test lasts.
         time.sleep(8)
     with Scripted(handler) as server:
-        pair = run_pair(server, client("block", "127.0.0.1", server.port, GET, "read=49", "close", "connect", "alarm=1500", GET, "read=49"))
+        pair = run_pair(server, client("block", "127.0.0.1", server.port, GET, "read=49", "close", "connect", "alarm=900", GET, "read=49"))
     # The first connection is alive as far as anybody can see: the program's own timeout ends the wait,
     # as for any client with keep-alive.
     tally.expect("a server that falls silent", b"<49 bytes" in pair.subject.output and pair.subject.status == 0, pair.text())
