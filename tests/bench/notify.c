@@ -1,6 +1,6 @@
 /*
- * What a relay costs beside requests: notify CALL N PORT. CALL: connect (to a port where nobody speaks HTTP; closed by a
- * reset, so that no port is used up) or getpid. Prints nanoseconds a call on stderr.
+ * What a relay costs beside requests: notify CALL N PORT. CALL: connect (to a port where nobody speaks HTTP; closed by
+ * a reset, so that no port is used up) or getpid. Prints nanoseconds a call on stderr.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -35,8 +35,8 @@ def test_ports():
         commands.append(["go, 8 at once", go("client", "-quiet", "-n", 1000, "-c", 8, "http://10.77.0.2:PORT/bytes/100")])
     commands.append(["a static program", client("block", "10.77.0.2", "PORT", "repeat=1000", "connect", GET, "read=99")])
     for command in commands:
-        # A program that closes at the very instant of the relay's end of file stays in TIME_WAIT, by chance; where nothing
-        # is done about it, hundreds do.
+        # A program that closes at the very instant of the relay's end of file stays in TIME_WAIT, by chance; where
+        # nothing is done about it, hundreds do.
         for _ in range(3):
             [[name, bare, subject]] = network.Inside(few_ports, ["--client-closes-first"], [command]).result()
             if subject[3] == 1000:

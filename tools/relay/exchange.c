@@ -167,8 +167,8 @@ static bool pass_on(struct client *client)
 	return true;
 }
 
-/* The program has closed its socket, and its end of file has not been read yet. An end of file of ours would leave it in
- * TIME_WAIT then. */
+/* The program has closed its socket, and its end of file has not been read yet. An end of file of ours would leave it
+ * in TIME_WAIT then. */
 static bool has_closed_first(const struct client *client)
 {
 	char byte;
