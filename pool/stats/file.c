@@ -168,6 +168,19 @@ int stats_file_open_folder(const struct stats_sys *sys, const char *path, uid_t 
 	return open_judged(sys, path, user, true);
 }
 
+int stats_file_open(const struct stats_sys *sys, const char *setting, const char *runtime, uid_t user)
+{
+	char path[PATH_MAX];
+	int folder = -ENOENT;
+
+	if (strcmp(setting, "auto") != 0)
+		return stats_file_open_folder(sys, setting, user);
+	for (unsigned choice = 0; folder < 0 && choice < 2; choice++)
+		if (stats_file_place(choice, runtime, user, path) == 0)
+			folder = stats_file_open_default(sys, path, user);
+	return folder;
+}
+
 /* Opened and locked, or -errno. Unlocking ends the lock even if a forked child shares the descriptor. */
 static int open_locked(const struct stats_sys *sys, int folder, const char *name, unsigned tries)
 {

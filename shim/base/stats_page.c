@@ -53,7 +53,8 @@ static struct stats_sys sys;
 
 /* clang-format off */
 #define CALLS(F) \
-	F(openat) F(mkdir) F(close) F(fstat) F(fstatfs) F(pread) F(pwrite) F(fallocate) F(flock) F(unlinkat) F(mmap) F(munmap) F(kill)
+	F(openat) F(mkdir) F(close) F(fstat) F(fstatfs) F(pread) F(pwrite) F(fallocate) F(flock) \
+	F(unlinkat) F(mmap) F(munmap) F(kill)
 /* clang-format on */
 #define AS_TEXT(name) #name "\0"
 #define AS_OFFSET(name) offsetof(struct stats_sys, name),
@@ -90,19 +91,6 @@ void stats_page_init(const struct config *config, const struct stats_page_users 
 	is_observing = config->policy.mode == CONFIG_MODE_OBSERVE;
 	if (strcmp(stats_path, "off") != 0)
 		state = PAGE_PRIVATE;
-}
-
-static int open_folder(void)
-{
-	char path[PATH_MAX];
-	int folder = -ENOENT;
-
-	if (strcmp(stats_path, "auto") != 0)
-		return stats_file_open_folder(&sys, stats_path, libc.geteuid());
-	for (unsigned choice = 0; folder < 0 && choice < 2; choice++)
-		if (stats_file_place(choice, runtime, libc.geteuid(), path) == 0)
-			folder = stats_file_open_default(&sys, path, libc.geteuid());
-	return folder;
 }
 
 static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
@@ -154,7 +142,7 @@ static bool replace(struct stats_page *former, struct stats_page *with_file)
 static enum page_state give_file(void)
 {
 	struct stats_page *former = page, *with_file = page;
-	int folder = open_folder(), taken;
+	int folder = stats_file_open(&sys, stats_path, runtime, libc.geteuid()), taken;
 
 	if (folder < 0)
 		return PAGE_STAYS_PRIVATE;
@@ -304,7 +292,7 @@ static void put_back(int folder)
 void stats_page_end(void)
 {
 	bool is_private = state <= PAGE_BEGINNING, is_counted = is_private ? n_first > 0 : state == PAGE_SHARED;
-	int saved = errno, folder = is_counted ? open_folder() : -1;
+	int saved = errno, folder = is_counted ? stats_file_open(&sys, stats_path, runtime, libc.geteuid()) : -1;
 
 	if (folder >= 0 && is_private)
 		add_private(folder);
