@@ -8,6 +8,7 @@
 
 #include "tools/stats/read.h"
 #include "tools/stats/symbolize.h"
+#include "tools/ports/netns.h"
 
 #define N_PLACED 10
 
@@ -36,8 +37,7 @@ static void look_at(struct doctor_report *report, const struct ports_tuple *tupl
 
 static void look_at_all(struct doctor_report *report)
 {
-	struct counts counts = {.symbolizer = symbolizer_new(geteuid() != 0),
-				.netns_cookie = attribution_netns_cookie()};
+	struct counts counts = {.symbolizer = symbolizer_new(geteuid() != 0), .netns_cookie = netns_own_cookie()};
 
 	report->are_counts_missing = stats_read(&counts.view, NULL) != 0;
 	for (const struct ports_tuple *tuple = report->sample.tuples; tuple && report->n_tuples < DOCTOR_MAX_TUPLES;

@@ -12,25 +12,7 @@
 #include "tools/base/text.h"
 #include "tools/stats/symbolize.h"
 
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-
 #define IDLE_TIMEOUT_NS (60 * SECOND_NS) /* default of HOLDLINE_IDLE_CONN_TIMEOUT */
-
-uint64_t attribution_netns_cookie(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t length = sizeof(uint64_t);
-	uint64_t cookie = 0;
-
-	if (fd < 0)
-		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
-		cookie = 0;
-	close(fd);
-	return cookie;
-}
 
 /* A program may name an IPv4 destination by an IPv4 address or by a mapped IPv6 address. */
 static const struct stats_view_destination *find_destination(const struct stats_view *view, const struct ports_key *key,

@@ -47,9 +47,6 @@ struct attribution {
 	struct stats_replay_result replay; /* of the recorded uses, with Holdline's own idle timeout; n_uses 0: none */
 };
 
-/* The cookie of this process's network namespace, which identifies it in the pages; 0: the kernel has none. */
-uint64_t attribution_netns_cookie(void);
-
 /* Looks the tuple's destination up. `symbolizer` names the call sites; NULL: they keep the addresses in their files. */
 void attribution_find(const struct stats_view *view, const struct ports_key *key, uint64_t netns_cookie,
 		      struct symbolizer *symbolizer, struct attribution *counted);

@@ -5,9 +5,14 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 static bool is_ours(pid_t pid)
 {
@@ -30,4 +35,22 @@ int netns_enter(pid_t pid)
 		error = -errno;
 	close(pidfd);
 	return error;
+}
+
+uint64_t netns_cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+}
+
+uint64_t netns_own_cookie(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = fd < 0 ? 0 : netns_cookie_of(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return cookie;
 }

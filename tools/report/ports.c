@@ -9,23 +9,10 @@
 
 #include "tools/ports/kernel.h"
 #include "tools/stats/view.h"
+#include "tools/ports/netns.h"
 
 /* The first destinations make most of the connections. */
 #define MAX_DESTINATIONS 64
-
-static uint64_t own_netns_cookie(void)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint64_t cookie = 0;
-	socklen_t length = sizeof(cookie);
-
-	if (fd < 0)
-		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0)
-		cookie = 0;
-	close(fd);
-	return cookie;
-}
 
 static bool is_at(const struct stats_destination *destination, const struct ports_key *key)
 {
@@ -55,7 +42,7 @@ static bool is_of_run(const struct stats_view *view, const struct ports_key *key
 
 void report_ports_look(const struct stats_view *view, struct report_ports *ports)
 {
-	uint64_t cookie = own_netns_cookie();
+	uint64_t cookie = netns_own_cookie();
 	static struct ports_sample sample; /* too large for some stacks */
 	struct ports_tuple *tuple;
 

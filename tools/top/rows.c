@@ -7,6 +7,7 @@
 #include "tools/ports/owners.h"
 #include "tools/stats/read.h"
 #include "tools/top/top.h"
+#include "tools/ports/netns.h"
 
 #define MAX_SHARES 8
 
@@ -122,7 +123,7 @@ int top_rows(struct ports_sample *sample, const struct ports_sample *before, con
 	if (before)
 		look.pace = (struct ports_pace){.seconds = (double)(sample->taken_ns - before->taken_ns) / SECOND_NS,
 						.n_dials = sample->n_dials - before->n_dials};
-	look.netns_cookie = attribution_netns_cookie();
+	look.netns_cookie = netns_own_cookie();
 	/* Without pages there are simply no counts. */
 	if (stats_read(&look.counts, NULL) != 0)
 		look.counts.n_folders = 0;
