@@ -14,13 +14,13 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "pool/base/fdpass.h"
 #include "pool/broker/broker.h"
+#include "tools/base/calls.h"
 #include "tools/base/clock.h"
 #include "tools/broker/region.h"
 #include "tools/broker/runs.h"
@@ -58,26 +58,6 @@ static uint64_t now_ns(void)
 	return clock_now_ns(CLOCK_MONOTONIC_COARSE);
 }
 
-static void *map(uint64_t length)
-{
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
-static void unmap(void *memory, uint64_t length)
-{
-	munmap(memory, length);
-}
-
-static int disconnect(int fd)
-{
-	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-	/* Only as much of the address as the sandbox allows: see sandbox.c. */
-	return connect(fd, &nowhere, sizeof(nowhere.sa_family));
-}
-
 static int watch_fd(int fd, uint32_t events, uint64_t data)
 {
 	struct epoll_event event = {.events = events, .data.u64 = data};
@@ -109,9 +89,9 @@ static const struct pool_sys sys = {
 	.setsockopt = setsockopt,
 	.close = close_watched,
 	.now_ns = now_ns,
-	.map = map,
-	.unmap = unmap,
-	.disconnect = disconnect,
+	.map = calls_map,
+	.unmap = calls_unmap,
+	.disconnect = calls_disconnect,
 	.shutdown = shutdown,
 	.getpeername = get_peer_name,
 	.sendmsg = sendmsg,
@@ -323,13 +303,11 @@ void broker_loop_run(void)
 /* Most descriptors are for connections, some for processes. */
 static uint32_t raise_limit(void)
 {
-	struct rlimit limit;
+	uint64_t n = calls_raise_fd_limit();
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (!n)
 		return 256;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_cur > 4 * SPARE_FDS ? (uint32_t)(limit.rlim_cur / 4 * 3 - SPARE_FDS) : SPARE_FDS;
+	return n > 4 * SPARE_FDS ? (uint32_t)(n / 4 * 3 - SPARE_FDS) : SPARE_FDS;
 }
 
 void broker_loop_use_board(struct broker_board *board)

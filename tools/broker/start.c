@@ -3,60 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pool/base/fdpass.h"
 #include "pool/share/wire.h"
+#include "tools/base/detach.h"
 #include "tools/broker/path.h"
 
-/* The broker closes this descriptor when it is ready. */
-#define READY_FD 3
 #define READY_TIMEOUT_MS 2000
-
-/* The broker keeps nothing of the caller's: a pipe that it held open would keep a `$(...)` waiting. */
-static void become_broker(const char *path, int ready)
-{
-	struct sigaction ignore = {.sa_handler = SIG_DFL};
-	int null = open("/dev/null", O_RDWR);
-	sigset_t none;
-
-	/* The caller may have closed its standard streams: then these two descriptors are 0 to 2, or READY_FD. */
-	ready = fcntl(ready, F_DUPFD, READY_FD + 1);
-	null = fcntl(null, F_DUPFD, READY_FD + 1);
-	if (ready < 0 || null < 0)
-		_exit(127);
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	dup2(ready, READY_FD);
-	close_range(READY_FD + 1, ~0u, 0);
-	for (int signal_number = 1; signal_number < NSIG; signal_number++)
-		sigaction(signal_number, &ignore, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	unsetenv("LD_PRELOAD");
-	if (chdir("/") == 0)
-		execl("/proc/self/exe", "holdline", "broker", "--detached", path, NULL);
-	_exit(127);
-}
-
-/* A grandchild, so that the program that we become never finds the broker among its children. */
-static void be_middle(const char *path, int ready)
-{
-	pid_t child;
-
-	setsid();
-	child = fork();
-	if (child == 0)
-		become_broker(path, ready);
-	_exit(child < 0);
-}
 
 static int wait_until_ready(int ready)
 {
@@ -92,20 +48,16 @@ int broker_join(const char *path)
 int broker_start(const char *path)
 {
 	int ready[2], error = broker_join(path);
-	pid_t middle;
 
 	if (error != -ENOENT && error != -ECONNREFUSED)
 		return error;
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		return -errno;
-	middle = fork();
-	if (middle == 0)
-		be_middle(path, ready[1]);
+	/* The broker closes its descriptor when it is ready. */
+	error = detach_start(ready[1], (const char *const[]){"broker", "--detached", path, NULL});
 	close(ready[1]);
-	if (middle > 0)
-		while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
-			;
-	error = middle > 0 ? wait_until_ready(ready[0]) : -EAGAIN;
+	if (!error)
+		error = wait_until_ready(ready[0]);
 	close(ready[0]);
 	return error ? error : broker_join(path);
 }

@@ -319,7 +319,7 @@ static void came(struct upstream *upstream, char *bytes, size_t length)
 		lose(client, 0);
 		return;
 	}
-	/* What is left is the next one's, as long as the connection lives and somebody waits for it. */
+	/* The rest belongs to the next client, as long as the connection lives and somebody waits for it. */
 	while (length && upstream->link.fd >= 0 && pipeline_head(upstream)) {
 		size_t taken = take_answer(pipeline_head(upstream), bytes, length);
 

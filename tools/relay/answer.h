@@ -1,6 +1,6 @@
 /*
- * What comes from servers for clients: answers, ends of connections, and what becomes of a connection afterwards. By
- * the same rules as in the library: pool/exchange.
+ * Answers and ends of connections, from servers to clients; a connection is kept or ended afterwards by the same rules
+ * as in the library: pool/exchange.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct upstream_user;
  * whose answer comes next. */
 extern const struct upstream_user answer_unused, answer_in_exchange, answer_in_tunnel;
 
-/* What follows when bytes have moved in an exchange. */
+/* Moves an exchange on when bytes have passed: it goes on, has ended, or becomes a tunnel. */
 void answer_settle(struct client *client);
 
 /* From here on bytes pass as they are. */

@@ -90,7 +90,7 @@ static bool receive(struct client *client)
 	return client->stage == CLIENT_FINISHING || queue_add(&client->in, bytes, (size_t)n);
 }
 
-/* What waited may have gone: the end of file may follow. False: the client has gone. */
+/* Sends the waiting bytes; the server may go on when most have gone. False: the client has gone. */
 static bool send_waiting(struct client *client)
 {
 	if (link_flush(&client->link, NULL) < 0)
@@ -127,7 +127,7 @@ void client_accept(struct client *client, int fd)
 	if (link_open(&client->link, fd, on_event) < 0 || link_flush(&client->link, NULL) < 0)
 		client_end(client);
 	else
-		exchange_accept(client);
+		exchange_go(client);
 }
 
 void client_tick(void)

@@ -15,16 +15,13 @@
 #include <utlist.h>
 
 #include "pool/base/clock.h"
+#include "tools/ports/netns.h"
 #include "tools/relay/client.h"
 #include "tools/relay/core.h"
 #include "tools/relay/listener.h"
 #include "tools/relay/notice.h"
 #include "tools/relay/target.h"
 #include "tools/relay/upstream.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
 
 /* So long a connect() may wait here, without its program's timeouts and signal handlers. */
 #define HOLD_NS (100 * MILLISECOND_NS)
@@ -50,14 +47,6 @@ static int number_option(int fd, int level, int name)
 	socklen_t length = sizeof(value);
 
 	return getsockopt(fd, level, name, &value, &length) == 0 ? value : -1;
-}
-
-static bool is_of_our_network(int fd)
-{
-	uint64_t cookie = 0;
-	socklen_t length = sizeof(cookie);
-
-	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0 && cookie == relay_core.netns_cookie;
 }
 
 static int tcp_state(int fd)
@@ -105,7 +94,8 @@ static bool is_of_our_user(int fd)
 static bool can_serve(int fd)
 {
 	return number_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP && is_of_our_user(fd) &&
-	       is_of_our_network(fd) && is_unconnected(fd) && !is_bound(fd) && !has_way_of_its_own(fd);
+	       netns_cookie_of(fd) == relay_core.netns_cookie && is_unconnected(fd) && !is_bound(fd) &&
+	       !has_way_of_its_own(fd);
 }
 
 static bool is_out_of_reach; /* ourselves: everything is left to the kernel */
@@ -229,7 +219,7 @@ static void hold(uint64_t id, int fd, struct destination *destination)
 		return;
 	}
 	free(new);
-	/* What we lack the program may have. */
+	/* The program may have the memory or the descriptors that we lack. */
 	if (error == ENOMEM || error == EMFILE || error == ENFILE || error == ENOBUFS)
 		notice_let_pass(id);
 	else

@@ -1,5 +1,5 @@
 /*
- * What becomes of a program's connect() and getpeername(): connected to the relay, refused as the server refuses, or
+ * A program's connect() and getpeername() calls: the socket is connected to the relay, refused as the server refuses, or
  * left to the kernel.
  */
 #pragma once

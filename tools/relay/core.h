@@ -1,4 +1,4 @@
-/* What the relay's parts share: settings, pool, counters, the time. One thread. */
+/* The settings, pool, counters and time that the relay's parts share. One thread. */
 #pragma once
 
 #include <stdint.h>

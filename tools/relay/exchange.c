@@ -122,7 +122,7 @@ static bool begin(struct client *client)
 	struct destination *destination = destination_of(client);
 	enum framing_first first = protocol_classify(queue_bytes(&client->in), client->in.length);
 
-	/* What was sent in vain goes to a connection that nobody had before. */
+	/* A request that was sent in vain goes to a connection that nobody had before. */
 	client->may_lease = destination && !client->was_replayed && may_lease(first, destination->policy);
 	if (!take_connection(client))
 		return false;
@@ -278,11 +278,6 @@ void exchange_go(struct client *client)
 		make_end(client);
 	else if (client->has_ended && !client->in.length)
 		take_end(client);
-}
-
-void exchange_accept(struct client *client)
-{
-	exchange_go(client);
 }
 
 bool exchange_is_full(const struct client *client)

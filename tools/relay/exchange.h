@@ -12,9 +12,6 @@ struct client;
  * afterwards. */
 void exchange_go(struct client *client);
 
-/* The client's socket has come in. */
-void exchange_accept(struct client *client);
-
 /* The program has gone, without reading what it was sent. */
 void exchange_abandon(struct client *client);
 

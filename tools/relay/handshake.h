@@ -1,11 +1,8 @@
-/* What `holdline run` and the relay that it starts tell each other, over an AF_UNIX SOCK_SEQPACKET socket. */
+/* The talk between `holdline run` and the relay that it starts, over an AF_UNIX SOCK_SEQPACKET socket. */
 #pragma once
 
 #include <stdint.h>
 #include <sys/types.h>
-
-/* Where the relay's end of it is. */
-#define HANDSHAKE_FD 3
 
 enum handshake_kind {
 	HANDSHAKE_HERE,	    /* relay: this is my process */
@@ -26,3 +23,12 @@ struct handshake {
 	uint64_t value;	  /* ... this one */
 	char step[HANDSHAKE_STEP_MAX];
 };
+
+/* Sends a packet of this kind, with a descriptor unless `passed` is -1. 0 or -errno. */
+int handshake_say(int fd, enum handshake_kind kind, struct handshake *packet, int passed)
+	__attribute__((warn_unused_result));
+
+/* The other side's next word. 0, or -errno: the error in it, -ETIMEDOUT, or -EPROTO where it is of another kind or none.
+ * *passed is the descriptor with it, the caller's to close, or -1. */
+int handshake_hear(int fd, enum handshake_kind kind, struct handshake *packet, int *passed)
+	__attribute__((warn_unused_result));

@@ -134,23 +134,25 @@ int link_send(struct link *link, const char *bytes, size_t length, uint64_t *sen
 	return link_send_later(link, bytes + n, length - (size_t)n);
 }
 
-void link_release(struct link *link)
+void link_reset(int fd)
 {
-	if (link->fd >= 0)
-		epoll_ctl(epoll, EPOLL_CTL_DEL, link->fd, NULL);
-	link->fd = -1;
-	queue_clear(&link->out);
+	static const struct linger at_once = {1, 0};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(fd);
 }
 
 void link_close(struct link *link, bool is_abrupt)
 {
-	static const struct linger at_once = {1, 0};
 	int fd = link->fd;
 
 	if (fd < 0)
 		return;
-	link_release(link);
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	link->fd = -1;
+	queue_clear(&link->out);
 	if (is_abrupt)
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	close(fd);
+		link_reset(fd);
+	else
+		close(fd);
 }

@@ -45,8 +45,8 @@ int link_flush(struct link *link, uint64_t *sent) __attribute__((warn_unused_res
 /* The same for what waits to be sent when the socket is being connected. */
 int link_send_later(struct link *link, const char *bytes, size_t length) __attribute__((warn_unused_result));
 
-/* Forgets the socket without closing it, with all that waits. */
-void link_release(struct link *link);
+/* Closes a socket by an RST. */
+void link_reset(int fd);
 
 /* Closes it, with an RST if `is_abrupt`. */
 void link_close(struct link *link, bool is_abrupt);

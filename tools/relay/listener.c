@@ -21,21 +21,13 @@ static struct place {
 	socklen_t length;
 } v4, v6;
 
-static void turn_away(int fd)
-{
-	static const struct linger at_once = {1, 0};
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	close(fd);
-}
-
 static void take_in(int fd, const struct sockaddr_in6 *name)
 {
 	static const int on = 1;
 	struct client *client = client_find(name);
 
 	if (!client || client->link.fd >= 0 || memcmp(&client->name, name, sizeof(struct sockaddr_in)) != 0) {
-		turn_away(fd);
+		link_reset(fd);
 		return;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

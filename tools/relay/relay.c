@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "pool/base/fdpass.h"
-#include "tools/relay/handshake.h"
+#include "tools/base/detach.h"
 #include "tools/relay/serve.h"
 #include "tools/relay/watchdog.h"
 
@@ -41,11 +41,11 @@ int command_relay(int argc, char **argv)
 	relay = fork();
 	if (relay == 0) {
 		close(pair[0]);
-		relay_serve(HANDSHAKE_FD, pair[1], argv[1]);
+		relay_serve(DETACH_FD, pair[1], argv[1]);
 		return 0;
 	}
 	close(pair[1]);
-	close(HANDSHAKE_FD);
+	close(DETACH_FD);
 	watchdog_run(relay, hear_of_listener(pair[0]));
 	return 0;
 }

@@ -2,18 +2,17 @@
 #include "tools/relay/serve.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "pool/base/clock.h"
 #include "pool/base/fdpass.h"
+#include "tools/base/calls.h"
 #include "tools/relay/client.h"
 #include "tools/relay/connects.h"
 #include "tools/relay/core.h"
@@ -25,33 +24,20 @@
 #include "tools/relay/target.h"
 #include "tools/relay/upstream.h"
 
-#define HANDSHAKE_MS 2000
 #define TICK_MS 1000
 /* After the last program: what it sent last is still to be delivered. */
 #define LAST_NS (5 * SECOND_NS)
 
-static const struct pool_sys sys = {.sendmsg = sendmsg, .recvmsg = recvmsg};
+static const struct pool_sys sys = {.sendmsg = sendmsg};
 static struct link notices;
 static bool has_no_programs;
 
-/* The next packet, of this kind. *passed is the descriptor with it, or -1. */
-static bool hear(int run, enum handshake_kind kind, struct handshake *packet, int *passed)
-{
-	struct pollfd entry = {.fd = run, .events = POLLIN};
-	unsigned n_passed;
-
-	*passed = -1;
-	return poll(&entry, 1, HANDSHAKE_MS) > 0 &&
-	       fdpass_receive(&sys, run, packet, sizeof(*packet), passed, &n_passed) == sizeof(*packet) &&
-	       packet->kind == kind;
-}
-
 static bool say(int run, enum handshake_kind kind, int error, const char *step)
 {
-	struct handshake packet = {.kind = kind, .error = error, .pid = getpid()};
+	struct handshake packet = {.error = error};
 
 	strncpy(packet.step, step, sizeof(packet.step) - 1);
-	return fdpass_send(&sys, run, &packet, sizeof(packet), -1) == 0;
+	return handshake_say(run, kind, &packet, -1) == 0;
 }
 
 /* Everything that serving a notification needs of the kernel. 0 or errno with *step. */
@@ -101,10 +87,10 @@ static void on_notice(struct link *link, uint32_t events)
 
 static int take_listener(int run, int watchdog)
 {
-	struct handshake packet = {0};
-	int listener, error;
+	struct handshake packet;
+	int listener, error = -handshake_hear(run, HANDSHAKE_LISTENER, &packet, &listener);
 
-	if (!hear(run, HANDSHAKE_LISTENER, &packet, &listener) || listener < 0)
+	if (error || listener < 0)
 		return EPROTO;
 	error = -fdpass_send(&sys, watchdog, "", 1, listener);
 	if (!error)
@@ -114,11 +100,11 @@ static int take_listener(int run, int watchdog)
 
 static bool begin(int run, int watchdog, const char *program)
 {
-	struct handshake wanted = {0};
+	struct handshake wanted;
 	const char *step = "";
 	int passed, error = prepare(program, &step);
 
-	if (!say(run, HANDSHAKE_HERE, 0, "") || !hear(run, HANDSHAKE_TRY, &wanted, &passed))
+	if (!say(run, HANDSHAKE_HERE, 0, "") || handshake_hear(run, HANDSHAKE_TRY, &wanted, &passed) < 0)
 		return false;
 	if (!error)
 		error = try_process(&wanted, &step);
@@ -149,23 +135,12 @@ static int wait_ms(void)
 	return client_is_any() || relay_core.pool.n_idle ? TICK_MS : -1;
 }
 
-/* Every connection takes two descriptors. */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 void relay_serve(int run, int watchdog, const char *program)
 {
 	uint64_t last_ns = UINT64_MAX;
 
 	signal(SIGPIPE, SIG_IGN);
-	raise_limit();
+	calls_raise_fd_limit();
 	if (!begin(run, watchdog, program))
 		return;
 	close(run);

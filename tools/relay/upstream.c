@@ -140,7 +140,7 @@ static void on_event(struct link *link, uint32_t events)
 		upstream->user->ended(upstream, ECONNRESET);
 }
 
-/* What holds for every connection of ours: answers are not held back by the other side's delayed acknowledgements, and
+/* The options of every connection of ours: answers are not held back by the other side's delayed acknowledgements, and
  * its end leaves no TIME_WAIT (pool/conn/ending.h). */
 static void set_options(int fd, const struct policy *policy)
 {
@@ -165,7 +165,7 @@ static int start_connect(int fd, const struct destination_key *key)
 		return 0;
 	if (errno != EADDRNOTAVAIL)
 		return -errno;
-	/* What is idle there has the ports. */
+	/* Idle connections there have the ports. */
 	idle_pool_retire_peer(&relay_core.pool, key);
 	return connect(fd, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS ? 0 : -errno;
 }

@@ -28,7 +28,7 @@ struct upstream_user {
 	/* The server's end of file (0), or errno. It has not been ended yet. */
 	void (*ended)(struct upstream *upstream, int error);
 
-	/* What waited to be sent has gone. */
+	/* All waiting bytes have been sent. */
 	void (*drained)(struct upstream *upstream);
 
 	/* The object is a client whose answer comes next: others may be behind it. */
@@ -77,7 +77,7 @@ void upstream_end(struct upstream *upstream, enum refusal why);
  * boundary. */
 void upstream_park(struct upstream *upstream);
 
-/* What the pool calls for a descriptor. */
+/* Closes a descriptor for the pool: of an upstream, or any other. */
 int upstream_close_fd(int fd);
 
 /* Ends dials that have gone on for longer than the dial timeout. */
