@@ -37,13 +37,15 @@ const struct config_option config_options[] = {
 	 "Socket of the broker that shares connections; if none is named, holdline run starts one.", CONFIG_KIND_PATH,
 	 FIELD(broker_path), NULL},
 	{"HOLDLINE_RELAY", "relay", "off|auto|always", "auto",
-	 "Serve by a relay process the programs that no library can enter (Go, static, musl): never, where needed, or all.",
+	 "Serve by a relay process the programs that no library can enter (Go, static, musl): "
+	 "never, where needed, or all.",
 	 CONFIG_KIND_CHOICE, FIELD(relay), relay_choices},
 	{"HOLDLINE_REWRITE", "rewrite", "on|off", "on",
 	 "Ask servers to keep connections that the program would close; off reuses only what it left open itself.",
 	 CONFIG_KIND_SWITCH, POLICY(rewrite), NULL},
 	{"HOLDLINE_UNSAFE_METHODS", "unsafe-methods", "fresh|young|reuse", "fresh",
-	 "Where POST, PUT and the like go: to a fresh connection, a kept one whose server has just spoken, or any kept one, which might die under them.",
+	 "Where POST, PUT and the like go: to a fresh connection, a kept one whose server has just spoken, "
+	 "or any kept one, which might die under them.",
 	 CONFIG_KIND_CHOICE, POLICY(unsafe_methods), unsafe_methods_choices},
 	{"HOLDLINE_DIAL_TIMEOUT", "dial-timeout", "DURATION", "0",
 	 "Fail a blocking connect() after this long with ETIMEDOUT; 0: when the kernel does.", CONFIG_KIND_DURATION,
@@ -90,10 +92,12 @@ const struct config_option config_options[] = {
 	{"HOLDLINE_LOG", "log", "FILE", "", "Append to FILE what was reused, and why other connections were not.",
 	 CONFIG_KIND_PATH, FIELD(log_path), NULL},
 	{"HOLDLINE_STATS", "stats", "auto|off|FOLDER", "auto",
-	 "Where programs count for report, top, doctor and metrics: a folder in memory of the user's, another, or nowhere.",
+	 "Where programs count for report, top, doctor and metrics: "
+	 "a folder in memory of the user's, another, or nowhere.",
 	 CONFIG_KIND_PATH, FIELD(stats_path), NULL},
 	{"HOLDLINE_CALLSITES", "callsites", "off|address|stack", "address",
-	 "What is recorded of the places that call connect(): nothing, the place, or its callers too (microseconds each).",
+	 "What is recorded of the places that call connect(): "
+	 "nothing, the place, or its callers too (microseconds each).",
 	 CONFIG_KIND_CHOICE, FIELD(callsites), callsites_choices},
 };
 

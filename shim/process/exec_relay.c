@@ -72,7 +72,7 @@ void exec_relay_forbid(void)
 	atomic_store(&is_forbidden, true);
 }
 
-/* What an entry of the new environment says against a relay. */
+/* True if an entry of the new environment forbids a relay. */
 static bool is_opposed(const char *entry)
 {
 	const char *value;
@@ -344,7 +344,7 @@ const char *exec_relay_find(const char *file, bool is_elsewhere, char path[EXEC_
 	return NULL;
 }
 
-/* What the loader reads of the environment is for the program, not for the command. */
+/* Entries that the loader reads are for the program, not for the command. */
 static bool is_for_loader(const char *entry)
 {
 	return value_of(entry, "LD_") || value_of(entry, "GLIBC_TUNABLES=");

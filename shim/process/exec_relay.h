@@ -35,7 +35,7 @@ const char *exec_relay_find(const char *file, bool is_elsewhere, char path[EXEC_
 /* True if the file, or the interpreter of a script, needs a relay, and can be executed with these. */
 bool exec_relay_is_needed(const char *path, char *const arguments[], char *const environment[]);
 
-/* What is to be executed instead. */
+/* The call to make instead of the program's own. */
 struct exec_relay_call {
 	const char *path;
 	char **arguments;

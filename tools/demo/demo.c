@@ -100,7 +100,8 @@ static const struct scenario everyday[] = {
 	 false,
 	 count_lines_of_200,
 	 {"sh", "-c",
-	  "for i in $(seq 100); do curl -sS -o /dev/null -w '%{http_code}\\n' -H 'Connection: close' http://127.0.0.1:PORT/; done",
+	  ("for i in $(seq 100); do "
+	   "curl -sS -o /dev/null -w '%{http_code}\\n' -H 'Connection: close' http://127.0.0.1:PORT/; done"),
 	  NULL}},
 	{"curl -H 'Connection: close', 200 URLs",
 	 200,

@@ -41,7 +41,7 @@ static void restore_signals(void)
 	sigprocmask(SIG_SETMASK, &mask_before, NULL);
 }
 
-/* What the child does before its exec. */
+/* The caller's part in the child, before its exec. */
 struct preparation {
 	void (*prepare)(const void *context);
 	const void *context;

@@ -55,7 +55,7 @@ void run_relayed_init(struct run_relayed *relayed, const struct config *config, 
 		warn(relayed, "");
 }
 
-/* What only the library can serve now. */
+/* Only the library can serve it now. */
 static void fall_back(void)
 {
 	char library[PATH_MAX];
@@ -64,7 +64,7 @@ static void fall_back(void)
 		(void)!preload_append(library);
 }
 
-/* What has helped to start the relay was our child. Where the program is to find SIGCHLD blocked, that of our child
+/* The process that helped to start the relay was our child. Where the program is to find SIGCHLD blocked, that of our child
  * must not be pending. */
 static int launch(const char *name, const char **step)
 {

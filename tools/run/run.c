@@ -35,7 +35,8 @@ static void print_help(void)
 	     "Becomes PROGRAM, with its TCP connections kept and reused. A flag sets the variable named\n"
 	     "with it, and PROGRAM's children inherit it; without the flag the variable counts.\n");
 	options_print_help(stdout);
-	puts("  --report[=FILE]\n      Wait for PROGRAM, then say on stderr, or in FILE (JSON if that ends in .json), what all its\n"
+	puts("  --report[=FILE]\n"
+	     "      Wait for PROGRAM, then say on stderr, or in FILE (JSON if that ends in .json), what all its\n"
 	     "      processes connected to, what was reused, and why the rest was not.\n"
 	     "  --quiet\n      Don't warn on stderr when Holdline can't help PROGRAM.\n\n"
 	     "HOLDLINE_LIBRARY names the libholdline.so to preload, if not the one beside this command.\n"
