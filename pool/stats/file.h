@@ -50,8 +50,8 @@ void stats_file_name_slot(unsigned slot, char name[STATS_SLOT_NAME_MAX]);
 int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path[PATH_MAX])
 	__attribute__((warn_unused_result));
 
-/* Opens the folder that the setting HOLDLINE_STATS means (not "off"): by the two functions below, the first of the places
- * of "auto" that will do. */
+/* Opens the folder that the setting HOLDLINE_STATS means (not "off"): by the two functions below, the first of the
+ * places of "auto" that will do. */
 int stats_file_open(const struct stats_sys *sys, const char *setting, const char *runtime, uid_t user)
 	__attribute__((warn_unused_result));
 

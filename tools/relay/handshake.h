@@ -28,7 +28,7 @@ struct handshake {
 int handshake_say(int fd, enum handshake_kind kind, struct handshake *packet, int passed)
 	__attribute__((warn_unused_result));
 
-/* The other side's next word. 0, or -errno: the error in it, -ETIMEDOUT, or -EPROTO where it is of another kind or none.
- * *passed is the descriptor with it, the caller's to close, or -1. */
+/* The other side's next word. 0, or -errno: the error in it, -ETIMEDOUT, or -EPROTO where it is of another kind or
+ * none. *passed is the descriptor with it, the caller's to close, or -1. */
 int handshake_hear(int fd, enum handshake_kind kind, struct handshake *packet, int *passed)
 	__attribute__((warn_unused_result));

@@ -58,7 +58,8 @@ bool peer_has_closed(const struct sockaddr_in6 *program, const struct sockaddr_i
 
 	if (!open_netlink() || !ask(program, ours))
 		return false;
-	length = mnl_socket_recvfrom(netlink, answer, sizeof(answer));
+	/* The kernel has answered before the question's call returns: nothing is waited for. */
+	length = recv(mnl_socket_get_fd(netlink), answer, sizeof(answer), MSG_DONTWAIT);
 	if (length <= 0 || !mnl_nlmsg_ok(header, (int)length))
 		return false;
 	/* An error: there is no such socket any more. */

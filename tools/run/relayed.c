@@ -64,8 +64,8 @@ static void fall_back(void)
 		(void)!preload_append(library);
 }
 
-/* The process that helped to start the relay was our child. Where the program is to find SIGCHLD blocked, that of our child
- * must not be pending. */
+/* The process that helped to start the relay was our child. Where the program is to find SIGCHLD blocked, that of our
+ * child must not be pending. */
 static int launch(const char *name, const char **step)
 {
 	sigset_t child, before;
