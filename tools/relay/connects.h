@@ -1,6 +1,6 @@
 /*
  * A program's connect() and getpeername() calls: the socket is connected to the relay, refused as the server refuses,
- * or  * left to the kernel.
+ * or left to the kernel.
  */
 #pragma once
 
