@@ -34,6 +34,13 @@ struct conn;
 struct policy;
 struct stats_destination;
 
+/* Does the server answer requests that are sent behind each other? */
+enum destination_pipelining {
+	PIPELINING_UNTRIED,
+	PIPELINING_PROVEN,
+	PIPELINING_REFUSED, /* it does not, and none are sent so */
+};
+
 struct destination {
 	struct destination_key key;
 	UT_hash_handle hh;
@@ -51,7 +58,7 @@ struct destination {
 
 	struct bypass bypass; /* whether it is worth following connections there */
 
-	bool is_not_pipelined; /* the server can't cope with requests behind each other */
+	enum destination_pipelining pipelining;
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */

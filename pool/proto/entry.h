@@ -59,9 +59,9 @@ struct protocol_status {
 	uint64_t skippable_request; /* bytes that may pass unseen (sendfile, splice) before some must be looked at */
 
 	/* Answers. */
-	bool answer_started; /* to the oldest request that has none */
-	bool answer_ended;   /* to all requests */
-	bool is_misread;     /* the last answer says that the server could not read the request */
+	bool answer_started;	/* to the oldest request that has none */
+	bool answer_ended;	/* to all requests */
+	unsigned answer_status; /* of the last answer; below 400 all is well. 0: none has come */
 	bool in_answer;
 	bool in_answer_head;
 	uint64_t skippable_answer; /* as for requests: of a message whose length is known */

@@ -3,6 +3,7 @@ import os
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -120,3 +121,20 @@ class Certificate:
 
     def __exit__(self, *_):
         shutil.rmtree(getattr(self, "folder", ""), ignore_errors=True)
+
+
+def lie_in_wait(connection, seconds):
+    """How many bytes have come by then, which stay there; waits so long for the first."""
+    connection.settimeout(seconds)
+    try:
+        return len(connection.recv(65536, socket.MSG_PEEK))
+    except TimeoutError:
+        return 0
+    finally:
+        connection.settimeout(None)
+
+
+def end_by(connection, kind):
+    """"rst": so that the close to come is one."""
+    if kind == "rst":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

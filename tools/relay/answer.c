@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "pool/base/clock.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/exchange/plan.h"
 #include "pool/exchange/verdict.h"
@@ -13,12 +14,16 @@
 #include "tools/relay/pipeline.h"
 #include "tools/relay/upstream.h"
 
+/* Longer than this nobody waits behind somebody at a server of which it is not known whether it pipelines. */
+#define OVERDUE_NS SECOND_NS
+
 static void forget_exchange(struct client *client)
 {
 	block_store_put(&relay_core.blocks, &client->replay.block);
 	replay_reset(&client->replay);
 	client->is_behind = client->was_behind = client->was_replayed = false;
 	client->behind = NULL;
+	client->refused_status = 0;
 }
 
 void answer_finish(struct client *client, bool is_abrupt)
@@ -84,20 +89,26 @@ static void send_again(struct client *first, struct stats_destination *stats)
 	}
 }
 
-/* Ends the connection of a client, which is the next to be answered or alone on it. */
-static void end_connection(struct client *client, enum refusal why)
+/* Ends the connection of a client, which is the next to be answered or alone on it. Returns those who were behind it,
+ * for send_again(). */
+static struct client *take_leave(struct client *client, enum refusal why)
 {
 	struct upstream *upstream = client->upstream;
-	struct destination *destination = upstream->conn->destination;
 	struct client *behind = client->behind;
 
-	/* Not one request behind another has been answered: this server does not know how. */
-	if (behind && !upstream->n_answered_behind)
-		destination->is_not_pipelined = true;
+	if ((behind || client->was_behind) && !upstream->n_answered_behind)
+		pipeline_note_failure(upstream->conn->destination);
 	client->upstream = NULL;
 	client->behind = NULL;
 	upstream_end(upstream, why);
-	send_again(behind, destination->stats);
+	return behind;
+}
+
+static void end_connection(struct client *client, enum refusal why)
+{
+	struct stats_destination *stats = client->upstream->conn->destination->stats;
+
+	send_again(take_leave(client, why), stats);
 }
 
 void answer_drop(struct client *client)
@@ -119,6 +130,9 @@ static void hand_over(struct client *client)
 	upstream->n_behind--;
 	upstream->was_heard = false;
 	upstream_give(upstream, &answer_in_exchange, next);
+	/* It may have been stopped for one that reads slowly. */
+	link_want_input(&upstream->link, !upstream->has_ended);
+	upstream_has_room = true;
 }
 
 static void count_use(struct client *client)
@@ -132,8 +146,11 @@ static void count_use(struct client *client)
 	if (status.requests_left != UINT32_MAX)
 		upstream->conn->requests_left = status.requests_left;
 	upstream->n_answered_behind += client->was_behind;
-	if (client->was_behind && status.is_misread)
-		destination->is_not_pipelined = true;
+	if (client->was_behind)
+		pipeline_note_answer(destination, &status);
+	/* It was about what was asked after all. */
+	if (client->refused_status && client->refused_status == status.answer_status)
+		destination->pipelining = PIPELINING_UNTRIED;
 	if (!upstream->is_leased || client->is_counted)
 		return;
 	client->is_counted = true;
@@ -167,11 +184,19 @@ static void end_exchange(struct client *client)
 	forget_exchange(client);
 }
 
+/* The server ends the connection behind this answer. The others need not wait for that. */
+static void end_for_all(struct client *client)
+{
+	end_exchange(client);
+	if (client->stage == CLIENT_IN_EXCHANGE)
+		answer_finish(client, false);
+}
+
 /* The connection has to be this client's alone, and others are behind it: it ends, for all of them. The program begins
  * again on another one, where nobody will be. */
 static void part(struct client *client)
 {
-	client->upstream->conn->destination->is_not_pipelined = true;
+	client->upstream->conn->destination->pipelining = PIPELINING_REFUSED;
 	end_exchange(client);
 	if (client->stage == CLIENT_IN_EXCHANGE)
 		answer_finish(client, false);
@@ -200,8 +225,11 @@ void answer_settle(struct client *client)
 		if (!status.at_boundary || status.in_request || status.awaits_answer)
 			break;
 		/* A server that ends its connection, or was asked to, makes the end itself, and the program sees it. */
-		if (status.server_ends || status.wants_end)
+		if (status.server_ends || status.wants_end) {
+			if (client->behind)
+				end_for_all(client);
 			break;
+		}
 		end_exchange(client);
 		if (client->stage == CLIENT_IN_EXCHANGE)
 			client->stage = CLIENT_BETWEEN;
@@ -235,14 +263,18 @@ static bool can_replay(const struct client *client)
 static bool replay(struct client *client)
 {
 	struct destination *destination = client->upstream->conn->destination;
+	struct client *behind = take_leave(client, REFUSAL_STALE);
+	bool goes_on;
 
 	stats_count(destination->stats, STATS_REPLAYED);
-	end_connection(client, REFUSAL_STALE);
 	client->was_replayed = true;
 	client->was_behind = false;
+	/* In the place of the one that has just ended: before others take it. */
 	client->upstream = upstream_dial(destination, &answer_in_exchange, client);
-	return client->upstream &&
-	       upstream_send(client->upstream, client->replay.block.bytes, client->replay.length) == 0;
+	goes_on = client->upstream &&
+		  upstream_send(client->upstream, client->replay.block.bytes, client->replay.length) == 0;
+	send_again(behind, destination->stats);
+	return goes_on;
 }
 
 static void lose(struct client *client, int error)
@@ -269,6 +301,25 @@ static void lose(struct client *client, int error)
 static void ended(struct upstream *upstream, int error)
 {
 	lose(upstream->object, error);
+}
+
+/* The answer before has come, and then nothing: the server may have thrown away what it had read behind that. */
+static bool is_overdue(const struct upstream *upstream, uint64_t now_ns)
+{
+	const struct client *client = pipeline_head(upstream);
+
+	return client && client->was_behind && upstream->conn->destination->pipelining == PIPELINING_UNTRIED &&
+	       now_ns - upstream->head_since_ns > OVERDUE_NS && can_replay(client);
+}
+
+void answer_tick(void)
+{
+	uint64_t now_ns = relay_now_ns();
+	struct upstream *upstream = NULL;
+
+	while ((upstream = upstream_next_in_use(NULL, upstream)))
+		if (is_overdue(upstream, now_ns))
+			lose(upstream->object, ETIMEDOUT);
 }
 
 /* Bytes for the program. False: it has gone, and so has the client. */
@@ -310,19 +361,44 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 	return length;
 }
 
+/* What comes behind the answer to another's request is too much of that, or an error that may be about the place of the
+ * request and not about what it asks. */
+static bool is_refused(struct client *client, const char *bytes, size_t length)
+{
+	struct protocol_state scratch = client->state;
+	struct framing_plan unused;
+	struct protocol_status status;
+
+	if (!client->was_behind)
+		return false;
+	protocol_feed_answer(&scratch, bytes, length, &unused);
+	status = protocol_status(&scratch);
+	if (!status.is_lost && !pipeline_is_refusal(client->upstream->conn->destination, &status))
+		return false;
+	client->upstream->conn->destination->pipelining = PIPELINING_REFUSED;
+	client->refused_status = status.is_lost ? 0 : status.answer_status;
+	return true;
+}
+
+/* It is to be asked again: this is no answer. */
+static bool is_no_answer(struct client *client, const char *bytes, size_t length)
+{
+	return can_replay(client) &&
+	       (protocol_is_late_goodbye(&client->state, bytes, length) || is_refused(client, bytes, length));
+}
+
 static void came(struct upstream *upstream, char *bytes, size_t length)
 {
-	struct client *client = upstream->object;
-
-	if (upstream->is_leased && !upstream->was_heard && protocol_is_late_goodbye(&client->state, bytes, length) &&
-	    can_replay(client)) {
-		lose(client, 0);
-		return;
-	}
 	/* The rest belongs to the next client, as long as the connection lives and somebody waits for it. */
 	while (length && upstream->link.fd >= 0 && pipeline_head(upstream)) {
-		size_t taken = take_answer(pipeline_head(upstream), bytes, length);
+		struct client *client = pipeline_head(upstream);
+		size_t taken;
 
+		if (is_no_answer(client, bytes, length)) {
+			lose(client, 0);
+			return;
+		}
+		taken = take_answer(client, bytes, length);
 		if (!taken)
 			break;
 		bytes += taken;

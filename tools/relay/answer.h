@@ -29,5 +29,8 @@ void answer_tunnel_foreign(struct client *client, enum refusal why);
 /* The end of what can be done for the program, after what waits to be sent. */
 void answer_finish(struct client *client, bool is_abrupt);
 
+/* Once a second. */
+void answer_tick(void);
+
 /* Ends the client's connection, if it has one; those behind it get another. Not for one that is behind. */
 void answer_drop(struct client *client);

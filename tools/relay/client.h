@@ -40,8 +40,9 @@ struct client {
 	struct client *behind; /* whose answer comes after this one's on the connection (pipelining); NULL: nobody's */
 	bool is_behind;	       /* somebody else's answer comes before it */
 	bool was_behind;
-	bool may_lease;	 /* a kept connection may carry it */
-	bool is_counted; /* as reused */
+	unsigned refused_status; /* of an answer that made it be asked again, alone; 0: none */
+	bool may_lease;		 /* a kept connection may carry it */
+	bool is_counted;	 /* as reused */
 
 	struct queue in;    /* not yet on its way */
 	bool has_ended;	    /* the program's end of file has come */

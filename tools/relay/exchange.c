@@ -2,7 +2,6 @@
 #include "tools/relay/exchange.h"
 
 #include <sys/socket.h>
-#include <utlist.h>
 
 #include "pool/exchange/plan.h"
 #include "tools/relay/answer.h"
@@ -11,13 +10,14 @@
 #include "tools/relay/peer.h"
 #include "tools/relay/pipeline.h"
 #include "tools/relay/upstream.h"
+#include "tools/relay/waiting.h"
 
 /* One send on a connection: always fits into a replay's block. */
 #define SEND_MAX (16u << 10)
 /* So much of an answer is read for nobody, to have the connection back. */
 #define DRAIN_MAX (256u << 10)
 
-static struct client *queue; /* those that wait at a limit */
+static const struct client *being_served; /* of those that waited */
 
 static struct destination *destination_of(const struct client *client)
 {
@@ -70,7 +70,8 @@ static bool is_at_limit(const struct destination *destination)
 static void wait_in_queue(struct client *client)
 {
 	client->stage = CLIENT_QUEUED;
-	DL_APPEND2(queue, client, queue_previous, queue_next);
+	if (!waiting_add(client))
+		answer_finish(client, true);
 }
 
 /* Puts the request behind those of others. */
@@ -107,10 +108,16 @@ static bool take_connection(struct client *client)
 		answer_finish(client, true);
 		return false;
 	}
+	/* Nobody overtakes those who wait. */
+	if (client != being_served && waiting_is_any(&client->key)) {
+		wait_in_queue(client);
+		return false;
+	}
+	if (destination->policy->pipeline_when == CONFIG_PIPELINE_ALWAYS && join(client, destination))
+		return true;
 	if (client->may_lease)
 		client->upstream = upstream_lease(destination, &answer_in_exchange, client);
-	if (!client->upstream &&
-	    (destination->policy->pipeline_when != CONFIG_PIPELINE_ALWAYS || !join(client, destination)))
+	if (!client->upstream)
 		take_fresh(client, destination);
 	return client->upstream != NULL;
 }
@@ -154,6 +161,8 @@ static bool go_on(struct client *client)
 	if (is_shared && client->replay.length)
 		return false;
 	send_part(client);
+	/* Others may come behind it now. */
+	upstream_has_room |= pipeline_is_allowed(client->upstream->conn->destination);
 	answer_settle(client);
 	return true;
 }
@@ -318,7 +327,7 @@ static bool is_worth_draining(const struct client *client)
 void exchange_abandon(struct client *client)
 {
 	if (client->stage == CLIENT_QUEUED)
-		DL_DELETE2(queue, client, queue_previous, queue_next);
+		waiting_remove(client);
 	if (!is_worth_draining(client)) {
 		client_end(client);
 		return;
@@ -329,18 +338,25 @@ void exchange_abandon(struct client *client)
 	exchange_resume(client);
 }
 
+static bool has_place(const struct client *client)
+{
+	struct destination *destination = destination_of(client);
+
+	return !destination || !is_at_limit(destination) || destination->n_idle || pipeline_find(destination, client);
+}
+
+static void serve_waiting(struct client *client)
+{
+	client->stage = CLIENT_BETWEEN;
+	being_served = client;
+	exchange_go(client);
+	being_served = NULL;
+}
+
 void exchange_serve_queue(void)
 {
-	struct client *client, *next;
-
-	DL_FOREACH_SAFE2(queue, client, next, queue_next)
-	{
-		struct destination *destination = destination_of(client);
-
-		if (destination && is_at_limit(destination) && !destination->n_idle)
-			continue;
-		DL_DELETE2(queue, client, queue_previous, queue_next);
-		client->stage = CLIENT_BETWEEN;
-		exchange_go(client);
+	while (upstream_has_room) {
+		upstream_has_room = false;
+		waiting_serve(has_place, serve_waiting);
 	}
 }

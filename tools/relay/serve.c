@@ -13,6 +13,7 @@
 #include "pool/base/clock.h"
 #include "pool/base/fdpass.h"
 #include "tools/base/calls.h"
+#include "tools/relay/answer.h"
 #include "tools/relay/client.h"
 #include "tools/relay/connects.h"
 #include "tools/relay/core.h"
@@ -122,6 +123,7 @@ static void tick(uint64_t now_ns)
 		return;
 	next_ns = now_ns + TICK_MS * MILLISECOND_NS;
 	client_tick();
+	answer_tick();
 	upstream_tick();
 	idle_pool_expire(&relay_core.pool, now_ns);
 }
@@ -148,10 +150,7 @@ void relay_serve(int run, int watchdog, const char *program)
 		link_wait(has_no_programs ? TICK_MS : wait_ms());
 		if (has_no_programs && last_ns == UINT64_MAX)
 			last_ns = relay_now_ns() + LAST_NS;
-		if (upstream_has_room) {
-			upstream_has_room = false;
-			exchange_serve_queue();
-		}
+		exchange_serve_queue();
 		connects_tick();
 		tick(relay_now_ns());
 	}

@@ -234,7 +234,7 @@ struct upstream *upstream_lease(struct destination *destination, const struct up
 struct upstream *upstream_next_in_use(const struct destination *destination, const struct upstream *upstream)
 {
 	for (size_t fd = upstream ? (size_t)upstream->link.fd + 1 : 0; fd < n_by_fd; fd++)
-		if (by_fd[fd] && by_fd[fd]->user && by_fd[fd]->conn->destination == destination)
+		if (by_fd[fd] && by_fd[fd]->user && (!destination || by_fd[fd]->conn->destination == destination))
 			return by_fd[fd];
 	return NULL;
 }

@@ -58,7 +58,8 @@ struct upstream *upstream_dial(struct destination *destination, const struct ups
 /* The newest kept one that is alive. NULL: there is none. */
 struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object);
 
-/* The next connection to this destination that is in use, behind `upstream` (NULL: the first); NULL: no more. */
+/* The next connection to this destination (NULL: to any) that is in use, behind `upstream` (NULL: the first); NULL: no
+ * more. */
 struct upstream *upstream_next_in_use(const struct destination *destination, const struct upstream *upstream);
 
 /* Changes its user. */

@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) struct protocol_status http1_status
 		.skippable_request = framing_skippable_request(framing),
 		.answer_started = framing->response_started,
 		.answer_ended = framing->response_ended,
-		.is_misread = response->parser.status_code == HTTP_STATUS_BAD_REQUEST,
+		.answer_status = response->parser.status_code,
 		.in_answer = response->in_message,
 		.in_answer_head = response->in_head,
 		.skippable_answer = framing_skippable_response(framing),

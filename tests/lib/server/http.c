@@ -219,8 +219,10 @@ static void answer_control(struct client *client)
 	char body[512], head[128];
 	int length;
 
-	if (strcmp(client->path, "/reset") == 0)
+	if (strcmp(client->path, "/reset") == 0) {
 		memset(s, 0, offsetof(struct server_stats, open));
+		s->peak = s->open;
+	}
 	length = snprintf(
 		body, sizeof body,
 		"connections=%ld accepted=%ld requests=%ld gets=%ld posts=%ld duplicates=%ld dropped=%ld bytes=%ld reused=%ld "
