@@ -29,6 +29,8 @@ bool plan_begin(struct plan *plan, const struct protocol_state *state, struct re
 	/* Where it can't be sent again any more the block serves for this call only. */
 	if (!replay->is_complete)
 		replay_give_up(replay);
+	else if (replay->length + total > PLAN_ROOM_MAX)
+		replay_forget_answered(replay, state);
 	plan->base = replay->length;
 	room = plan->base < PLAN_ROOM_MAX ? PLAN_ROOM_MAX - plan->base : 0;
 	plan->copied = total < room ? total : room;

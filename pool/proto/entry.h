@@ -46,13 +46,14 @@ struct protocol_status {
 	bool end_is_shown; /* the answer says so too, so that the program won't ask again */
 
 	/* Requests. */
-	bool may_edit;	       /* plans may be made */
-	bool can_replay;       /* all that was sent may be sent again on a fresh connection, if no answer has begun */
-	bool in_request;       /* bytes of a request have come and its end has not */
+	bool may_edit;	 /* plans may be made */
+	bool can_replay; /* all that awaits an answer may be sent again on a fresh connection, unless one has begun */
+	bool in_request; /* bytes of a request have come and its end has not */
 	bool has_more_to_send; /* ... which the server is to read */
 	bool parses_request;   /* the next bytes of a request are looked at, not just counted */
 	bool is_behind_last;   /* a server that had been told of the end would read nothing of what comes now */
 	bool awaits_answer;    /* a request was begun whose answer has not ended */
+	unsigned n_awaited;    /* of those, in the order in which they were sent */
 	bool awaits_go_ahead;  /* the program waits for leave to send the rest of its request */
 	bool takes_more; /* all that was sent is whole, may be sent again, and a server reads what comes behind it:
 				  requests of others may (pipelining) */
@@ -113,6 +114,9 @@ struct protocol {
 	/* The same, up to the end of the oldest answer that is due: how many bytes that were. */
 	size_t (*feed_answer)(struct protocol_state *state, const char *bytes, size_t length,
 			      struct framing_plan *plan);
+
+	/* True if a request begins in these bytes. *end is where it does end; 0: its end is not among them. */
+	bool (*measure_request)(const char *bytes, size_t length, size_t *end);
 
 	/* The server's end of file. */
 	void (*feed_end)(struct protocol_state *state);

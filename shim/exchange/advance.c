@@ -74,16 +74,17 @@ static bool lives_or_has_answer(const struct sock *sock)
 
 int exchange_recover(struct sock *sock, int longest_ms)
 {
-	bool nothing_lost =
-		!sock->has_sent || (sock->replay.is_complete && protocol_status(&sock->protocol).can_replay);
-	bool is_replay = sock->replay.length > 0;
+	bool is_replay;
 	int error;
 
-	if (!sock_in_window(sock) || !nothing_lost || sock->replacer || sock->n_senders || sock->n_receivers)
+	if (!sock_in_window(sock) || sock->replacer || sock->n_senders || sock->n_receivers)
+		return -EBUSY;
+	if (sock->has_sent && !replay_prepare(&sock->replay, &sock->protocol))
 		return -EBUSY;
 	/* Another process may have had the answer. */
 	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
 		return -EBUSY;
+	is_replay = sock->replay.length > 0;
 	error = redial(sock, REDIAL_FOR_STALE, longest_ms);
 	if (error)
 		return error;
@@ -95,9 +96,7 @@ int exchange_recover(struct sock *sock, int longest_ms)
 
 bool exchange_recover_from_timeout(struct sock *sock)
 {
-	struct protocol_status status = protocol_status(&sock->protocol);
-
-	if (status.answer_started || !sock->replay.is_complete || !status.can_replay)
+	if (!replay_prepare(&sock->replay, &sock->protocol))
 		return false;
 	return redial(sock, REDIAL_FOR_STALE, -1) == 0;
 }

@@ -17,12 +17,12 @@
 #include "shim/sock/sock.h"
 
 /* The request as it was written can still be put to a fresh connection, for which nothing is owed. */
-static bool can_be_asked_again(const struct sock *sock)
+static bool can_be_asked_again(struct sock *sock)
 {
 	struct protocol_status status = protocol_status(&sock->protocol);
 
-	return status.owes_end && !status.answer_started && !status.in_request && status.can_replay &&
-	       sock->replay.is_complete && sock->replay.length;
+	return status.owes_end && !status.in_request && replay_prepare(&sock->replay, &sock->protocol) &&
+	       sock->replay.length;
 }
 
 /* Another thread is on the old file: what is put in its place it would not see, or see twice. */

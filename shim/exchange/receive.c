@@ -71,22 +71,48 @@ static void acknowledge_piece(const struct sock *sock, int fd)
 		real.setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
-static void first_byte_came(struct sock *sock)
+static void note_survival(struct sock *sock)
 {
 	struct idle_pool *pool;
-	uint64_t now_ns;
+	uint64_t now_ns = guard_now_ns();
 
-	if (sock->replay.is_complete)
-		sock_drop_replay(&sock->replay);
-	if (!sock->in_window)
-		return;
-	sock_leave_window(sock);
-	now_ns = guard_now_ns();
 	if (!sock->conn || !(pool = pool_enter(now_ns)))
 		return;
 	bypass_note_reuse(&sock->conn->destination->bypass);
 	idle_timeout_survived(sock->conn->destination, now_ns - sock->conn->idle_since_ns);
 	pool_leave();
+}
+
+/* Other requests have been sent behind the one whose answer comes now: what was sent may still be needed for them. */
+static bool has_more_behind(const struct sock *sock)
+{
+	return sock->in_window && sock->replay.is_complete && protocol_status(&sock->protocol).n_awaited > 1;
+}
+
+/* Bytes of an answer are about to be framed. */
+static void begin_hearing(struct sock *sock)
+{
+	bool was_silent = sock->in_window && !sock->was_heard;
+
+	if (__builtin_expect(has_more_behind(sock), 0)) {
+		if (was_silent)
+			sock_hear_in_window(sock);
+	} else {
+		if (sock->replay.is_complete)
+			sock_drop_replay(&sock->replay);
+		sock_leave_window(sock);
+	}
+	if (was_silent)
+		note_survival(sock);
+}
+
+/* They have been: nothing is left for a replay but what is behind an answer that has begun. */
+static void end_hearing(struct sock *sock)
+{
+	struct protocol_status status = protocol_status(&sock->protocol);
+
+	if (sock->in_window && status.n_awaited <= status.answer_started)
+		sock_leave_window(sock);
 }
 
 /* The bytes have left the kernel: what they mean for the exchange. Locked. */
@@ -95,9 +121,10 @@ static void account(struct sock *sock, const struct transfer *transfer, const st
 {
 	if (sock->conn)
 		sock->conn->ledger.received += received;
-	first_byte_came(sock);
+	begin_hearing(sock);
 	sock->n_fed++;
 	feed_received(&sock->protocol, incoming, received);
+	end_hearing(sock);
 	acknowledge_piece(sock, transfer->fd);
 	exchange_advance(sock);
 }

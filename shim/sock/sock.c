@@ -245,8 +245,17 @@ bool sock_in_window(const struct sock *sock)
 void sock_enter_window(struct sock *sock)
 {
 	sock->in_window = true;
+	sock->was_heard = false;
 	replay_reset(&sock->replay);
 	atomic_fetch_add(&sock_n_in_window, 1);
+}
+
+static void end_silence(struct sock *sock)
+{
+	if (sock->is_leased)
+		stats_count(sock->tally.destination, STATS_REUSED);
+	if (sock->has_forced_timeout)
+		options_end_forced_timeout(sock);
 }
 
 void sock_leave_window(struct sock *sock)
@@ -254,12 +263,16 @@ void sock_leave_window(struct sock *sock)
 	if (!sock->in_window)
 		return;
 	sock->in_window = false;
-	if (sock->is_leased)
-		stats_count(sock->tally.destination, STATS_REUSED);
 	sock_drop_replay(&sock->replay);
 	atomic_fetch_sub(&sock_n_in_window, 1);
-	if (sock->has_forced_timeout)
-		options_end_forced_timeout(sock);
+	if (!sock->was_heard)
+		end_silence(sock);
+}
+
+void sock_hear_in_window(struct sock *sock)
+{
+	sock->was_heard = true;
+	end_silence(sock);
 }
 
 void sock_drop_replay(struct replay *replay)

@@ -105,7 +105,9 @@ struct sock {
 	struct conn *conn;
 	bool is_leased; /* it had users before: nobody but us knows that it may be stale */
 	uint64_t leased_ns;
-	bool in_window;		     /* ... and no byte of an answer has come: it may still be replaced */
+	bool in_window;		     /* ... and may still be replaced: as long as no answer has begun, or between two of
+					several that are asked for at once */
+	bool was_heard;		     /* ... of which the first has begun */
 	uint64_t asked_ns;	     /* when something was sent last, for the limits of time on answers */
 	bool is_one_too_many;	     /* its server was left to close it, since the pool has enough */
 	bool has_sent;		     /* the program has sent or ended something on it */
@@ -210,6 +212,9 @@ bool sock_is_being_replaced(const struct sock *sock);
 bool sock_in_window(const struct sock *sock);
 void sock_enter_window(struct sock *sock);
 void sock_leave_window(struct sock *sock);
+
+/* The first byte of an answer has come in the window, which goes on. */
+void sock_hear_in_window(struct sock *sock);
 
 /* How many sockets are in their window or are tracked at all: lets readiness wrappers stay out of the way. */
 extern _Atomic(unsigned) sock_n_in_window;

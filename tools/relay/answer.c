@@ -128,7 +128,6 @@ static void hand_over(struct client *client)
 	next->is_behind = false;
 	next->since_ns = upstream->head_since_ns = relay_now_ns();
 	upstream->n_behind--;
-	upstream->was_heard = false;
 	upstream_give(upstream, &answer_in_exchange, next);
 	/* It may have been stopped for one that reads slowly. */
 	link_want_input(&upstream->link, !upstream->has_ended);
@@ -249,14 +248,11 @@ static void dialled(struct upstream *upstream, int error)
 	exchange_go(client);
 }
 
-/* Nobody has had a byte of an answer, and all that was sent may be sent again. */
-static bool can_replay(const struct client *client)
+/* Nobody has had a byte of the next answer, and all that awaits one may be sent again. */
+static bool can_replay(struct client *client)
 {
-	struct protocol_status status = protocol_status(&client->state);
-
-	return client->stage == CLIENT_IN_EXCHANGE && client->upstream->is_leased && !client->upstream->was_heard &&
-	       !client->was_replayed && client->replay.is_complete && client->replay.length && status.awaits_answer &&
-	       status.can_replay;
+	return client->stage == CLIENT_IN_EXCHANGE && client->upstream->is_leased && !client->was_replayed &&
+	       protocol_status(&client->state).awaits_answer && replay_prepare(&client->replay, &client->state);
 }
 
 /* Sends again what was sent, with its edits, and goes on with the exchange as it stands. */
@@ -306,7 +302,7 @@ static void ended(struct upstream *upstream, int error)
 /* The answer before has come, and then nothing: the server may have thrown away what it had read behind that. */
 static bool is_overdue(const struct upstream *upstream, uint64_t now_ns)
 {
-	const struct client *client = pipeline_head(upstream);
+	struct client *client = pipeline_head(upstream);
 
 	return client && client->was_behind && upstream->conn->destination->pipelining == PIPELINING_UNTRIED &&
 	       now_ns - upstream->head_since_ns > OVERDUE_NS && can_replay(client);
@@ -345,7 +341,6 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 	const struct protocol *protocol = protocol_of(&client->state);
 	struct framing_plan changes = {0};
 
-	client->upstream->was_heard = true;
 	if (client->behind)
 		length = protocol_feed_answer(&client->state, bytes, length, &changes);
 	else
@@ -369,8 +364,6 @@ static bool is_refused(struct client *client, const char *bytes, size_t length)
 	struct framing_plan unused;
 	struct protocol_status status;
 
-	if (!client->was_behind)
-		return false;
 	protocol_feed_answer(&scratch, bytes, length, &unused);
 	status = protocol_status(&scratch);
 	if (!status.is_lost && !pipeline_is_refusal(client->upstream->conn->destination, &status))
@@ -383,8 +376,9 @@ static bool is_refused(struct client *client, const char *bytes, size_t length)
 /* It is to be asked again: this is no answer. */
 static bool is_no_answer(struct client *client, const char *bytes, size_t length)
 {
-	return can_replay(client) &&
-	       (protocol_is_late_goodbye(&client->state, bytes, length) || is_refused(client, bytes, length));
+	if (protocol_is_late_goodbye(&client->state, bytes, length))
+		return can_replay(client);
+	return client->was_behind && can_replay(client) && is_refused(client, bytes, length);
 }
 
 static void came(struct upstream *upstream, char *bytes, size_t length)

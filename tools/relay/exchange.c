@@ -34,6 +34,8 @@ static void send_part(struct client *client)
 	struct plan plan = {0};
 	bool wants_copy;
 
+	if (replay->length + length > PLAN_ROOM_MAX)
+		replay_forget_answered(replay, &client->state);
 	/* Then it has all the room, and is planned as a whole. */
 	if (replay->length + length > PLAN_ROOM_MAX)
 		replay_give_up(replay);

@@ -226,7 +226,6 @@ struct upstream *upstream_lease(struct destination *destination, const struct up
 	if (!upstream)
 		return NULL;
 	upstream->is_leased = true;
-	upstream->was_heard = false;
 	upstream_give(upstream, user, object);
 	return upstream;
 }

@@ -46,7 +46,6 @@ struct upstream {
 	unsigned n_answered_behind;	  /* of those, answered in its life */
 	bool is_dialling;
 	bool is_leased;	    /* another exchange has used it before */
-	bool was_heard;	    /* bytes have come since it was taken */
 	bool was_asked;	    /* the server was told that nothing more comes */
 	bool has_ended;	    /* its end of file has come */
 	enum refusal unfit; /* REFUSAL_NONE: it may be kept */

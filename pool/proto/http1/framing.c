@@ -210,6 +210,21 @@ size_t framing_feed_answer(struct framing *framing, const char *bytes, size_t le
 	return (size_t)(at - bytes);
 }
 
+bool framing_measure_request(const char *bytes, size_t length, size_t *end)
+{
+	struct framing scratch;
+	struct framing_plan unused;
+	struct framing_feed feed = {
+		.framing = &scratch, .side = &scratch.request, .bytes = bytes, .end = bytes + length, .plan = &unused};
+	const char *at = bytes;
+
+	framing_init(&scratch, false);
+	while (at < feed.end && !(scratch.n_outstanding && !scratch.request.in_message))
+		at += advance(&feed, at, (size_t)(feed.end - at));
+	*end = scratch.request.in_message ? 0 : (size_t)(at - bytes);
+	return scratch.n_outstanding;
+}
+
 void framing_feed_response_end(struct framing *framing)
 {
 	struct framing_side *side = &framing->response;
@@ -311,7 +326,7 @@ bool framing_has_more_to_send(const struct framing *framing)
 
 bool framing_takes_more(const struct framing *framing)
 {
-	return framing->doubt == FRAMING_CANONICAL && !framing->request.in_message && !framing->unrepeatable &&
+	return framing->doubt == FRAMING_CANONICAL && !framing->request.in_message && framing_can_replay(framing) &&
 	       framing->request.parser.http_minor > 0 && !framing->upgrade_offered && !framing->expect_continue &&
 	       !framing->close_left && (!framing->close_wanted || framing->edited) && !framing->server_closes;
 }
@@ -331,5 +346,5 @@ bool framing_server_may_wait(const struct framing *framing)
 
 bool framing_can_replay(const struct framing *framing)
 {
-	return !framing->unrepeatable;
+	return !framing->unrepeatable && !framing->unsafe_outstanding;
 }

@@ -112,7 +112,7 @@ struct framing {
 	/* Private. */
 	bool surplus;	      /* bytes that belong to no message have passed */
 	bool sent_behind;     /* the program has sent something behind its last request */
-	bool unrepeatable;    /* something that may not be sent twice was sent */
+	bool unrepeatable;    /* something that may not be sent twice was sent, and is none of the outstanding */
 	bool edit_forbidden;  /* the newest request is signed over `connection`, or comes behind an offer to upgrade */
 	bool upgrade_offered; /* one of the outstanding requests has Upgrade: what comes behind it may be no HTTP */
 	bool inserted;	      /* `Connection: keep-alive` was inserted into it */
@@ -160,6 +160,9 @@ void framing_feed_response(struct framing *framing, const char *bytes, size_t le
  * are not looked at. */
 size_t framing_feed_answer(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
 
+/* True if a request begins in these bytes. *end is where it does end; 0: its end is not among them. */
+bool framing_measure_request(const char *bytes, size_t length, size_t *end);
+
 /* The server's FIN: ends a response that is delimited by it. Inside any other one: not canonical. */
 void framing_feed_response_end(struct framing *framing);
 
@@ -205,6 +208,6 @@ FRAMING_ASKS bool framing_has_surplus(const struct framing *framing);
  * every client asks for close). */
 FRAMING_ASKS bool framing_server_may_wait(const struct framing *framing);
 
-/* True if what was sent since init may be sent again on a fresh connection (RFC 9110 9.2.2): only safe methods, or a
+/* True if the outstanding requests may be sent again on a fresh connection (RFC 9110 9.2.2): only safe methods, or a
  * head that is not complete, and nothing unreadable. Says nothing about responses: ask response_started. */
 FRAMING_ASKS bool framing_can_replay(const struct framing *framing);

@@ -127,11 +127,11 @@ static void note_method(struct framing *framing)
 	bool safe = method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS || method == HTTP_TRACE;
 	uint64_t bit;
 
-	if (!safe)
-		framing->unrepeatable = true;
 	/* The server may have answered before it saw the whole head. */
-	if (framing->n_outstanding == 0)
+	if (framing->n_outstanding == 0) {
+		framing->unrepeatable |= !safe;
 		return;
+	}
 	bit = UINT64_C(1) << (framing->n_outstanding - 1);
 	if (method == HTTP_HEAD)
 		framing->head_methods |= bit;

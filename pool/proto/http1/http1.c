@@ -93,6 +93,7 @@ const struct protocol http1 = {
 	.feed_request_part = feed_request_part,
 	.feed_response = feed_response,
 	.feed_answer = feed_answer,
+	.measure_request = framing_measure_request,
 	.feed_end = feed_end,
 	.pass_request = pass_request,
 	.pass_response = pass_response,

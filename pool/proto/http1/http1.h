@@ -78,6 +78,7 @@ static inline __attribute__((always_inline)) struct protocol_status http1_status
 		.parses_request = !request->in_message || request->in_head || request->phase == FRAMING_PHASE_CHUNKED,
 		.is_behind_last = framing_is_behind_last(framing),
 		.awaits_answer = framing->n_outstanding > 0,
+		.n_awaited = framing->n_outstanding,
 		.awaits_go_ahead = framing->expect_continue,
 		.takes_more = framing_takes_more(framing),
 		.skippable_request = framing_skippable_request(framing),

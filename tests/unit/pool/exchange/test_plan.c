@@ -5,6 +5,7 @@
 #include "pool/exchange/plan.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,6 +216,29 @@ START_TEST(the_answer_shows_the_end)
 }
 END_TEST
 
+/* One request behind another for ever: what was answered makes room in the copy. */
+START_TEST(answered_requests_make_room)
+{
+	static const char answered[] = "HTTP/1.1 204 No Content\r\n\r\n";
+	char request[8192];
+	struct iovec vector = {request, sizeof(request)};
+	int n = snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nX-Long: ");
+
+	memset(request + n, 'x', sizeof(request) - (size_t)n);
+	memcpy(request + sizeof(request) - 4, "\r\n\r\n", 4);
+	begin();
+	for (int i = 0; i < 50; i++) {
+		make(&vector, 1);
+		ck_assert_uint_eq(plan.copied, sizeof(request));
+		ck_assert(plan_keep_copy(&plan, &replay, sizeof(request)));
+		if (i >= 3)
+			protocol_feed_response(&state, NULL, answered, sizeof(answered) - 1, NULL);
+	}
+	ck_assert(replay_prepare(&replay, &state));
+	ck_assert_uint_eq(replay.length, 3 * sizeof(request));
+}
+END_TEST
+
 Suite *plan_suite(void)
 {
 	Suite *suite = suite_create("plan");
@@ -227,6 +251,7 @@ Suite *plan_suite(void)
 	tcase_add_test(all, a_long_body_follows_from_the_programs_buffer);
 	tcase_add_test(all, a_body_of_known_length_needs_no_copy);
 	tcase_add_test(all, without_a_copy_nothing_is_asked);
+	tcase_add_test(all, answered_requests_make_room);
 	tcase_add_test(all, own_bytes_leave_out_the_insertion);
 	tcase_add_test(all, the_answer_shows_the_end);
 	suite_add_tcase(suite, all);

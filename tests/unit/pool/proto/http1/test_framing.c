@@ -38,8 +38,6 @@ struct exchange {
 #define OK(fields, body) "HTTP/1.1 200 OK\r\n" fields "\r\n" body
 #define LENGTH_0 "Content-Length: 0\r\n"
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
-#define UNSAFE_KEPT (KEPT & ~REPLAY)
-#define UNSAFE_DONE (DONE & ~REPLAY)
 
 static const struct exchange EXCHANGES[] = {
 	/* Canonical. */
@@ -66,8 +64,8 @@ static const struct exchange EXCHANGES[] = {
 	{GET GET HEAD, OK("Content-Length: 1\r\n", "x") OK(CHUNKED, "0\r\n\r\n") OK("Content-Length: 9\r\n", ""),
 	 .is = KEPT, .n_requests = 3},
 	{GET GET, OK("Content-Length: 1\r\n", "x"), .is = REPLAY, .n_requests = 2, .n_outstanding = 1},
-	{POST("Content-Length: 3\r\n", "abc"), OK(LENGTH_0, ""), .is = UNSAFE_KEPT},
-	{POST(CHUNKED, "3\r\nabc\r\n0\r\n\r\n"), OK(LENGTH_0, ""), .is = UNSAFE_KEPT},
+	{POST("Content-Length: 3\r\n", "abc"), OK(LENGTH_0, ""), .is = KEPT},
+	{POST(CHUNKED, "3\r\nabc\r\n0\r\n\r\n"), OK(LENGTH_0, ""), .is = KEPT},
 	{POST("Content-Length: 3\r\n", "ab"), OK(LENGTH_0, ""), .is = ENDED},
 	{POST(CHUNKED, "3\r\nabc\r\n0\r\n"), OK(LENGTH_0, ""), .is = ENDED},
 	{"OPTIONS * HTTP/1.1\r\n\r\n", OK(LENGTH_0, ""), .is = KEPT},
@@ -149,9 +147,8 @@ static const struct exchange EXCHANGES[] = {
 	{"GET / HTTP/1.1\r\nbad name: h\r\n\r\n", OK(LENGTH_0, ""), .doubt = NOT_CANONICAL, .is = DONE},
 	{"\r\n" GET, OK(LENGTH_0, ""), .doubt = NOT_CANONICAL, .is = DONE},
 	{POST("Content-Length: 1\r\n", "a\r\n") GET, OK(LENGTH_0, "") OK(LENGTH_0, ""), .doubt = NOT_CANONICAL,
-	 .is = UNSAFE_DONE, .n_requests = 2},
-	{POST("Content-Length: 2\r\n" CHUNKED, "0\r\n\r\n"), OK(LENGTH_0, ""), .doubt = NOT_CANONICAL,
-	 .is = UNSAFE_DONE},
+	 .is = DONE, .n_requests = 2},
+	{POST("Content-Length: 2\r\n" CHUNKED, "0\r\n\r\n"), OK(LENGTH_0, ""), .doubt = NOT_CANONICAL, .is = DONE},
 
 	/* Surplus, or no end to be found. */
 	{GET, OK(LENGTH_0, "") "x", .doubt = NOT_CANONICAL, .is = ENDED | REPLAY | LOST},

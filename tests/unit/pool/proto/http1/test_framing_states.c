@@ -176,8 +176,49 @@ START_TEST(unsafe_requests_are_known_while_outstanding)
 	ck_assert(framing.unsafe_outstanding);
 	answer(OK);
 	ck_assert(!framing.unsafe_outstanding);
-	ck_assert(!framing_can_replay(&framing));
+	/* What awaits an answer may be sent again: nothing does. */
+	ck_assert(framing_can_replay(&framing));
 	ck_assert(framing_can_keep(&framing));
+}
+END_TEST
+
+/* An answer to half a request: its rest must not become somebody else's. */
+START_TEST(what_is_answered_too_early_is_not_repeated)
+{
+	begin();
+	ask("PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");
+	answer(OK);
+	ck_assert_uint_eq(framing.n_outstanding, 0);
+	ck_assert(!framing_can_replay(&framing));
+	begin();
+	ask("PUT / HTTP/1.1\r\n");
+	answer(OK);
+	ck_assert(framing_can_replay(&framing));
+	ask("Content-Length: 5\r\n\r\n");
+	ck_assert(!framing_can_replay(&framing));
+}
+END_TEST
+
+/* Whole, half, none: at each cut of two requests. */
+START_TEST(requests_are_measured)
+{
+	static const char first[] = "\r\nPUT /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nab";
+	static const char both[] = "\r\nPUT /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nabGET /b HTTP/1.1\r\n\r\n\r\n";
+
+	for (size_t length = 0; length < sizeof(both); length++) {
+		size_t end = 99;
+
+		ck_assert_int_eq(framing_measure_request(both, length, &end), length > 2);
+		if (length > 2)
+			ck_assert_uint_eq(end, length < sizeof(first) - 1 ? 0 : sizeof(first) - 1);
+	}
+	for (size_t length = 0; length < sizeof(both) - sizeof(first); length++) {
+		size_t end = 99, whole = sizeof(both) - sizeof(first) - 2;
+
+		ck_assert_int_eq(framing_measure_request(both + sizeof(first) - 1, length, &end), length > 0);
+		if (length)
+			ck_assert_uint_eq(end, length < whole ? 0 : whole);
+	}
 }
 END_TEST
 
@@ -494,6 +535,8 @@ Suite *framing_states_suite(void)
 	tcase_add_test(tcase, answer_to_half_a_head_is_not_canonical);
 	tcase_add_test(tcase, continue_is_awaited);
 	tcase_add_test(tcase, unsafe_requests_are_known_while_outstanding);
+	tcase_add_test(tcase, what_is_answered_too_early_is_not_repeated);
+	tcase_add_test(tcase, requests_are_measured);
 	tcase_add_test(tcase, queue_holds_64_requests);
 	tcase_add_test(tcase, bodies_of_known_length_may_pass_unseen);
 	tcase_add_test(tcase, keep_alive_field_is_read);
