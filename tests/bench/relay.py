@@ -60,10 +60,23 @@ def far(info, row):
             ratio = times[other] / times["relayed"]
             text = "%s: relayed / %s" % (name, {"bare": "bare", "keep": "own keep-alive"}[other])
             row(text, ratio, "%.2fx", ">= %.2fx" % least, ratio >= least) if least else info(text, "%.2fx" % ratio)
+    pipelining(program, info, row)
     document = [build_go("document"), URL, "50"]
     times = at_distance(10000, 3, {half: relayed([*document, half]) for half in ("short", "long")})
     ratio = times["short"] / times["long"]
     row("the document's program, 10 ms: short half / long half", ratio, "%.2fx", "<= 1.20x", ratio <= 1.2)
+
+
+def pipelining(program, info, row):
+    """Two connections with requests behind each other, against as many as there are requests at once."""
+    command = [program, "-quiet", "-timing", "-n", "3200", "-c", "16", URL]
+    capped = "--max-conns-per-host=2"
+    times = at_distance(1000, 5, {"16": relayed(command), "2": relayed(command, capped), "2, 8 behind each other": relayed(command, capped, "--pipeline=8"),
+                                  "bare": command})
+    for name, value in times.items():
+        info("Go, 1 ms, 16 at once; connections: " + name, "%.0f us" % value)
+    ratio = times["16"] / times["2, 8 behind each other"]
+    row("Go, 1 ms, 16 at once: 2 connections, pipelined / 16", ratio, "%.2fx", ">= 0.90x", ratio >= 0.9)
 
 
 class Greeter:
