@@ -188,6 +188,14 @@ bool idle_pool_is_beyond_peak(const struct destination *destination)
 	       destination->n_open + destination->n_idle > destination->peak_open;
 }
 
+bool idle_pool_is_used_up(const struct conn *conn, uint32_t n_more, uint64_t now_ns)
+{
+	uint32_t limit = conn->destination->policy->max_conn_requests;
+
+	return now_ns - conn->created_ns >= age_limit_ns(conn) || conn->requests_left <= n_more ||
+	       (limit && conn->n_requests + n_more >= limit);
+}
+
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 {
 	struct destination *destination = conn->destination;
@@ -197,8 +205,7 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	uint64_t since_ns = conn->was_looked_at && conn->idle_since_ns ? conn->idle_since_ns : now_ns;
 	uint64_t expires_ns = deadline_ns(conn, since_ns);
 
-	if (expires_ns <= now_ns || !conn->requests_left ||
-	    (policy->max_conn_requests && conn->n_requests >= policy->max_conn_requests))
+	if (expires_ns <= now_ns || idle_pool_is_used_up(conn, 0, now_ns))
 		return REFUSAL_POLICY;
 	/* Connections replaced behind the pool's back could add up to more than the program ever used. */
 	if (idle_pool_is_beyond_peak(destination) && !idle_pool_retire(pool, destination, REFUSAL_POOL_FULL))

@@ -60,6 +60,10 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 /* True if there are more connections than the program itself has ever had open at once. */
 bool idle_pool_is_beyond_peak(const struct destination *destination);
 
+/* True if it has had its share of time, or would have had its share of requests after `n_more` of them: by the policy, or
+ * by what its server said. */
+bool idle_pool_is_used_up(const struct conn *conn, uint32_t n_more, uint64_t now_ns);
+
 /* Parks an open connection whose `fd` is set and which is at a message boundary with an exact ledger (the caller has
  * seen to both). REFUSAL_NONE, or why not (REFUSAL_POLICY, REFUSAL_POOL_FULL): then it is still the caller's. */
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)

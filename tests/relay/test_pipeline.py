@@ -92,6 +92,16 @@ def test_pipeline_used():
                          "%d behind, %d connections, %s\n%s" % (server.n_behind, server.peak, server.asked, outcome.text()[-500:]), "%d behind" % server.n_behind)
 
 
+def test_pipeline_wear():
+    """A connection on which somebody is always behind somebody still has its share of requests only."""
+    if not needs("pipelining, max-conn-requests", build_go("client")):
+        return
+    with Counting() as server, Relay() as world:
+        outcome = world.run(go("client", "-n", 60, "-c", 8, "http://127.0.0.1:%d/%%d" % server.port), options=[*ONE, "--max-conn-requests=10"])
+    tally.expect("pipelining, max-conn-requests", is_answered(outcome.output, 60) and 6 <= server.accepted <= 7 and server.n_behind > 10,
+                 "%d connections, %d behind" % (server.accepted, server.n_behind))
+
+
 def test_pipeline_posts():
     """A POST is never sent behind another request, nor is any behind it; and it need not wait for ever."""
     if not needs("pipelining, posts", build_go("client")):

@@ -96,7 +96,8 @@ static struct client *take_leave(struct client *client, enum refusal why)
 	struct upstream *upstream = client->upstream;
 	struct client *behind = client->behind;
 
-	if ((behind || client->was_behind) && !upstream->n_answered_behind)
+	/* Ended by the server, or because of what it said. */
+	if (why != REFUSAL_NONE && (behind || client->was_behind) && !upstream->n_answered_behind)
 		pipeline_note_failure(upstream->conn->destination);
 	client->upstream = NULL;
 	client->behind = NULL;

@@ -41,7 +41,8 @@ static bool takes_more(const struct upstream *upstream, uint64_t now_ns)
 
 	if (!client || (!is_proven && client->was_behind) || upstream->is_dialling || !upstream->is_leased ||
 	    upstream->has_ended || upstream->was_asked || upstream->unfit != REFUSAL_NONE ||
-	    upstream->n_behind + 1 >= limit || now_ns - upstream->head_since_ns > HEAD_MAX_NS)
+	    upstream->n_behind + 1 >= limit || now_ns - upstream->head_since_ns > HEAD_MAX_NS ||
+	    idle_pool_is_used_up(upstream->conn, upstream->n_behind + 1, now_ns))
 		return false;
 	for (; client; client = client->behind)
 		if (client->in.length || !client->replay.is_complete || !protocol_status(&client->state).takes_more)
