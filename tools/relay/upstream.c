@@ -90,10 +90,21 @@ static void end_dial(struct upstream *upstream)
 	tell_dialled(upstream, error);
 }
 
+/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young connection
+ * gives at once. */
+static void acknowledge(const struct upstream *upstream)
+{
+	static const int on = 1;
+
+	if (upstream->is_leased && upstream->user && upstream->link.fd >= 0)
+		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static void receive(struct upstream *upstream)
 {
 	static char bytes[READ_SIZE];
 	ssize_t n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	bool is_first;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -103,7 +114,10 @@ static void receive(struct upstream *upstream)
 		idle_pool_discard(&relay_core.pool, upstream->conn);
 	} else if (n > 0) {
 		upstream->conn->ledger.received += (uint64_t)n;
+		is_first = !upstream->was_heard;
 		upstream->user->came(upstream, bytes, (size_t)n);
+		if (is_first)
+			acknowledge(upstream);
 	} else {
 		upstream->has_ended = true;
 		link_want_input(&upstream->link, false);
@@ -247,17 +261,9 @@ void upstream_give(struct upstream *upstream, const struct upstream_user *user, 
 
 int upstream_send(struct upstream *upstream, const char *bytes, size_t length)
 {
-	static const int on = 1;
-	int error;
-
 	if (upstream->is_dialling)
 		return -link_send_later(&upstream->link, bytes, length);
-	error = -link_send(&upstream->link, bytes, length, &upstream->conn->ledger.sent);
-	/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young
-	   connection gives at once. */
-	if (upstream->is_leased)
-		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-	return error;
+	return -link_send(&upstream->link, bytes, length, &upstream->conn->ledger.sent);
 }
 
 void upstream_shut(struct upstream *upstream)
