@@ -55,6 +55,9 @@ struct upstream {
 /* Dials. NULL and errno if that failed at once, else user->dialled() follows. */
 struct upstream *upstream_dial(struct destination *destination, const struct upstream_user *user, void *object);
 
+/* True if a kept connection is there, also one that another process has parked: it is brought here. */
+bool upstream_can_lease(struct destination *destination);
+
 /* The newest kept one that is alive. NULL: there is none. */
 struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object);
 
