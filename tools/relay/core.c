@@ -27,6 +27,15 @@ uint64_t relay_now_ns(void)
 	return clock_now_ns(CLOCK_MONOTONIC);
 }
 
+uid_t relay_own_user(void)
+{
+	static uid_t user = (uid_t)-1;
+
+	if (user == (uid_t)-1)
+		user = geteuid();
+	return user;
+}
+
 /* glibc declares it with a transparent union for the address. */
 static int get_peer_name(int fd, struct sockaddr *address, socklen_t *length)
 {
@@ -82,7 +91,7 @@ static void describe(const char *program)
 	struct stat status;
 
 	page->pid = (uint32_t)getpid();
-	page->euid = geteuid();
+	page->euid = relay_own_user();
 	page->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 	page->began_unix_ms = clock_now_ns(CLOCK_REALTIME) / MILLISECOND_NS;
 	page->began_ns = relay_now_ns();
@@ -101,7 +110,8 @@ static int begin_counting(const char *program)
 	describe(program);
 	if (strcmp(relay_core.config.stats_path, "off") == 0)
 		return 0;
-	folder = stats_file_open(&stats_sys_libc, relay_core.config.stats_path, getenv("XDG_RUNTIME_DIR"), geteuid());
+	folder = stats_file_open(&stats_sys_libc, relay_core.config.stats_path, getenv("XDG_RUNTIME_DIR"),
+				 relay_own_user());
 	if (folder >= 0)
 		slot = stats_file_take(&stats_sys_libc, folder, &page);
 	return 0;

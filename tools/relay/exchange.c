@@ -179,8 +179,7 @@ static bool has_closed_first(const struct client *client)
 {
 	char byte;
 
-	return recv(client->link.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 &&
-	       peer_has_closed(&client->name, &client->ours);
+	return recv(client->link.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 && peer_has_closed(&client->ends);
 }
 
 /* Sends the end of file that is due, once the program has been sent all that waited. */
@@ -226,7 +225,7 @@ static void note_look(const struct client *client)
 static void take_end(struct client *client)
 {
 	/* Of a program that closes later the next bytes for it tell. */
-	bool has_closed = !client->is_orderly && peer_has_closed(&client->name, &client->ours);
+	bool has_closed = !client->is_orderly && peer_has_closed(&client->ends);
 
 	client->is_orderly = !has_closed;
 	switch (client->stage) {

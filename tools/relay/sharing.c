@@ -63,7 +63,7 @@ static void introduce(const struct destination_key *first)
 	if (!relay_core.pool.broker || client.fd >= 0 || relay_now_ns() < down_until_ns)
 		return;
 	fd = broker_path_connect(relay_core.config.broker_path);
-	if (fd >= 0 && broker_client_trusts(client.sys, fd, geteuid()) &&
+	if (fd >= 0 && broker_client_trusts(client.sys, fd, relay_own_user()) &&
 	    broker_client_introduce(&client, fd, &relay_core.config, name,
 				    broker_client_program_number(name, strlen(name)), first) == 0)
 		return;
@@ -105,7 +105,7 @@ static bool is_worth_asking(const struct destination *destination)
 		return false;
 	if (now_ns >= next_look_ns) {
 		next_look_ns = now_ns + LOOK_AGAIN_NS;
-		broker_board_view_look(&board, client.sys, relay_core.config.broker_path, geteuid());
+		broker_board_view_look(&board, client.sys, relay_core.config.broker_path, relay_own_user());
 	}
 	n_held = broker_board_view_n_held(&board, &destination->key);
 	return n_held && n_held > slots_n_held(&client.slots, destination);

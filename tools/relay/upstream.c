@@ -99,9 +99,20 @@ static void end_dial(struct upstream *upstream)
 	tell_dialled(upstream, error);
 }
 
+/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young connection
+ * gives at once. */
+static void acknowledge(const struct upstream *upstream)
+{
+	static const int on = 1;
+
+	if (upstream->is_leased && upstream->user && upstream->link.fd >= 0)
+		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static void receive(struct upstream *upstream)
 {
 	static char bytes[READ_SIZE];
+	bool is_first;
 	ssize_t n;
 
 	/* Nobody here has asked for anything. Bytes are left alone: another process may have asked for them. */
@@ -114,7 +125,10 @@ static void receive(struct upstream *upstream)
 		return;
 	if (n > 0) {
 		upstream->conn->ledger.received += (uint64_t)n;
+		is_first = !upstream->was_heard;
 		upstream->user->came(upstream, bytes, (size_t)n);
+		if (is_first)
+			acknowledge(upstream);
 	} else {
 		upstream->has_ended = true;
 		link_want_input(&upstream->link, false);
@@ -345,17 +359,9 @@ void upstream_give(struct upstream *upstream, const struct upstream_user *user, 
 
 int upstream_send(struct upstream *upstream, const char *bytes, size_t length)
 {
-	static const int on = 1;
-	int error;
-
 	if (upstream->is_dialling)
 		return -link_send_later(&upstream->link, bytes, length);
-	error = -link_send(&upstream->link, bytes, length, &upstream->conn->ledger.sent);
-	/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young
-	   connection gives at once. */
-	if (upstream->is_leased)
-		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-	return error;
+	return -link_send(&upstream->link, bytes, length, &upstream->conn->ledger.sent);
 }
 
 void upstream_shut(struct upstream *upstream)
