@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "pool/base/clock.h"
+#include "pool/conn/cold.h"
 #include "pool/conn/ending.h"
 #include "pool/exchange/verdict.h"
 #include "tools/relay/core.h"
@@ -99,72 +100,6 @@ static void end_dial(struct upstream *upstream)
 	tell_dialled(upstream, error);
 }
 
-/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young connection
- * gives at once. */
-static void acknowledge(const struct upstream *upstream)
-{
-	static const int on = 1;
-
-	if (upstream->is_leased && upstream->user && upstream->link.fd >= 0)
-		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-}
-
-static void receive(struct upstream *upstream)
-{
-	static char bytes[READ_SIZE];
-	bool is_first;
-	ssize_t n;
-
-	/* Nobody here has asked for anything. Bytes are left alone: another process may have asked for them. */
-	if (!upstream->user) {
-		idle_pool_hear(&relay_core.pool, upstream->conn);
-		return;
-	}
-	n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n > 0) {
-		upstream->conn->ledger.received += (uint64_t)n;
-		is_first = !upstream->was_heard;
-		upstream->user->came(upstream, bytes, (size_t)n);
-		if (is_first)
-			acknowledge(upstream);
-	} else {
-		upstream->has_ended = true;
-		link_want_input(&upstream->link, false);
-		upstream->user->ended(upstream, n < 0 ? errno : 0);
-	}
-}
-
-static void send_waiting(struct upstream *upstream)
-{
-	int error = link_flush(&upstream->link, &upstream->conn->ledger.sent);
-
-	/* The reading side tells of the error, behind what the server still said. */
-	if (error || upstream->link.out.length || !upstream->user)
-		return;
-	if (upstream->was_asked)
-		shutdown(upstream->link.fd, SHUT_WR);
-	upstream->user->drained(upstream);
-}
-
-static void on_event(struct link *link, uint32_t events)
-{
-	struct upstream *upstream = (struct upstream *)link;
-
-	if (upstream->is_dialling) {
-		if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
-			end_dial(upstream);
-		return;
-	}
-	if (events & EPOLLOUT)
-		send_waiting(upstream);
-	if (link->fd >= 0 && (events & EPOLLIN || (!upstream->has_ended && events & (EPOLLERR | EPOLLHUP))))
-		receive(upstream);
-	else if (link->fd >= 0 && upstream->has_ended && upstream->user && events & (EPOLLERR | EPOLLHUP))
-		upstream->user->ended(upstream, ECONNRESET);
-}
-
 static void want(struct socket_options *wanted, enum socket_option_index index, int value)
 {
 	memcpy(wanted->value[index], &value, sizeof(value));
@@ -203,6 +138,95 @@ static const struct socket_options *fresh_options(uint16_t family)
 		close(fd);
 	}
 	return options->set == all ? options : NULL;
+}
+
+/* Does an answer that comes late mean that the server's host has gone? */
+static void begin_cold(struct upstream *upstream, uint64_t now_ns)
+{
+	struct conn *conn = upstream->conn;
+	unsigned timeout_ms = cold_timeout_ms(relay_core.pool.sys, conn, now_ns);
+
+	upstream->is_cold = timeout_ms && socket_options_apply(relay_core.pool.sys, conn->fd, &conn->options,
+							       SOCKET_OPTION_USER_TIMEOUT, &timeout_ms) == 0;
+}
+
+/* Something has come: the rest may take its time. */
+static void end_cold(struct upstream *upstream)
+{
+	const struct socket_options *fresh = fresh_options(upstream->conn->destination->key.family);
+
+	upstream->is_cold = false;
+	if (!fresh || socket_options_apply(relay_core.pool.sys, upstream->conn->fd, &upstream->conn->options,
+					   SOCKET_OPTION_USER_TIMEOUT, fresh->value[SOCKET_OPTION_USER_TIMEOUT]) < 0)
+		upstream->unfit = REFUSAL_SOCKOPT;
+}
+
+/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young connection
+ * gives at once. */
+static void acknowledge(const struct upstream *upstream)
+{
+	static const int on = 1;
+
+	if (upstream->is_leased && upstream->user && upstream->link.fd >= 0)
+		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+static void receive(struct upstream *upstream)
+{
+	static char bytes[READ_SIZE];
+	bool is_first;
+	ssize_t n;
+
+	/* Nobody here has asked for anything. Bytes are left alone: another process may have asked for them. */
+	if (!upstream->user) {
+		idle_pool_hear(&relay_core.pool, upstream->conn);
+		return;
+	}
+	n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0) {
+		upstream->conn->ledger.received += (uint64_t)n;
+		is_first = !upstream->was_heard;
+		if (upstream->is_cold)
+			end_cold(upstream);
+		upstream->user->came(upstream, bytes, (size_t)n);
+		if (is_first)
+			acknowledge(upstream);
+	} else {
+		upstream->has_ended = true;
+		link_want_input(&upstream->link, false);
+		upstream->user->ended(upstream, n < 0 ? errno : 0);
+	}
+}
+
+static void send_waiting(struct upstream *upstream)
+{
+	int error = link_flush(&upstream->link, &upstream->conn->ledger.sent);
+
+	/* The reading side tells of the error, behind what the server still said. */
+	if (error || upstream->link.out.length || !upstream->user)
+		return;
+	if (upstream->was_asked)
+		shutdown(upstream->link.fd, SHUT_WR);
+	upstream->user->drained(upstream);
+}
+
+static void on_event(struct link *link, uint32_t events)
+{
+	struct upstream *upstream = (struct upstream *)link;
+
+	if (upstream->is_dialling) {
+		if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+			end_dial(upstream);
+		return;
+	}
+	if (events & EPOLLOUT)
+		send_waiting(upstream);
+	if (link->fd >= 0 && (events & EPOLLIN || (!upstream->has_ended && events & (EPOLLERR | EPOLLHUP))))
+		receive(upstream);
+	else if (link->fd >= 0 && upstream->has_ended && upstream->user && events & (EPOLLERR | EPOLLHUP))
+		upstream->user->ended(upstream, ECONNRESET);
 }
 
 /* What its last user, in another process, has set is undone. */
@@ -286,7 +310,6 @@ struct upstream *upstream_dial(struct destination *destination, const struct ups
 		upstream->dialled_ns = now_ns;
 		upstream_give(upstream, user, object);
 		link_want_output(&upstream->link);
-		sharing_introduce();
 		return upstream;
 	}
 	free(upstream);
@@ -337,6 +360,7 @@ struct upstream *upstream_lease(struct destination *destination, const struct up
 	upstream = conn ? by_fd[conn->fd] : NULL;
 	if (!upstream)
 		return NULL;
+	begin_cold(upstream, now_ns);
 	upstream->is_leased = true;
 	upstream->was_heard = false;
 	upstream_give(upstream, user, object);
@@ -359,9 +383,14 @@ void upstream_give(struct upstream *upstream, const struct upstream_user *user, 
 
 int upstream_send(struct upstream *upstream, const char *bytes, size_t length)
 {
-	if (upstream->is_dialling)
-		return -link_send_later(&upstream->link, bytes, length);
-	return -link_send(&upstream->link, bytes, length, &upstream->conn->ledger.sent);
+	struct link *link = &upstream->link;
+	int error = upstream->is_dialling ? -link_send_later(link, bytes, length)
+					  : -link_send(link, bytes, length, &upstream->conn->ledger.sent);
+
+	/* While the server works. */
+	if (upstream->user->is_exchange && !upstream->is_leased)
+		sharing_introduce();
+	return error;
 }
 
 void upstream_shut(struct upstream *upstream)

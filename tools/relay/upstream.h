@@ -49,6 +49,7 @@ struct upstream {
 	bool was_heard;	    /* bytes have come since it was taken */
 	bool was_asked;	    /* the server was told that nothing more comes */
 	bool has_ended;	    /* its end of file has come */
+	bool is_cold;	    /* an answer is not awaited for long (pool/conn/cold.h) */
 	enum refusal unfit; /* REFUSAL_NONE: it may be kept */
 };
 
