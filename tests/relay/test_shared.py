@@ -327,3 +327,28 @@ def test_cold():
         connections = server.stats()["connections"]
         kill(process)
     tally.expect("cold", connections == 1 and waiting == [1000] and answered == [0], "%d connections, %s, then %s" % (connections, waiting, answered))
+
+
+def test_all_at_once():
+    """Programs of each kind at once, with answers of different sizes: each gets its own."""
+    if not needs("all at once", shutil.which("curl"), build_go("client")):
+        return
+    sizes = (10, 1234, 70000)
+    with harness.Server() as server, Relay() as world:
+        expected = {size: harness.run(["curl", "-sSf", server.url("/bytes/%d" % size)], False).output for size in sizes}
+        loops = [world.start(["sh", "-c", "for i in $(seq 40); do curl -sSf '%s' | cksum; done" % server.url("/bytes/%d" % size)]) for size in sizes]
+        statics = [world.start(shell(40, static(server, GET.replace("10", str(size)), "quiet", "read"))) for size in sizes]
+        gos = [world.start(go("client", "-n", 400, "-c", 4, "-quiet", server.url("/bytes/%d" % size))) for size in sizes]
+        for process, size in zip(loops, sizes):
+            lines = process.communicate(timeout=60)[0].split("\n")[:-1]
+            good = len(lines) == 40 and len(set(lines)) == 1 and lines[0].split()[1] == str(len(expected[size]))
+            tally.expect("all at once: curl, %d bytes" % size, process.returncode == 0 and good, str(lines[:5]))
+        for process, size in zip(statics, sizes):
+            lines = [text for text in process.communicate(timeout=60)[0].split("\n") if text.startswith("<")]
+            tally.expect("all at once: static, %d bytes" % size, process.returncode == 0 and len(lines) == 40 and len(set(lines)) == 1, str(lines[:5]))
+        for process, size in zip(gos, sizes):
+            output = process.communicate(timeout=60)[0]
+            tally.expect("all at once: Go, %d bytes" % size, output == "good 400\n", output)
+        stats = server.stats()
+        tally.expect("all at once: connections", stats["requests"] == 3 * 480 + 3 and stats["connections"] < 100, str(stats),
+                     "%(requests)d requests, %(connections)d connections" % stats)
