@@ -96,6 +96,8 @@ def test_library_in_turn():
     with harness.Server() as server:
         count("curl and a static program in turn", server, shell(10, curl(server), static(server)), 1, 20)
         count("curl and Go in turn", server, shell(10, curl(server), line(go("client", server.url("/bytes/10")))), 1, 20)
+        six = ["curl -gsSf 'http://[::1]:%d/bytes/10'" % server.port, line(client("block", "::1", server.port, GET, "read"))]
+        count("curl and a static program in turn, IPv6", server, shell(10, *six), 1, 20)
         count("curl, then Go with 20 requests", server, ["sh", "-c", "%s; %s; %s" % (curl(server), line(go("client", "-n", 20, server.url("/bytes/10"))),
                                                                                    curl(server))], 1, 22)
 
@@ -181,6 +183,19 @@ def test_server_hangs_up():
         outcome = world.run(shell(5, static(server), "sleep 0.2"), 20)
     tally.expect("a server that hangs up", outcome.status == 0 and outcome.output.count(b"200 OK") == 5 and server.accepted == 5,
                  "%d connections\n%s" % (server.accepted, outcome.text()))
+
+
+def test_looks():
+    """A program that only looks whether its server is there is not told so by what was parked long ago."""
+    with harness.Server() as server, Relay() as world:
+        world.run(client("block", "127.0.0.1", server.port, GET, "read"))
+        time.sleep(2.2)
+        outcomes = [world.run(client("block", "127.0.0.1", server.port, "connect", "close")) for _ in range(6)]
+        accepted = server.stats()["accepted"]
+        tally.expect("looks", all(outcome.status == 0 for outcome in outcomes) and accepted >= 5, "%d accepted" % accepted)
+        before = server.stats()["connections"]
+        world.run(client("block", "127.0.0.1", server.port, GET, "read"))
+        tally.expect("the kept connection is there still", server.stats()["connections"] in (before, before + 1), str(server.stats()))
 
 
 def begin_loop(world, server, n, *lines, **settings):

@@ -15,8 +15,9 @@
 /* How long a broker that was no use is left alone. */
 #define DOWN_NS (10 * SECOND_NS)
 #define LOOK_AGAIN_NS SECOND_NS
-/* Within that the broker gives ports back. */
+/* Within that the broker gives ports back; and how often it is asked to. */
 #define RELIEF_MS 2
+#define RELIEF_EVERY_NS (20 * MILLISECOND_NS)
 
 static struct broker_client client; /* without memory to share until the broker's welcome */
 static struct broker_board_view board;
@@ -151,8 +152,12 @@ void sharing_note_look(const struct destination *destination)
 
 void sharing_relieve(const struct destination_key *key)
 {
-	if (!relay_core.pool.broker || !establish(NULL))
+	static uint64_t next_ns;
+	uint64_t now_ns = relay_now_ns();
+
+	if (!relay_core.pool.broker || now_ns < next_ns || !establish(NULL))
 		return;
+	next_ns = now_ns + RELIEF_EVERY_NS;
 	broker_client_relieve(&client, key, false);
 	poll(NULL, 0, RELIEF_MS);
 }
