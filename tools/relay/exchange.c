@@ -89,7 +89,8 @@ static void take_fresh(struct client *client, struct destination *destination)
 {
 	/* A server that serves one connection at a time must not wait for the end of an idle one. */
 	if (!client->may_lease)
-		idle_pool_retire(&relay_core.pool, destination, REFUSAL_UNSAFE_METHOD);
+		idle_pool_retire(&relay_core.pool, destination,
+				 client->was_replayed ? REFUSAL_STALE : REFUSAL_UNSAFE_METHOD);
 	if (is_at_limit(destination) && !idle_pool_retire(&relay_core.pool, destination, REFUSAL_POOL_FULL)) {
 		if (!join(client, destination))
 			wait_in_queue(client);
