@@ -44,6 +44,7 @@ struct client {
 	bool was_behind;
 	bool may_lease;	 /* a kept connection may carry it */
 	bool is_counted; /* as reused */
+	bool has_spoken; /* an exchange has begun; else its connect was only a look */
 
 	struct queue in;    /* not yet on its way */
 	bool has_ended;	    /* the program's end of file has come */

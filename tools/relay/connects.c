@@ -141,11 +141,11 @@ static void hold(uint64_t id, const struct program_socket *socket, struct destin
 }
 
 /* A connection dialled in advance is of no use where a kept one can serve, or none may be opened. */
-static bool needs_no_dial(const struct destination *destination)
+static bool needs_no_dial(struct destination *destination)
 {
 	uint32_t limit = destination->policy->max_conns_per_host;
 
-	return (destination->n_idle && !habit_looks_often(&destination->looks, RELAY_WHO)) ||
+	return (!habit_looks_often(&destination->looks, RELAY_WHO) && upstream_can_lease(destination)) ||
 	       (limit && destination->n_open + destination->n_idle >= limit);
 }
 

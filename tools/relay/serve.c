@@ -22,6 +22,7 @@
 #include "tools/relay/listener.h"
 #include "tools/relay/made_sockets.h"
 #include "tools/relay/notice.h"
+#include "tools/relay/sharing.h"
 #include "tools/relay/target.h"
 #include "tools/relay/upstream.h"
 
@@ -69,6 +70,7 @@ static int prepare(const char *program, const char **step)
 	error = relay_core_begin(program, upstream_close_fd);
 	if (error)
 		return -error;
+	sharing_begin(program);
 	*step = "epoll_create1";
 	error = link_begin();
 	if (error)
@@ -160,6 +162,6 @@ void relay_serve(int run, int watchdog, const char *program)
 		connects_tick();
 		tick(relay_now_ns());
 	}
-	idle_pool_let_go(&relay_core.pool);
+	sharing_end();
 	relay_core_end();
 }
