@@ -3,6 +3,8 @@ CC ?= cc
 BUILD ?= build
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
+# 0: a new one each time. A check of a change takes always the same, so that it is judged by what it changed.
+FUZZ_SEED ?= 0
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 LIBDIR = $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
 
@@ -97,7 +99,7 @@ asan tsan:
 fuzz:
 	@tools/install-deps fuzz
 	@$(AGAIN) BUILD=build/fuzz CC=clang HARDEN= LTO= CFLAGS="-O1 -g $(ASAN) -fsanitize=fuzzer-no-link" fuzzers
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=$(abspath build/fuzz) tests/fuzz/run
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) BUILD=$(abspath build/fuzz) tests/fuzz/run
 
 $(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/wrap/exports.map
 	$(CC) $(HL_CFLAGS) $(LTO) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl

@@ -229,6 +229,30 @@ enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t 
 	return REFUSAL_NONE;
 }
 
+void idle_pool_take_in(struct idle_pool *pool, struct conn *conn)
+{
+	change_state(pool, conn, CONN_IDLE);
+	if (conn->slot >= 0)
+		slots_publish(&pool->broker->slots, conn);
+}
+
+void idle_pool_hear(struct idle_pool *pool, struct conn *conn)
+{
+	bool is_ours = claim(pool, conn);
+	enum ledger_verdict ledger = is_ours ? ledger_check(pool->sys, conn->fd, &conn->ledger, NULL) : LEDGER_UNKNOWN;
+
+	if (ledger == LEDGER_EXACT) {
+		/* It was nothing. */
+		if (conn->slot >= 0)
+			slots_publish(&pool->broker->slots, conn);
+		return;
+	}
+	if (is_ours)
+		stats_refuse(conn->destination->stats,
+			     ledger == LEDGER_CLOSED ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_LEDGER);
+	end_idle(pool, conn, is_ours);
+}
+
 bool idle_pool_retire(struct idle_pool *pool, struct destination *destination, enum refusal why)
 {
 	if (!destination->idle)

@@ -69,6 +69,14 @@ bool idle_pool_is_used_up(const struct conn *conn, uint32_t n_more, uint64_t now
 enum refusal idle_pool_park(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
 	__attribute__((warn_unused_result));
 
+/* Puts an open connection that was borrowed (borrow.h) and not used yet among the idle ones, as it came: for
+ * idle_pool_lease(), and for whoever else asks the broker first. */
+void idle_pool_take_in(struct idle_pool *pool, struct conn *conn);
+
+/* Something has come on an idle connection, an end or bytes: ends it, and counts why. Where another process has taken
+ * it, our descriptor is all that ends. */
+void idle_pool_hear(struct idle_pool *pool, struct conn *conn);
+
 /* Ends a connection in any state: closes `fd` if there is one (see ending.h for an idle one; an open one ends when the
  * program closes it) and frees the object. */
 void idle_pool_discard(struct idle_pool *pool, struct conn *conn);

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 struct pool_sys {
 	int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *length);
@@ -31,4 +32,11 @@ struct pool_sys {
 	int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
 	void *(*map_shared)(int fd, uint64_t length); /* not inherited by children of fork; NULL if it can't be had */
 	int (*watch)(int fd, void *object);	      /* tells of FIN and RST on it, once each, until it is closed */
+
+	/* For a file that another process writes. */
+	int (*open_file)(const char *path); /* to read; follows no link, waits for nobody */
+	int (*close_file)(int fd);
+	int (*stat_file)(int fd, const char *path, struct stat *status); /* fd -1: of the path, without following */
+	void *(*map_file)(int fd, uint64_t length,
+			  void *place); /* to read, instead of what is at `place` unless NULL */
 };

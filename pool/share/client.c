@@ -9,6 +9,24 @@
 #include "pool/config/config.h"
 #include "pool/conn/destination.h"
 
+bool broker_client_trusts(const struct pool_sys *sys, int fd, uint32_t euid)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	return sys->getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == euid || peer.uid == 0);
+}
+
+/* FNV-1a. */
+uint64_t broker_client_program_number(const char *path, size_t length)
+{
+	uint64_t number = 14695981039346656037ull;
+
+	for (size_t i = 0; i < length; i++)
+		number = (number ^ (unsigned char)path[i]) * 1099511628211ull;
+	return number;
+}
+
 void broker_client_init(struct broker_client *client, const struct pool_sys *sys)
 {
 	client->sys = sys;

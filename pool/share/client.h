@@ -26,6 +26,13 @@ struct broker_client {
 	struct slots slots;
 };
 
+/* Whether a connected socket's other side may be our broker. It gives us memory and connections: only a process of our
+ * own user, or one for which a service manager listens. */
+bool broker_client_trusts(const struct pool_sys *sys, int fd, uint32_t euid);
+
+/* A number for an executable, by which the broker tells programs apart, and no more. */
+uint64_t broker_client_program_number(const char *path, size_t length);
+
 /* `sys` is borrowed. */
 void broker_client_init(struct broker_client *client, const struct pool_sys *sys);
 

@@ -3,15 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pool/base/clock.h"
-#include "pool/share/board.h"
+#include "pool/share/board_view.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
@@ -19,72 +17,38 @@
 
 #define LOOK_AGAIN_NS SECOND_NS
 
-static struct guard_lock board_lock;	      /* covers what follows; the pointer is also read without it */
-static _Atomic(struct broker_board *) memory; /* never unmapped: another board goes in its place, at once for all */
-static _Atomic(bool) is_current;	      /* what is there may be believed */
+static struct guard_lock board_lock; /* covers what follows, as far as looking goes */
+static struct broker_board_view view;
 static _Atomic(uint64_t) next_look_ns;
-static dev_t device;
-static ino_t inode;
 
-static bool make_path(char path[PATH_MAX])
+/* By number: no preloaded library's own idea of files, no cancellation. */
+static int stat_file(int fd, const char *path, struct stat *status)
 {
-	size_t length = strlen(sock_config->broker_path);
+	int at = path ? AT_FDCWD : fd, flags = path ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
 
-	if (length + sizeof(BROKER_BOARD_SUFFIX) > PATH_MAX)
-		return false;
-	memcpy(path, sock_config->broker_path, length);
-	memcpy(path + length, BROKER_BOARD_SUFFIX, sizeof(BROKER_BOARD_SUFFIX));
-	return true;
+	return (int)libc.syscall(SYS_newfstatat, at, path ? path : "", status, flags);
 }
 
-/* By number: no preloaded library's own idea of files, no cancellation. `path` "": `at` itself. */
-static bool find(int at, const char *path, struct stat *status)
+/* A pipe in its place is not to hold us. */
+static int open_file(const char *path)
 {
-	int flags = *path ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
-
-	return libc.syscall(SYS_newfstatat, at, path, status, flags) == 0;
+	return (int)libc.syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-/* Only one that nobody else can write to, or cut short under us. */
-static bool is_trusted(const struct stat *status)
+static int close_file(int fd)
 {
-	return S_ISREG(status->st_mode) && (status->st_uid == geteuid() || status->st_uid == 0) &&
-	       !(status->st_mode & (S_IWGRP | S_IWOTH)) && status->st_size >= (off_t)sizeof(struct broker_board);
+	return real.close(fd);
 }
 
-static bool map(int fd, const struct stat *status)
+static void *map_file(int fd, uint64_t length, void *place)
 {
-	struct broker_board *old = memory;
-	void *mapped = mmap(old, sizeof(*old), PROT_READ, MAP_SHARED | (old ? MAP_FIXED : 0), fd, 0);
+	void *mapped = mmap(place, length, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
 
-	if (mapped == MAP_FAILED)
-		return false;
-	memory = mapped;
-	device = status->st_dev;
-	inode = status->st_ino;
-	return broker_board_is_sound(mapped, sizeof(*old));
+	return mapped == MAP_FAILED ? NULL : mapped;
 }
 
-static bool look(void)
-{
-	char path[PATH_MAX];
-	struct stat status;
-	bool is_found;
-	int fd;
-
-	if (!make_path(path))
-		return false;
-	if (is_current && find(AT_FDCWD, path, &status) && status.st_dev == device && status.st_ino == inode)
-		return true;
-	is_current = false;
-	/* A pipe in its place is not to hold us. */
-	fd = (int)libc.syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return false;
-	is_found = find(fd, "", &status) && is_trusted(&status) && map(fd, &status);
-	real.close(fd);
-	return is_found;
-}
+static const struct pool_sys board_sys = {
+	.open_file = open_file, .close_file = close_file, .stat_file = stat_file, .map_file = map_file};
 
 static void look_again(uint64_t now_ns)
 {
@@ -93,7 +57,7 @@ static void look_again(uint64_t now_ns)
 	if (now_ns < next_look_ns || !guard_is_home() || !guard_lock_try(&board_lock))
 		return;
 	next_look_ns = now_ns + LOOK_AGAIN_NS;
-	is_current = look();
+	broker_board_view_look(&view, &board_sys, sock_config->broker_path, geteuid());
 	guard_unlock(&board_lock);
 	errno = saved;
 }
@@ -101,13 +65,13 @@ static void look_again(uint64_t now_ns)
 uint32_t board_n_held(const struct destination_key *key, uint64_t now_ns)
 {
 	look_again(now_ns);
-	return is_current ? broker_board_n_held(memory, key) : UINT32_MAX;
+	return broker_board_view_n_held(&view, key);
 }
 
 void board_after_fork(void)
 {
 	board_lock.owner = 0;
 	atomic_store(&board_lock.is_lost, false);
-	is_current = false;
+	view.is_current = false;
 	next_look_ns = 0;
 }

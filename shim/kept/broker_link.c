@@ -104,16 +104,12 @@ static const struct pool_sys client_sys = {
 	.map_shared = map_shared,
 };
 
-/* FNV-1a over the executable's name: to tell programs apart, no more. */
 static uint64_t number_of_program(void)
 {
 	char path[256];
 	ssize_t length = libc.readlink("/proc/self/exe", path, sizeof(path));
-	uint64_t number = 14695981039346656037ull;
 
-	for (ssize_t i = 0; i < length; i++)
-		number = (number ^ (unsigned char)path[i]) * 1099511628211ull;
-	return number;
+	return broker_client_program_number(path, length > 0 ? (size_t)length : 0);
 }
 
 size_t broker_link_parts(struct large_part *parts)
@@ -140,17 +136,6 @@ bool broker_link_is_connected(void)
 	return broker_link_client.fd >= 0;
 }
 
-/* The broker gives us memory and connections: accept only a process of our own user, or one for which a service
- * manager listens. */
-static bool is_trusted(int fd)
-{
-	struct ucred peer;
-	socklen_t length = sizeof(peer);
-
-	return REAL(getsockopt)(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-	       (peer.uid == libc.geteuid() || peer.uid == 0);
-}
-
 /* Connected, high and ours; or -errno. */
 static int dial(const char *path)
 {
@@ -163,7 +148,8 @@ static int dial(const char *path)
 	fd = REAL(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || !is_trusted(fd)) {
+	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    !broker_client_trusts(&sock_pool_sys, fd, libc.geteuid())) {
 		real.close(fd);
 		return -ECONNREFUSED;
 	}

@@ -91,8 +91,14 @@ static int pool_setsockopt(int fd, int level, int name, const void *value, sockl
 	return real.setsockopt(fd, level, name, value, length);
 }
 
+static int pool_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+	return real.getpeername(fd, address, length);
+}
+
 const struct pool_sys sock_pool_sys = {
 	.getsockopt = pool_getsockopt,
+	.getpeername = pool_getpeername,
 	.recv = pool_recv,
 	.disconnect = disconnect,
 	.shutdown = pool_shutdown,

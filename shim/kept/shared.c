@@ -2,12 +2,10 @@
 #include "shim/kept/shared.h"
 
 #include <errno.h>
-#include <string.h>
 
+#include "pool/borrow.h"
 #include "pool/conn/ending.h"
-#include "pool/conn/ledger.h"
 #include "shim/base/clock.h"
-#include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
@@ -18,81 +16,28 @@
 static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
 {
 	struct idle_pool *pool = pool_enter(now_ns);
-	struct destination *destination;
 	struct conn *conn = NULL;
 
 	if (!pool)
 		return NULL;
-	if (broker_link_client.fd >= 0 && key->euid == broker_link_euid() &&
-	    (broker_link_client.is_asked || broker_link_client.slots.n_free)) {
-		destination = idle_pool_find(pool, key);
-		conn = destination ? idle_pool_open(pool, destination, now_ns) : NULL;
-		if (conn && !broker_client_reserve(&broker_link_client, conn)) {
-			idle_pool_discard(pool, conn);
-			conn = NULL;
-		}
-	}
+	if (broker_link_client.fd >= 0 && key->euid == broker_link_euid())
+		conn = borrow_prepare(pool, key, now_ns);
 	pool_leave();
 	return conn;
-}
-
-/* The broker may be wrong, or lie. */
-static bool is_as_said(const struct conn *conn)
-{
-	struct destination_key key = conn->destination->key;
-	struct sockaddr_storage address;
-	socklen_t length = sizeof(address);
-
-	if (!conn->cookie || cookie_of(conn->fd) != conn->cookie)
-		return false;
-	if (real.getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
-	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
-		return false;
-	return destination_key_is_same_peer(&key, &conn->destination->key) &&
-	       ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
-}
-
-/* An answer tells something of its destination, and of the broker. */
-static void learn(struct idle_pool *pool, struct conn *conn, int answer, uint64_t now_ns)
-{
-	switch (answer) {
-	case BROKER_GIVEN: /* a broker that lends one knows that something rides there */
-		habit_streak_break(&conn->destination->unfit);
-		break;
-	case BROKER_UNFIT:
-		habit_streak_believe(&conn->destination->unfit);
-		break;
-	case BROKER_UNHEARD:
-		stats_refuse(conn->destination->stats, REFUSAL_PROBED);
-		break;
-	default:
-		if (answer < 0 && answer != -EMFILE)
-			broker_link_disconnect(pool, now_ns);
-	}
 }
 
 /* Takes the answer (as broker_client_lease() returns it) and the descriptor that was given. NULL: there is no
  * connection. */
 static struct conn *receive(struct idle_pool *pool, struct conn *conn, int answer, int fd, uint64_t now_ns)
 {
-	if (answer == BROKER_GIVEN) {
-		conn->has_broker_dup = true;
-		conn->fd = fdtable_move_high(fd);
-	}
-	learn(pool, conn, answer, now_ns);
-	if (conn->fd >= 0 && conn->slot >= 0) {
-		slots_read(&broker_link_client.slots, conn);
-		if (is_as_said(conn)) {
-			stats_count(conn->destination->stats, STATS_LEASED);
-			stats_count(conn->destination->stats, STATS_BORROWED);
-			return conn;
-		}
-		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
-	} else if (conn->slot >= 0 && answer >= 0 && answer != BROKER_GIVEN) {
-		slots_free(&broker_link_client.slots, conn);
-	}
-	idle_pool_end(pool, conn);
-	return NULL;
+	if (answer == BROKER_GIVEN)
+		fd = fdtable_move_high(fd);
+	else if (answer < 0 && answer != -EMFILE)
+		broker_link_disconnect(pool, now_ns);
+	conn = borrow_conclude(pool, conn, answer, fd);
+	if (conn)
+		stats_count(conn->destination->stats, STATS_LEASED);
+	return conn;
 }
 
 /* The process's own connections that the broker holds, too: what else it holds is for others to lend. */

@@ -7,13 +7,11 @@
 #include <string.h>
 
 #include "pool/base/clock.h"
+#include "pool/conn/cold.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
-
-#define COLD_AFTER_NS (2 * SECOND_NS)
-#define COLD_TIMEOUT_MIN_MS 1000u
 
 static struct guard_lock learning;
 static struct socket_options
@@ -95,19 +93,14 @@ void options_begin(struct sock *sock)
 int options_prepare_lease(struct sock *sock, struct conn *conn, uint64_t now_ns)
 {
 	struct socket_options wanted = sock->wanted;
+	unsigned timeout_ms;
 
 	memcpy(wanted.value[SOCKET_OPTION_NODELAY], &on, sizeof(on));
 	memcpy(wanted.value[SOCKET_OPTION_LINGER2], &no_time_wait, sizeof(no_time_wait));
 	wanted.set |= 1u << SOCKET_OPTION_NODELAY | 1u << SOCKET_OPTION_LINGER2;
 	add_keep_alive(sock, &wanted);
-	if (now_ns - conn->used_ns > COLD_AFTER_NS && !(wanted.set & 1u << SOCKET_OPTION_USER_TIMEOUT)) {
-		struct ledger_reading reading = {0};
-		unsigned timeout_ms;
-
-		ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, &reading);
-		timeout_ms = reading.rtt_us / 250;
-		if (timeout_ms < COLD_TIMEOUT_MIN_MS)
-			timeout_ms = COLD_TIMEOUT_MIN_MS;
+	timeout_ms = wanted.set & 1u << SOCKET_OPTION_USER_TIMEOUT ? 0 : cold_timeout_ms(&sock_pool_sys, conn, now_ns);
+	if (timeout_ms) {
 		memcpy(wanted.value[SOCKET_OPTION_USER_TIMEOUT], &timeout_ms, sizeof(timeout_ms));
 		wanted.set |= 1u << SOCKET_OPTION_USER_TIMEOUT;
 		sock->has_forced_timeout = true;

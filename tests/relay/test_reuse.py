@@ -55,35 +55,6 @@ def test_own_keep_alive():
                          pair.stats["connections"] <= max(pair.bare_stats["connections"], concurrency), pair.text())
 
 
-def skip_sharing(name, stats):
-    """A relay has a pool of its own: what it keeps ends with its program. Fails as soon as that is no longer so."""
-    if stats["connections"] == 30:
-        tally.skip(name, "known limit: a relay's connections end with its program")
-    else:
-        tally.expect(name, stats["connections"] == 1, "%d connections" % stats["connections"])
-
-
-def test_short_processes():
-    """30 processes, each with a run of its own, of one user: the broker has the connections between them."""
-    with harness.Server() as server, Relay() as world:
-        outcomes = [world.run(client("block", "127.0.0.1", server.port, GET, "read")) for _ in range(30)]
-        stats = server.stats()
-    good = all(outcome.status == 0 and outcome.output == outcomes[0].output and b"200 OK" in outcome.output for outcome in outcomes)
-    tally.expect("30 processes", good and stats["requests"] == 30, str([outcome.text() for outcome in outcomes][:3]))
-    skip_sharing("30 processes: connections", stats)
-
-
-def test_processes_of_one_run():
-    """Processes that one shell starts have one relay."""
-    with harness.Server() as server, Relay() as world:
-        program = build_static("glibc")
-        script = "for i in $(seq 30); do %s block 127.0.0.1 %d '%s' read || exit 1; done" % (program, server.port, GET)
-        outcome = world.run(["sh", "-c", script])
-        stats = server.stats()
-    tally.expect("30 processes of a shell", outcome.status == 0 and outcome.output.count(b"200 OK") == 30, outcome.text() + outcome.errors.decode())
-    skip_sharing("30 processes of a shell: connections", stats)
-
-
 def test_two_programs():
     """Two programs at once, with a broker: neither gets the other's answers."""
     if not needs("two programs", build_go("client")):

@@ -129,6 +129,7 @@ static void hand_over(struct client *client)
 	next->is_behind = false;
 	next->since_ns = upstream->head_since_ns = relay_now_ns();
 	upstream->n_behind--;
+	upstream->was_heard = false;
 	upstream_give(upstream, &answer_in_exchange, next);
 	/* It may have been stopped for one that reads slowly. */
 	link_want_input(&upstream->link, !upstream->has_ended);
@@ -342,6 +343,7 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 	const struct protocol *protocol = protocol_of(&client->state);
 	struct framing_plan changes = {0};
 
+	client->upstream->was_heard = true;
 	if (client->behind)
 		length = protocol_feed_answer(&client->state, bytes, length, &changes);
 	else

@@ -18,18 +18,17 @@
 #define EXPECTED_NS (2 * SECOND_NS)
 #define DRAIN_NS SECOND_NS
 
-/* By the port of the program's end, for each family: only one of a family can have it, since all connect to the same
- * address of ours. */
+/* By the port of the program's end, for each family. */
 static struct client *by_port[2][65536];
 static struct client *all;
 
-static struct client **place_of(const struct sockaddr_in6 *name)
+static struct client **with_port(const struct connection_ends *ends)
 {
-	return &by_port[name->sin6_family == AF_INET6][ntohs(name->sin6_port)];
+	return &by_port[ends->program.sin6_family == AF_INET6][ntohs(ends->program.sin6_port)];
 }
 
-struct client *client_expect(const struct destination_key *key, const struct sockaddr_in6 *name,
-			     const struct sockaddr_in6 *ours, struct upstream *upstream)
+struct client *client_expect(const struct destination_key *key, const struct connection_ends *ends,
+			     struct upstream *upstream)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
@@ -37,21 +36,35 @@ struct client *client_expect(const struct destination_key *key, const struct soc
 		return NULL;
 	client->link.fd = -1;
 	client->key = *key;
-	client->name = *name;
-	client->ours = *ours;
+	client->ends = *ends;
 	client->upstream = upstream;
 	client->since_ns = relay_now_ns();
 	replay_reset(&client->replay);
-	*place_of(name) = client;
+	LL_PREPEND2(*with_port(ends), client, same_port);
 	DL_PREPEND2(all, client, previous, next);
 	if (upstream)
 		upstream_give(upstream, &answer_unused, client);
 	return client;
 }
 
-struct client *client_find(const struct sockaddr_in6 *name)
+struct client *client_find(const struct connection_ends *ends)
 {
-	return *place_of(name);
+	struct client *client;
+
+	LL_FOREACH2(*with_port(ends), client, same_port)
+	if (ends_are_equal(&client->ends, ends))
+		return client;
+	return NULL;
+}
+
+struct client *client_find_socket(ino_t inode)
+{
+	struct client *client;
+
+	DL_FOREACH2(all, client, next)
+	if (inode && client->inode == inode)
+		return client;
+	return NULL;
 }
 
 bool client_is_any(void)
@@ -64,8 +77,7 @@ void client_end(struct client *client)
 	if (client->stage == CLIENT_GONE)
 		return;
 	client->stage = CLIENT_GONE;
-	if (*place_of(&client->name) == client)
-		*place_of(&client->name) = NULL;
+	LL_DELETE2(*with_port(&client->ends), client, same_port);
 	DL_DELETE2(all, client, previous, next);
 	answer_drop(client);
 	block_store_put(&relay_core.blocks, &client->replay.block);
@@ -84,7 +96,6 @@ static bool receive(struct client *client)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0) {
 		client->has_ended = true;
-		link_want_input(&client->link, false);
 		return true;
 	}
 	return client->stage == CLIENT_FINISHING || queue_add(&client->in, bytes, (size_t)n);
@@ -118,12 +129,13 @@ static void on_event(struct link *link, uint32_t events)
 		return;
 	}
 	exchange_go(client);
-	if (link->fd >= 0 && !client->has_ended)
-		link_want_input(link, !exchange_is_full(client));
+	if (link->fd >= 0)
+		link_want_input(link, !client->has_ended && !exchange_is_full(client));
 }
 
 void client_accept(struct client *client, int fd)
 {
+	client->link.is_accepted = true;
 	if (link_open(&client->link, fd, on_event) < 0 || link_flush(&client->link, NULL) < 0)
 		client_end(client);
 	else

@@ -4,13 +4,14 @@
  */
 #pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "pool/conn/destination.h"
 #include "pool/exchange/replay.h"
 #include "pool/proto/protocol.h"
+#include "tools/relay/ends.h"
 #include "tools/relay/link.h"
 #include "tools/relay/queue.h"
 
@@ -29,7 +30,8 @@ enum client_stage {
 struct client {
 	struct link link;
 	struct destination_key key;
-	struct sockaddr_in6 name, ours; /* the program's end, as getsockname(2) gives it there; and our end */
+	struct connection_ends ends;
+	ino_t inode; /* of the program's socket, where that is how it is found (made_sockets.h); else 0 */
 	enum client_stage stage;
 	struct upstream *upstream; /* NULL: none. In CLIENT_BETWEEN: dialled for it, not used yet */
 
@@ -43,22 +45,25 @@ struct client {
 	unsigned refused_status; /* of an answer that made it be asked again, alone; 0: none */
 	bool may_lease;		 /* a kept connection may carry it */
 	bool is_counted;	 /* as reused */
+	bool has_spoken;	 /* an exchange has begun; else its connect was only a look */
 
 	struct queue in;    /* not yet on its way */
 	bool has_ended;	    /* the program's end of file has come */
 	bool ends_abruptly; /* what CLIENT_FINISHING ends with is an RST */
 	bool is_orderly;    /* it must not end by an RST, which spares its port a TIME_WAIT: the program still reads */
 	uint64_t since_ns;  /* when it was made; when draining began */
-	struct client *previous, *next;		    /* all of them */
+	struct client *previous, *next; /* all of them */
+	struct client *same_port;
 	struct client *queue_previous, *queue_next; /* CLIENT_QUEUED */
 };
 
 /* One whose socket is yet to come in. `upstream` (NULL: none) was dialled for it. NULL when there is no memory. */
-struct client *client_expect(const struct destination_key *key, const struct sockaddr_in6 *name,
-			     const struct sockaddr_in6 *ours, struct upstream *upstream);
+struct client *client_expect(const struct destination_key *key, const struct connection_ends *ends,
+			     struct upstream *upstream);
 
-/* The one that is expected, or connected, under a name; NULL: nobody's. */
-struct client *client_find(const struct sockaddr_in6 *name);
+/* The newest that is expected, or connected, between these ends; NULL: there is none. */
+struct client *client_find(const struct connection_ends *ends);
+struct client *client_find_socket(ino_t inode);
 
 /* Its socket has come in, and is its own from here on. */
 void client_accept(struct client *client, int fd);

@@ -2,9 +2,6 @@
 #include "tools/relay/connects.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,23 +12,22 @@
 #include <utlist.h>
 
 #include "pool/base/clock.h"
-#include "tools/ports/netns.h"
 #include "tools/relay/client.h"
 #include "tools/relay/core.h"
 #include "tools/relay/listener.h"
+#include "tools/relay/made_sockets.h"
 #include "tools/relay/notice.h"
+#include "tools/relay/program_socket.h"
 #include "tools/relay/target.h"
 #include "tools/relay/upstream.h"
 
 /* So long a connect() may wait here, without its program's timeouts and signal handlers. */
 #define HOLD_NS (100 * MILLISECOND_NS)
-/* For a connection to ourselves, which takes microseconds. */
-#define CONNECT_MS 50
 
 /* A connect() whose server is being dialled. */
 struct hold {
 	uint64_t id;
-	int socket; /* the program's, a duplicate of ours */
+	struct program_socket socket;
 	struct destination_key key;
 	struct upstream *upstream;
 	uint64_t until_ns;
@@ -41,133 +37,49 @@ struct hold {
 
 static struct hold *holds;
 
-static int number_option(int fd, int level, int name)
-{
-	int value = 0;
-	socklen_t length = sizeof(value);
-
-	return getsockopt(fd, level, name, &value, &length) == 0 ? value : -1;
-}
-
-static int tcp_state(int fd)
-{
-	struct tcp_info info;
-	socklen_t length = sizeof(info);
-
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_state : -1;
-}
-
-static bool is_unconnected(int fd)
-{
-	return tcp_state(fd) == TCP_CLOSE;
-}
-
-static bool is_bound(int fd)
-{
-	struct sockaddr_in6 name = {0};
-	socklen_t length = sizeof(name);
-
-	return getsockname(fd, (struct sockaddr *)&name, &length) < 0 || name.sin6_port != 0 ||
-	       (name.sin6_family == AF_INET ? ((struct sockaddr_in *)&name)->sin_addr.s_addr != 0
-					    : !IN6_IS_ADDR_UNSPECIFIED(&name.sin6_addr));
-}
-
-/* Bound to an interface, or marked for a route of its own: a connection of ours would take another way. */
-static bool has_way_of_its_own(int fd)
-{
-	char interface[16] = "";
-	socklen_t length = sizeof(interface);
-
-	getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, &length);
-	return (length && interface[0]) || number_option(fd, SOL_SOCKET, SO_MARK) > 0;
-}
-
-/* Made by our own user: what we dial is ours. (Root's program may have become another user.) */
-static bool is_of_our_user(int fd)
-{
-	struct stat status;
-
-	return fstat(fd, &status) == 0 && status.st_uid == geteuid();
-}
-
-/* A TCP socket on which another connection of ours can stand in for the program's. */
-static bool can_serve(int fd)
-{
-	return number_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP && is_of_our_user(fd) &&
-	       netns_cookie_of(fd) == relay_core.netns_cookie && is_unconnected(fd) && !is_bound(fd) &&
-	       !has_way_of_its_own(fd);
-}
-
 static bool is_out_of_reach; /* ourselves: everything is left to the kernel */
 
-/* Connects as a non-blocking socket, whatever the program has made it: where something on this machine drops packets to
- * ourselves (a firewall), nobody may be kept waiting for that. 0, or -errno: it is as it was. */
-static int connect_at_once(int fd, const struct sockaddr_in6 *to, socklen_t length)
+/* A duplicate of the program's descriptor in the call's first argument, to be closed; or -errno. */
+static int take_fd(const struct seccomp_notif *notice)
 {
-	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-	struct pollfd entry = {.fd = fd, .events = POLLOUT};
-	int flags = fcntl(fd, F_GETFL), error;
+	pid_t thread = (pid_t)notice->pid;
+	int fd = (int)notice->data.args[0];
 
-	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-	error = connect(fd, (const struct sockaddr *)to, length) < 0 ? errno : 0;
-	if (error == EINPROGRESS && poll(&entry, 1, CONNECT_MS) > 0 && tcp_state(fd) == TCP_ESTABLISHED)
-		error = 0;
-	else if (error == EINPROGRESS) {
-		connect(fd, &nowhere, sizeof(nowhere));
+	return made_sockets_is_on() ? made_sockets_take_fd(thread, fd) : target_take_fd(thread, fd);
+}
+
+/* The program's socket becomes a client of ours, with what was dialled for it (NULL: nothing). NULL: it is as it was. */
+static struct client *make_client(const struct program_socket *socket, const struct destination_key *key,
+				  struct upstream *upstream)
+{
+	struct connection_ends ends;
+	int error = program_socket_connect(socket, &ends);
+	struct client *client;
+	struct stat status;
+
+	if (error == -EHOSTUNREACH)
 		is_out_of_reach = true;
-	}
-	/* To a blocking socket the kernel says "in progress" no more. */
-	if (!error && !(flags & O_NONBLOCK))
-		connect(fd, (const struct sockaddr *)to, length);
-	fcntl(fd, F_SETFL, flags);
-	return -error;
+	client = error ? NULL : client_expect(key, &ends, upstream);
+	if (client && made_sockets_is_on() && fstat(socket->fd, &status) == 0)
+		client->inode = status.st_ino;
+	return client;
 }
 
-/* Connects the program's own socket to us. 0, or -errno: it is as it was. *name is what it is called then, *ours its
- * other end. */
-static int connect_to_us(int fd, struct sockaddr_in6 *name, struct sockaddr_in6 *ours)
+/* Serves the call by a connection to ourselves. Takes the socket. */
+static void attach(uint64_t id, const struct program_socket *socket, const struct destination_key *key,
+		   struct upstream *upstream)
 {
-	int family = number_option(fd, SOL_SOCKET, SO_DOMAIN);
-	bool is_v6_only = family == AF_INET6 && number_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
-	socklen_t length = listener_address(family, is_v6_only, ours);
-	int error;
+	struct client *client = notice_is_valid(id) ? make_client(socket, key, upstream) : NULL;
 
-	if (!length)
-		return -EAFNOSUPPORT;
-	/* With an empty queue before it this does not wait. */
-	listener_take_in();
-	error = connect_at_once(fd, ours, length);
-	if (error)
-		return error;
-	length = sizeof(*name);
-	memset(name, 0, sizeof(*name));
-	if (getsockname(fd, (struct sockaddr *)name, &length) < 0)
-		return -errno;
-	listener_simplify(name);
-	listener_simplify(ours);
-	return 0;
-}
-
-static bool is_non_blocking(int fd)
-{
-	return fcntl(fd, F_GETFL) & O_NONBLOCK;
-}
-
-/* The program's socket becomes a client of ours, with what was dialled for it (NULL: nothing). Takes `fd`. */
-static void attach(uint64_t id, int fd, const struct destination_key *key, struct upstream *upstream)
-{
-	struct sockaddr_in6 name, ours;
-
-	if (!notice_is_valid(id) || connect_to_us(fd, &name, &ours) < 0 ||
-	    !client_expect(key, &name, &ours, upstream)) {
+	if (client) {
+		notice_answer(id, program_socket_is_non_blocking(socket) ? EINPROGRESS : 0);
+		listener_take_in(client);
+	} else {
 		if (upstream)
 			upstream_end(upstream, REFUSAL_NONE);
 		notice_let_pass(id);
-	} else {
-		notice_answer(id, is_non_blocking(fd) ? EINPROGRESS : 0);
-		listener_take_in();
 	}
-	close(fd);
+	close(socket->fd);
 }
 
 static void let_go(struct hold *hold)
@@ -182,35 +94,36 @@ static void dialled(struct upstream *upstream, int error)
 
 	if (error) {
 		notice_answer(hold->id, error);
-		close(hold->socket);
+		close(hold->socket.fd);
 	} else {
-		attach(hold->id, hold->socket, &hold->key, upstream);
+		attach(hold->id, &hold->socket, &hold->key, upstream);
 	}
 	let_go(hold);
 }
 
 static const struct upstream_user dialled_for_hold = {.dialled = dialled};
 
+/* Our duplicate goes first: what the program then does to its own has its whole effect. */
 static void let_pass(uint64_t id, int fd)
 {
-	notice_let_pass(id);
 	if (fd >= 0)
 		close(fd);
+	notice_let_pass(id);
 }
 
-/* Dials; the program waits meanwhile. Takes `fd`. */
-static void hold(uint64_t id, int fd, struct destination *destination)
+/* Dials; the program waits meanwhile. Takes the socket. */
+static void hold(uint64_t id, const struct program_socket *socket, struct destination *destination)
 {
 	struct hold *new = calloc(1, sizeof(*new));
 	int error;
 
 	if (!new) {
-		let_pass(id, fd);
+		let_pass(id, socket->fd);
 		return;
 	}
-	*new = (struct hold){.id = id, .socket = fd, .key = destination->key};
+	*new = (struct hold){.id = id, .socket = *socket, .key = destination->key};
 	/* A program that waits itself has its own idea of how long. */
-	new->fails_then = destination->policy->dial_timeout_ns && !is_non_blocking(fd);
+	new->fails_then = destination->policy->dial_timeout_ns && !program_socket_is_non_blocking(socket);
 	new->until_ns = relay_now_ns() + (new->fails_then ? destination->policy->dial_timeout_ns : HOLD_NS);
 	new->upstream = upstream_dial(destination, &dialled_for_hold, new);
 	error = errno;
@@ -224,15 +137,15 @@ static void hold(uint64_t id, int fd, struct destination *destination)
 		notice_let_pass(id);
 	else
 		notice_answer(id, error);
-	close(fd);
+	close(socket->fd);
 }
 
 /* A connection dialled in advance is of no use where a kept one can serve, or none may be opened. */
-static bool needs_no_dial(const struct destination *destination)
+static bool needs_no_dial(struct destination *destination)
 {
 	uint32_t limit = destination->policy->max_conns_per_host;
 
-	return (destination->n_idle && !habit_looks_often(&destination->looks, RELAY_WHO)) ||
+	return (!habit_looks_often(&destination->looks, RELAY_WHO) && upstream_can_lease(destination)) ||
 	       (limit && destination->n_open + destination->n_idle >= limit);
 }
 
@@ -241,56 +154,89 @@ static bool read_key(const struct seccomp_notif *notice, struct destination_key 
 	struct sockaddr_storage address = {0};
 	socklen_t length = (socklen_t)notice->data.args[2];
 
+	/* The library marks its own calls by other lengths. */
+	if (length != sizeof(struct sockaddr_in) && length != sizeof(struct sockaddr_in6) && length != sizeof(address))
+		return false;
 	if (target_read((pid_t)notice->pid, notice->data.args[1], &address, length) < 0)
 		return false;
 	memset(key, 0, sizeof(*key));
 	key->netns_cookie = relay_core.netns_cookie;
-	key->euid = geteuid();
+	key->euid = relay_own_user();
 	return destination_key_set_peer(key, (struct sockaddr *)&address, length) == 0;
+}
+
+/* A made socket is used in a way in which we have no part. */
+static void use_otherwise(const struct seccomp_notif *notice)
+{
+	int fd = made_sockets_is_on() ? take_fd(notice) : -1;
+
+	let_pass(notice->id, fd);
 }
 
 static void take_connect(const struct seccomp_notif *notice)
 {
 	struct destination_key key;
 	struct destination *destination = read_key(notice, &key) ? idle_pool_find(&relay_core.pool, &key) : NULL;
+	struct program_socket socket;
 	int fd;
 
 	if (!destination || destination->policy->mode != CONFIG_MODE_FULL || is_out_of_reach) {
-		notice_let_pass(notice->id);
+		use_otherwise(notice);
 		return;
 	}
 	if (bypass_is_on(&destination->bypass, relay_now_ns())) {
 		stats_count(destination->stats, STATS_CONNECTS);
 		stats_refuse(destination->stats, REFUSAL_BYPASSED);
-		notice_let_pass(notice->id);
+		use_otherwise(notice);
 		return;
 	}
-	fd = target_take_fd((pid_t)notice->pid, (int)notice->data.args[0]);
-	if (fd < 0 || !can_serve(fd)) {
+	fd = take_fd(notice);
+	if (fd < 0 || !program_socket_look(&socket, fd)) {
 		let_pass(notice->id, fd);
 		return;
 	}
 	stats_count(destination->stats, STATS_CONNECTS);
 	if (needs_no_dial(destination))
-		attach(notice->id, fd, &key, NULL);
+		attach(notice->id, &socket, &key, NULL);
 	else
-		hold(notice->id, fd, destination);
+		hold(notice->id, &socket, destination);
+}
+
+static bool read_name(int (*get)(int, struct sockaddr *, socklen_t *), int fd, struct sockaddr_in6 *name)
+{
+	socklen_t length = sizeof(*name);
+
+	if (get(fd, (struct sockaddr *)name, &length) < 0 ||
+	    (name->sin6_family != AF_INET && name->sin6_family != AF_INET6))
+		return false;
+	ends_simplify(name);
+	return true;
+}
+
+static int name_peer(int fd, struct sockaddr *name, socklen_t *length)
+{
+	return getpeername(fd, name, length);
+}
+
+static int name_own(int fd, struct sockaddr *name, socklen_t *length)
+{
+	return getsockname(fd, name, length);
 }
 
 /* The client behind the program's socket; NULL: none of ours. */
 static const struct client *client_of(const struct seccomp_notif *notice)
 {
-	int fd = target_take_fd((pid_t)notice->pid, (int)notice->data.args[0]);
-	struct sockaddr_in6 name = {0}, peer = {0};
-	socklen_t name_length = sizeof(name), peer_length = sizeof(peer);
-	bool is_ours = fd >= 0 && getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
-		       getsockname(fd, (struct sockaddr *)&name, &name_length) == 0;
+	int fd = (int)notice->data.args[0];
+	struct connection_ends ends = {0};
+	bool is_tcp;
 
+	if (made_sockets_is_on())
+		return client_find_socket(made_sockets_inode((pid_t)notice->pid, fd));
+	fd = target_take_fd((pid_t)notice->pid, fd);
+	is_tcp = fd >= 0 && read_name(name_peer, fd, &ends.ours) && read_name(name_own, fd, &ends.program);
 	if (fd >= 0)
 		close(fd);
-	listener_simplify(&peer);
-	listener_simplify(&name);
-	return is_ours && listener_is_ours(&peer) ? client_find(&name) : NULL;
+	return is_tcp ? client_find(&ends) : NULL;
 }
 
 /* As the kernel writes it: as much as there is room for, and how long it is. */
@@ -298,13 +244,15 @@ static int write_peer(const struct seccomp_notif *notice, const struct destinati
 {
 	struct sockaddr_in6 address;
 	socklen_t length = destination_key_peer(key, &address), room;
-	pid_t thread = (pid_t)notice->pid;
+	struct iovec parts[] = {{&address, length}, {&length, sizeof(length)}}, places[] = {parts[0], parts[1]};
 
-	if (target_read(thread, notice->data.args[2], &room, sizeof(room)) < 0 || (int)room < 0)
+	if (target_read((pid_t)notice->pid, notice->data.args[2], &room, sizeof(room)) < 0 || (int)room < 0)
 		return -EFAULT;
-	if (target_write(thread, notice->data.args[1], &address, room < length ? room : length) < 0)
-		return -EFAULT;
-	return target_write(thread, notice->data.args[2], &length, sizeof(length));
+	if (room < length)
+		parts[0].iov_len = places[0].iov_len = room;
+	places[0].iov_base = (void *)(uintptr_t)notice->data.args[1];
+	places[1].iov_base = (void *)(uintptr_t)notice->data.args[2];
+	return target_write((pid_t)notice->pid, parts, places, 2);
 }
 
 static void take_getpeername(const struct seccomp_notif *notice)
@@ -326,8 +274,11 @@ void connects_take(const struct seccomp_notif *notice)
 	case SYS_getpeername:
 		take_getpeername(notice);
 		break;
+	case SYS_socket:
+		made_sockets_take_call(notice);
+		break;
 	default:
-		notice_let_pass(notice->id);
+		use_otherwise(notice);
 	}
 }
 
@@ -336,9 +287,9 @@ static void end_hold(struct hold *hold)
 	if (hold->fails_then) {
 		stats_count_failure(hold->upstream->conn->destination->stats, ETIMEDOUT);
 		notice_answer(hold->id, ETIMEDOUT);
-		close(hold->socket);
+		close(hold->socket.fd);
 	} else {
-		let_pass(hold->id, hold->socket);
+		let_pass(hold->id, hold->socket.fd);
 	}
 	upstream_end(hold->upstream, REFUSAL_NONE);
 	let_go(hold);

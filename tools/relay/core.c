@@ -2,8 +2,10 @@
 #include "tools/relay/core.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +27,45 @@ uint64_t relay_now_ns(void)
 	return clock_now_ns(CLOCK_MONOTONIC);
 }
 
+uid_t relay_own_user(void)
+{
+	static uid_t user = (uid_t)-1;
+
+	if (user == (uid_t)-1)
+		user = geteuid();
+	return user;
+}
+
+/* glibc declares it with a transparent union for the address. */
+static int get_peer_name(int fd, struct sockaddr *address, socklen_t *length)
+{
+	return getpeername(fd, address, length);
+}
+
+static void *map_shared(int fd, uint64_t length)
+{
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static int open_file(const char *path)
+{
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
+static int stat_file(int fd, const char *path, struct stat *status)
+{
+	return path ? lstat(path, status) : fstat(fd, status);
+}
+
+static void *map_file(int fd, uint64_t length, void *place)
+{
+	void *memory = mmap(place, length, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
 static struct pool_sys sys = {
 	.getsockopt = getsockopt,
 	.setsockopt = setsockopt,
@@ -34,6 +75,15 @@ static struct pool_sys sys = {
 	.recv = recv,
 	.disconnect = calls_disconnect,
 	.shutdown = shutdown,
+	.getpeername = get_peer_name,
+	.sendmsg = sendmsg,
+	.recvmsg = recvmsg,
+	.poll = poll,
+	.map_shared = map_shared,
+	.open_file = open_file,
+	.close_file = close,
+	.stat_file = stat_file,
+	.map_file = map_file,
 };
 
 static void describe(const char *program)
@@ -41,7 +91,7 @@ static void describe(const char *program)
 	struct stat status;
 
 	page->pid = (uint32_t)getpid();
-	page->euid = geteuid();
+	page->euid = relay_own_user();
 	page->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 	page->began_unix_ms = clock_now_ns(CLOCK_REALTIME) / MILLISECOND_NS;
 	page->began_ns = relay_now_ns();
@@ -60,7 +110,8 @@ static int begin_counting(const char *program)
 	describe(program);
 	if (strcmp(relay_core.config.stats_path, "off") == 0)
 		return 0;
-	folder = stats_file_open(&stats_sys_libc, relay_core.config.stats_path, getenv("XDG_RUNTIME_DIR"), geteuid());
+	folder = stats_file_open(&stats_sys_libc, relay_core.config.stats_path, getenv("XDG_RUNTIME_DIR"),
+				 relay_own_user());
 	if (folder >= 0)
 		slot = stats_file_take(&stats_sys_libc, folder, &page);
 	return 0;

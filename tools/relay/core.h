@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "pool/base/block.h"
 #include "pool/config/config.h"
@@ -28,3 +29,6 @@ void relay_core_end(void);
 
 /* CLOCK_MONOTONIC, nanoseconds. */
 uint64_t relay_now_ns(void);
+
+/* The effective user of the relay, which stays what it is. */
+uid_t relay_own_user(void);

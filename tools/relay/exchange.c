@@ -9,6 +9,7 @@
 #include "tools/relay/core.h"
 #include "tools/relay/peer.h"
 #include "tools/relay/pipeline.h"
+#include "tools/relay/sharing.h"
 #include "tools/relay/upstream.h"
 #include "tools/relay/waiting.h"
 
@@ -89,6 +90,10 @@ static bool join(struct client *client, const struct destination *destination)
 /* A fresh connection, or a place in the queue for one. */
 static void take_fresh(struct client *client, struct destination *destination)
 {
+	/* A server that serves one connection at a time must not wait for the end of an idle one. */
+	if (!client->may_lease)
+		idle_pool_retire(&relay_core.pool, destination,
+				 client->was_replayed ? REFUSAL_STALE : REFUSAL_UNSAFE_METHOD);
 	if (is_at_limit(destination) && !idle_pool_retire(&relay_core.pool, destination, REFUSAL_POOL_FULL)) {
 		if (!join(client, destination))
 			wait_in_queue(client);
@@ -146,6 +151,8 @@ static bool begin(struct client *client)
 		client->upstream->head_since_ns = relay_now_ns();
 	}
 	destination = client->upstream->conn->destination;
+	client->upstream->conn->began_unfit = first != FRAMING_FIRST_SAFE && !client->may_lease;
+	client->has_spoken = true;
 	habit_looks_note(&destination->looks, RELAY_WHO, false);
 	protocol_begin(&client->state, destination->policy->rewrite);
 	client->stage = CLIENT_IN_EXCHANGE;
@@ -184,8 +191,7 @@ static bool has_closed_first(const struct client *client)
 {
 	char byte;
 
-	return recv(client->link.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 &&
-	       peer_has_closed(&client->name, &client->ours);
+	return recv(client->link.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 && peer_has_closed(&client->ends);
 }
 
 /* Sends the end of file that is due, once the program has been sent all that waited. */
@@ -219,15 +225,19 @@ static void take_end_of_tunnel(struct client *client)
 /* A connect without a word: it asks whether the server is there. */
 static void note_look(const struct client *client)
 {
-	if (client->upstream)
-		habit_looks_note(&client->upstream->conn->destination->looks, RELAY_WHO, true);
+	struct destination *destination = client->has_spoken ? NULL : destination_of(client);
+
+	if (!destination)
+		return;
+	habit_looks_note(&destination->looks, RELAY_WHO, true);
+	sharing_note_look(destination);
 }
 
 /* The program sends no more. */
 static void take_end(struct client *client)
 {
 	/* Of a program that closes later the next bytes for it tell. */
-	bool has_closed = !client->is_orderly && peer_has_closed(&client->name, &client->ours);
+	bool has_closed = !client->is_orderly && peer_has_closed(&client->ends);
 
 	client->is_orderly = !has_closed;
 	switch (client->stage) {

@@ -134,25 +134,19 @@ int link_send(struct link *link, const char *bytes, size_t length, uint64_t *sen
 	return link_send_later(link, bytes + n, length - (size_t)n);
 }
 
-void link_reset(int fd)
-{
-	static const struct linger at_once = {1, 0};
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	close(fd);
-}
-
 void link_close(struct link *link, bool is_abrupt)
 {
+	struct linger linger = {is_abrupt, 0};
 	int fd = link->fd;
 
 	if (fd < 0)
 		return;
-	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	/* Its last descriptor leaves the set by itself (epoll(7)). */
+	if (!link->is_accepted)
+		epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	if (is_abrupt != link->is_accepted)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	link->fd = -1;
 	queue_clear(&link->out);
-	if (is_abrupt)
-		link_reset(fd);
-	else
-		close(fd);
+	close(fd);
 }

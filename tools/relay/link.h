@@ -14,6 +14,7 @@
 struct link {
 	int fd; /* -1: none; non-blocking */
 	uint32_t watched;
+	bool is_accepted; /* of a listener: nobody has a duplicate, and it closes by an RST of itself (SO_LINGER) */
 	struct queue out;
 	void (*on_event)(struct link *link, uint32_t events); /* EPOLLIN..., see epoll_ctl(2) */
 	struct link *next_buried;
@@ -44,9 +45,6 @@ int link_flush(struct link *link, uint64_t *sent) __attribute__((warn_unused_res
 
 /* The same for what waits to be sent when the socket is being connected. */
 int link_send_later(struct link *link, const char *bytes, size_t length) __attribute__((warn_unused_result));
-
-/* Closes a socket by an RST. */
-void link_reset(int fd);
 
 /* Closes it, with an RST if `is_abrupt`. */
 void link_close(struct link *link, bool is_abrupt);

@@ -30,7 +30,7 @@ static bool open_netlink(void)
 	return netlink != NULL;
 }
 
-static bool ask(const struct sockaddr_in6 *program, const struct sockaddr_in6 *ours)
+static bool ask(const struct connection_ends *ends)
 {
 	char room[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct inet_diag_req_v2))]
 		__attribute__((aligned(MNL_ALIGNTO))) = {0};
@@ -39,24 +39,24 @@ static bool ask(const struct sockaddr_in6 *program, const struct sockaddr_in6 *o
 
 	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	header->nlmsg_flags = NLM_F_REQUEST;
-	request->sdiag_family = (uint8_t)program->sin6_family;
+	request->sdiag_family = (uint8_t)ends->program.sin6_family;
 	request->sdiag_protocol = IPPROTO_TCP;
 	request->idiag_states = ~0u;
 	request->id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
 	request->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-	copy_end(program, request->id.idiag_src, &request->id.idiag_sport);
-	copy_end(ours, request->id.idiag_dst, &request->id.idiag_dport);
+	copy_end(&ends->program, request->id.idiag_src, &request->id.idiag_sport);
+	copy_end(&ends->ours, request->id.idiag_dst, &request->id.idiag_dport);
 	return mnl_socket_sendto(netlink, header, header->nlmsg_len) > 0;
 }
 
-bool peer_has_closed(const struct sockaddr_in6 *program, const struct sockaddr_in6 *ours)
+bool peer_has_closed(const struct connection_ends *ends)
 {
 	char answer[1024] __attribute__((aligned(MNL_ALIGNTO)));
 	const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
 	const struct inet_diag_msg *message;
 	ssize_t length;
 
-	if (!open_netlink() || !ask(program, ours))
+	if (!open_netlink() || !ask(ends))
 		return false;
 	/* The kernel has answered before the question's call returns: nothing is waited for. */
 	length = recv(mnl_socket_get_fd(netlink), answer, sizeof(answer), MSG_DONTWAIT);

@@ -21,7 +21,9 @@
 #include "tools/relay/handshake.h"
 #include "tools/relay/link.h"
 #include "tools/relay/listener.h"
+#include "tools/relay/made_sockets.h"
 #include "tools/relay/notice.h"
+#include "tools/relay/sharing.h"
 #include "tools/relay/target.h"
 #include "tools/relay/upstream.h"
 
@@ -35,7 +37,7 @@ static bool has_no_programs;
 
 static bool say(int run, enum handshake_kind kind, int error, const char *step)
 {
-	struct handshake packet = {.error = error};
+	struct handshake packet = {.error = error, .value = made_sockets_is_on()};
 
 	strncpy(packet.step, step, sizeof(packet.step) - 1);
 	return handshake_say(run, kind, &packet, -1) == 0;
@@ -49,9 +51,12 @@ static int try_process(const struct handshake *wanted, const char **step)
 
 	*step = "pidfd_getfd";
 	fd = target_take_fd(wanted->pid, wanted->fd);
-	if (fd < 0)
+	if (fd >= 0)
+		close(fd);
+	else if (made_sockets_inode(wanted->pid, wanted->fd))
+		made_sockets_begin();
+	else
 		return -fd;
-	close(fd);
 	*step = "process_vm_readv";
 	if (target_read(wanted->pid, wanted->address, &value, sizeof(value)) < 0 || value != wanted->value)
 		return EPERM;
@@ -66,6 +71,7 @@ static int prepare(const char *program, const char **step)
 	error = relay_core_begin(program, upstream_close_fd);
 	if (error)
 		return -error;
+	sharing_begin(program);
 	*step = "epoll_create1";
 	error = link_begin();
 	if (error)
@@ -125,6 +131,7 @@ static void tick(uint64_t now_ns)
 	client_tick();
 	answer_tick();
 	upstream_tick();
+	made_sockets_tick();
 	idle_pool_expire(&relay_core.pool, now_ns);
 }
 
@@ -134,7 +141,7 @@ static int wait_ms(void)
 
 	if (hold_ms >= 0)
 		return hold_ms;
-	return client_is_any() || relay_core.pool.n_idle ? TICK_MS : -1;
+	return client_is_any() || made_sockets_is_any() || relay_core.pool.n_idle ? TICK_MS : -1;
 }
 
 void relay_serve(int run, int watchdog, const char *program)
@@ -154,6 +161,6 @@ void relay_serve(int run, int watchdog, const char *program)
 		connects_tick();
 		tick(relay_now_ns());
 	}
-	idle_pool_let_go(&relay_core.pool);
+	sharing_end();
 	relay_core_end();
 }

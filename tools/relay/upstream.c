@@ -2,6 +2,7 @@
 #include "tools/relay/upstream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,16 @@
 #include <utlist.h>
 
 #include "pool/base/clock.h"
+#include "pool/conn/cold.h"
 #include "pool/conn/ending.h"
 #include "pool/exchange/verdict.h"
 #include "tools/relay/core.h"
+#include "tools/relay/sharing.h"
+
+/* Of the open file, for whoever has it next. */
+#define STATUS_FLAGS (O_RDWR | O_NONBLOCK)
+/* The kernel's limit (tcp(7), TCP_KEEPIDLE). */
+#define KEEP_ALIVE_MAX_S 32767u
 
 #define READ_SIZE (64u << 10)
 
@@ -48,6 +56,8 @@ int upstream_close_fd(int fd)
 
 	if (upstream) {
 		by_fd[fd] = NULL;
+		/* The broker, or who has borrowed it, may hold a duplicate: epoll goes on watching the open file unless
+		   it is told not to (epoll(7), Q6), as link_close() does. */
 		link_close(&upstream->link, false);
 		link_bury(&upstream->link);
 		upstream_has_room = true;
@@ -90,20 +100,99 @@ static void end_dial(struct upstream *upstream)
 	tell_dialled(upstream, error);
 }
 
+static void want(struct socket_options *wanted, enum socket_option_index index, int value)
+{
+	memcpy(wanted->value[index], &value, sizeof(value));
+	wanted->set |= 1u << index;
+}
+
+/* The options of every connection of ours: answers are not held back by the other side's delayed acknowledgements, and
+ * its end leaves no TIME_WAIT (pool/conn/ending.h). */
+static struct socket_options wanted_options(const struct policy *policy)
+{
+	uint64_t seconds = (policy->keep_alive_ns + SECOND_NS - 1) / SECOND_NS;
+	int idle_s = (int)(seconds < KEEP_ALIVE_MAX_S ? seconds : KEEP_ALIVE_MAX_S);
+	struct socket_options wanted = {0};
+
+	want(&wanted, SOCKET_OPTION_NODELAY, 1);
+	want(&wanted, SOCKET_OPTION_LINGER2, -1);
+	if (!idle_s)
+		return wanted;
+	want(&wanted, SOCKET_OPTION_KEEPALIVE, 1);
+	want(&wanted, SOCKET_OPTION_KEEPIDLE, idle_s);
+	want(&wanted, SOCKET_OPTION_KEEPINTVL, idle_s);
+	return wanted;
+}
+
+/* Those of a fresh socket, which are read when they are first needed. NULL: they can't be. */
+static const struct socket_options *fresh_options(uint16_t family)
+{
+	static struct socket_options known[2];
+	struct socket_options *options = &known[family == AF_INET6];
+	uint32_t all = (1u << SOCKET_OPTION_COUNT) - 1;
+	int fd = options->set == all ? -1 : socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0) {
+		if (socket_options_read(relay_core.pool.sys, fd, all, options) < 0)
+			options->set = 0;
+		close(fd);
+	}
+	return options->set == all ? options : NULL;
+}
+
+/* Does an answer that comes late mean that the server's host has gone? */
+static void begin_cold(struct upstream *upstream, uint64_t now_ns)
+{
+	struct conn *conn = upstream->conn;
+	unsigned timeout_ms = cold_timeout_ms(relay_core.pool.sys, conn, now_ns);
+
+	upstream->is_cold = timeout_ms && socket_options_apply(relay_core.pool.sys, conn->fd, &conn->options,
+							       SOCKET_OPTION_USER_TIMEOUT, &timeout_ms) == 0;
+}
+
+/* Something has come: the rest may take its time. */
+static void end_cold(struct upstream *upstream)
+{
+	const struct socket_options *fresh = fresh_options(upstream->conn->destination->key.family);
+
+	upstream->is_cold = false;
+	if (!fresh || socket_options_apply(relay_core.pool.sys, upstream->conn->fd, &upstream->conn->options,
+					   SOCKET_OPTION_USER_TIMEOUT, fresh->value[SOCKET_OPTION_USER_TIMEOUT]) < 0)
+		upstream->unfit = REFUSAL_SOCKOPT;
+}
+
+/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young connection
+ * gives at once. */
+static void acknowledge(const struct upstream *upstream)
+{
+	static const int on = 1;
+
+	if (upstream->is_leased && upstream->user && upstream->link.fd >= 0)
+		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static void receive(struct upstream *upstream)
 {
 	static char bytes[READ_SIZE];
-	ssize_t n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	bool is_first;
+	ssize_t n;
 
+	/* Nobody here has asked for anything. Bytes are left alone: another process may have asked for them. */
+	if (!upstream->user) {
+		idle_pool_hear(&relay_core.pool, upstream->conn);
+		return;
+	}
+	n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (!upstream->user) {
-		/* Nobody has asked for anything: it is of no use any more, whatever this is. */
-		stats_refuse(upstream->conn->destination->stats, n > 0 ? REFUSAL_LEDGER : REFUSAL_SERVER_IDLE_CLOSE);
-		idle_pool_discard(&relay_core.pool, upstream->conn);
-	} else if (n > 0) {
+	if (n > 0) {
 		upstream->conn->ledger.received += (uint64_t)n;
+		is_first = !upstream->was_heard;
+		if (upstream->is_cold)
+			end_cold(upstream);
 		upstream->user->came(upstream, bytes, (size_t)n);
+		if (is_first)
+			acknowledge(upstream);
 	} else {
 		upstream->has_ended = true;
 		link_want_input(&upstream->link, false);
@@ -140,20 +229,18 @@ static void on_event(struct link *link, uint32_t events)
 		upstream->user->ended(upstream, ECONNRESET);
 }
 
-/* The options of every connection of ours: answers are not held back by the other side's delayed acknowledgements, and
- * its end leaves no TIME_WAIT (pool/conn/ending.h). */
-static void set_options(int fd, const struct policy *policy)
+/* What its last user, in another process, has set is undone. */
+static bool set_options(struct conn *conn)
 {
-	static const int on = 1, forgo = -1;
-	int idle_s = (int)((policy->keep_alive_ns + SECOND_NS - 1) / SECOND_NS);
+	struct socket_options wanted = wanted_options(conn->destination->policy);
+	const struct socket_options *fresh = fresh_options(conn->destination->key.family);
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &forgo, sizeof(forgo));
-	if (!idle_s)
-		return;
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle_s, sizeof(idle_s));
+	if (!fresh || socket_options_switch(relay_core.pool.sys, conn->fd, &conn->options, &wanted, fresh) < 0)
+		return false;
+	if (conn->status_flags != STATUS_FLAGS && fcntl(conn->fd, F_SETFL, STATUS_FLAGS) < 0)
+		return false;
+	conn->status_flags = STATUS_FLAGS;
+	return true;
 }
 
 static int start_connect(int fd, const struct destination_key *key)
@@ -167,24 +254,15 @@ static int start_connect(int fd, const struct destination_key *key)
 		return -errno;
 	/* Idle connections there have the ports. */
 	idle_pool_retire_peer(&relay_core.pool, key);
+	sharing_relieve(key);
 	return connect(fd, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS ? 0 : -errno;
 }
 
-/* -errno; on success the descriptor is the upstream's. */
-static int open_socket(struct upstream *upstream, struct destination *destination)
+/* 0 or -errno. The descriptor is the upstream's, or closed. */
+static int watch(struct upstream *upstream, int fd)
 {
-	int fd = socket(destination->key.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
+	int error = link_open(&upstream->link, fd, on_event);
 
-	if (fd < 0)
-		return -errno;
-	set_options(fd, destination->policy);
-	error = start_connect(fd, &destination->key);
-	if (error) {
-		stats_count_failure(destination->stats, -error);
-		close(fd);
-		return error;
-	}
-	error = link_open(&upstream->link, fd, on_event);
 	if (!error && !enter(upstream, fd)) {
 		link_close(&upstream->link, false);
 		error = -ENOMEM;
@@ -192,11 +270,31 @@ static int open_socket(struct upstream *upstream, struct destination *destinatio
 	return error;
 }
 
+/* 0 or -errno. The descriptor is the upstream's; *options is what is set on it. */
+static int open_socket(struct upstream *upstream, struct destination *destination, struct socket_options *options)
+{
+	struct socket_options wanted = wanted_options(destination->policy);
+	int fd = socket(destination->key.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
+
+	if (fd < 0)
+		return -errno;
+	/* A connection without one of them will do. */
+	(void)!socket_options_switch(relay_core.pool.sys, fd, options, &wanted, &wanted);
+	error = start_connect(fd, &destination->key);
+	if (error) {
+		stats_count_failure(destination->stats, -error);
+		close(fd);
+		return error;
+	}
+	return watch(upstream, fd);
+}
+
 struct upstream *upstream_dial(struct destination *destination, const struct upstream_user *user, void *object)
 {
 	struct upstream *upstream = calloc(1, sizeof(*upstream));
+	struct socket_options options = {0};
 	uint64_t now_ns = relay_now_ns();
-	int error = upstream ? open_socket(upstream, destination) : -ENOMEM;
+	int error = upstream ? open_socket(upstream, destination, &options) : -ENOMEM;
 
 	if (!error) {
 		upstream->conn = idle_pool_open(&relay_core.pool, destination, now_ns);
@@ -206,6 +304,8 @@ struct upstream *upstream_dial(struct destination *destination, const struct ups
 			return NULL;
 		}
 		upstream->conn->fd = upstream->link.fd;
+		upstream->conn->options = options;
+		upstream->conn->status_flags = STATUS_FLAGS;
 		upstream->is_dialling = true;
 		upstream->dialled_ns = now_ns;
 		upstream_give(upstream, user, object);
@@ -217,15 +317,52 @@ struct upstream *upstream_dial(struct destination *destination, const struct ups
 	return NULL;
 }
 
+/* Brings one here that another process has parked, idle. */
+static bool borrow(const struct destination *destination)
+{
+	struct conn *conn = sharing_take(destination);
+	struct upstream *upstream;
+
+	if (!conn)
+		return false;
+	upstream = set_options(conn) ? calloc(1, sizeof(*upstream)) : NULL;
+	if (!upstream) {
+		idle_pool_end(&relay_core.pool, conn);
+		return false;
+	}
+	upstream->conn = conn;
+	if (watch(upstream, conn->fd) == 0) {
+		idle_pool_take_in(&relay_core.pool, conn);
+		return true;
+	}
+	free(upstream);
+	conn->fd = -1;
+	idle_pool_end(&relay_core.pool, conn);
+	return false;
+}
+
+bool upstream_can_lease(struct destination *destination)
+{
+	/* What others have taken is not ours any more. */
+	idle_pool_expire(&relay_core.pool, relay_now_ns());
+	return destination->n_idle || borrow(destination);
+}
+
 struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object)
 {
+	uint64_t now_ns = relay_now_ns();
 	enum refusal why;
-	struct conn *conn = idle_pool_lease(&relay_core.pool, destination, RELAY_WHO, relay_now_ns(), &why);
-	struct upstream *upstream = conn ? by_fd[conn->fd] : NULL;
+	struct conn *conn = idle_pool_lease(&relay_core.pool, destination, RELAY_WHO, now_ns, &why);
+	struct upstream *upstream;
 
+	if (!conn && why != REFUSAL_PROBED && borrow(destination))
+		conn = idle_pool_lease(&relay_core.pool, destination, RELAY_WHO, now_ns, &why);
+	upstream = conn ? by_fd[conn->fd] : NULL;
 	if (!upstream)
 		return NULL;
+	begin_cold(upstream, now_ns);
 	upstream->is_leased = true;
+	upstream->was_heard = false;
 	upstream_give(upstream, user, object);
 	return upstream;
 }
@@ -246,16 +383,13 @@ void upstream_give(struct upstream *upstream, const struct upstream_user *user, 
 
 int upstream_send(struct upstream *upstream, const char *bytes, size_t length)
 {
-	static const int on = 1;
-	int error;
+	struct link *link = &upstream->link;
+	int error = upstream->is_dialling ? -link_send_later(link, bytes, length)
+					  : -link_send(link, bytes, length, &upstream->conn->ledger.sent);
 
-	if (upstream->is_dialling)
-		return -link_send_later(&upstream->link, bytes, length);
-	error = -link_send(&upstream->link, bytes, length, &upstream->conn->ledger.sent);
-	/* A server that writes its answer in pieces waits for the first one's acknowledgement, which only a young
-	   connection gives at once. */
-	if (upstream->is_leased)
-		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+	/* While the server works. */
+	if (upstream->user->is_exchange && !upstream->is_leased)
+		sharing_introduce();
 	return error;
 }
 
@@ -265,6 +399,14 @@ void upstream_shut(struct upstream *upstream)
 	upstream->unfit = REFUSAL_CLIENT_CLOSE;
 	if (!upstream->is_dialling && !upstream->link.out.length)
 		shutdown(upstream->link.fd, SHUT_WR);
+}
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
 }
 
 /* REFUSAL_NONE: it may be kept, as far as the kernel knows. */
@@ -277,6 +419,8 @@ static enum refusal ask_kernel(struct upstream *upstream)
 		return upstream->unfit;
 	if (upstream->link.out.length || upstream->has_ended)
 		return upstream->has_ended ? REFUSAL_SERVER_CLOSE : REFUSAL_ERROR;
+	if (!conn->cookie)
+		conn->cookie = cookie_of(conn->fd);
 	ledger = ledger_check(relay_core.pool.sys, conn->fd, &conn->ledger, NULL);
 	conn->is_in_flight = ledger == LEDGER_IN_FLIGHT;
 	return verdict_of_ledger(ledger, false);
@@ -284,10 +428,12 @@ static enum refusal ask_kernel(struct upstream *upstream)
 
 void upstream_park(struct upstream *upstream)
 {
+	struct conn *conn = upstream->conn;
 	enum refusal why = ask_kernel(upstream);
 
+	conn->was_looked_at = false;
 	if (why == REFUSAL_NONE)
-		why = idle_pool_park(&relay_core.pool, upstream->conn, relay_now_ns());
+		why = idle_pool_park(&relay_core.pool, conn, relay_now_ns());
 	if (why != REFUSAL_NONE) {
 		upstream_end(upstream, why);
 		return;
@@ -295,6 +441,9 @@ void upstream_park(struct upstream *upstream)
 	upstream_give(upstream, NULL, NULL);
 	link_want_input(&upstream->link, true);
 	upstream_has_room = true;
+	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
+	if (!conn->is_in_flight)
+		sharing_offer(conn);
 }
 
 void upstream_tick(void)

@@ -46,13 +46,18 @@ struct upstream {
 	unsigned n_answered_behind;	  /* of those, answered in its life */
 	bool is_dialling;
 	bool is_leased;	    /* another exchange has used it before */
+	bool was_heard;	    /* bytes have come since its user was the next to be answered */
 	bool was_asked;	    /* the server was told that nothing more comes */
 	bool has_ended;	    /* its end of file has come */
+	bool is_cold;	    /* an answer is not awaited for long (pool/conn/cold.h) */
 	enum refusal unfit; /* REFUSAL_NONE: it may be kept */
 };
 
 /* Dials. NULL and errno if that failed at once, else user->dialled() follows. */
 struct upstream *upstream_dial(struct destination *destination, const struct upstream_user *user, void *object);
+
+/* True if a kept connection is there, also one that another process has parked: it is brought here. */
+bool upstream_can_lease(struct destination *destination);
 
 /* The newest kept one that is alive. NULL: there is none. */
 struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object);

@@ -60,15 +60,13 @@ static void withdraw(struct framing_feed *feed)
 		return;
 	if (feed->inserted_here)
 		withdraw_insertion(feed);
-	/* The last may be for an element that goes on: it may yet prove to be another word. */
-	if (feed->plan->n_edits > feed->n_settled && feed->token && framing->token_blanked) {
-		feed->plan->n_edits--;
+	/* The last may be for an element that goes on, or that a folded line has made another word: then it was for no wish
+	 * to close. */
+	if (feed->plan->n_edits > feed->n_settled && feed->token)
 		framing->token_blanked = false;
-	}
-	if (feed->plan->n_edits > feed->n_settled) {
-		feed->plan->n_edits = feed->n_settled;
+	feed->plan->n_edits = feed->n_settled;
+	if (feed->blanked_here)
 		framing->close_left = true;
-	}
 	/* Not before the head has ended. */
 	if (framing->close_wanted)
 		decide_close(framing);
@@ -177,6 +175,8 @@ void edit_end_close_token(struct framing_feed *feed)
 		return;
 	if (!feed->framing->token_blanked)
 		feed->framing->close_left = true;
+	else if (feed->token)
+		feed->blanked_here = true;
 	feed->framing->token_blanked = false;
 }
 

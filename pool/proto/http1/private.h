@@ -20,6 +20,7 @@ struct framing_feed {
 	const char *token;  /* where the list element in progress begins; NULL: in an earlier buffer */
 	unsigned n_settled; /* edits of `plan` that finish earlier ones: not to be withdrawn */
 	bool inserted_here; /* plan->insert was decided by this call */
+	bool blanked_here;  /* so was the edit of a wish to close, which is whole */
 };
 
 enum framing_coding { FRAMING_CODING_NONE, FRAMING_CODING_IDENTITY, FRAMING_CODING_CHUNKED, FRAMING_CODING_OTHER };

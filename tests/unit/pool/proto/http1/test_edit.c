@@ -83,6 +83,7 @@ static const struct edited_request REQUESTS[] = {
 	{GET("Connection: close\r\nSignature-Input: sig1=()\r\n"), NULL, false},
 	{GET("Connection: close\r\nAuthorization: Negotiate YII=\r\n"), NULL, false},
 	{GET("Connection: close\r\nX: folded\r\n line\r\n"), NULL, false},
+	{GET("Connection: close\r\nConnection: close\r\n folded\r\n"), NULL, false},
 	{GET("Connection: close\r\n") GET(""), NULL, false},
 	{GET("Connection: close\r\n") "\r\n", NULL, false},
 	{GET_1_0("") GET_1_0(""), NULL, false},

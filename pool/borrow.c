@@ -1,0 +1,78 @@
+/* See borrow.h. */
+#include "pool/borrow.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+
+#include "pool/idle.h"
+
+struct conn *borrow_prepare(struct idle_pool *pool, const struct destination_key *key, uint64_t now_ns)
+{
+	struct destination *destination;
+	struct conn *conn;
+
+	if (!pool->broker->is_asked && !pool->broker->slots.n_free)
+		return NULL;
+	destination = idle_pool_find(pool, key);
+	conn = destination ? idle_pool_open(pool, destination, now_ns) : NULL;
+	if (conn && !broker_client_reserve(pool->broker, conn)) {
+		idle_pool_discard(pool, conn);
+		conn = NULL;
+	}
+	return conn;
+}
+
+/* The broker may be wrong, or lie. */
+static bool is_as_said(const struct pool_sys *sys, const struct conn *conn)
+{
+	struct destination_key key = conn->destination->key;
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address), cookie_length = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	if (!conn->cookie || sys->getsockopt(conn->fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_length) < 0 ||
+	    cookie != conn->cookie)
+		return false;
+	if (sys->getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
+	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
+		return false;
+	return destination_key_is_same_peer(&key, &conn->destination->key) &&
+	       ledger_check(sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
+}
+
+/* An answer tells something of its destination. */
+static void learn(struct destination *destination, int answer)
+{
+	switch (answer) {
+	case BROKER_GIVEN: /* a broker that lends one knows that something rides there */
+		habit_streak_break(&destination->unfit);
+		break;
+	case BROKER_UNFIT:
+		habit_streak_believe(&destination->unfit);
+		break;
+	case BROKER_UNHEARD:
+		stats_refuse(destination->stats, REFUSAL_PROBED);
+		break;
+	}
+}
+
+struct conn *borrow_conclude(struct idle_pool *pool, struct conn *conn, int answer, int fd)
+{
+	learn(conn->destination, answer);
+	if (answer == BROKER_GIVEN) {
+		conn->has_broker_dup = true;
+		conn->fd = fd;
+	}
+	if (conn->fd >= 0 && conn->slot >= 0) {
+		slots_read(&pool->broker->slots, conn);
+		if (is_as_said(pool->sys, conn)) {
+			stats_count(conn->destination->stats, STATS_BORROWED);
+			return conn;
+		}
+		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
+	} else if (conn->slot >= 0 && answer >= 0 && answer != BROKER_GIVEN) {
+		slots_free(&pool->broker->slots, conn);
+	}
+	idle_pool_end(pool, conn);
+	return NULL;
+}

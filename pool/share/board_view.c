@@ -1,0 +1,68 @@
+/* See board_view.h. */
+#include "pool/share/board_view.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+static bool make_path(const char *broker_path, char path[PATH_MAX])
+{
+	size_t length = strlen(broker_path);
+
+	if (length + sizeof(BROKER_BOARD_SUFFIX) > PATH_MAX)
+		return false;
+	memcpy(path, broker_path, length);
+	memcpy(path + length, BROKER_BOARD_SUFFIX, sizeof(BROKER_BOARD_SUFFIX));
+	return true;
+}
+
+/* Only one that nobody else can write to, or cut short under us. */
+static bool is_trusted(const struct stat *status, uint32_t euid)
+{
+	return S_ISREG(status->st_mode) && (status->st_uid == euid || status->st_uid == 0) &&
+	       !(status->st_mode & (S_IWGRP | S_IWOTH)) && status->st_size >= (off_t)sizeof(struct broker_board);
+}
+
+static bool map(struct broker_board_view *view, const struct pool_sys *sys, int fd, const struct stat *status)
+{
+	struct broker_board *mapped = sys->map_file(fd, sizeof(*mapped), view->memory);
+
+	if (!mapped)
+		return false;
+	view->memory = mapped;
+	view->device = status->st_dev;
+	view->inode = status->st_ino;
+	return broker_board_is_sound(mapped, sizeof(*mapped));
+}
+
+static bool look(struct broker_board_view *view, const struct pool_sys *sys, const char *broker_path, uint32_t euid)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	bool is_found;
+	int fd;
+
+	if (!make_path(broker_path, path))
+		return false;
+	if (view->is_current && sys->stat_file(-1, path, &status) == 0 && status.st_dev == view->device &&
+	    status.st_ino == view->inode)
+		return true;
+	view->is_current = false;
+	fd = sys->open_file(path);
+	if (fd < 0)
+		return false;
+	is_found = sys->stat_file(fd, NULL, &status) == 0 && is_trusted(&status, euid) && map(view, sys, fd, &status);
+	sys->close_file(fd);
+	return is_found;
+}
+
+void broker_board_view_look(struct broker_board_view *view, const struct pool_sys *sys, const char *broker_path,
+			    uint32_t euid)
+{
+	view->is_current = look(view, sys, broker_path, euid);
+}
+
+uint32_t broker_board_view_n_held(const struct broker_board_view *view, const struct destination_key *key)
+{
+	return view->is_current ? broker_board_n_held(view->memory, key) : UINT32_MAX;
+}
