@@ -201,6 +201,21 @@ static void send_stretch(struct framing *framing, const char *bytes, size_t leng
 	}
 }
 
+/* How many requests begin in what the server got, stepped over one by one. */
+static unsigned count_requests(const struct wire *wire)
+{
+	unsigned n = 0;
+	size_t end = 1;
+
+	for (size_t at = 0; at < wire->length && end; at += end) {
+		if (!framing_measure_request(wire->bytes + at, wire->length - at, &end))
+			break;
+		MUST(end <= wire->length - at);
+		n++;
+	}
+	return n;
+}
+
 static void check_wire(const struct framing *whole, const char *text, size_t length, bool fin)
 {
 	static struct wire wire;
@@ -231,6 +246,8 @@ static void check_wire(const struct framing *whole, const char *text, size_t len
 	if (framing.surplus || framing.sent_behind)
 		return;
 	MUST(server.n_requests == framing.n_requests && server.request.phase == framing.request.phase);
+	if (framing_can_replay(&framing))
+		MUST(count_requests(&wire) == framing.n_requests + framing.request.in_head);
 	/* A word that was blanked at its line's end, and that a folded line then made another, can be a wish to close on
 	 * the wire only. It is in doubt here. */
 	if (framing.doubt == FRAMING_CANONICAL)
