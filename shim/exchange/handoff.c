@@ -16,13 +16,14 @@
 #include "shim/exchange/read_ahead.h"
 #include "shim/sock/sock.h"
 
-/* The request as it was written can still be put to a fresh connection, for which nothing is owed. */
+/* What was written can still be put to a fresh connection as it was, for which nothing is owed. (Between two answers the
+ * next one may be here already.) */
 static bool can_be_asked_again(struct sock *sock)
 {
 	struct protocol_status status = protocol_status(&sock->protocol);
 
-	return status.owes_end && !status.in_request && replay_prepare(&sock->replay, &sock->protocol) &&
-	       sock->replay.length;
+	return status.owes_end && !status.in_request && !sock->was_heard &&
+	       replay_prepare(&sock->replay, &sock->protocol) && sock->replay.length;
 }
 
 /* Another thread is on the old file: what is put in its place it would not see, or see twice. */
