@@ -60,8 +60,8 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 /* True if there are more connections than the program itself has ever had open at once. */
 bool idle_pool_is_beyond_peak(const struct destination *destination);
 
-/* True if it has had its share of time, or would have had its share of requests after `n_more` of them: by the policy, or
- * by what its server said. */
+/* True if it has had its share of time, or would have had its share of requests after `n_more` of them: by the policy,
+ * or by what its server said. */
 bool idle_pool_is_used_up(const struct conn *conn, uint32_t n_more, uint64_t now_ns);
 
 /* Parks an open connection whose `fd` is set and which is at a message boundary with an exact ledger (the caller has
