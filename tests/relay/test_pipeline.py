@@ -1,8 +1,10 @@
 """Requests of several clients behind each other on one connection: each gets its own answer, nothing is lost and nothing
 unsafe is sent twice, whatever the server does with those behind."""
 import collections
+import random
 import threading
 import time
+import weakref
 
 import harness
 from relayed import Pair, Relay, build_go, client, go, memory_kib, needs
@@ -179,6 +181,32 @@ def test_pipeline_cut():
                 tally.expect(name, server.n_gathered == n and b"good %d\n" % (in_all - lost) in outcome.output and (lost or is_answered(outcome.output, in_all)) and
                              n - n_good - lost <= len(again) <= 8 and max(server.asked.values()) <= 2,
                              "gathered %d, again %s\n%s" % (server.n_gathered, again, outcome.text()[-900:]))
+
+
+def test_pipeline_deaths():
+    """Programs that send requests behind each other themselves, among others, and connections that end at any boundary: each
+    gets its own answers. (A connection serves all that is sent again once, so that bare nothing would fail.)"""
+    if not needs("pipelining, deaths", build_go("client")):
+        return
+    chance, served = random.Random(1), weakref.WeakKeyDictionary()
+
+    def special(connection, head, has_more):
+        served[connection] = served.get(connection, 0) + 1
+        if served[connection] > 6 and chance.random() < 0.3:
+            end_by(connection, chance.choice(["fin", "rst"]))
+            return None
+        return False
+    for options in CAP, ONE:
+        with Counting(special) as server, Relay() as world:
+            def batch(name):
+                paths = ["/%s%d" % (name, number) for number in range(5)]
+                length = sum(len(answer(b"answer to " + path.encode())) for path in paths)
+                return quoted(client("block", "127.0.0.1", server.port, "quiet", "repeat=10", "connect",
+                                     "send=" + "".join(GET_KEPT[5:].replace("/a", path) for path in paths), "read=%d" % length, "close"))
+            others = quoted(go("client", "-quiet", "-n", 100, "-c", 6, "http://127.0.0.1:%d/%%d" % server.port))
+            outcome = world.run(["sh", "-c", "%s & %s & %s; wait" % (batch("x"), batch("y"), others)], relay="always", options=options)
+        tally.expect("pipelining, deaths at %s" % options[0][2:], b"good 100\n" in outcome.output and outcome.output.count(b", enough 0>") == 2 and
+                     server.n_behind > 10 and server.accepted > 5, "%d behind, %d connections\n%s" % (server.n_behind, server.accepted, outcome.text()[-500:]))
 
 
 def refuse(way):
