@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import threading
 import time
 
 import harness
@@ -368,3 +369,58 @@ def test_all_at_once():
         stats = server.stats()
         tally.expect("all at once: connections", stats["requests"] == 3 * 480 + 3 and stats["connections"] < 100, str(stats),
                      "%(requests)d requests, %(connections)d connections" % stats)
+
+
+class BadBroker:
+    """Listens where a broker would, and does with each process what its kind says."""
+
+    def __init__(self, path, kind):
+        self.path, self.kind, self.accepted, self.connections = path, kind, 0, []
+
+    def __enter__(self):
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(self.path)
+        self.listener.listen(16 if self.kind != "full" else 0)
+        if self.kind != "full":
+            threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self.connections.append(connection)
+            try:
+                self.misbehave(connection)
+            except OSError:
+                pass # `holdline run` itself does not stay
+
+    def misbehave(self, connection):
+        if self.kind == "garbage":
+            connection.send(b"\xff" * 40)
+        if self.kind == "reads and closes":
+            connection.recv(4096)
+        if self.kind in ("closes", "reads and closes"):
+            connection.close()
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            connection.close()
+
+
+def test_bad_brokers():
+    """What listens in a broker's place is silent, full, closes, or talks nonsense: no request fails, none waits for long."""
+    for kind in "silent", "full", "closes", "reads and closes", "garbage":
+        with harness.Server() as server, Relay() as world:
+            path = os.path.join(world.folder, "bad")
+            with BadBroker(path, kind) as broker:
+                outcome = world.run(client("block", "127.0.0.1", server.port, "repeat=5", "connect", GET, "read"), HOLDLINE_BROKER=path)
+            stats = server.stats()
+        tally.expect("a broker that is bad: " + kind, outcome.status == 0 and b"200 OK" in outcome.output and stats["requests"] == 5 and
+                     stats["connections"] <= 2 and outcome.seconds < 5 and (broker.accepted > 0 or kind == "full"),
+                     "%s, %d asked, %.1f s\n%s" % (stats, broker.accepted, outcome.seconds, outcome.text()))
