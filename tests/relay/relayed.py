@@ -22,6 +22,11 @@ from suite import tally
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+# A system call that is refused to programs with a relay, and to the relay: RELAY_REFUSES=438 tests/relay/run tests relays
+# that make the sockets themselves.
+REFUSED = os.environ.get("RELAY_REFUSES")
+
+
 @functools.lru_cache(None)
 def build_go(name):
     """A program of go/, or None without Go."""
@@ -89,8 +94,11 @@ def needs_root(name):
 class Relay(World):
     """A folder with a broker of our own; programs that run here have a relay."""
 
+    refused = REFUSED
+
     def command(self, command, relay="auto", options=()):
-        return [HOLDLINE, "run", "--quiet", "--relay=" + relay, *options, "--", *command]
+        prefix = [harness.compile_program("relay-refuse", ["tests/relay/refuse.c"]), str(self.refused)] if self.refused else []
+        return [*prefix, HOLDLINE, "run", "--quiet", "--relay=" + relay, *options, "--", *command]
 
     def run(self, command, timeout=30, relay="auto", options=(), stdin=None, **extra):
         return harness.run(self.command(command, relay, options), False, timeout, stdin, **self.environment(extra))

@@ -138,7 +138,7 @@ def test_shell_script():
 SEEN = (
     ("descriptors", "ls -l /proc/self/fd | sed 's/.* //; s/[0-9][0-9]*//g'"),
     ("arguments", "tr '\\0' '|' </proc/self/cmdline"),
-    ("signals", "grep -E '^(Sig|Shd)' /proc/self/status"),
+    ("signals", "grep -E '^(Sig[^Q]|Shd)' /proc/self/status"),
     ("identity", "id; umask; pwd; ulimit -a"),
     ("children", "cat /proc/$$/task/$$/children | wc -w"),
     ("session", "set -- $(cat /proc/$$/stat); [ $5 = $6 ] && [ $5 = $$ ] && echo own"),

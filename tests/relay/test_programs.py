@@ -55,7 +55,7 @@ GO = (
     ("timeout", ["-n", "3", "-timeout", "100ms"], "/sleep/600", None),
     ("timeout in the answer", ["-n", "2", "-timeout", "200ms", "-cancel", "5"], "/drip/1000", None),
     ("cancelled", ["-n", "3", "-cancel", "10"], "/drip/3000", None),
-    ("cancelled early", ["-n", "3", "-cancel", "0"], "/bytes/5000000", None),
+    ("cancelled early", ["-n", "3", "-cancel", "0"], "/bytes/100000000", None),
     ("remote address", ["-n", "3", "-who"], "/bytes/10", 1),
     ("8 at once", ["-n", "80", "-c", "8"], "/bytes/%d", 16),
     ("64 at once", ["-n", "256", "-c", "64"], "/sleep/5", 128),

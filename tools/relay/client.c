@@ -57,6 +57,16 @@ struct client *client_find(const struct connection_ends *ends)
 	return NULL;
 }
 
+struct client *client_find_socket(ino_t inode)
+{
+	struct client *client;
+
+	DL_FOREACH2(all, client, next)
+	if (inode && client->inode == inode)
+		return client;
+	return NULL;
+}
+
 bool client_is_any(void)
 {
 	return all != NULL;

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "pool/conn/destination.h"
 #include "pool/exchange/replay.h"
@@ -30,6 +31,7 @@ struct client {
 	struct link link;
 	struct destination_key key;
 	struct connection_ends ends;
+	ino_t inode; /* of the program's socket, where that is how it is found (made_sockets.h); else 0 */
 	enum client_stage stage;
 	struct upstream *upstream; /* NULL: none. In CLIENT_BETWEEN: dialled for it, not used yet */
 
@@ -60,6 +62,7 @@ struct client *client_expect(const struct destination_key *key, const struct con
 
 /* The newest that is expected, or connected, between these ends; NULL: there is none. */
 struct client *client_find(const struct connection_ends *ends);
+struct client *client_find_socket(ino_t inode);
 
 /* Its socket has come in, and is its own from here on. */
 void client_accept(struct client *client, int fd);

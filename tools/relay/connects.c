@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -14,6 +15,7 @@
 #include "tools/relay/client.h"
 #include "tools/relay/core.h"
 #include "tools/relay/listener.h"
+#include "tools/relay/made_sockets.h"
 #include "tools/relay/notice.h"
 #include "tools/relay/program_socket.h"
 #include "tools/relay/target.h"
@@ -37,16 +39,30 @@ static struct hold *holds;
 
 static bool is_out_of_reach; /* ourselves: everything is left to the kernel */
 
+/* A duplicate of the program's descriptor in the call's first argument, to be closed; or -errno. */
+static int take_fd(const struct seccomp_notif *notice)
+{
+	pid_t thread = (pid_t)notice->pid;
+	int fd = (int)notice->data.args[0];
+
+	return made_sockets_is_on() ? made_sockets_take_fd(thread, fd) : target_take_fd(thread, fd);
+}
+
 /* The program's socket becomes a client of ours, with what was dialled for it (NULL: nothing). NULL: it is as it was. */
 static struct client *make_client(const struct program_socket *socket, const struct destination_key *key,
 				  struct upstream *upstream)
 {
 	struct connection_ends ends;
 	int error = program_socket_connect(socket, &ends);
+	struct client *client;
+	struct stat status;
 
 	if (error == -EHOSTUNREACH)
 		is_out_of_reach = true;
-	return error ? NULL : client_expect(key, &ends, upstream);
+	client = error ? NULL : client_expect(key, &ends, upstream);
+	if (client && made_sockets_is_on() && fstat(socket->fd, &status) == 0)
+		client->inode = status.st_ino;
+	return client;
 }
 
 /* Serves the call by a connection to ourselves. Takes the socket. */
@@ -87,11 +103,12 @@ static void dialled(struct upstream *upstream, int error)
 
 static const struct upstream_user dialled_for_hold = {.dialled = dialled};
 
+/* Our duplicate goes first: what the program then does to its own has its whole effect. */
 static void let_pass(uint64_t id, int fd)
 {
-	notice_let_pass(id);
 	if (fd >= 0)
 		close(fd);
+	notice_let_pass(id);
 }
 
 /* Dials; the program waits meanwhile. Takes the socket. */
@@ -137,12 +154,23 @@ static bool read_key(const struct seccomp_notif *notice, struct destination_key 
 	struct sockaddr_storage address = {0};
 	socklen_t length = (socklen_t)notice->data.args[2];
 
+	/* The library marks its own calls by other lengths. */
+	if (length != sizeof(struct sockaddr_in) && length != sizeof(struct sockaddr_in6) && length != sizeof(address))
+		return false;
 	if (target_read((pid_t)notice->pid, notice->data.args[1], &address, length) < 0)
 		return false;
 	memset(key, 0, sizeof(*key));
 	key->netns_cookie = relay_core.netns_cookie;
 	key->euid = relay_own_user();
 	return destination_key_set_peer(key, (struct sockaddr *)&address, length) == 0;
+}
+
+/* A made socket is used in a way in which we have no part. */
+static void use_otherwise(const struct seccomp_notif *notice)
+{
+	int fd = made_sockets_is_on() ? take_fd(notice) : -1;
+
+	let_pass(notice->id, fd);
 }
 
 static void take_connect(const struct seccomp_notif *notice)
@@ -153,16 +181,16 @@ static void take_connect(const struct seccomp_notif *notice)
 	int fd;
 
 	if (!destination || destination->policy->mode != CONFIG_MODE_FULL || is_out_of_reach) {
-		notice_let_pass(notice->id);
+		use_otherwise(notice);
 		return;
 	}
 	if (bypass_is_on(&destination->bypass, relay_now_ns())) {
 		stats_count(destination->stats, STATS_CONNECTS);
 		stats_refuse(destination->stats, REFUSAL_BYPASSED);
-		notice_let_pass(notice->id);
+		use_otherwise(notice);
 		return;
 	}
-	fd = target_take_fd((pid_t)notice->pid, (int)notice->data.args[0]);
+	fd = take_fd(notice);
 	if (fd < 0 || !program_socket_look(&socket, fd)) {
 		let_pass(notice->id, fd);
 		return;
@@ -198,10 +226,14 @@ static int name_own(int fd, struct sockaddr *name, socklen_t *length)
 /* The client behind the program's socket; NULL: none of ours. */
 static const struct client *client_of(const struct seccomp_notif *notice)
 {
-	int fd = target_take_fd((pid_t)notice->pid, (int)notice->data.args[0]);
+	int fd = (int)notice->data.args[0];
 	struct connection_ends ends = {0};
-	bool is_tcp = fd >= 0 && read_name(name_peer, fd, &ends.ours) && read_name(name_own, fd, &ends.program);
+	bool is_tcp;
 
+	if (made_sockets_is_on())
+		return client_find_socket(made_sockets_inode((pid_t)notice->pid, fd));
+	fd = target_take_fd((pid_t)notice->pid, fd);
+	is_tcp = fd >= 0 && read_name(name_peer, fd, &ends.ours) && read_name(name_own, fd, &ends.program);
 	if (fd >= 0)
 		close(fd);
 	return is_tcp ? client_find(&ends) : NULL;
@@ -242,8 +274,11 @@ void connects_take(const struct seccomp_notif *notice)
 	case SYS_getpeername:
 		take_getpeername(notice);
 		break;
+	case SYS_socket:
+		made_sockets_take_call(notice);
+		break;
 	default:
-		notice_let_pass(notice->id);
+		use_otherwise(notice);
 	}
 }
 

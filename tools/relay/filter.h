@@ -7,7 +7,10 @@
  */
 #pragma once
 
-/* Installs it in this process, for all that it becomes and starts. Returns the listener, close-on-exec, or -errno:
+#include <stdbool.h>
+
+/* Installs it in this process, for all that it becomes and starts; `tells_of_sockets`: for a relay that makes them
+ * (made_sockets.h). Returns the listener, close-on-exec, or -errno:
  * -EACCES: neither no_new_privs nor the privilege to do without; -EBUSY: a filter with a listener is there already;
  * -EINVAL: a kernel before Linux 5.19, or one without filters; -ENOTSUP: not on this processor. */
-int relay_filter_install(void);
+int relay_filter_install(bool tells_of_sockets);

@@ -7,7 +7,8 @@
 enum handshake_kind {
 	HANDSHAKE_HERE,	    /* relay: this is my process */
 	HANDSHAKE_TRY,	    /* run: I allow you to look at mine: try */
-	HANDSHAKE_READY,    /* relay: that works, and I listen; or `error` in what `step` names */
+	HANDSHAKE_READY,    /* relay: that works, and I listen; or `error` in what `step` names; `value`: 1 if I am to
+			       make the sockets (made_sockets.h), else 0 */
 	HANDSHAKE_LISTENER, /* run: the notifications (with a descriptor) */
 	HANDSHAKE_WATCHING, /* relay: I take them */
 };

@@ -2,6 +2,7 @@
 #include "tools/relay/launch.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -31,8 +32,8 @@ static int let_try(int relay)
 	return handshake_say(relay, HANDSHAKE_TRY, &packet, -1);
 }
 
-/* Until here nothing has changed for the program. 0 or -errno with *step. */
-static int find_out(int relay, const char **step)
+/* Until here nothing has changed for the program. *makes_sockets: so the relay wants it. 0 or -errno with *step. */
+static int find_out(int relay, bool *makes_sockets, const char **step)
 {
 	static struct handshake packet;
 	int error;
@@ -48,6 +49,7 @@ static int find_out(int relay, const char **step)
 		error = hear(relay, HANDSHAKE_READY, &packet);
 	if (error && packet.kind == HANDSHAKE_READY)
 		*step = packet.step;
+	*makes_sockets = packet.value == 1;
 	return error;
 }
 
@@ -56,19 +58,19 @@ static void let_all_pass(int listener)
 	watchdog_run(-1, listener);
 }
 
-static int install(int relay, const char **step)
+static int install(int relay, bool makes_sockets, const char **step)
 {
 	struct handshake packet = {0};
 	int listener, error;
 
 	*step = "seccomp";
-	listener = relay_filter_install();
+	listener = relay_filter_install(makes_sockets);
 	if (listener == -EACCES) {
 		*step = "no_new_privs";
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 			return -errno;
 		*step = "seccomp";
-		listener = relay_filter_install();
+		listener = relay_filter_install(makes_sockets);
 	}
 	if (listener < 0)
 		return listener;
@@ -84,6 +86,7 @@ static int install(int relay, const char **step)
 
 int relay_launch(const char *program, const char **step)
 {
+	bool makes_sockets = false;
 	int pair[2], error;
 
 	*step = "socketpair";
@@ -93,9 +96,9 @@ int relay_launch(const char *program, const char **step)
 	error = detach_start(pair[1], (const char *const[]){"relay", program, NULL});
 	close(pair[1]);
 	if (!error)
-		error = find_out(pair[0], step);
+		error = find_out(pair[0], &makes_sockets, step);
 	if (!error)
-		error = install(pair[0], step);
+		error = install(pair[0], makes_sockets, step);
 	close(pair[0]);
 	return error;
 }

@@ -69,6 +69,14 @@ void notice_answer(uint64_t id, int error)
 	send_answer(id, error, 0);
 }
 
+int notice_give(uint64_t id, int fd, uint32_t flags)
+{
+	struct seccomp_notif_addfd request = {
+		.id = id, .flags = SECCOMP_ADDFD_FLAG_SEND, .srcfd = (uint32_t)fd, .newfd_flags = flags};
+
+	return ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &request) < 0 ? -errno : 0;
+}
+
 void notice_let_pass(uint64_t id)
 {
 	send_answer(id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);

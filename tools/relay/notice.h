@@ -19,5 +19,9 @@ bool notice_is_valid(uint64_t id);
 /* The call returns 0, or -1 with errno `error`. */
 void notice_answer(uint64_t id, int error);
 
+/* The call returns a duplicate of `fd` in the program: the lowest descriptor that is free there, with these flags
+ * (O_CLOEXEC or 0). 0 or -errno: it has not been answered. */
+int notice_give(uint64_t id, int fd, uint32_t flags) __attribute__((warn_unused_result));
+
 /* The kernel carries the call out. */
 void notice_let_pass(uint64_t id);

@@ -45,6 +45,13 @@ static bool is_bound(int fd, sa_family_t *family)
 					   : !IN6_IS_ADDR_UNSPECIFIED(&name.sin6_addr);
 }
 
+bool program_socket_is_unused(int fd)
+{
+	sa_family_t family;
+
+	return is_unconnected(fd) && !is_bound(fd, &family);
+}
+
 /* Only a privileged program can mark its sockets (SO_MARK, socket(7)), and ours has no more privileges than we. */
 static bool can_be_marked(void)
 {

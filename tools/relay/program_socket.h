@@ -19,6 +19,9 @@ struct program_socket {
  * and network namespace that goes the way of any other. */
 bool program_socket_look(struct program_socket *socket, int fd) __attribute__((warn_unused_result));
 
+/* It is neither bound nor connected, nor listens. */
+bool program_socket_is_unused(int fd);
+
 bool program_socket_is_non_blocking(const struct program_socket *socket);
 
 /* Connects it to us, at once. 0, or -errno: it is as it was. *ends: what the two ends are called then.

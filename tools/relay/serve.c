@@ -20,6 +20,7 @@
 #include "tools/relay/handshake.h"
 #include "tools/relay/link.h"
 #include "tools/relay/listener.h"
+#include "tools/relay/made_sockets.h"
 #include "tools/relay/notice.h"
 #include "tools/relay/sharing.h"
 #include "tools/relay/target.h"
@@ -35,7 +36,7 @@ static bool has_no_programs;
 
 static bool say(int run, enum handshake_kind kind, int error, const char *step)
 {
-	struct handshake packet = {.error = error};
+	struct handshake packet = {.error = error, .value = made_sockets_is_on()};
 
 	strncpy(packet.step, step, sizeof(packet.step) - 1);
 	return handshake_say(run, kind, &packet, -1) == 0;
@@ -49,9 +50,12 @@ static int try_process(const struct handshake *wanted, const char **step)
 
 	*step = "pidfd_getfd";
 	fd = target_take_fd(wanted->pid, wanted->fd);
-	if (fd < 0)
+	if (fd >= 0)
+		close(fd);
+	else if (made_sockets_inode(wanted->pid, wanted->fd))
+		made_sockets_begin();
+	else
 		return -fd;
-	close(fd);
 	*step = "process_vm_readv";
 	if (target_read(wanted->pid, wanted->address, &value, sizeof(value)) < 0 || value != wanted->value)
 		return EPERM;
@@ -125,6 +129,7 @@ static void tick(uint64_t now_ns)
 	next_ns = now_ns + TICK_MS * MILLISECOND_NS;
 	client_tick();
 	upstream_tick();
+	made_sockets_tick();
 	idle_pool_expire(&relay_core.pool, now_ns);
 }
 
@@ -134,7 +139,7 @@ static int wait_ms(void)
 
 	if (hold_ms >= 0)
 		return hold_ms;
-	return client_is_any() || relay_core.pool.n_idle ? TICK_MS : -1;
+	return client_is_any() || made_sockets_is_any() || relay_core.pool.n_idle ? TICK_MS : -1;
 }
 
 void relay_serve(int run, int watchdog, const char *program)
