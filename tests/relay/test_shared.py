@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import threading
 import time
 
 import harness
@@ -102,31 +103,33 @@ def test_library_in_turn():
                                                                                    curl(server))], 1, 22)
 
 
+@tally.timed
 def test_runs():
     """Runs of one user share by their broker; a run with another broker does not."""
     with harness.Server() as server, Relay() as one, Relay() as other:
         command = client("block", "127.0.0.1", server.port, GET, "read")
         one.run(command)
         one.run(command)
-        tally.expect("two runs with one broker", server.stats()["connections"] == 1, str(server.stats()))
+        tally.expect_in_time("two runs with one broker", server.stats()["connections"] == 1, str(server.stats()))
         other.run(command)
-        tally.expect("another broker", server.stats()["connections"] == 2, str(server.stats()))
+        tally.expect_in_time("another broker", server.stats()["connections"] == 2, str(server.stats()))
         other.run(command, HOLDLINE_BROKER=one.path)
-        tally.expect("the first broker, by name", server.stats()["connections"] == 2, str(server.stats()))
-        tally.expect("each has its own", len(one.status()) == len(other.status()) == 1, "%s %s" % (one.status(), other.status()))
+        tally.expect_in_time("the first broker, by name", server.stats()["connections"] == 2, str(server.stats()))
+        tally.expect_in_time("each has its own", len(one.status()) == len(other.status()) == 1, "%s %s" % (one.status(), other.status()))
 
 
+@tally.timed
 def test_status_and_report():
     """People see who has parked a connection, and what was reused."""
     with harness.Server() as server, Relay() as world:
         world.run(client("block", "127.0.0.1", server.port, GET, "read"))
         held = world.status()
-        tally.expect("holdline status", [entry["program"] for entry in held] == ["relay-client-glibc"[:15]], str(held))
+        tally.expect_in_time("holdline status", [entry["program"] for entry in held] == ["relay-client-glibc"[:15]], str(held))
         path = os.path.join(world.folder, "report.json")
         world.run(client("block", "127.0.0.1", server.port, GET, "read"), options=["--report=" + path])
         with open(path) as file:
             counts = json.load(file)["totals"]
-    tally.expect("report", [counts[name] for name in ("connects", "reused", "borrowed", "parked", "dialed")] == [1, 1, 1, 1, 0], str(counts))
+    tally.expect_in_time("report", [counts[name] for name in ("connects", "reused", "borrowed", "parked", "dialed")] == [1, 1, 1, 1, 0], str(counts))
 
 
 OPTIONS = """
@@ -185,6 +188,7 @@ def test_server_hangs_up():
                  "%d connections\n%s" % (server.accepted, outcome.text()))
 
 
+@tally.timed
 def test_looks():
     """A program that only looks whether its server is there is not told so by what was parked long ago."""
     with harness.Server() as server, Relay() as world:
@@ -192,10 +196,10 @@ def test_looks():
         time.sleep(2.2)
         outcomes = [world.run(client("block", "127.0.0.1", server.port, "connect", "close")) for _ in range(6)]
         accepted = server.stats()["accepted"]
-        tally.expect("looks", all(outcome.status == 0 for outcome in outcomes) and accepted >= 5, "%d accepted" % accepted)
+        tally.expect_in_time("looks", all(outcome.status == 0 for outcome in outcomes) and accepted >= 5, "%d accepted" % accepted)
         before = server.stats()["connections"]
         world.run(client("block", "127.0.0.1", server.port, GET, "read"))
-        tally.expect("the kept connection is there still", server.stats()["connections"] in (before, before + 1), str(server.stats()))
+        tally.expect_in_time("the kept connection is there still", server.stats()["connections"] in (before, before + 1), str(server.stats()))
 
 
 def begin_loop(world, server, n, *lines, **settings):
@@ -253,6 +257,7 @@ def test_broker_is_missing():
         tally.expect("no broker", outcome.status == 0 and outcome.output.count(b"200 OK") == 5, outcome.text())
 
 
+@tally.timed
 def test_relay_is_killed():
     """A killed relay's idle connection is the broker's: the next process has it."""
     with harness.Server() as server, Relay() as world:
@@ -264,11 +269,12 @@ def test_relay_is_killed():
         world.are_gone()
         outcome = world.run(client("block", "127.0.0.1", server.port, GET, "read"))
         stats = server.stats()
-        tally.expect("killed relay", len(relays) == 2 and b"200 OK" in outcome.output and stats["connections"] == 1, "%s %s\n%s" % (
+        tally.expect_in_time("killed relay", len(relays) == 2 and b"200 OK" in outcome.output and stats["connections"] == 1, "%s %s\n%s" % (
             relays, stats, outcome.text()))
         kill(process)
 
 
+@tally.timed
 def test_taken_while_it_lives():
     """What a living relay keeps others borrow; its program's next request borrows it back."""
     if not needs("curl", shutil.which("curl")):
@@ -282,7 +288,7 @@ def test_taken_while_it_lives():
         n_fds = {pid: len(os.listdir("/proc/%d/fd" % pid)) for pid in relays}
         output = process.communicate(timeout=20)[0]
         stats = server.stats()
-    tally.expect("lent and borrowed back", output.count("200 OK") == 2 and stats["requests"] == 5 and stats["connections"] == 1, "%s %s\n%s" % (
+    tally.expect_in_time("lent and borrowed back", output.count("200 OK") == 2 and stats["requests"] == 5 and stats["connections"] == 1, "%s %s\n%s" % (
         stats, n_fds, output))
 
 
@@ -328,6 +334,7 @@ def timeouts_of(pids, port):
     return found
 
 
+@tally.timed
 def test_cold():
     """A connection that was silent for long is not waited for as long as the kernel would, until its server answers."""
     slow = GET.replace("/bytes/10", "/sleep/1500")
@@ -342,7 +349,7 @@ def test_cold():
         answered = timeouts_of(world.pids(), server.port)
         connections = server.stats()["connections"]
         kill(process)
-    tally.expect("cold", connections == 1 and waiting == [1000] and answered == [0], "%d connections, %s, then %s" % (connections, waiting, answered))
+    tally.expect_in_time("cold", connections == 1 and waiting == [1000] and answered == [0], "%d connections, %s, then %s" % (connections, waiting, answered))
 
 
 def test_all_at_once():
@@ -368,3 +375,58 @@ def test_all_at_once():
         stats = server.stats()
         tally.expect("all at once: connections", stats["requests"] == 3 * 480 + 3 and stats["connections"] < 100, str(stats),
                      "%(requests)d requests, %(connections)d connections" % stats)
+
+
+class BadBroker:
+    """Listens where a broker would, and does with each process what its kind says."""
+
+    def __init__(self, path, kind):
+        self.path, self.kind, self.accepted, self.connections = path, kind, 0, []
+
+    def __enter__(self):
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(self.path)
+        self.listener.listen(16 if self.kind != "full" else 0)
+        if self.kind != "full":
+            threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self.connections.append(connection)
+            try:
+                self.misbehave(connection)
+            except OSError:
+                pass # `holdline run` itself does not stay
+
+    def misbehave(self, connection):
+        if self.kind == "garbage":
+            connection.send(b"\xff" * 40)
+        if self.kind == "reads and closes":
+            connection.recv(4096)
+        if self.kind in ("closes", "reads and closes"):
+            connection.close()
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            connection.close()
+
+
+def test_bad_brokers():
+    """What listens in a broker's place is silent, full, closes, or talks nonsense: no request fails, none waits for long."""
+    for kind in "silent", "full", "closes", "reads and closes", "garbage":
+        with harness.Server() as server, Relay() as world:
+            path = os.path.join(world.folder, "bad")
+            with BadBroker(path, kind) as broker:
+                outcome = world.run(client("block", "127.0.0.1", server.port, "repeat=5", "connect", GET, "read"), HOLDLINE_BROKER=path)
+            stats = server.stats()
+        tally.expect("a broker that is bad: " + kind, outcome.status == 0 and b"200 OK" in outcome.output and stats["requests"] == 5 and
+                     stats["connections"] <= 2 and outcome.seconds < 5 and (broker.accepted > 0 or kind == "full"),
+                     "%s, %d asked, %.1f s\n%s" % (stats, broker.accepted, outcome.seconds, outcome.text()))

@@ -89,6 +89,13 @@ static void tell_dialled(struct upstream *upstream, int error)
 		upstream_end(upstream, REFUSAL_NONE);
 }
 
+/* Sends the end of file that was asked for, behind all that waits. */
+static void end_sending(struct upstream *upstream)
+{
+	if (upstream->was_asked && !upstream->is_dialling && !upstream->link.out.length && upstream->link.fd >= 0)
+		shutdown(upstream->link.fd, SHUT_WR);
+}
+
 static void end_dial(struct upstream *upstream)
 {
 	int error = 0;
@@ -98,6 +105,7 @@ static void end_dial(struct upstream *upstream)
 	if (!error && link_flush(&upstream->link, &upstream->conn->ledger.sent) < 0)
 		error = ECONNRESET;
 	tell_dialled(upstream, error);
+	end_sending(upstream);
 }
 
 static void want(struct socket_options *wanted, enum socket_option_index index, int value)
@@ -207,8 +215,7 @@ static void send_waiting(struct upstream *upstream)
 	/* The reading side tells of the error, behind what the server still said. */
 	if (error || upstream->link.out.length || !upstream->user)
 		return;
-	if (upstream->was_asked)
-		shutdown(upstream->link.fd, SHUT_WR);
+	end_sending(upstream);
 	upstream->user->drained(upstream);
 }
 
@@ -397,8 +404,7 @@ void upstream_shut(struct upstream *upstream)
 {
 	upstream->was_asked = true;
 	upstream->unfit = REFUSAL_CLIENT_CLOSE;
-	if (!upstream->is_dialling && !upstream->link.out.length)
-		shutdown(upstream->link.fd, SHUT_WR);
+	end_sending(upstream);
 }
 
 static uint64_t cookie_of(int fd)
