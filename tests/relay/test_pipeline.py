@@ -91,7 +91,8 @@ def test_pipeline_used():
             outcome = world.run(go("client", "-n", 96, "-c", 16, "http://127.0.0.1:%d/%%d" % server.port), options=options)
             tally.expect("pipelining, " + name, is_answered(outcome.output, 96) and server.peak <= most and
                          (server.n_behind > 10) == (name != "off") and set(server.asked.values()) == {1},
-                         "%d behind, %d connections, %s\n%s" % (server.n_behind, server.peak, server.asked, outcome.text()[-500:]), "%d behind" % server.n_behind)
+                         "%d behind, %d connections, %s\n%s" % (server.n_behind, server.peak, server.asked, outcome.text()[-500:]),
+                         "%d behind" % server.n_behind)
 
 
 def test_pipeline_wear():
@@ -178,14 +179,15 @@ def test_pipeline_cut():
                     outcome = world.run(go("client", "-n", in_all, "-c", 8, "http://127.0.0.1:%d/%%d" % server.port), options=ONE)
                     again = [path for path, times in server.asked.items() if times > 1]
                 lost = 1 if part else 0
-                tally.expect(name, server.n_gathered == n and b"good %d\n" % (in_all - lost) in outcome.output and (lost or is_answered(outcome.output, in_all)) and
+                tally.expect(name, server.n_gathered == n and b"good %d\n" % (in_all - lost) in outcome.output and
+                             (lost or is_answered(outcome.output, in_all)) and
                              n - n_good - lost <= len(again) <= 8 and max(server.asked.values()) <= 2,
                              "gathered %d, again %s\n%s" % (server.n_gathered, again, outcome.text()[-900:]))
 
 
 def test_pipeline_deaths():
-    """Programs that send requests behind each other themselves, among others, and connections that end at any boundary: each
-    gets its own answers. (A connection serves all that is sent again once, so that bare nothing would fail.)"""
+    """Programs that send requests behind each other themselves, among others, and connections that end at any boundary:
+    each gets its own answers. (A connection serves all that is sent again once, so that bare nothing would fail.)"""
     if not needs("pipelining, deaths", build_go("client")):
         return
     chance, served = random.Random(1), weakref.WeakKeyDictionary()
@@ -330,4 +332,5 @@ def test_pipeline_big_head():
         memory = max(memory_kib(pid) for pid in world.pids())
         output, _ = process.communicate(timeout=30)
     tally.expect("pipelining, slow reader first: memory", before < BIG and 0 < memory < 32 * 1024, "%d sent, %d KiB" % (before, memory), "%d KiB" % memory)
-    tally.expect("pipelining, slow reader first", behind and behind[0] > 0 and "<%d bytes" % (BIG + 46 - 1000000) in output and "answer to /last" in output, output)
+    tally.expect("pipelining, slow reader first", behind and behind[0] > 0 and "<%d bytes" % (BIG + 46 - 1000000) in output and
+                 "answer to /last" in output, output)
