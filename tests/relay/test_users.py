@@ -124,6 +124,38 @@ def test_other_namespace():
         tally.expect("another namespace", pair.is_same() and b"can't connect" in pair.bare.errors, pair.text() + pair.bare.errors.decode())
 
 
+# Forbids itself all TCP connections between two requests (landlock(7)).
+LANDLOCK = r"""
+import ctypes, os, socket, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def ask():
+    try:
+        s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        s.sendall(b"GET /bytes/10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while s.recv(1000):
+            pass
+        print("answered")
+    except OSError as error:
+        print(error)
+ask()
+ask()
+rules = libc.syscall(444, struct.pack("QQ", 0, 2), 16, 0)
+print(rules >= 0, libc.prctl(38, 1, 0, 0, 0), libc.syscall(446, rules, 0))
+ask()
+"""
+
+
+def test_landlock():
+    """What the program has forbidden itself, no relay does for it."""
+    with harness.Server() as server, Relay() as world:
+        command = [harness.PYTHON, "-c", LANDLOCK, str(server.port)]
+        bare = harness.run(command, False, 15)
+        server.reset()
+        outcome = world.run(command, 15, relay="always")
+        tally.expect("landlock", outcome.output == bare.output and b"Permission denied" in bare.output and server.stats()["connections"] <= 1,
+                     bare.text() + outcome.text() + str(server.stats()))
+
+
 def test_setuid():
     """A setuid program gets no relay, which would take its rights (no_new_privs)."""
     if not needs_root("setuid"):

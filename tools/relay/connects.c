@@ -2,6 +2,7 @@
 #include "tools/relay/connects.h"
 
 #include <errno.h>
+#include <linux/landlock.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ struct hold {
 
 static struct hold *holds;
 
-static bool is_out_of_reach; /* ourselves: everything is left to the kernel */
+static bool leaves_all; /* to the kernel: we can't be reached, or might connect where the program may not */
 
 /* A duplicate of the program's descriptor in the call's first argument, to be closed; or -errno. */
 static int take_fd(const struct seccomp_notif *notice)
@@ -58,7 +59,7 @@ static struct client *make_client(const struct program_socket *socket, const str
 	struct stat status;
 
 	if (error == -EHOSTUNREACH)
-		is_out_of_reach = true;
+		leaves_all = true;
 	client = error ? NULL : client_expect(key, &ends, upstream);
 	if (client && made_sockets_is_on() && fstat(socket->fd, &status) == 0)
 		client->inode = status.st_ino;
@@ -165,6 +166,12 @@ static bool read_key(const struct seccomp_notif *notice, struct destination_key 
 	return destination_key_set_peer(key, (struct sockaddr *)&address, length) == 0;
 }
 
+/* Rules on connections came with version 4 of Landlock (landlock(7)). */
+static bool can_restrict_connects(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 4;
+}
+
 /* A made socket is used in a way in which we have no part. */
 static void use_otherwise(const struct seccomp_notif *notice)
 {
@@ -180,7 +187,7 @@ static void take_connect(const struct seccomp_notif *notice)
 	struct program_socket socket;
 	int fd;
 
-	if (!destination || destination->policy->mode != CONFIG_MODE_FULL || is_out_of_reach) {
+	if (!destination || destination->policy->mode != CONFIG_MODE_FULL || leaves_all) {
 		use_otherwise(notice);
 		return;
 	}
@@ -273,6 +280,10 @@ void connects_take(const struct seccomp_notif *notice)
 		break;
 	case SYS_getpeername:
 		take_getpeername(notice);
+		break;
+	case SYS_landlock_restrict_self:
+		leaves_all |= can_restrict_connects();
+		notice_let_pass(notice->id);
 		break;
 	case SYS_socket:
 		made_sockets_take_call(notice);

@@ -33,13 +33,15 @@
 
 /* connect() whose address can be IPv4 or IPv6, by the lengths that programs give: the size of either, or of the
  * largest. The library marks its own calls by another length, and an AF_UNIX address seldom has one of these. And
- * getpeername(), which is to show the server. */
+ * getpeername(), which is to show the server; and landlock_restrict_self(), behind which the program may not connect
+ * where the relay may. */
 static struct sock_filter connects[] = {
 	LOAD(arch),
 	SKIP_IF(ARCHITECTURE, 1),
 	ANSWER(SECCOMP_RET_ALLOW),
 	LOAD(nr),
-	SKIP_IF(SYS_getpeername, 7),
+	SKIP_IF(SYS_getpeername, 8),
+	SKIP_IF(SYS_landlock_restrict_self, 7),
 	SKIP_IF(SYS_connect, 1),
 	ANSWER(SECCOMP_RET_ALLOW),
 	LOAD(args[2]),
@@ -56,7 +58,8 @@ static struct sock_filter sockets[] = {
 	SKIP_IF(ARCHITECTURE, 1),
 	ANSWER(SECCOMP_RET_ALLOW),
 	LOAD(nr),
-	SKIP_IF(SYS_getpeername, 18),
+	SKIP_IF(SYS_getpeername, 19),
+	SKIP_IF(SYS_landlock_restrict_self, 18),
 	SKIP_IF(SYS_connect, 17),
 	SKIP_IF(SYS_bind, 16),
 	SKIP_IF(SYS_socket, 3),

@@ -35,7 +35,7 @@ static void free_buried(void)
 	}
 }
 
-void link_wait(int timeout_ms)
+unsigned link_wait(int timeout_ms)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	int n = epoll_wait(epoll, events, EVENTS_AT_ONCE, timeout_ms);
@@ -47,6 +47,7 @@ void link_wait(int timeout_ms)
 			link->on_event(link, events[i].events);
 	}
 	free_buried();
+	return n > 0 ? (unsigned)n : 0;
 }
 
 static int control(struct link *link, int operation, uint32_t wanted)

@@ -23,8 +23,8 @@ struct link {
 /* The set of all links. 0 or -errno. */
 int link_begin(void) __attribute__((warn_unused_result));
 
-/* Waits for events, at most so long (-1: for ever), and calls those whom they concern. */
-void link_wait(int timeout_ms);
+/* Waits for events, at most so long (-1: for ever), and calls those whom they concern. How many there were. */
+unsigned link_wait(int timeout_ms);
 
 /* Takes a socket, which is the link's to close from here on. 0 or -errno: then it is closed. */
 int link_open(struct link *link, int fd, void (*on_event)(struct link *link, uint32_t events))
