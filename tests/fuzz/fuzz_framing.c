@@ -248,8 +248,8 @@ static void check_wire(const struct framing *whole, const char *text, size_t len
 	MUST(server.n_requests == framing.n_requests && server.request.phase == framing.request.phase);
 	if (framing_can_replay(&framing))
 		MUST(count_requests(&wire) == framing.n_requests + framing.request.in_head);
-	/* A word that was blanked at its line's end, and that a folded line then made another, can be a wish to close on
-	 * the wire only. It is in doubt here. */
+	/* A word that was blanked at its line's end, and that a folded line then made another, can be a wish to close
+	 * on the wire only. It is in doubt here. */
 	if (framing.doubt == FRAMING_CANONICAL)
 		MUST(server.doubt == framing.doubt && server.n_outstanding == framing.n_outstanding);
 	/* A folded line right behind the insertion spoils it: then the server closes although we would make the EOF.

@@ -1,7 +1,7 @@
 /*
- * Both sides of the relay on any bytes: up to three programs and the server send stretches of the input, end, half-close
- * and reset in any order, over real sockets of this machine. Input: flags, then steps of an operation, a length and as
- * many bytes.
+ * Both sides of the relay on any bytes: up to three programs and the server send stretches of the input, end,
+ * half-close and reset in any order, over real sockets of this machine. Input: steps of an operation, a length and
+ * as many bytes.
  *   - The relay never turns in circles: without anything new it soon has no more events;
  *   - no program gets more bytes than the server has sent, and the server no more than the programs have, apart from
  *     what is sent again and what keeps an HTTP/1.0 connection;

@@ -22,8 +22,8 @@ from suite import tally
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-# A system call that is refused to programs with a relay, and to the relay: RELAY_REFUSES=438 tests/relay/run tests relays
-# that make the sockets themselves.
+# A system call that is refused to programs with a relay, and to the relay: RELAY_REFUSES=438 tests/relay/run tests
+# relays that make the sockets themselves.
 REFUSED = os.environ.get("RELAY_REFUSES")
 
 

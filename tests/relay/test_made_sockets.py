@@ -10,8 +10,8 @@ from suite import tally
 PIDFD_GETFD = 438
 GET = GET.replace("/a", "/bytes/10")
 
-# Sockets that are used in other ways than by connect() and never connected: what a duplicate of ours could be in the way
-# of. Before each line the program waits for one of its input, so that the relay can be looked at.
+# Sockets that are used in other ways than by connect() and never connected: what a duplicate of ours could be in the
+# way of. Before each line the program waits for one of its input, so that the relay can be looked at.
 USES = """
 import socket, sys
 def say(*words):

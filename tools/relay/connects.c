@@ -49,7 +49,8 @@ static int take_fd(const struct seccomp_notif *notice)
 	return made_sockets_is_on() ? made_sockets_take_fd(thread, fd) : target_take_fd(thread, fd);
 }
 
-/* The program's socket becomes a client of ours, with what was dialled for it (NULL: nothing). NULL: it is as it was. */
+/* The program's socket becomes a client of ours, with what was dialled for it (NULL: nothing). NULL: it is as it
+ * was. */
 static struct client *make_client(const struct program_socket *socket, const struct destination_key *key,
 				  struct upstream *upstream)
 {

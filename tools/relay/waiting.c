@@ -85,7 +85,9 @@ void waiting_serve(bool (*can_be_served)(const struct client *client), void (*se
 	struct line *line;
 
 	DL_FOREACH(lines, line)
-	line->was_seen = false;
+	{
+		line->was_seen = false;
+	}
 	while ((line = next_unseen())) {
 		struct destination_key key = line->key;
 

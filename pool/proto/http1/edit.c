@@ -60,8 +60,8 @@ static void withdraw(struct framing_feed *feed)
 		return;
 	if (feed->inserted_here)
 		withdraw_insertion(feed);
-	/* The last may be for an element that goes on, or that a folded line has made another word: then it was for no wish
-	 * to close. */
+	/* The last may be for an element that goes on, or that a folded line has made another word: then it was for no
+	 * wish to close. */
 	if (feed->plan->n_edits > feed->n_settled && feed->token)
 		framing->token_blanked = false;
 	feed->plan->n_edits = feed->n_settled;
