@@ -82,6 +82,12 @@ def test_unsafe_methods():
         if needs("unsafe methods", build_go("client")):
             compare("unsafe methods reuse", server, go("client", "-n", 20, "-method", "POST", "-body", "10", server.url("/body")), 1,
                     HOLDLINE_UNSAFE_METHODS="reuse")
+            posts = go("client", "-n", 20, "-method", "POST", "-body", "10", server.url("/body"))
+            compare("unsafe methods young", server, posts, 3, HOLDLINE_UNSAFE_METHODS="young")
+            # Half a second is more than a quarter of what this server announces.
+            late = go("client", "-n", 3, "-method", "POST", "-body", "10", "-pause", "600ms", server.url("/keep-alive/2"))
+            pair = run_pair(server, late, HOLDLINE_UNSAFE_METHODS="young")
+            tally.expect("unsafe methods on an older one", pair.is_same() and pair.stats["connections"] == 3, pair.text())
 
 
 def test_limits():

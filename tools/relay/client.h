@@ -44,6 +44,7 @@ struct client {
 	bool was_behind;
 	unsigned refused_status; /* of an answer that made it be asked again, alone; 0: none */
 	bool may_lease;		 /* a kept connection may carry it */
+	bool needs_young;	 /* ... if it was in use a moment ago */
 	bool is_counted;	 /* as reused */
 	bool has_spoken;	 /* an exchange has begun; else its connect was only a look */
 

@@ -60,7 +60,7 @@ static void send_part(struct client *client)
 static bool may_lease(enum framing_first first, const struct policy *policy)
 {
 	return first == FRAMING_FIRST_SAFE ||
-	       (first == FRAMING_FIRST_UNSAFE && policy->unsafe_methods == CONFIG_UNSAFE_REUSE);
+	       (first == FRAMING_FIRST_UNSAFE && policy->unsafe_methods != CONFIG_UNSAFE_FRESH);
 }
 
 static bool is_at_limit(const struct destination *destination)
@@ -104,6 +104,17 @@ static void take_fresh(struct client *client, struct destination *destination)
 		answer_finish(client, true);
 }
 
+/* A kept connection, if there is one that may carry the request. */
+static struct upstream *lease(struct client *client, struct destination *destination)
+{
+	struct upstream *upstream = upstream_lease(destination, &answer_in_exchange, client);
+
+	if (!upstream || !client->needs_young || upstream_is_young(upstream))
+		return upstream;
+	upstream_end(upstream, REFUSAL_UNSAFE_METHOD);
+	return NULL;
+}
+
 /* A connection for the exchange: kept, shared, or dialled. False: none now. */
 static bool take_connection(struct client *client)
 {
@@ -123,7 +134,7 @@ static bool take_connection(struct client *client)
 	if (destination->policy->pipeline_when == CONFIG_PIPELINE_ALWAYS && join(client, destination))
 		return true;
 	if (client->may_lease)
-		client->upstream = upstream_lease(destination, &answer_in_exchange, client);
+		client->upstream = lease(client, destination);
 	if (!client->upstream)
 		take_fresh(client, destination);
 	return client->upstream != NULL;
@@ -138,6 +149,8 @@ static bool begin(struct client *client)
 
 	/* A request that was sent in vain goes to a connection that nobody had before. */
 	client->may_lease = destination && !client->was_replayed && may_lease(first, destination->policy);
+	client->needs_young = client->may_lease && first == FRAMING_FIRST_UNSAFE &&
+			      destination->policy->unsafe_methods == CONFIG_UNSAFE_YOUNG;
 	if (!take_connection(client))
 		return false;
 	if (first == FRAMING_FIRST_UNKNOWN) {

@@ -14,6 +14,7 @@
 #include "pool/base/clock.h"
 #include "pool/conn/cold.h"
 #include "pool/conn/ending.h"
+#include "pool/conn/idle_timeout.h"
 #include "pool/exchange/verdict.h"
 #include "tools/relay/core.h"
 #include "tools/relay/sharing.h"
@@ -372,6 +373,15 @@ struct upstream *upstream_lease(struct destination *destination, const struct up
 	upstream->was_heard = false;
 	upstream_give(upstream, user, object);
 	return upstream;
+}
+
+bool upstream_is_young(const struct upstream *upstream)
+{
+	const struct conn *conn = upstream->conn;
+	struct ledger_reading reading;
+
+	return ledger_check(relay_core.pool.sys, conn->fd, &conn->ledger, &reading) == LEDGER_EXACT &&
+	       idle_timeout_is_young(conn->destination, reading.last_data_ms * MILLISECOND_NS);
 }
 
 struct upstream *upstream_next_in_use(const struct destination *destination, const struct upstream *upstream)

@@ -62,6 +62,9 @@ bool upstream_can_lease(struct destination *destination);
 /* The newest kept one that is alive. NULL: there is none. */
 struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object);
 
+/* True if its server was heard so lately that it can't have ended it for being idle (pool/conn/idle_timeout.h). */
+bool upstream_is_young(const struct upstream *upstream);
+
 /* The next connection to this destination (NULL: to any) that is in use, behind `upstream` (NULL: the first); NULL: no
  * more. */
 struct upstream *upstream_next_in_use(const struct destination *destination, const struct upstream *upstream);
