@@ -198,7 +198,7 @@ static void take_connect(const struct seccomp_notif *notice)
 		return;
 	}
 	fd = take_fd(notice);
-	if (fd < 0 || !program_socket_look(&socket, fd)) {
+	if (fd < 0 || !program_socket_look(&socket, fd) || !program_socket_takes(&socket, &key)) {
 		let_pass(notice->id, fd);
 		return;
 	}
