@@ -17,6 +17,8 @@
 #define READ_SIZE (16u << 10)
 #define EXPECTED_NS (2 * SECOND_NS)
 #define DRAIN_NS SECOND_NS
+/* The server takes nothing: the kernel, too, would give up in a time of that order (tcp(7), tcp_orphan_retries). */
+#define DELIVER_NS (100 * SECOND_NS)
 
 /* By the port of the program's end, for each family. */
 static struct client *by_port[2][65536];
@@ -111,6 +113,20 @@ static bool send_waiting(struct client *client)
 	return true;
 }
 
+/* Both directions have ended, or the connection has broken: of the kernel's, no event would be the last. False: there is
+ * nothing left to do for it. */
+static bool hang_up(struct client *client, uint32_t events)
+{
+	if (events & EPOLLERR || client->stage != CLIENT_TUNNEL)
+		return false;
+	/* What is still in our buffer of the kernel is no more than that holds. */
+	while (!client->has_ended)
+		if (!receive(client))
+			return false;
+	exchange_hang_up(client);
+	return true;
+}
+
 static void on_event(struct link *link, uint32_t events)
 {
 	struct client *client = (struct client *)link;
@@ -120,8 +136,8 @@ static void on_event(struct link *link, uint32_t events)
 		goes_on = send_waiting(client);
 	if (goes_on && link->fd >= 0 && events & EPOLLIN)
 		goes_on = receive(client);
-	else if (goes_on && events & (EPOLLERR | EPOLLHUP))
-		goes_on = false;
+	else if (goes_on && link->fd >= 0 && events & (EPOLLERR | EPOLLHUP))
+		goes_on = hang_up(client, events);
 	if (link->fd < 0)
 		return;
 	if (!goes_on) {
@@ -142,6 +158,14 @@ void client_accept(struct client *client, int fd)
 		exchange_go(client);
 }
 
+/* With one whose socket isn't there. */
+static uint64_t patience_ns(const struct client *client)
+{
+	if (client->stage == CLIENT_DELIVERING)
+		return DELIVER_NS;
+	return client->stage == CLIENT_DRAINING ? DRAIN_NS : EXPECTED_NS;
+}
+
 void client_tick(void)
 {
 	uint64_t now_ns = relay_now_ns();
@@ -153,7 +177,7 @@ void client_tick(void)
 
 		if (client->is_behind)
 			continue;
-		if (client->stage == CLIENT_DRAINING ? age_ns > DRAIN_NS : client->link.fd < 0 && age_ns > EXPECTED_NS)
+		if (client->link.fd < 0 && age_ns > patience_ns(client))
 			client_end(client);
 	}
 }

@@ -213,13 +213,34 @@ static void take_half_end(struct client *client)
 		upstream_shut(client->upstream);
 }
 
-/* In a tunnel each direction ends for itself. */
+/* Nothing more comes of the program, and all has been sent. */
+static bool has_delivered(const struct client *client)
+{
+	return client->has_ended && !client->in.length && !upstream_has_waiting(client->upstream);
+}
+
+/* In a tunnel each direction ends for itself, and when both have, what was sent has arrived. */
 static void take_end_of_tunnel(struct client *client)
 {
-	if (client->upstream->has_ended)
-		client_end(client);
-	else if (!client->upstream->was_asked)
+	if (!client->upstream->was_asked)
 		upstream_shut(client->upstream);
+	if (client->upstream->has_ended && has_delivered(client))
+		answer_end_tunnel(client);
+}
+
+/* The program has gone, and the server is to have what it sent, and then its end, as from the kernel. */
+static void deliver_last(struct client *client)
+{
+	link_close(&client->link, !client->is_orderly);
+	client->stage = CLIENT_DELIVERING;
+	client->since_ns = relay_now_ns();
+	upstream_give(client->upstream, &answer_unheard, client);
+}
+
+static void end_delivery(struct client *client)
+{
+	if (has_delivered(client))
+		client_end(client);
 }
 
 /* A connect without a word: it asks whether the server is there. */
@@ -247,13 +268,18 @@ static void take_end(struct client *client)
 		make_end(client);
 		break;
 	case CLIENT_IN_EXCHANGE:
-		if (has_closed)
-			exchange_abandon(client);
-		else
+		if (!has_closed)
 			take_half_end(client);
+		else if (upstream_has_waiting(client->upstream) && !client->is_behind && !client->behind)
+			deliver_last(client);
+		else
+			exchange_abandon(client);
 		break;
 	case CLIENT_TUNNEL:
 		take_end_of_tunnel(client);
+		break;
+	case CLIENT_DELIVERING:
+		end_delivery(client);
 		break;
 	case CLIENT_FINISHING:
 	case CLIENT_QUEUED:
@@ -263,10 +289,11 @@ static void take_end(struct client *client)
 	}
 }
 
-/* The server's end of file, in a tunnel. */
+/* The server's end of file, in a tunnel whose other direction goes on. */
 static void pass_end(const struct client *client)
 {
-	if (client->upstream && client->upstream->has_ended && !client->link.out.length && client->link.fd >= 0)
+	if (client->upstream && client->upstream->has_ended && !client->link.out.length && client->link.fd >= 0 &&
+	    !has_delivered(client))
 		shutdown(client->link.fd, SHUT_WR);
 }
 
@@ -283,6 +310,7 @@ void exchange_go(struct client *client)
 			goes_on = go_on(client);
 			break;
 		case CLIENT_TUNNEL:
+		case CLIENT_DELIVERING:
 			goes_on = pass_on(client);
 			break;
 		case CLIENT_QUEUED:
@@ -301,6 +329,12 @@ void exchange_go(struct client *client)
 		take_end(client);
 }
 
+void exchange_hang_up(struct client *client)
+{
+	deliver_last(client);
+	exchange_go(client);
+}
+
 bool exchange_is_full(const struct client *client)
 {
 	switch (client->stage) {
@@ -311,6 +345,7 @@ bool exchange_is_full(const struct client *client)
 	case CLIENT_BETWEEN:
 	case CLIENT_FINISHING:
 	case CLIENT_DRAINING:
+	case CLIENT_DELIVERING:
 	case CLIENT_GONE:
 		return false;
 	}

@@ -15,6 +15,9 @@ void exchange_go(struct client *client);
 /* The program has gone, without reading what it was sent. */
 void exchange_abandon(struct client *client);
 
+/* The program sends and reads no more, in an orderly way, in a tunnel: what it sent is delivered. */
+void exchange_hang_up(struct client *client);
+
 /* True if no more is wanted from the program for now. */
 bool exchange_is_full(const struct client *client);
 

@@ -400,6 +400,11 @@ int upstream_send(struct upstream *upstream, const char *bytes, size_t length)
 	return error;
 }
 
+bool upstream_has_waiting(const struct upstream *upstream)
+{
+	return upstream->link.out.length != 0;
+}
+
 void upstream_shut(struct upstream *upstream)
 {
 	upstream->was_asked = true;

@@ -72,6 +72,9 @@ void upstream_give(struct upstream *upstream, const struct upstream_user *user, 
 /* 0 or errno of send(2). */
 int upstream_send(struct upstream *upstream, const char *bytes, size_t length) __attribute__((warn_unused_result));
 
+/* True if bytes wait to be sent, for the dial or for the server to take more. */
+bool upstream_has_waiting(const struct upstream *upstream);
+
 /* Sends an end of file once all has been sent. */
 void upstream_shut(struct upstream *upstream);
 
