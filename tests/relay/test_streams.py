@@ -93,6 +93,19 @@ def test_parting():
         tally.expect("a last word", outcome.status == 0 and server.log == [b"hello"] * 20, "%s\n%s" % (server.log, outcome.text()))
 
 
+def test_idle_end():
+    """A server that ends idle connections, and programs that wait for that: behind an answer, and where they said nothing."""
+    def handler(connection, _):
+        connection.settimeout(0.5)
+        while read_head(connection):
+            connection.sendall(answer(b"0123456789"))
+    for name, actions in (("behind an answer", [GET_KEPT, "read"]), ("behind two", [GET_KEPT, "read=49", "connect", GET_KEPT, "read"]),
+                          ("nothing said", [GET, "read", "close", "connect", "read"])):
+        for way in "block", "epoll":
+            with Scripted(handler) as server:
+                compare("an idle end, %s, %s" % (name, way), server, client(way, "127.0.0.1", server.port, *actions), timeout=8)
+
+
 def test_last_bytes():
     """No HTTP: the server's direction ends first, and it is slow to read what the program sends until it closes."""
     def handler(connection, _):

@@ -231,6 +231,7 @@ void answer_settle(struct client *client)
 				end_for_all(client);
 			break;
 		}
+		client->since_ns = relay_now_ns();
 		end_exchange(client);
 		if (client->stage == CLIENT_IN_EXCHANGE)
 			client->stage = CLIENT_BETWEEN;

@@ -329,6 +329,32 @@ void exchange_go(struct client *client)
 		take_end(client);
 }
 
+bool exchange_is_idle(const struct client *client)
+{
+	return client->stage == CLIENT_BETWEEN && client->has_spoken && !client->in.length && !client->has_ended &&
+	       client->link.fd >= 0;
+}
+
+void exchange_end_idle(struct client *client)
+{
+	answer_finish(client, false);
+	exchange_go(client);
+}
+
+bool exchange_is_silent(const struct client *client)
+{
+	return client->stage == CLIENT_BETWEEN && !client->has_spoken && !client->in.length && !client->has_ended &&
+	       client->link.fd >= 0 && !client->upstream;
+}
+
+void exchange_dial_for_silent(struct client *client)
+{
+	struct destination *destination = destination_of(client);
+
+	if (destination && !is_at_limit(destination))
+		client->upstream = upstream_dial(destination, &answer_unused, client);
+}
+
 void exchange_hang_up(struct client *client)
 {
 	deliver_last(client);

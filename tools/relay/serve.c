@@ -73,6 +73,7 @@ static int prepare(const char *program, const char **step)
 		return -error;
 	sharing_begin(program);
 	*step = "epoll_create1";
+	upstream_on_idle_end = client_end_idle;
 	error = link_begin();
 	if (error)
 		return -error;
