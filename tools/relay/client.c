@@ -25,6 +25,7 @@
 /* By the port of the program's end, for each family. */
 static struct client *by_port[2][65536];
 static struct client *all;
+static unsigned n_all;
 
 static struct client **with_port(const struct connection_ends *ends)
 {
@@ -46,6 +47,7 @@ struct client *client_expect(const struct destination_key *key, const struct con
 	replay_reset(&client->replay);
 	LL_PREPEND2(*with_port(ends), client, same_port);
 	DL_PREPEND2(all, client, previous, next);
+	n_all++;
 	if (upstream)
 		upstream_give(upstream, &answer_unused, client);
 	return client;
@@ -76,6 +78,11 @@ bool client_is_any(void)
 	return all != NULL;
 }
 
+unsigned client_n(void)
+{
+	return n_all;
+}
+
 void client_end(struct client *client)
 {
 	if (client->stage == CLIENT_GONE)
@@ -83,6 +90,7 @@ void client_end(struct client *client)
 	client->stage = CLIENT_GONE;
 	LL_DELETE2(*with_port(&client->ends), client, same_port);
 	DL_DELETE2(all, client, previous, next);
+	n_all--;
 	answer_drop(client);
 	block_store_put(&relay_core.blocks, &client->replay.block);
 	queue_clear(&client->in);

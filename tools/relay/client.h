@@ -80,3 +80,4 @@ void client_tick(void);
 void client_end_idle(const struct destination *destination, uint64_t since_ns);
 
 bool client_is_any(void);
+unsigned client_n(void);
