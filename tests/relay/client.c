@@ -10,6 +10,7 @@
  *   shut close reset peer name       shutdown(SHUT_WR); close(); close() with a reset; getpeername(), getsockname()
  *   sleep=MS hold    a pause; until standard input ends
  *   alarm=MS         a signal that interrupts what is blocked then
+ *   family=KIND      of sockets to come, whatever the address is: 4, 6, or only6 (IPV6_V6ONLY)
  *   bind=ADDRESS patience=MS   for sockets to come: their own address; how long a wait may take
  *   storm=US         a signal so often, from now on
  *   user=ID undump   setuid(); what a program that keeps a secret does (PR_SET_DUMPABLE)
@@ -40,7 +41,7 @@ static const char *way;
 static struct sockaddr_storage server;
 static socklen_t server_length;
 static int fd = -1, set = -1, patience_ms = 20000;
-static const char *own_address;
+static const char *own_address, *own_family;
 static bool is_silent, is_quiet;
 
 static void say(const char *format, ...)
@@ -106,13 +107,23 @@ static void bind_to(const char *address)
 		say_error("bind");
 }
 
+static int make_socket(int type)
+{
+	static const int on = 1;
+	int made = socket(!own_family ? server.ss_family : *own_family == '4' ? AF_INET : AF_INET6, type, 0);
+
+	if (own_family && strcmp(own_family, "only6") == 0)
+		setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+	return made;
+}
+
 static void do_connect(void)
 {
 	int type = SOCK_STREAM | SOCK_CLOEXEC | (is_blocking() ? 0 : SOCK_NONBLOCK);
 
 	if (fd >= 0)
 		close(fd);
-	fd = socket(server.ss_family, type, 0);
+	fd = make_socket(type);
 	if (strcmp(way, "dup") == 0) {
 		int other = dup(fd);
 
@@ -290,6 +301,8 @@ static bool prepare(const char *name, const char *value)
 		is_quiet = true;
 	else if (strcmp(name, "bind") == 0)
 		own_address = value;
+	else if (strcmp(name, "family") == 0)
+		own_family = value;
 	else if (strcmp(name, "patience") == 0)
 		patience_ms = atoi(value);
 	else if (strcmp(name, "undump") == 0)

@@ -101,6 +101,15 @@ def test_no_address():
         compare("connect twice", server, client("block", "127.0.0.1", server.port, GET, "read", "connect", GET, "read"))
 
 
+def test_wrong_family():
+    """Sockets of IPv4 and IPv6, with addresses of the other."""
+    for address, family in ("127.0.0.1", "6"), ("::1", "4"), ("::ffff:127.0.0.1", "4"), ("::ffff:127.0.0.1", "only6"), ("::ffff:127.0.0.1", "6"):
+        for way in "block", "poll", "storage":
+            with harness.Server() as server:
+                compare("an address %s, a socket %s, %s" % (address, family, way), None,
+                        client(way, address, server.port, "family=" + family, "connect", "peer", GET, "read", "connect", GET, "read"))
+
+
 def test_own_address():
     """A bound socket: the server sees the program's address."""
     def tell(connection, _):

@@ -6,7 +6,7 @@ import time
 
 import harness
 from relayed import Relay, build_go, client, compare, go, kill, memory_kib, needs, run_pair
-from servers import GET, Certificate, Scripted, answer, echo, read_all, read_head
+from servers import GET, GET_KEPT, Certificate, Scripted, answer, echo, read_all, read_head
 from suite import tally
 
 MIB = 1 << 20
@@ -77,6 +77,51 @@ def test_slow_upload():
         output, _ = process.communicate(timeout=30)
     tally.expect("slow upload: memory", 0 < memory < MOST_MEMORY_KIB, "%d KiB" % memory, "%d KiB" % memory)
     tally.expect("slow upload", "200 OK" in output and received == [20 * MIB], "%s %s" % (output, received))
+
+
+def test_parting():
+    """A request whose program closes at once and reads no answer: it is done all the same, also where it has to wait for a new connection."""
+    def handler(connection, _):
+        while head := read_head(connection):
+            if head.startswith(b"POST"):
+                server.log.append(connection.recv(5))
+            connection.sendall(answer(b"0123456789"))
+    post = r"send=POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+    with Scripted(handler) as server, Relay() as world:
+        outcome = world.run(client("block", "127.0.0.1", server.port, "repeat=20", "connect", GET_KEPT, "read=49", "close", "connect", post, "close"))
+        harness.wait_until(lambda: len(server.log) >= 20)
+        tally.expect("a last word", outcome.status == 0 and server.log == [b"hello"] * 20, "%s\n%s" % (server.log, outcome.text()))
+
+
+def test_idle_end():
+    """A server that ends idle connections, and programs that wait for that: behind an answer, and where they said nothing."""
+    def handler(connection, _):
+        connection.settimeout(0.5)
+        while read_head(connection):
+            connection.sendall(answer(b"0123456789"))
+    for name, actions in (("behind an answer", [GET_KEPT, "read"]), ("behind two", [GET_KEPT, "read=49", "connect", GET_KEPT, "read"]),
+                          ("nothing said", [GET, "read", "close", "connect", "read"])):
+        for way in "block", "epoll":
+            with Scripted(handler) as server:
+                compare("an idle end, %s, %s" % (name, way), server, client(way, "127.0.0.1", server.port, *actions), timeout=8)
+
+
+def test_last_bytes():
+    """No HTTP: the server's direction ends first, and it is slow to read what the program sends until it closes."""
+    def handler(connection, _):
+        connection.recv(5)
+        connection.sendall(b"hi")
+        connection.shutdown(socket.SHUT_WR)
+        time.sleep(0.5)
+        total = 0
+        while piece := connection.recv(65536):
+            total += len(piece)
+            time.sleep(0.008)
+        server.log.append(total)
+    with Scripted(handler) as server, Relay() as world:
+        outcome = world.run(client("block", "127.0.0.1", server.port, "send=hello", "read", "repeat=320", "send=" + "x" * 65536))
+        harness.wait_until(lambda: server.log, 20)
+        tally.expect("the last bytes", outcome.status == 0 and server.log == [320 << 16], "%s\n%s" % (server.log, outcome.text()))
 
 
 def test_big_both_ways():

@@ -231,6 +231,7 @@ void answer_settle(struct client *client)
 				end_for_all(client);
 			break;
 		}
+		client->since_ns = relay_now_ns();
 		end_exchange(client);
 		if (client->stage == CLIENT_IN_EXCHANGE)
 			client->stage = CLIENT_BETWEEN;
@@ -420,18 +421,27 @@ static void tunnel_came(struct upstream *upstream, char *bytes, size_t length)
 	(void)deliver(upstream->object, bytes, length);
 }
 
+static void end_tunnel(struct client *client, int error)
+{
+	end_connection(client, REFUSAL_NONE);
+	answer_finish(client, error != 0);
+	exchange_go(client);
+}
+
+void answer_end_tunnel(struct client *client)
+{
+	end_tunnel(client, 0);
+}
+
 static void tunnel_ended(struct upstream *upstream, int error)
 {
 	struct client *client = upstream->object;
 
-	if (error || client->has_ended) {
-		end_connection(client, REFUSAL_NONE);
-		answer_finish(client, error != 0);
+	if (error)
+		end_tunnel(client, error);
+	else
+		/* The other direction may go on. */
 		exchange_go(client);
-		return;
-	}
-	/* The other direction may go on. */
-	exchange_go(client);
 }
 
 const struct upstream_user answer_in_tunnel = {
@@ -457,3 +467,35 @@ static void unused_ended(struct upstream *upstream, int error)
 
 const struct upstream_user answer_unused = {
 	.dialled = dialled, .came = unused_came, .ended = unused_ended, .drained = drained};
+
+static void unheard_dialled(struct upstream *upstream, int error)
+{
+	struct client *client = upstream->object;
+
+	if (!error)
+		return;
+	client->upstream = NULL;
+	client_end(client);
+}
+
+static void unheard_came(struct upstream *upstream, char *bytes, size_t length)
+{
+	(void)upstream;
+	(void)bytes;
+	(void)length;
+}
+
+/* The server's end of file is no reason not to send it what it may still read. */
+static void unheard_ended(struct upstream *upstream, int error)
+{
+	if (error)
+		client_end(upstream->object);
+}
+
+static void unheard_drained(struct upstream *upstream)
+{
+	exchange_go(upstream->object);
+}
+
+const struct upstream_user answer_unheard = {
+	.dialled = unheard_dialled, .came = unheard_came, .ended = unheard_ended, .drained = unheard_drained};

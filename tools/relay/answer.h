@@ -17,6 +17,9 @@ struct upstream_user;
  * whose answer comes next. */
 extern const struct upstream_user answer_unused, answer_in_exchange, answer_in_tunnel;
 
+/* For nothing that anybody reads: the client has gone, and its last bytes are on their way. */
+extern const struct upstream_user answer_unheard;
+
 /* Moves an exchange on when bytes have passed: it goes on, has ended, or becomes a tunnel. */
 void answer_settle(struct client *client);
 
@@ -25,6 +28,9 @@ void answer_tunnel(struct client *client);
 
 /* The same for what is no HTTP, for that reason: the next of its kind won't come here. */
 void answer_tunnel_foreign(struct client *client, enum refusal why);
+
+/* Both directions of a tunnel have ended. */
+void answer_end_tunnel(struct client *client);
 
 /* The end of what can be done for the program, after what waits to be sent. */
 void answer_finish(struct client *client, bool is_abrupt);

@@ -17,10 +17,15 @@
 #define READ_SIZE (16u << 10)
 #define EXPECTED_NS (2 * SECOND_NS)
 #define DRAIN_NS SECOND_NS
+/* After that a program that has said nothing waits for the server: to speak first, or to end the connection. */
+#define SILENT_NS SECOND_NS
+/* The server takes nothing: the kernel, too, would give up in a time of that order (tcp(7), tcp_orphan_retries). */
+#define DELIVER_NS (100 * SECOND_NS)
 
 /* By the port of the program's end, for each family. */
 static struct client *by_port[2][65536];
 static struct client *all;
+static unsigned n_all;
 
 static struct client **with_port(const struct connection_ends *ends)
 {
@@ -42,6 +47,7 @@ struct client *client_expect(const struct destination_key *key, const struct con
 	replay_reset(&client->replay);
 	LL_PREPEND2(*with_port(ends), client, same_port);
 	DL_PREPEND2(all, client, previous, next);
+	n_all++;
 	if (upstream)
 		upstream_give(upstream, &answer_unused, client);
 	return client;
@@ -72,6 +78,11 @@ bool client_is_any(void)
 	return all != NULL;
 }
 
+unsigned client_n(void)
+{
+	return n_all;
+}
+
 void client_end(struct client *client)
 {
 	if (client->stage == CLIENT_GONE)
@@ -79,6 +90,7 @@ void client_end(struct client *client)
 	client->stage = CLIENT_GONE;
 	LL_DELETE2(*with_port(&client->ends), client, same_port);
 	DL_DELETE2(all, client, previous, next);
+	n_all--;
 	answer_drop(client);
 	block_store_put(&relay_core.blocks, &client->replay.block);
 	queue_clear(&client->in);
@@ -111,6 +123,20 @@ static bool send_waiting(struct client *client)
 	return true;
 }
 
+/* Both directions have ended, or the connection has broken: of the kernel's, no event would be the last. False: there is
+ * nothing left to do for it. */
+static bool hang_up(struct client *client, uint32_t events)
+{
+	if (events & EPOLLERR || client->stage != CLIENT_TUNNEL)
+		return false;
+	/* What is still in our buffer of the kernel is no more than that holds. */
+	while (!client->has_ended)
+		if (!receive(client))
+			return false;
+	exchange_hang_up(client);
+	return true;
+}
+
 static void on_event(struct link *link, uint32_t events)
 {
 	struct client *client = (struct client *)link;
@@ -120,8 +146,8 @@ static void on_event(struct link *link, uint32_t events)
 		goes_on = send_waiting(client);
 	if (goes_on && link->fd >= 0 && events & EPOLLIN)
 		goes_on = receive(client);
-	else if (goes_on && events & (EPOLLERR | EPOLLHUP))
-		goes_on = false;
+	else if (goes_on && link->fd >= 0 && events & (EPOLLERR | EPOLLHUP))
+		goes_on = hang_up(client, events);
 	if (link->fd < 0)
 		return;
 	if (!goes_on) {
@@ -142,6 +168,24 @@ void client_accept(struct client *client, int fd)
 		exchange_go(client);
 }
 
+void client_end_idle(const struct destination *destination, uint64_t since_ns)
+{
+	struct client *client, *next;
+
+	DL_FOREACH_SAFE2(all, client, next, next)
+	if (exchange_is_idle(client) && client->since_ns <= since_ns &&
+	    destination_key_equal(&client->key, &destination->key))
+		exchange_end_idle(client);
+}
+
+/* With one whose socket isn't there. */
+static uint64_t patience_ns(const struct client *client)
+{
+	if (client->stage == CLIENT_DELIVERING)
+		return DELIVER_NS;
+	return client->stage == CLIENT_DRAINING ? DRAIN_NS : EXPECTED_NS;
+}
+
 void client_tick(void)
 {
 	uint64_t now_ns = relay_now_ns();
@@ -153,7 +197,9 @@ void client_tick(void)
 
 		if (client->is_behind)
 			continue;
-		if (client->stage == CLIENT_DRAINING ? age_ns > DRAIN_NS : client->link.fd < 0 && age_ns > EXPECTED_NS)
+		if (client->link.fd < 0 && age_ns > patience_ns(client))
 			client_end(client);
+		else if (age_ns > SILENT_NS && exchange_is_silent(client))
+			exchange_dial_for_silent(client);
 	}
 }

@@ -24,6 +24,7 @@ enum client_stage {
 	CLIENT_TUNNEL,	    /* bytes pass as they are */
 	CLIENT_FINISHING,   /* gets what waits, then its end of file */
 	CLIENT_DRAINING,    /* has gone; the rest of its answer is passed over */
+	CLIENT_DELIVERING,  /* has gone; what it sent last is still on its way to the server */
 	CLIENT_GONE,	    /* freed as soon as no event can be about it */
 };
 
@@ -52,7 +53,7 @@ struct client {
 	bool has_ended;	    /* the program's end of file has come */
 	bool ends_abruptly; /* what CLIENT_FINISHING ends with is an RST */
 	bool is_orderly;    /* it must not end by an RST, which spares its port a TIME_WAIT: the program still reads */
-	uint64_t since_ns;  /* when it was made; when draining began */
+	uint64_t since_ns;  /* when it was made, or its last exchange ended; when draining or delivering began */
 	struct client *previous, *next; /* all of them */
 	struct client *same_port;
 	struct client *queue_previous, *queue_next; /* CLIENT_QUEUED */
@@ -75,4 +76,9 @@ void client_end(struct client *client);
 /* Those that nobody came for, and drains that take too long. */
 void client_tick(void);
 
+/* A server has ended a connection that was idle since `since_ns`. It would have ended those of programs, too, that are idle
+ * for as long: a program may wait for that. */
+void client_end_idle(const struct destination *destination, uint64_t since_ns);
+
 bool client_is_any(void);
+unsigned client_n(void);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,6 +23,8 @@
 #include "tools/relay/target.h"
 #include "tools/relay/upstream.h"
 
+/* Of the relay itself: listeners, pidfds, the broker. */
+#define OWN_FDS 64
 /* So long a connect() may wait here, without its program's timeouts and signal handlers. */
 #define HOLD_NS (100 * MILLISECOND_NS)
 
@@ -37,6 +40,7 @@ struct hold {
 };
 
 static struct hold *holds;
+static unsigned n_holds;
 
 static bool leaves_all; /* to the kernel: we can't be reached, or might connect where the program may not */
 
@@ -87,6 +91,7 @@ static void attach(uint64_t id, const struct program_socket *socket, const struc
 static void let_go(struct hold *hold)
 {
 	DL_DELETE(holds, hold);
+	n_holds--;
 	free(hold);
 }
 
@@ -131,6 +136,7 @@ static void hold(uint64_t id, const struct program_socket *socket, struct destin
 	error = errno;
 	if (new->upstream) {
 		DL_APPEND(holds, new);
+		n_holds++;
 		return;
 	}
 	free(new);
@@ -181,6 +187,18 @@ static void use_otherwise(const struct seccomp_notif *notice)
 	let_pass(notice->id, fd);
 }
 
+/* One client more has the descriptors that it will need, for its own end and a server's. Behind its connect() a want of
+ * them would break its connection. */
+static bool has_fds_for_one(void)
+{
+	static uint64_t limit;
+	struct rlimit files;
+
+	if (!limit)
+		limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : OWN_FDS;
+	return 2 * ((uint64_t)client_n() + n_holds + 1) + relay_core.pool.n_idle + made_sockets_n() + OWN_FDS <= limit;
+}
+
 static void take_connect(const struct seccomp_notif *notice)
 {
 	struct destination_key key;
@@ -188,7 +206,7 @@ static void take_connect(const struct seccomp_notif *notice)
 	struct program_socket socket;
 	int fd;
 
-	if (!destination || destination->policy->mode != CONFIG_MODE_FULL || leaves_all) {
+	if (!destination || destination->policy->mode != CONFIG_MODE_FULL || leaves_all || !has_fds_for_one()) {
 		use_otherwise(notice);
 		return;
 	}
@@ -199,7 +217,7 @@ static void take_connect(const struct seccomp_notif *notice)
 		return;
 	}
 	fd = take_fd(notice);
-	if (fd < 0 || !program_socket_look(&socket, fd)) {
+	if (fd < 0 || !program_socket_look(&socket, fd) || !program_socket_takes(&socket, &key)) {
 		let_pass(notice->id, fd);
 		return;
 	}

@@ -226,13 +226,34 @@ static void take_half_end(struct client *client)
 		upstream_shut(client->upstream);
 }
 
-/* In a tunnel each direction ends for itself. */
+/* Nothing more comes of the program, and all has been sent. */
+static bool has_delivered(const struct client *client)
+{
+	return client->has_ended && !client->in.length && !upstream_has_waiting(client->upstream);
+}
+
+/* In a tunnel each direction ends for itself, and when both have, what was sent has arrived. */
 static void take_end_of_tunnel(struct client *client)
 {
-	if (client->upstream->has_ended)
-		client_end(client);
-	else if (!client->upstream->was_asked)
+	if (!client->upstream->was_asked)
 		upstream_shut(client->upstream);
+	if (client->upstream->has_ended && has_delivered(client))
+		answer_end_tunnel(client);
+}
+
+/* The program has gone, and the server is to have what it sent, and then its end, as from the kernel. */
+static void deliver_last(struct client *client)
+{
+	link_close(&client->link, !client->is_orderly);
+	client->stage = CLIENT_DELIVERING;
+	client->since_ns = relay_now_ns();
+	upstream_give(client->upstream, &answer_unheard, client);
+}
+
+static void end_delivery(struct client *client)
+{
+	if (has_delivered(client))
+		client_end(client);
 }
 
 /* A connect without a word: it asks whether the server is there. */
@@ -260,13 +281,18 @@ static void take_end(struct client *client)
 		make_end(client);
 		break;
 	case CLIENT_IN_EXCHANGE:
-		if (has_closed)
-			exchange_abandon(client);
-		else
+		if (!has_closed)
 			take_half_end(client);
+		else if (upstream_has_waiting(client->upstream) && !client->is_behind && !client->behind)
+			deliver_last(client);
+		else
+			exchange_abandon(client);
 		break;
 	case CLIENT_TUNNEL:
 		take_end_of_tunnel(client);
+		break;
+	case CLIENT_DELIVERING:
+		end_delivery(client);
 		break;
 	case CLIENT_FINISHING:
 	case CLIENT_QUEUED:
@@ -276,10 +302,11 @@ static void take_end(struct client *client)
 	}
 }
 
-/* The server's end of file, in a tunnel. */
+/* The server's end of file, in a tunnel whose other direction goes on. */
 static void pass_end(const struct client *client)
 {
-	if (client->upstream && client->upstream->has_ended && !client->link.out.length && client->link.fd >= 0)
+	if (client->upstream && client->upstream->has_ended && !client->link.out.length && client->link.fd >= 0 &&
+	    !has_delivered(client))
 		shutdown(client->link.fd, SHUT_WR);
 }
 
@@ -296,6 +323,7 @@ void exchange_go(struct client *client)
 			goes_on = go_on(client);
 			break;
 		case CLIENT_TUNNEL:
+		case CLIENT_DELIVERING:
 			goes_on = pass_on(client);
 			break;
 		case CLIENT_QUEUED:
@@ -314,6 +342,38 @@ void exchange_go(struct client *client)
 		take_end(client);
 }
 
+bool exchange_is_idle(const struct client *client)
+{
+	return client->stage == CLIENT_BETWEEN && client->has_spoken && !client->in.length && !client->has_ended &&
+	       client->link.fd >= 0;
+}
+
+void exchange_end_idle(struct client *client)
+{
+	answer_finish(client, false);
+	exchange_go(client);
+}
+
+bool exchange_is_silent(const struct client *client)
+{
+	return client->stage == CLIENT_BETWEEN && !client->has_spoken && !client->in.length && !client->has_ended &&
+	       client->link.fd >= 0 && !client->upstream;
+}
+
+void exchange_dial_for_silent(struct client *client)
+{
+	struct destination *destination = destination_of(client);
+
+	if (destination && !is_at_limit(destination))
+		client->upstream = upstream_dial(destination, &answer_unused, client);
+}
+
+void exchange_hang_up(struct client *client)
+{
+	deliver_last(client);
+	exchange_go(client);
+}
+
 bool exchange_is_full(const struct client *client)
 {
 	switch (client->stage) {
@@ -324,6 +384,7 @@ bool exchange_is_full(const struct client *client)
 	case CLIENT_BETWEEN:
 	case CLIENT_FINISHING:
 	case CLIENT_DRAINING:
+	case CLIENT_DELIVERING:
 	case CLIENT_GONE:
 		return false;
 	}

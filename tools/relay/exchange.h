@@ -15,6 +15,21 @@ void exchange_go(struct client *client);
 /* The program has gone, without reading what it was sent. */
 void exchange_abandon(struct client *client);
 
+/* True between two exchanges, where nothing of either side is on its way. */
+bool exchange_is_idle(const struct client *client);
+
+/* The server's end of file between exchanges. */
+void exchange_end_idle(struct client *client);
+
+/* True if the program has connected, and neither it nor the server said anything so far. */
+bool exchange_is_silent(const struct client *client);
+
+/* A connection to the server, for what that may do by itself. */
+void exchange_dial_for_silent(struct client *client);
+
+/* The program sends and reads no more, in an orderly way, in a tunnel: what it sent is delivered. */
+void exchange_hang_up(struct client *client);
+
 /* True if no more is wanted from the program for now. */
 bool exchange_is_full(const struct client *client);
 

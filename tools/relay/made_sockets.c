@@ -45,6 +45,11 @@ bool made_sockets_is_any(void)
 	return kept != NULL;
 }
 
+unsigned made_sockets_n(void)
+{
+	return n_kept;
+}
+
 static int release(struct made *made)
 {
 	int fd = made->fd;

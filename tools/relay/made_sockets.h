@@ -30,3 +30,4 @@ ino_t made_sockets_inode(pid_t thread, int fd);
 void made_sockets_tick(void);
 
 bool made_sockets_is_any(void);
+unsigned made_sockets_n(void);

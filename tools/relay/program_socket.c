@@ -96,6 +96,21 @@ bool program_socket_look(struct program_socket *socket, int fd)
 	return socket->flags >= 0;
 }
 
+static bool is_v6_only(const struct program_socket *socket)
+{
+	return socket->family == AF_INET6 && number_option(socket->fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
+}
+
+bool program_socket_takes(const struct program_socket *socket, const struct destination_key *key)
+{
+	struct sockaddr_in6 peer;
+
+	if (socket->family != key->family)
+		return false;
+	destination_key_peer(key, &peer);
+	return key->family == AF_INET || !IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr) || !is_v6_only(socket);
+}
+
 bool program_socket_is_non_blocking(const struct program_socket *socket)
 {
 	return socket->flags & O_NONBLOCK;
@@ -139,12 +154,12 @@ static int connect_at_once(const struct program_socket *socket, const struct soc
 
 int program_socket_connect(const struct program_socket *socket, struct connection_ends *ends)
 {
-	bool is_v6_only = socket->family == AF_INET6 && number_option(socket->fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
+	bool only_v6 = is_v6_only(socket);
 	socklen_t length;
 	int error = -EADDRNOTAVAIL;
 
 	for (unsigned i = 0; i < LISTENER_PLACES; i++) {
-		length = listener_address(socket->family, is_v6_only, &ends->ours);
+		length = listener_address(socket->family, only_v6, &ends->ours);
 		error = length ? connect_at_once(socket, &ends->ours, length) : -EAFNOSUPPORT;
 		if (error != -EADDRNOTAVAIL || !listener_move(&ends->ours))
 			break;

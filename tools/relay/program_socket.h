@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
+#include "pool/conn/destination.h"
 #include "tools/relay/listener.h"
 
 struct program_socket {
@@ -21,6 +22,9 @@ bool program_socket_look(struct program_socket *socket, int fd) __attribute__((w
 
 /* It is neither bound nor connected, nor listens. */
 bool program_socket_is_unused(int fd);
+
+/* The kernel connects it to an address of that kind: not IPv6's where it is of IPv4, nor the other way round. */
+bool program_socket_takes(const struct program_socket *socket, const struct destination_key *key);
 
 bool program_socket_is_non_blocking(const struct program_socket *socket);
 

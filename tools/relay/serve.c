@@ -28,8 +28,8 @@
 #include "tools/relay/upstream.h"
 
 #define TICK_MS 1000
-/* After the last program: what it sent last is still to be delivered. */
-#define LAST_NS (5 * SECOND_NS)
+/* After the last program: what it sent last is still to be delivered, as by the kernel. */
+#define LAST_NS (100 * SECOND_NS)
 
 static const struct pool_sys sys = {.sendmsg = sendmsg};
 static struct link notices;
@@ -73,6 +73,7 @@ static int prepare(const char *program, const char **step)
 		return -error;
 	sharing_begin(program);
 	*step = "epoll_create1";
+	upstream_on_idle_end = client_end_idle;
 	error = link_begin();
 	if (error)
 		return -error;

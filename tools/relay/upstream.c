@@ -27,6 +27,7 @@
 #define READ_SIZE (64u << 10)
 
 bool upstream_has_room;
+void (*upstream_on_idle_end)(const struct destination *destination, uint64_t since_ns);
 
 /* By descriptor: the pool knows them by that. */
 static struct upstream **by_fd;
@@ -180,6 +181,17 @@ static void acknowledge(const struct upstream *upstream)
 		setsockopt(upstream->link.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
+/* Something has come on an idle connection, mostly its end. */
+static void hear_idle(struct upstream *upstream)
+{
+	const struct destination *destination = upstream->conn->destination;
+	uint64_t since_ns = upstream->parked_ns;
+
+	idle_pool_hear(&relay_core.pool, upstream->conn);
+	if (upstream->link.fd < 0 && since_ns)
+		upstream_on_idle_end(destination, since_ns);
+}
+
 static void receive(struct upstream *upstream)
 {
 	static char bytes[READ_SIZE];
@@ -188,7 +200,7 @@ static void receive(struct upstream *upstream)
 
 	/* Nobody here has asked for anything. Bytes are left alone: another process may have asked for them. */
 	if (!upstream->user) {
-		idle_pool_hear(&relay_core.pool, upstream->conn);
+		hear_idle(upstream);
 		return;
 	}
 	n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -410,6 +422,11 @@ int upstream_send(struct upstream *upstream, const char *bytes, size_t length)
 	return error;
 }
 
+bool upstream_has_waiting(const struct upstream *upstream)
+{
+	return upstream->link.out.length != 0;
+}
+
 void upstream_shut(struct upstream *upstream)
 {
 	upstream->was_asked = true;
@@ -454,6 +471,7 @@ void upstream_park(struct upstream *upstream)
 		upstream_end(upstream, why);
 		return;
 	}
+	upstream->parked_ns = relay_now_ns();
 	upstream_give(upstream, NULL, NULL);
 	link_want_input(&upstream->link, true);
 	upstream_has_room = true;

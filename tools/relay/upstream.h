@@ -41,6 +41,7 @@ struct upstream {
 	const struct upstream_user *user; /* NULL: nobody, it is idle */
 	void *object;			  /* the user's */
 	uint64_t dialled_ns;		  /* when the dial began */
+	uint64_t parked_ns;		  /* since when it is idle; 0: another process has parked it */
 	uint64_t head_since_ns;		  /* since when the user's answer is the next to come */
 	unsigned n_behind;		  /* exchanges of others behind the user's (pipelining) */
 	unsigned n_answered_behind;	  /* of those, answered in its life */
@@ -75,6 +76,9 @@ void upstream_give(struct upstream *upstream, const struct upstream_user *user, 
 /* 0 or errno of send(2). */
 int upstream_send(struct upstream *upstream, const char *bytes, size_t length) __attribute__((warn_unused_result));
 
+/* True if bytes wait to be sent, for the dial or for the server to take more. */
+bool upstream_has_waiting(const struct upstream *upstream);
+
 /* Sends an end of file once all has been sent. */
 void upstream_shut(struct upstream *upstream);
 
@@ -90,6 +94,9 @@ int upstream_close_fd(int fd);
 
 /* Ends dials that have gone on for longer than the dial timeout. */
 void upstream_tick(void);
+
+/* Called when a server has ended one that was idle here since `since_ns`: NULL until then. */
+extern void (*upstream_on_idle_end)(const struct destination *destination, uint64_t since_ns);
 
 /* Set whenever one connection less counts against the limit of a destination, or one more is idle. */
 extern bool upstream_has_room;
