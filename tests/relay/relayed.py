@@ -46,18 +46,24 @@ def go_environment(**more):
 
 
 @functools.lru_cache(None)
+def build_musl(name, flags):
+    """client.c with musl, or None without it."""
+    compiler = shutil.which("musl-gcc")
+    if not compiler:
+        return None
+    path, source = os.path.join(harness.BUILD, name), os.path.join(HERE, "client.c")
+    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
+        os.makedirs(harness.BUILD, exist_ok=True)
+        subprocess.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O1", *flags, "-o", path, source], check=True)
+    return path
+
+
+@functools.lru_cache(None)
 def build_static(libc):
     """client.c, static: with "glibc" or "musl"; None where that is not installed."""
     if libc == "glibc":
         return harness.compile_program("relay-client-glibc", ["tests/relay/client.c"], ["-static"])
-    compiler = shutil.which("musl-gcc")
-    if not compiler:
-        return None
-    path, source = os.path.join(harness.BUILD, "relay-client-musl"), os.path.join(HERE, "client.c")
-    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
-        os.makedirs(harness.BUILD, exist_ok=True)
-        subprocess.run([compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-static", "-o", path, source], check=True)
-    return path
+    return build_musl("relay-client-musl", ("-static",))
 
 
 @functools.lru_cache(None)

@@ -5,7 +5,7 @@ import subprocess
 
 import harness
 from harness import PYTHON
-from relayed import Relay, build_go, build_static, client, compare, go, needs, run_pair, static_clients
+from relayed import Relay, build_go, build_musl, build_static, client, compare, go, needs, run_pair, static_clients
 from suite import tally
 
 GET = r"send=GET /bytes/10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -113,6 +113,19 @@ def test_static():
                             1, world=world)
         if not build_static("musl"):
             tally.skip("musl", "musl-tools is not installed")
+
+
+def test_musl_dynamic():
+    """musl's loader starts no program with the library in LD_PRELOAD."""
+    program = build_musl("relay-client-musl-dynamic", ())
+    if not needs("musl, dynamic", program):
+        return
+    with harness.Server() as server:
+        command = [program, "block", "127.0.0.1", str(server.port), "repeat=5", "connect", GET, "read"]
+        compare("musl, dynamic", server, command, 1)
+        compare("musl, dynamic, of a shell", server, ["sh", "-c", "'%s'; exit $?" % "' '".join(command)], 1)
+        pair = run_pair(server, command, relay="off")
+        tally.expect("musl, dynamic, without a relay", pair.is_same(), pair.text())
 
 
 def busybox():

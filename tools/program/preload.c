@@ -56,7 +56,8 @@ int preload_find_library(char path[PATH_MAX])
 	return -ENOENT;
 }
 
-static int contains_library(const char *list, const char *library)
+/* The library's place in a list, or NULL. */
+static const char *find_in_list(const char *list, const char *library)
 {
 	size_t length = strlen(library);
 
@@ -64,10 +65,10 @@ static int contains_library(const char *list, const char *library)
 		size_t item_length = strcspn(list, " :");
 
 		if (item_length == length && strncmp(list, library, length) == 0)
-			return 1;
+			return list;
 		list += item_length;
 	}
-	return 0;
+	return NULL;
 }
 
 int preload_append(const char *library)
@@ -78,11 +79,29 @@ int preload_append(const char *library)
 
 	if (!old || !*old)
 		return setenv("LD_PRELOAD", library, 1) == 0 ? 0 : -ENOMEM;
-	if (contains_library(old, library))
+	if (find_in_list(old, library))
 		return 0;
 	if (asprintf(&list, "%s:%s", old, library) < 0)
 		return -ENOMEM;
 	result = setenv("LD_PRELOAD", list, 1) == 0 ? 0 : -ENOMEM;
+	free(list);
+	return result;
+}
+
+int preload_remove(const char *library)
+{
+	const char *old = getenv("LD_PRELOAD"), *at = old ? find_in_list(old, library) : NULL;
+	char *list;
+	int result;
+
+	if (!at)
+		return 0;
+	if (asprintf(&list, "%.*s%s", (int)(at - old), old, at + strlen(library)) < 0)
+		return -ENOMEM;
+	if (list[strspn(list, " :")])
+		result = setenv("LD_PRELOAD", list, 1) == 0 ? 0 : -ENOMEM;
+	else
+		result = unsetenv("LD_PRELOAD");
 	free(list);
 	return result;
 }

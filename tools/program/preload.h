@@ -12,3 +12,6 @@ int preload_find_library(char path[PATH_MAX]) __attribute__((warn_unused_result)
 
 /* Appends the library to LD_PRELOAD unless it is there already: the user's own libraries stay first. 0, or -ENOMEM. */
 int preload_append(const char *library) __attribute__((warn_unused_result));
+
+/* Takes it out of LD_PRELOAD, which is unset if nothing else is in it. 0, or -ENOMEM. */
+int preload_remove(const char *library) __attribute__((warn_unused_result));

@@ -36,6 +36,7 @@ int run_in_place(const char *name, char **variables, char **argv)
 	/* Not before: the relay is started by the loader, too. */
 	for (; *variables; variables++)
 		putenv(*variables);
+	run_relayed_leave_out_library(&relayed);
 	argv[0] = (char *)name;
 	execv(given, argv);
 	error = errno;

@@ -55,6 +55,14 @@ void run_relayed_init(struct run_relayed *relayed, const struct config *config, 
 		warn(relayed, "");
 }
 
+void run_relayed_leave_out_library(const struct run_relayed *relayed)
+{
+	char library[PATH_MAX];
+
+	if (relayed->is_judged && relayed->program.obstacle == PROGRAM_MUSL && preload_find_library(library) == 0)
+		(void)!preload_remove(library);
+}
+
 /* Only the library can serve it now. */
 static void fall_back(void)
 {

@@ -167,6 +167,7 @@ static const char *outer_folder(const struct config *config)
 static void launch_relay(const void *relayed)
 {
 	run_relayed_launch(relayed);
+	run_relayed_leave_out_library(relayed);
 }
 
 int run_reported(const struct config *config, const char *path, const struct run_relayed *relayed, char **argv)

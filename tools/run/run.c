@@ -128,6 +128,7 @@ int command_run(int argc, char **argv)
 	if (flags.reports)
 		return run_reported(&config, flags.report_path, &relayed, argv + optind);
 	run_relayed_launch(&relayed);
+	run_relayed_leave_out_library(&relayed);
 	execvp(argv[optind], argv + optind);
 	error = errno;
 	fprintf(stderr, "holdline run: %s: %s\n", argv[optind], strerror(error));
