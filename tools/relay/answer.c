@@ -46,9 +46,7 @@ void answer_tunnel_foreign(struct client *client, enum refusal why)
 	uint64_t now_ns = relay_now_ns();
 
 	stats_refuse(destination->stats, why);
-	/* One is enough: to be wrong costs the reuse of some connections, a tunnel costs each of them. */
-	while (!bypass_is_on(&destination->bypass, now_ns) && !bypass_note_failure(&destination->bypass, why, now_ns))
-		;
+	bypass_note_failure(&destination->bypass, why, now_ns);
 	answer_tunnel(client);
 }
 
@@ -114,8 +112,9 @@ static void end_connection(struct client *client, enum refusal why)
 
 void answer_drop(struct client *client)
 {
+	/* A program that is told of the end may close before the server has. */
 	if (client->upstream)
-		end_connection(client, REFUSAL_NONE);
+		end_connection(client, protocol_status(&client->state).server_ends ? REFUSAL_SERVER_CLOSE : REFUSAL_NONE);
 }
 
 /* The next one's answer comes now. */
@@ -175,6 +174,7 @@ static void let_go(struct client *client)
 		hand_over(client);
 	} else {
 		client->upstream = NULL;
+		upstream->last_client = client->serial;
 		upstream_park(upstream);
 	}
 }
