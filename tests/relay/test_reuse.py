@@ -53,6 +53,7 @@ def test_own_keep_alive():
             pair = run_pair(server, go("client", "-keep", "-n", 200, "-c", concurrency, server.url("/bytes/100")))
             tally.expect("own keep-alive, %d at once" % concurrency, pair.is_same() and
                          pair.stats["connections"] <= max(pair.bare_stats["connections"], concurrency), pair.text())
+        compare("POSTs over an own keep-alive", server, go("client", "-keep", "-n", 20, "-method", "POST", "-body", 10, server.url("/body")), 1)
 
 
 def test_two_programs():

@@ -25,6 +25,7 @@
 /* By the port of the program's end, for each family. */
 static struct client *by_port[2][65536];
 static struct client *all;
+static uint64_t n_made;
 static unsigned n_all;
 
 static struct client **with_port(const struct connection_ends *ends)
@@ -43,6 +44,7 @@ struct client *client_expect(const struct destination_key *key, const struct con
 	client->key = *key;
 	client->ends = *ends;
 	client->upstream = upstream;
+	client->serial = ++n_made;
 	client->since_ns = relay_now_ns();
 	replay_reset(&client->replay);
 	LL_PREPEND2(*with_port(ends), client, same_port);

@@ -28,11 +28,20 @@ enum client_stage {
 	CLIENT_GONE,	    /* freed as soon as no event can be about it */
 };
 
+/* The kept connection that may carry a request. */
+enum client_needs {
+	CLIENT_NEEDS_FRESH, /* none */
+	CLIENT_NEEDS_OWN,   /* the one that carried the last request of the same client, and nobody's since */
+	CLIENT_NEEDS_YOUNG, /* that one, or one that was in use a moment ago */
+	CLIENT_NEEDS_ANY,
+};
+
 struct client {
 	struct link link;
 	struct destination_key key;
 	struct connection_ends ends;
-	ino_t inode; /* of the program's socket, where that is how it is found (made_sockets.h); else 0 */
+	uint64_t serial; /* nobody else's; from 1 */
+	ino_t inode;	 /* of the program's socket, where that is how it is found (made_sockets.h); else 0 */
 	enum client_stage stage;
 	struct upstream *upstream; /* NULL: none. In CLIENT_BETWEEN: dialled for it, not used yet */
 
@@ -45,7 +54,7 @@ struct client {
 	bool was_behind;
 	unsigned refused_status; /* of an answer that made it be asked again, alone; 0: none */
 	bool may_lease;		 /* a kept connection may carry it */
-	bool needs_young;	 /* ... if it was in use a moment ago */
+	enum client_needs needs; /* ... and which */
 	bool is_counted;	 /* as reused */
 	bool has_spoken;	 /* an exchange has begun; else its connect was only a look */
 

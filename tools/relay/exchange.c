@@ -56,13 +56,6 @@ static void send_part(struct client *client)
 	queue_drop(&client->in, length);
 }
 
-/* True if what begins so may go out on a kept connection. */
-static bool may_lease(enum framing_first first, const struct policy *policy)
-{
-	return first == FRAMING_FIRST_SAFE ||
-	       (first == FRAMING_FIRST_UNSAFE && policy->unsafe_methods != CONFIG_UNSAFE_FRESH);
-}
-
 static bool is_at_limit(const struct destination *destination)
 {
 	uint32_t limit = destination->policy->max_conns_per_host;
@@ -109,7 +102,8 @@ static struct upstream *lease(struct client *client, struct destination *destina
 {
 	struct upstream *upstream = upstream_lease(destination, &answer_in_exchange, client);
 
-	if (!upstream || !client->needs_young || upstream_is_young(upstream))
+	if (!upstream || client->needs == CLIENT_NEEDS_ANY || upstream->last_client == client->serial ||
+	    (client->needs == CLIENT_NEEDS_YOUNG && upstream_is_young(upstream)))
 		return upstream;
 	upstream_end(upstream, REFUSAL_UNSAFE_METHOD);
 	return NULL;
@@ -140,6 +134,21 @@ static bool take_connection(struct client *client)
 	return client->upstream != NULL;
 }
 
+/* Which kept connection may carry what begins so. */
+static enum client_needs needs(const struct client *client, const struct destination *destination,
+			       enum framing_first first)
+{
+	/* A request that was sent in vain goes to a connection that nobody had before. */
+	if (!destination || client->was_replayed || first == FRAMING_FIRST_UNKNOWN)
+		return CLIENT_NEEDS_FRESH;
+	if (first == FRAMING_FIRST_SAFE || destination->policy->unsafe_methods == CONFIG_UNSAFE_REUSE)
+		return CLIENT_NEEDS_ANY;
+	if (destination->policy->unsafe_methods == CONFIG_UNSAFE_YOUNG)
+		return CLIENT_NEEDS_YOUNG;
+	/* A program that keeps its connection sends its POSTs on it, too. */
+	return upstream_newest_of(destination) == client->serial ? CLIENT_NEEDS_OWN : CLIENT_NEEDS_FRESH;
+}
+
 /* Begins an exchange with what the program has sent: as soon as there is a byte, since a program may wait for an answer
  * to that. (What it is then shows on a connection that nobody had before.) False: not yet. */
 static bool begin(struct client *client)
@@ -147,10 +156,8 @@ static bool begin(struct client *client)
 	struct destination *destination = destination_of(client);
 	enum framing_first first = protocol_classify(queue_bytes(&client->in), client->in.length);
 
-	/* A request that was sent in vain goes to a connection that nobody had before. */
-	client->may_lease = destination && !client->was_replayed && may_lease(first, destination->policy);
-	client->needs_young = client->may_lease && first == FRAMING_FIRST_UNSAFE &&
-			      destination->policy->unsafe_methods == CONFIG_UNSAFE_YOUNG;
+	client->needs = needs(client, destination, first);
+	client->may_lease = client->needs != CLIENT_NEEDS_FRESH;
 	if (!take_connection(client))
 		return false;
 	if (first == FRAMING_FIRST_UNKNOWN) {

@@ -387,6 +387,11 @@ struct upstream *upstream_lease(struct destination *destination, const struct up
 	return upstream;
 }
 
+uint64_t upstream_newest_of(const struct destination *destination)
+{
+	return destination->idle ? by_fd[destination->idle->fd]->last_client : 0;
+}
+
 bool upstream_is_young(const struct upstream *upstream)
 {
 	const struct conn *conn = upstream->conn;

@@ -40,6 +40,7 @@ struct upstream {
 	struct conn *conn;
 	const struct upstream_user *user; /* NULL: nobody, it is idle */
 	void *object;			  /* the user's */
+	uint64_t last_client;		  /* the serial of the client whose answer came last; 0: none */
 	uint64_t dialled_ns;		  /* when the dial began */
 	uint64_t parked_ns;		  /* since when it is idle; 0: another process has parked it */
 	uint64_t head_since_ns;		  /* since when the user's answer is the next to come */
@@ -62,6 +63,9 @@ bool upstream_can_lease(struct destination *destination);
 
 /* The newest kept one that is alive. NULL: there is none. */
 struct upstream *upstream_lease(struct destination *destination, const struct upstream_user *user, void *object);
+
+/* The last_client of the newest kept one; 0: there is none. */
+uint64_t upstream_newest_of(const struct destination *destination);
 
 /* True if its server was heard so lately that it can't have ended it for being idle (pool/conn/idle_timeout.h). */
 bool upstream_is_young(const struct upstream *upstream);
