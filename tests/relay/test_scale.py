@@ -55,3 +55,17 @@ def test_many_at_once():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     tally.expect("many at once", b"good %d" % n in outcome.output and stats["requests"] == n, "%s %s" % (stats, outcome.text()[-500:]),
                  "%d requests, %d connections at once" % (n, stats["peak"]))
+
+
+def test_few_descriptors():
+    """A small limit of descriptors, which the relay inherits: what it could not serve is left to the kernel."""
+    if not needs("few descriptors", build_go("client")):
+        return
+    for limit in 40, 64, 256:
+        n = limit - 16
+        limited = ["sh", "-c", 'ulimit -n %d; exec "$@"' % limit, "sh"]
+        with harness.Server() as server, Relay() as world:
+            command = go("client", "-n", 3 * n, "-c", n, "-quiet", server.url("/sleep/20"))
+            bare = harness.run([*limited, *command], False, 30)
+            outcome = harness.run([*limited, *world.command(command)], False, 60, **world.environment({}))
+        tally.expect("few descriptors: %d" % limit, outcome.output == bare.output == b"good %d\n" % (3 * n), bare.text()[-300:] + outcome.text()[-300:])
