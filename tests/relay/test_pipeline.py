@@ -79,7 +79,9 @@ def test_pipeline_mixed():
             subject = world.run(go("client", *command, *map(server.url, paths)), options=CAP)
             pair = Pair(bare, subject, other.stats(), server.stats())
         tally.expect("pipelining, " + name, pair.is_same() and b"good 210" in bare.output, pair.text())
-        tally.expect("pipelining, %s: connections" % name, pair.stats["peak"] <= 2 and pair.stats["requests"] <= 210 + 10, str(pair.stats))
+        # The server may accept a connection before it reads the end of the one whose place that takes.
+        most = 3 if name == "unread" else 2
+        tally.expect("pipelining, %s: connections" % name, pair.stats["peak"] <= most and pair.stats["requests"] <= 210 + 10, str(pair.stats))
 
 
 def test_pipeline_used():
