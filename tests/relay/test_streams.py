@@ -105,6 +105,15 @@ def test_idle_end():
             with Scripted(handler) as server:
                 compare("an idle end, %s, %s" % (name, way), server, client(way, "127.0.0.1", server.port, *actions), timeout=8)
 
+    # What the relay has kept has gone long before the server would have ended it.
+    def later(connection, _):
+        connection.settimeout(3)
+        while read_head(connection):
+            connection.sendall(answer(b"0123456789"))
+    with Scripted(later) as server:
+        compare("an idle end, later than ours", server, client("block", "127.0.0.1", server.port, GET_KEPT, "read"), timeout=15,
+                options=["--pool=local", "--idle-conn-timeout=1s"])
+
 
 def test_last_bytes():
     """No HTTP: the server's direction ends first, and it is slow to read what the program sends until it closes."""

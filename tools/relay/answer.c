@@ -114,7 +114,8 @@ void answer_drop(struct client *client)
 {
 	/* A program that is told of the end may close before the server has. */
 	if (client->upstream)
-		end_connection(client, protocol_status(&client->state).server_ends ? REFUSAL_SERVER_CLOSE : REFUSAL_NONE);
+		end_connection(client,
+			       protocol_status(&client->state).server_ends ? REFUSAL_SERVER_CLOSE : REFUSAL_NONE);
 }
 
 /* The next one's answer comes now. */

@@ -17,8 +17,6 @@
 #define READ_SIZE (16u << 10)
 #define EXPECTED_NS (2 * SECOND_NS)
 #define DRAIN_NS SECOND_NS
-/* After that a program that has said nothing waits for the server: to speak first, or to end the connection. */
-#define SILENT_NS SECOND_NS
 /* The server takes nothing: the kernel, too, would give up in a time of that order (tcp(7), tcp_orphan_retries). */
 #define DELIVER_NS (100 * SECOND_NS)
 
@@ -125,8 +123,8 @@ static bool send_waiting(struct client *client)
 	return true;
 }
 
-/* Both directions have ended, or the connection has broken: of the kernel's, no event would be the last. False: there is
- * nothing left to do for it. */
+/* Both directions have ended, or the connection has broken: of the kernel's, no event would be the last. False: there
+ * is nothing left to do for it. */
 static bool hang_up(struct client *client, uint32_t events)
 {
 	if (events & EPOLLERR || client->stage != CLIENT_TUNNEL)
@@ -170,13 +168,12 @@ void client_accept(struct client *client, int fd)
 		exchange_go(client);
 }
 
-void client_end_idle(const struct destination *destination, uint64_t since_ns)
+void client_end_idle(const struct destination_key *key, uint64_t since_ns)
 {
 	struct client *client, *next;
 
 	DL_FOREACH_SAFE2(all, client, next, next)
-	if (exchange_is_idle(client) && client->since_ns <= since_ns &&
-	    destination_key_equal(&client->key, &destination->key))
+	if (exchange_is_idle(client) && client->since_ns <= since_ns && destination_key_equal(&client->key, key))
 		exchange_end_idle(client);
 }
 
@@ -201,7 +198,7 @@ void client_tick(void)
 			continue;
 		if (client->link.fd < 0 && age_ns > patience_ns(client))
 			client_end(client);
-		else if (age_ns > SILENT_NS && exchange_is_silent(client))
-			exchange_dial_for_silent(client);
+		else if (age_ns > exchange_may_be_alone_ns(client))
+			exchange_dial_for_idle(client);
 	}
 }

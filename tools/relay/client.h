@@ -85,9 +85,9 @@ void client_end(struct client *client);
 /* Those that nobody came for, and drains that take too long. */
 void client_tick(void);
 
-/* A server has ended a connection that was idle since `since_ns`. It would have ended those of programs, too, that are idle
- * for as long: a program may wait for that. */
-void client_end_idle(const struct destination *destination, uint64_t since_ns);
+/* A server has ended a connection that was idle since `since_ns`. It would have ended those of programs, too, that are
+ * idle for as long: a program may wait for that. */
+void client_end_idle(const struct destination_key *key, uint64_t since_ns);
 
 bool client_is_any(void);
 unsigned client_n(void);

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include "pool/base/clock.h"
 #include "pool/exchange/plan.h"
 #include "tools/relay/answer.h"
 #include "tools/relay/client.h"
@@ -17,6 +18,8 @@
 #define SEND_MAX (16u << 10)
 /* So much of an answer is read for nobody, to have the connection back. */
 #define DRAIN_MAX (256u << 10)
+/* After that a program that has said nothing waits for the server. */
+#define SILENT_NS SECOND_NS
 
 static const struct client *being_served; /* of those that waited */
 
@@ -361,13 +364,22 @@ void exchange_end_idle(struct client *client)
 	exchange_go(client);
 }
 
-bool exchange_is_silent(const struct client *client)
+uint64_t exchange_may_be_alone_ns(const struct client *client)
 {
-	return client->stage == CLIENT_BETWEEN && !client->has_spoken && !client->in.length && !client->has_ended &&
-	       client->link.fd >= 0 && !client->upstream;
+	const struct destination *destination;
+
+	if (client->stage != CLIENT_BETWEEN || client->in.length || client->has_ended || client->link.fd < 0 ||
+	    client->upstream)
+		return UINT64_MAX;
+	if (!client->has_spoken)
+		return SILENT_NS;
+	/* By then the pool has ended what it kept for the program's last exchange. */
+	destination = destination_of(client);
+	return destination && destination->policy->idle_conn_timeout_ns ? destination->policy->idle_conn_timeout_ns
+									: UINT64_MAX;
 }
 
-void exchange_dial_for_silent(struct client *client)
+void exchange_dial_for_idle(struct client *client)
 {
 	struct destination *destination = destination_of(client);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct client;
 
@@ -21,11 +22,13 @@ bool exchange_is_idle(const struct client *client);
 /* The server's end of file between exchanges. */
 void exchange_end_idle(struct client *client);
 
-/* True if the program has connected, and neither it nor the server said anything so far. */
-bool exchange_is_silent(const struct client *client);
+/* How long, since its last exchange or since it was made, a program may have no connection to a server behind its own:
+ * a server may speak first, or end a connection that is idle, and a program may wait for that. UINT64_MAX: it has one, or
+ * needs none. */
+uint64_t exchange_may_be_alone_ns(const struct client *client);
 
 /* A connection to the server, for what that may do by itself. */
-void exchange_dial_for_silent(struct client *client);
+void exchange_dial_for_idle(struct client *client);
 
 /* The program sends and reads no more, in an orderly way, in a tunnel: what it sent is delivered. */
 void exchange_hang_up(struct client *client);

@@ -27,7 +27,7 @@
 #define READ_SIZE (64u << 10)
 
 bool upstream_has_room;
-void (*upstream_on_idle_end)(const struct destination *destination, uint64_t since_ns);
+void (*upstream_on_idle_end)(const struct destination_key *key, uint64_t since_ns);
 
 /* By descriptor: the pool knows them by that. */
 static struct upstream **by_fd;
@@ -184,12 +184,12 @@ static void acknowledge(const struct upstream *upstream)
 /* Something has come on an idle connection, mostly its end. */
 static void hear_idle(struct upstream *upstream)
 {
-	const struct destination *destination = upstream->conn->destination;
+	struct destination_key key = upstream->conn->destination->key;
 	uint64_t since_ns = upstream->parked_ns;
 
 	idle_pool_hear(&relay_core.pool, upstream->conn);
 	if (upstream->link.fd < 0 && since_ns)
-		upstream_on_idle_end(destination, since_ns);
+		upstream_on_idle_end(&key, since_ns);
 }
 
 static void receive(struct upstream *upstream)

@@ -100,7 +100,7 @@ int upstream_close_fd(int fd);
 void upstream_tick(void);
 
 /* Called when a server has ended one that was idle here since `since_ns`: NULL until then. */
-extern void (*upstream_on_idle_end)(const struct destination *destination, uint64_t since_ns);
+extern void (*upstream_on_idle_end)(const struct destination_key *key, uint64_t since_ns);
 
 /* Set whenever one connection less counts against the limit of a destination, or one more is idle. */
 extern bool upstream_has_room;
