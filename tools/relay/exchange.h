@@ -23,8 +23,8 @@ bool exchange_is_idle(const struct client *client);
 void exchange_end_idle(struct client *client);
 
 /* How long, since its last exchange or since it was made, a program may have no connection to a server behind its own:
- * a server may speak first, or end a connection that is idle, and a program may wait for that. UINT64_MAX: it has one, or
- * needs none. */
+ * a server may speak first, or end a connection that is idle, and a program may wait for that. UINT64_MAX: it has one,
+ * or needs none. */
 uint64_t exchange_may_be_alone_ns(const struct client *client);
 
 /* A connection to the server, for what that may do by itself. */
