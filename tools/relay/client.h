@@ -53,10 +53,9 @@ struct client {
 	bool is_behind;	       /* somebody else's answer comes before it */
 	bool was_behind;
 	unsigned refused_status; /* of an answer that made it be asked again, alone; 0: none */
-	bool may_lease;		 /* a kept connection may carry it */
-	enum client_needs needs; /* ... and which */
-	bool is_counted;	 /* as reused */
-	bool has_spoken;	 /* an exchange has begun; else its connect was only a look */
+	enum client_needs needs;
+	bool is_counted; /* as reused */
+	bool has_spoken; /* an exchange has begun; else its connect was only a look */
 
 	struct queue in;    /* not yet on its way */
 	bool has_ended;	    /* the program's end of file has come */

@@ -87,7 +87,7 @@ static bool join(struct client *client, const struct destination *destination)
 static void take_fresh(struct client *client, struct destination *destination)
 {
 	/* A server that serves one connection at a time must not wait for the end of an idle one. */
-	if (!client->may_lease)
+	if (client->needs == CLIENT_NEEDS_FRESH)
 		idle_pool_retire(&relay_core.pool, destination,
 				 client->was_replayed ? REFUSAL_STALE : REFUSAL_UNSAFE_METHOD);
 	if (is_at_limit(destination) && !idle_pool_retire(&relay_core.pool, destination, REFUSAL_POOL_FULL)) {
@@ -130,7 +130,7 @@ static bool take_connection(struct client *client)
 	}
 	if (destination->policy->pipeline_when == CONFIG_PIPELINE_ALWAYS && join(client, destination))
 		return true;
-	if (client->may_lease)
+	if (client->needs != CLIENT_NEEDS_FRESH)
 		client->upstream = lease(client, destination);
 	if (!client->upstream)
 		take_fresh(client, destination);
@@ -160,7 +160,6 @@ static bool begin(struct client *client)
 	enum framing_first first = protocol_classify(queue_bytes(&client->in), client->in.length);
 
 	client->needs = needs(client, destination, first);
-	client->may_lease = client->needs != CLIENT_NEEDS_FRESH;
 	if (!take_connection(client))
 		return false;
 	if (first == FRAMING_FIRST_UNKNOWN) {
@@ -174,7 +173,7 @@ static bool begin(struct client *client)
 		client->upstream->head_since_ns = relay_now_ns();
 	}
 	destination = client->upstream->conn->destination;
-	client->upstream->conn->began_unfit = first != FRAMING_FIRST_SAFE && !client->may_lease;
+	client->upstream->conn->began_unfit = first != FRAMING_FIRST_SAFE && client->needs == CLIENT_NEEDS_FRESH;
 	client->has_spoken = true;
 	habit_looks_note(&destination->looks, RELAY_WHO, false);
 	protocol_begin(&client->state, destination->policy->rewrite);

@@ -22,7 +22,7 @@ static bool is_fit(const struct client *client)
 {
 	struct protocol_state scratch;
 
-	if (client->was_replayed || !client->may_lease || client->in.length > PLAN_ROOM_MAX)
+	if (client->was_replayed || client->needs == CLIENT_NEEDS_FRESH || client->in.length > PLAN_ROOM_MAX)
 		return false;
 	protocol_begin(&scratch, true);
 	protocol_feed_request(&scratch, NULL, queue_bytes(&client->in), client->in.length, NULL);
