@@ -16,8 +16,8 @@
 #include "shim/exchange/read_ahead.h"
 #include "shim/sock/sock.h"
 
-/* What was written can still be put to a fresh connection as it was, for which nothing is owed. (Between two answers
- * the next one may be here already.) */
+/* The requests can still be put to a fresh connection as they were written, for which nothing is owed. (Between two
+ * answers the next one may be here already.) */
 static bool can_be_asked_again(struct sock *sock)
 {
 	struct protocol_status status = protocol_status(&sock->protocol);

@@ -361,8 +361,8 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 	return length;
 }
 
-/* What comes behind the answer to another's request is too much of that, or an error that may be about the place of the
- * request and not about what it asks. */
+/* The bytes behind the answer to another's request are too much of that, or an error that may be about the place of
+ * the request and not about what it asks. */
 static bool is_refused(struct client *client, const char *bytes, size_t length)
 {
 	struct protocol_state scratch = client->state;

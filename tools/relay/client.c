@@ -129,7 +129,7 @@ static bool hang_up(struct client *client, uint32_t events)
 {
 	if (events & EPOLLERR || client->stage != CLIENT_TUNNEL)
 		return false;
-	/* What is still in our buffer of the kernel is no more than that holds. */
+	/* The loop ends: nothing is added any more to the kernel's buffer. */
 	while (!client->has_ended)
 		if (!receive(client))
 			return false;

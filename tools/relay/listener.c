@@ -82,7 +82,7 @@ void listener_take_in(const struct client *client)
 	}
 }
 
-/* What an accepted socket inherits: nothing that we send waits for more, and a close(2) is an RST, which leaves no
+/* Options that accepted sockets inherit: nothing that we send waits for more, and a close(2) is an RST, which leaves no
  * TIME_WAIT. */
 static void set_options(int fd)
 {

@@ -127,7 +127,7 @@ static int await(int fd)
 	if (n > 0 && !(entry.revents & (POLLERR | POLLHUP)))
 		return 0;
 	connect(fd, &nowhere, sizeof(nowhere));
-	/* What the kernel notes of that is not for the program. */
+	/* The error that the kernel notes then is not for the program: it is read away. */
 	number_option(fd, SOL_SOCKET, SO_ERROR);
 	return -EHOSTUNREACH;
 }

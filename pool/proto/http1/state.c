@@ -26,7 +26,7 @@ void framing_lose(struct framing *framing, struct framing_side *side, enum frami
 /* The oldest outstanding request has its final response. */
 static void pop_request(struct framing *framing)
 {
-	/* What is still to come of it belongs to none. */
+	/* The rest of its request is still to come, and belongs to no outstanding one. */
 	if (framing->n_outstanding == 1 && framing->request.in_message)
 		framing->unrepeatable |= framing->unsafe_outstanding;
 	framing->n_outstanding--;
