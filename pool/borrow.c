@@ -37,7 +37,7 @@ static bool is_as_said(const struct pool_sys *sys, const struct conn *conn)
 	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
 		return false;
 	return destination_key_is_same_peer(&key, &conn->destination->key) &&
-	       ledger_check(sys, conn->fd, &conn->ledger, NULL) == LEDGER_EXACT;
+	       ledger_check_fenced(sys, conn->fd, &conn->ledger, &conn->fence, NULL) == LEDGER_EXACT;
 }
 
 /* An answer tells something of its destination. */

@@ -22,6 +22,7 @@ void idle_pool_init(struct idle_pool *pool, const struct pool_sys *sys, const st
 	pool->config = config;
 	pool->stats = stats;
 	arena_init(&pool->conn_arena, sys, sizeof(struct conn));
+	arena_init(&pool->login_arena, sys, sizeof(struct login));
 	destination_table_init(&pool->destinations, sys, sizeof(struct destination), is_in_use);
 }
 
@@ -62,6 +63,10 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 	case CONN_FREE:
 		if (conn->ticket >= 0)
 			pool->sys->close(conn->ticket);
+		if (conn->session)
+			pool->sys->end_session(conn->session);
+		if (conn->login)
+			arena_put(&pool->login_arena, conn->login);
 		arena_put(&pool->conn_arena, conn);
 		break;
 	case CONN_OPEN:
@@ -115,12 +120,28 @@ static bool claim(const struct idle_pool *pool, const struct conn *conn)
 	return conn->slot < 0 || slots_claim(&pool->broker->slots, conn);
 }
 
+/* See ending.h. */
+static void end_connection(struct idle_pool *pool, const struct conn *conn)
+{
+	const struct login *login = conn->login;
+	struct pool_farewell farewell = {0};
+	struct ledger ledger = conn->ledger;
+
+	if (login) {
+		farewell = login_farewell(login);
+		ledger.received += ending_drain(pool->sys, conn->fd);
+	} else if (conn->session && !pool->sys->take_farewell(conn->session, &farewell)) {
+		farewell.length = 0;
+	}
+	ending_make(pool->sys, conn->fd, &ledger, conn->has_broker_dup, &farewell);
+}
+
 /* A connection of which the broker has a duplicate does not end with our descriptor; one that another process has taken
  * must not end. */
 static void end_idle(struct idle_pool *pool, struct conn *conn, bool is_ours)
 {
 	if (is_ours)
-		ending_make(pool->sys, conn->fd, &conn->ledger, conn->has_broker_dup);
+		end_connection(pool, conn);
 	if (conn->slot >= 0)
 		slots_free(&pool->broker->slots, conn);
 	pool->sys->close(conn->fd);
@@ -143,7 +164,7 @@ void idle_pool_discard(struct idle_pool *pool, struct conn *conn)
 void idle_pool_end(struct idle_pool *pool, struct conn *conn)
 {
 	if (conn->fd >= 0)
-		ending_make(pool->sys, conn->fd, &conn->ledger, conn->has_broker_dup);
+		end_connection(pool, conn);
 	idle_pool_discard(pool, conn);
 }
 
@@ -179,6 +200,25 @@ static uint64_t deadline_ns(const struct conn *conn, uint64_t now_ns)
 	if (age_limit - age < idle_limit)
 		idle_limit = age_limit - age;
 	return idle_limit > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + idle_limit;
+}
+
+bool idle_pool_note_login(struct idle_pool *pool, struct conn *conn, const struct login *login)
+{
+	if (!conn->login)
+		conn->login = arena_take(&pool->login_arena);
+	if (conn->login)
+		*conn->login = *login;
+	return conn->login;
+}
+
+struct conn *idle_pool_first_login(const struct idle_pool *pool)
+{
+	struct conn *conn;
+
+	DL_FOREACH2(pool->oldest, conn, age_next)
+	if (conn->login)
+		return conn;
+	return NULL;
 }
 
 bool idle_pool_is_beyond_peak(const struct destination *destination)
@@ -236,10 +276,16 @@ void idle_pool_take_in(struct idle_pool *pool, struct conn *conn)
 		slots_publish(&pool->broker->slots, conn);
 }
 
+static enum ledger_verdict check_ledger(const struct idle_pool *pool, const struct conn *conn,
+					struct ledger_reading *reading)
+{
+	return ledger_check_fenced(pool->sys, conn->fd, &conn->ledger, &conn->fence, reading);
+}
+
 void idle_pool_hear(struct idle_pool *pool, struct conn *conn)
 {
 	bool is_ours = claim(pool, conn);
-	enum ledger_verdict ledger = is_ours ? ledger_check(pool->sys, conn->fd, &conn->ledger, NULL) : LEDGER_UNKNOWN;
+	enum ledger_verdict ledger = is_ours ? check_ledger(pool, conn, NULL) : LEDGER_UNKNOWN;
 
 	if (ledger == LEDGER_EXACT) {
 		/* It was nothing. */
@@ -284,7 +330,7 @@ static enum refusal refusal_of_idle(struct idle_pool *pool, const struct conn *c
 	/* Parked in this very tick of the clock, with an exact ledger: only the server may have done something. */
 	if (!idle_ns && ledger_is_quiet(pool->sys, conn->fd))
 		return REFUSAL_NONE;
-	verdict = ledger_check(pool->sys, conn->fd, &conn->ledger, &reading);
+	verdict = check_ledger(pool, conn, &reading);
 	if (verdict == LEDGER_EXACT)
 		return REFUSAL_NONE;
 	/* A server that keeps nothing, though it does not say so. */
@@ -299,7 +345,7 @@ static enum refusal refusal_of_idle(struct idle_pool *pool, const struct conn *c
 static bool is_for_later(const struct idle_pool *pool, struct conn *conn)
 {
 	if (conn->is_in_flight)
-		conn->is_in_flight = ledger_check(pool->sys, conn->fd, &conn->ledger, NULL) == LEDGER_IN_FLIGHT;
+		conn->is_in_flight = check_ledger(pool, conn, NULL) == LEDGER_IN_FLIGHT;
 	return conn->is_in_flight;
 }
 
@@ -308,12 +354,13 @@ static bool tells_the_truth(const struct idle_pool *pool, const struct conn *con
 {
 	struct ledger_reading reading;
 
-	return ledger_check(pool->sys, conn->fd, &conn->ledger, &reading) != LEDGER_EXACT ||
+	return check_ledger(pool, conn, &reading) != LEDGER_EXACT ||
 	       (reading.last_ack_ms <= HABIT_ALIVE_MS && !conn->was_looked_at);
 }
 
-struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
-			     enum refusal *why)
+struct conn *idle_pool_lease_fit(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
+				 bool (*fits)(const struct conn *conn, const void *what), const void *what,
+				 enum refusal *why)
 {
 	bool wants_truth = habit_looks_often(&destination->looks, who), was_passed_over = false,
 	     is_one_in_flight = false;
@@ -324,6 +371,8 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 		bool is_ours;
 
 		next = conn->destination_next;
+		if (fits && !fits(conn, what))
+			continue;
 		if (is_for_later(pool, conn)) {
 			is_one_in_flight = true;
 			continue;
@@ -348,6 +397,26 @@ struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destina
 	else if (is_one_in_flight)
 		idle_pool_retire(pool, destination, *why = REFUSAL_LEDGER);
 	return NULL;
+}
+
+struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
+			     enum refusal *why)
+{
+	return idle_pool_lease_fit(pool, destination, who, now_ns, NULL, NULL, why);
+}
+
+/* So many idle connections of one destination for different kinds of session, at the most. */
+#define KINDS_MAX 8
+
+void idle_pool_give_back(struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
+{
+	struct destination *destination = conn->destination;
+
+	if (destination->peak_open <= destination->n_open + destination->n_idle && destination->peak_open < KINDS_MAX)
+		destination->peak_open++;
+	conn->was_looked_at = true;
+	if (idle_pool_park(pool, conn, now_ns) != REFUSAL_NONE)
+		idle_pool_end(pool, conn);
 }
 
 static void expire_slot(struct idle_pool *pool, struct conn *head, uint64_t now_ns)

@@ -31,7 +31,7 @@ struct idle_pool {
 	uint32_t n_idle;
 	struct conn *wheel[IDLE_WHEEL_SLOTS]; /* by the second of expiry */
 	uint64_t wheel_second;		      /* all before it has been expired */
-	struct arena conn_arena;
+	struct arena conn_arena, login_arena;
 	struct stats_page *stats; /* borrowed */
 };
 
@@ -56,6 +56,22 @@ struct conn *idle_pool_open(struct idle_pool *pool, struct destination *destinat
  * given; REFUSAL_NONE: there was none. */
 struct conn *idle_pool_lease(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
 			     enum refusal *why);
+
+/* The same among those that fit: `fits` is asked of each, with `what`. */
+struct conn *idle_pool_lease_fit(struct idle_pool *pool, struct destination *destination, uint64_t who, uint64_t now_ns,
+				 bool (*fits)(const struct conn *conn, const void *what), const void *what,
+				 enum refusal *why);
+
+/* Parks one that was leased and not used, as it came. Programs that ask a destination for several kinds of session may
+ * have as many idle. Ends it where that can't be. */
+void idle_pool_give_back(struct idle_pool *pool, struct conn *conn, uint64_t now_ns);
+
+/* Notes what was said first on an open connection. False: there is no memory. */
+bool idle_pool_note_login(struct idle_pool *pool, struct conn *conn, const struct login *login)
+	__attribute__((warn_unused_result));
+
+/* An idle connection whose server is to hear a goodbye; NULL: there is none. */
+struct conn *idle_pool_first_login(const struct idle_pool *pool);
 
 /* True if there are more connections than the program itself has ever had open at once. */
 bool idle_pool_is_beyond_peak(const struct destination *destination);

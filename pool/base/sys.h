@@ -7,9 +7,16 @@
 #pragma once
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+
+/* The bytes that a connection's owner has left to be sent before its end of file. */
+struct pool_farewell {
+	size_t length; /* 0: nothing */
+	uint8_t bytes[40];
+};
 
 struct pool_sys {
 	int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *length);
@@ -21,6 +28,12 @@ struct pool_sys {
 
 	ssize_t (*recv)(int fd, void *buffer, size_t length, int flags); /* NULL: ask the ledger for everything */
 
+	/* Frees what a connection's owner has kept with it (conn.h). */
+	void (*end_session)(void *session);
+
+	/* Takes what is to be said before its connection ends, once. */
+	bool (*take_farewell)(void *session, struct pool_farewell *farewell);
+
 	/* For ending.h alone: connect(2) with AF_UNSPEC ends a connection for all who hold it, by RST. */
 	int (*disconnect)(int fd);
 	int (*shutdown)(int fd, int how);
@@ -30,8 +43,10 @@ struct pool_sys {
 	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
 	ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
 	int (*poll)(struct pollfd *fds, nfds_t n, int timeout_ms);
-	void *(*map_shared)(int fd, uint64_t length); /* not inherited by children of fork; NULL if it can't be had */
-	int (*watch)(int fd, void *object);	      /* tells of FIN and RST on it, once each, until it is closed */
+	/* Memory of another process, which may be hostile: NULL also where looking at it could end this one. Children
+	 * of fork don't inherit it. */
+	void *(*map_shared)(int fd, uint64_t length);
+	int (*watch)(int fd, void *object); /* tells of FIN and RST on it, once each, until it is closed */
 
 	/* For a file that another process writes. */
 	int (*open_file)(const char *path); /* to read; follows no link, waits for nobody */

@@ -37,6 +37,7 @@ struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid)
 	process->fd = fd;
 	process->pid = pid;
 	process->region_fd = -1;
+	process->session = -1;
 	process->number = (uint32_t)++broker->n_numbers;
 	DL_APPEND2(broker->processes, process, all_prev, all_next);
 	broker->n_processes++;
@@ -63,7 +64,7 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 	/* The process ended the held connection without telling us, and now uses its slot for another one. */
 	if (held && held->generation != request->generation)
 		held_forget(broker, held);
-	held_salt_key(process, &key);
+	held_salt_key(process, request->session, &key);
 	if (key.euid == broker->euid && !process->held[request->slot])
 		destination = (struct broker_destination *)destination_table_find(&broker->destinations, &key);
 	if (!destination) {
@@ -77,12 +78,14 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 		return;
 	}
 	held = held_find(broker, process, destination, request, HELD_LOOKS);
-	if (held)
+	if (held) {
 		answer(out, request, BROKER_GIVEN, held->fd);
-	else if (held_wants_truth(destination, process, request) && held_has_idle(destination))
+		out->session = held->session;
+	} else if (held_wants_truth(destination, process, request) && held_has_idle(destination)) {
 		answer(out, request, BROKER_UNHEARD, -1);
-	else
+	} else {
 		answer(out, request, BROKER_NONE, -1);
+	}
 }
 
 /* Does the descriptor match what the process says of it? TCP, connected to the key's peer, in the key's network. */
@@ -116,6 +119,37 @@ static bool is_as_said(const struct broker *broker, const struct broker_request 
 	       memcmp(key.address, request->key.address, sizeof(key.address)) == 0;
 }
 
+static void drop_session(const struct broker *broker, struct broker_process *process)
+{
+	if (process->session >= 0)
+		broker->sys->close(process->session);
+	process->session = -1;
+}
+
+/* The session of a connection that is about to be parked. */
+static void keep_session(const struct broker *broker, struct broker_process *process,
+			 const struct broker_request *request, int fd)
+{
+	drop_session(broker, process);
+	process->session = fd;
+	process->session_slot = request->slot;
+	process->session_generation = request->generation;
+}
+
+static bool has_session(const struct broker_process *process, const struct broker_request *request)
+{
+	return process->session >= 0 && process->session_slot == request->slot &&
+	       process->session_generation == request->generation;
+}
+
+static void take_session(struct broker *broker, struct broker_process *process, struct held *held)
+{
+	held->session = process->session;
+	process->session = -1;
+	if (held->session >= 0)
+		broker->n_sessions++;
+}
+
 /* The first park of a connection. If it can't be held, it stays the process's own. */
 static void park(struct broker *broker, struct broker_process *process, const struct broker_request *request, int fd)
 {
@@ -125,12 +159,15 @@ static void park(struct broker *broker, struct broker_process *process, const st
 
 	if (process->held[request->slot])
 		held_forget(broker, process->held[request->slot]);
+	if (!has_session(process, request))
+		drop_session(broker, process);
 	if (request->key.euid != broker->euid || !is_as_said(broker, request, fd) ||
+	    (request->session != 0) != (process->session >= 0) ||
 	    slots_state(process->region, (unsigned)request->slot, request->generation) == SLOT_FREE) {
 		broker->sys->close(fd);
 		return;
 	}
-	held_salt_key(process, &key);
+	held_salt_key(process, request->session, &key);
 	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (destination) {
 		habit_looks_note(&destination->base.looks, process->program, false);
@@ -141,6 +178,8 @@ static void park(struct broker *broker, struct broker_process *process, const st
 		if (held_make_room(broker, process, destination))
 			held = held_add(broker, process, destination, request, fd);
 	}
+	if (held)
+		take_session(broker, process, held);
 	if (!held)
 		broker->sys->close(fd);
 	else if (broker->sys->watch(fd, held) < 0)
@@ -154,7 +193,7 @@ static void note_look(struct broker *broker, struct broker_process *process, con
 	struct destination_key key = request->key;
 	struct broker_destination *destination;
 
-	held_salt_key(process, &key);
+	held_salt_key(process, request->session, &key);
 	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (destination)
 		habit_looks_note(&destination->base.looks, process->program, true);
@@ -169,7 +208,7 @@ static void relieve(struct broker *broker, const struct broker_process *process,
 		held_relieve(broker, &key);
 		return;
 	}
-	held_salt_key(process, &key);
+	held_salt_key(process, request->session, &key);
 	destination = destination_table_find(&broker->destinations, &key);
 	if (destination)
 		held_retire(broker, (struct broker_destination *)destination, HELD_LOOKS);
@@ -202,7 +241,7 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 	int error = broker_wire_check(packet, length, n_passed);
 
 	out->length = 0;
-	out->passed = -1;
+	out->passed = out->session = -1;
 	if (error == -EPROTONOSUPPORT) {
 		/* The number of the version tells the process that it must do without us. */
 		out->packet.head = broker_wire_head(BROKER_WELCOME, 0, 0);
@@ -219,6 +258,10 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 		error = -EPROTO;
 	if (!error && packet->head.type == BROKER_PARK && passed >= 0) {
 		park(broker, process, &packet->request, passed);
+		return 0;
+	}
+	if (!error && packet->head.type == BROKER_SESSION && passed >= 0) {
+		keep_session(broker, process, &packet->request, passed);
 		return 0;
 	}
 	if (passed >= 0)
@@ -256,6 +299,7 @@ void broker_dismiss(struct broker *broker, struct broker_process *process)
 		broker->sys->unmap(process->region, sizeof(*process->region));
 	if (process->region_fd >= 0)
 		broker->sys->close(process->region_fd);
+	drop_session(broker, process);
 	process->region = NULL;
 	process->fd = -1;
 	DL_DELETE2(broker->processes, process, all_prev, all_next);

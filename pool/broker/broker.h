@@ -23,7 +23,8 @@
 /* A connection that the broker has a duplicate of. */
 struct held {
 	struct held *arena_link;
-	int fd; /* -1: a free object of the arena, no connection */
+	int fd;	     /* -1: a free object of the arena, no connection */
+	int session; /* a descriptor of what belongs to it (memory of a layer above TCP); -1: nothing */
 	uint64_t cookie;
 	struct broker_destination *destination;
 	struct broker_process *owner; /* its slot has the state; NULL: the broker owns it, idle, `contents` is true */
@@ -65,7 +66,9 @@ struct broker_process {
 	pid_t pid;
 	struct slots_region *region; /* NULL before HELLO */
 	int region_fd;		     /* its descriptor, for WELCOME; -1: none */
-	uint32_t number;	     /* of a process; never 0 */
+	int session;		     /* that came before its PARK; -1: none */
+	uint64_t session_slot, session_generation;
+	uint32_t number; /* of a process; never 0 */
 	enum ticket_state ticket;
 	struct broker_process *principal;		  /* of a waiting ticket: gets the connection */
 	struct broker_destination *destination;		  /* of a ticket */
@@ -87,6 +90,7 @@ struct broker {
 	uint32_t euid;
 	uint32_t max_held;
 	uint32_t n_held;
+	uint32_t n_sessions; /* of those, with a second descriptor */
 	uint32_t n_processes;
 	uint32_t n_waiting; /* tickets */
 	uint64_t n_numbers; /* numbers given to processes and tickets so far */
@@ -102,7 +106,8 @@ struct broker {
 struct broker_out {
 	union broker_packet packet;
 	size_t length;
-	int passed; /* borrowed: valid until the next call; -1: none */
+	int passed;  /* borrowed: valid until the next call; -1: none */
+	int session; /* likewise; to be sent behind it, with BROKER_SESSION_GIVEN */
 };
 
 /* `max_held`: how many descriptors there is room for. `sys` is borrowed. */

@@ -7,9 +7,12 @@
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/conn/ledger.h"
+#include "pool/tls/farewell.h"
+#include "pool/tls/state.h"
 
-void held_salt_key(const struct broker_process *process, struct destination_key *key)
+void held_salt_key(const struct broker_process *process, uint64_t session, struct destination_key *key)
 {
+	key->netns_cookie ^= session;
 	if (process->is_private)
 		key->netns_cookie ^= (uint64_t)process->number << 32;
 }
@@ -30,6 +33,10 @@ void held_forget(struct broker *broker, struct held *held)
 	detach(held);
 	broker->sys->close(held->fd);
 	held->fd = -1;
+	if (held->session >= 0) {
+		broker->sys->close(held->session);
+		broker->n_sessions--;
+	}
 	DL_DELETE2(held->destination->held, held, destination_prev, destination_next);
 	DL_DELETE2(broker->oldest, held, age_prev, age_next);
 	held->destination->n_held--;
@@ -38,10 +45,29 @@ void held_forget(struct broker *broker, struct held *held)
 	arena_put(&broker->held_arena, held);
 }
 
+/* Its contents are not looked at, but for the farewell. */
+static void take_farewell(const struct broker *broker, const struct held *held, struct pool_farewell *farewell)
+{
+	struct tls_state *state;
+
+	farewell->length = 0;
+	if (held->session < 0)
+		return;
+	state = broker->sys->map_shared(held->session, TLS_STATE_SIZE);
+	if (!state)
+		return;
+	if (!tls_farewell_take(state, farewell))
+		farewell->length = 0;
+	broker->sys->unmap(state, TLS_STATE_SIZE);
+}
+
 /* Ends a connection that the broker owns. */
 static void end(struct broker *broker, struct held *held)
 {
-	ending_make(broker->sys, held->fd, &held->contents.ledger, held->may_have_holders);
+	struct pool_farewell farewell;
+
+	take_farewell(broker, held, &farewell);
+	ending_make(broker->sys, held->fd, &held->contents.ledger, held->may_have_holders, &farewell);
 	held_forget(broker, held);
 }
 
@@ -93,14 +119,16 @@ static bool is_expired(const struct held *held, uint64_t now_ns)
 static bool is_for_later(struct broker *broker, const struct held *held, uint64_t now_ns)
 {
 	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
-	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_IN_FLIGHT;
+	       ledger_check_fenced(broker->sys, held->fd, &held->contents.ledger, &held->contents.fence, NULL) ==
+		       LEDGER_IN_FLIGHT;
 }
 
 /* Likewise, but of one that the broker owns. */
 static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_ns)
 {
 	return !is_expired(held, now_ns) && held->contents.cookie == held->cookie &&
-	       ledger_check(broker->sys, held->fd, &held->contents.ledger, NULL) == LEDGER_EXACT;
+	       ledger_check_fenced(broker->sys, held->fd, &held->contents.ledger, &held->contents.fence, NULL) ==
+		       LEDGER_EXACT;
 }
 
 /* Is a reuse as good a sign of a live server as a new handshake? (A connection that has ended is found out later.) */
@@ -222,7 +250,8 @@ bool held_make_room(struct broker *broker, const struct broker_process *process,
 		held_retire(broker, destination, HELD_LOOKS);
 	if (process->max_idle_conns && process->max_idle_conns < limit)
 		limit = process->max_idle_conns;
-	return broker->n_held < limit || retire_oldest(broker) || broker->n_held < broker->max_held;
+	return broker->n_held + broker->n_sessions < limit || retire_oldest(broker) ||
+	       broker->n_held + broker->n_sessions < broker->max_held;
 }
 
 struct held *held_add(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
@@ -234,6 +263,7 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 		return NULL;
 	memset(held, 0, sizeof(*held));
 	held->fd = fd;
+	held->session = -1;
 	held->cookie = request->cookie;
 	held->destination = destination;
 	held->n_requests_lent = UINT32_MAX;

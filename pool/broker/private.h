@@ -41,8 +41,8 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 /* The connection's process has ended. */
 void held_inherit(struct broker *broker, struct held *held);
 
-/* The destination of a private process's connections is its own. */
-void held_salt_key(const struct broker_process *process, struct destination_key *key);
+/* The destination of a private process's connections is its own; so is that of connections with sessions. */
+void held_salt_key(const struct broker_process *process, uint64_t session, struct destination_key *key);
 
 /* A process opened this socket to ask for a ticket. 0, or -errno: cut it off. */
 int tickets_take(struct broker *broker, struct broker_process *ticket, const struct broker_request *request);

@@ -168,7 +168,7 @@ int tickets_take(struct broker *broker, struct broker_process *ticket, const str
 	/* The slot is used anew: a message about its old connection, if any, is still on its way. */
 	if (held)
 		held_forget(broker, held);
-	held_salt_key(principal, &key);
+	held_salt_key(principal, 0, &key);
 	ticket->destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (!ticket->destination)
 		return -ENOMEM;

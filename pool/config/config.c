@@ -21,6 +21,10 @@ static const char *const callsites_choices[] = {"off", "address", "stack", NULL}
 static const char *const pool_choices[] = {"local", "shared", NULL};
 static const char *const relay_choices[] = {"off", "auto", "always", NULL};
 static const char *const pipeline_choices[] = {"limit", "always", NULL};
+static const char *const tls_share_choices[] = {"run", "user", NULL};
+static const char *const protocols_choices[] = {"http", "redis", "memcached", "mysql", "all", NULL};
+static const char *const tls_h2_choices[] = {"native", "refuse", NULL};
+static const char *const tls_choices[] = {"off", "reuse", NULL};
 static const char *const unsafe_methods_choices[] = {"fresh", "young", "reuse", NULL};
 
 const struct config_option config_options[] = {
@@ -47,6 +51,25 @@ const struct config_option config_options[] = {
 	 "Where POST, PUT and the like go: to a fresh connection, a kept one whose server has just spoken, "
 	 "or any kept one, which might die under them.",
 	 CONFIG_KIND_CHOICE, POLICY(unsafe_methods), unsafe_methods_choices},
+	{"HOLDLINE_PROTOCOLS", "protocols", "http|redis|memcached|mysql|all", "all",
+	 "What is followed, so that its connections can be reused: HTTP/1, Redis (and Valkey), memcached, "
+	 "MySQL (and MariaDB), or all.",
+	 CONFIG_KIND_CHOICE, POLICY(protocols), protocols_choices},
+	{"HOLDLINE_TLS", "tls", "off|reuse", "off",
+	 "Keep HTTPS connections of programs that use OpenSSL 3 or GnuTLS 3.7: a later program repeats the first one's "
+	 "handshake, and judges the server's certificate itself.",
+	 CONFIG_KIND_CHOICE, POLICY(tls), tls_choices},
+	{"HOLDLINE_TLS_SHARE", "tls-share", "run|user", "run",
+	 "Who shares HTTPS connections that are kept: the processes of one `holdline run`, or all of the user's.",
+	 CONFIG_KIND_CHOICE, FIELD(tls_share), tls_share_choices},
+	{"HOLDLINE_TLS_H2", "tls-h2", "native|refuse", "native",
+	 "With --tls=reuse, programs that offer HTTP/2 beside HTTP/1.1 may agree on it, and then their connections are "
+	 "not kept; or they offer HTTP/1.1 alone.",
+	 CONFIG_KIND_CHOICE, FIELD(tls_h2), tls_h2_choices},
+	{"HOLDLINE_CA_CACHE", "ca-cache", "on|off", "on",
+	 "With --tls=reuse, certificate authorities are read from their file when they are asked for, and not all of "
+	 "them each time.",
+	 CONFIG_KIND_SWITCH, FIELD(ca_cache), NULL},
 	{"HOLDLINE_DIAL_TIMEOUT", "dial-timeout", "DURATION", "0",
 	 "Fail a blocking connect() after this long with ETIMEDOUT; 0: when the kernel does.", CONFIG_KIND_DURATION,
 	 POLICY(dial_timeout_ns), NULL},
@@ -299,6 +322,9 @@ int config_set(struct config *config, const struct config_option *option, const 
 }
 
 _Static_assert(sizeof(enum config_mode) == sizeof(unsigned), "config_set() stores choices as unsigned");
+_Static_assert(sizeof(enum config_tls_share) == sizeof(unsigned), "config_set() stores choices as unsigned");
+_Static_assert(sizeof(enum config_tls_h2) == sizeof(unsigned), "config_set() stores choices as unsigned");
+_Static_assert(sizeof(enum config_tls) == sizeof(unsigned), "config_set() stores choices as unsigned");
 _Static_assert(sizeof(enum config_unsafe_methods) == sizeof(unsigned), "config_set() stores choices as unsigned");
 
 /* The value of `name` in the environment, as getenv() finds it, or NULL. */

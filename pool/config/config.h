@@ -16,6 +16,16 @@ enum config_pool { CONFIG_POOL_LOCAL, CONFIG_POOL_SHARED };
 enum config_callsites { CONFIG_CALLSITES_OFF, CONFIG_CALLSITES_ADDRESS, CONFIG_CALLSITES_STACK };
 enum config_relay { CONFIG_RELAY_OFF, CONFIG_RELAY_AUTO, CONFIG_RELAY_ALWAYS };
 enum config_pipeline { CONFIG_PIPELINE_AT_LIMIT, CONFIG_PIPELINE_ALWAYS };
+enum config_tls_share { CONFIG_TLS_SHARE_RUN, CONFIG_TLS_SHARE_USER };
+enum config_protocols {
+	CONFIG_PROTOCOLS_HTTP,
+	CONFIG_PROTOCOLS_REDIS,
+	CONFIG_PROTOCOLS_MEMCACHED,
+	CONFIG_PROTOCOLS_MYSQL,
+	CONFIG_PROTOCOLS_ALL
+};
+enum config_tls_h2 { CONFIG_TLS_H2_NATIVE, CONFIG_TLS_H2_REFUSE };
+enum config_tls { CONFIG_TLS_OFF, CONFIG_TLS_REUSE };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_YOUNG, CONFIG_UNSAFE_REUSE };
 
 /* Settings that may differ between destinations: see rules.h. Durations and counts: 0 is no limit. */
@@ -23,6 +33,8 @@ struct policy {
 	enum config_mode mode;			   /* HOLDLINE_MODE, default full */
 	bool rewrite;				   /* HOLDLINE_REWRITE=on|off, default on */
 	enum config_unsafe_methods unsafe_methods; /* HOLDLINE_UNSAFE_METHODS=fresh|young|reuse, default fresh */
+	enum config_protocols protocols;	   /* HOLDLINE_PROTOCOLS=http|redis|memcached|mysql|all, default all */
+	enum config_tls tls;			   /* HOLDLINE_TLS=off|reuse, default off */
 	uint64_t dial_timeout_ns;		   /* HOLDLINE_DIAL_TIMEOUT, default 0 */
 	uint64_t keep_alive_ns;			   /* HOLDLINE_KEEP_ALIVE, default 0 */
 	uint64_t response_header_timeout_ns;	   /* HOLDLINE_RESPONSE_HEADER_TIMEOUT, default 0 */
@@ -35,6 +47,9 @@ struct policy {
 	uint64_t max_conn_age_ns;		   /* HOLDLINE_MAX_CONN_AGE, default 90s */
 	uint32_t max_conn_requests;		   /* HOLDLINE_MAX_CONN_REQUESTS, default 10000 */
 };
+
+/* The switch of a whole machine: while this file exists, programs that start have nothing done to them. */
+#define CONFIG_OFF_SWITCH "/etc/holdline/off"
 
 #define CONFIG_RULES_MAX 32
 #define CONFIG_RULES_TEXT_MAX 4096
@@ -51,6 +66,9 @@ struct config {
 	struct policy policy;
 	enum config_profile profile;	 /* HOLDLINE_PROFILE=none|go, default none */
 	enum config_pool pool;		 /* HOLDLINE_POOL=local|shared, default shared */
+	enum config_tls_share tls_share; /* HOLDLINE_TLS_SHARE=run|user, default run */
+	enum config_tls_h2 tls_h2;	 /* HOLDLINE_TLS_H2=native|refuse, default native */
+	bool ca_cache;			 /* HOLDLINE_CA_CACHE=on|off, default on */
 	enum config_relay relay;	 /* HOLDLINE_RELAY=off|auto|always, default auto */
 	enum config_port_scan port_scan; /* HOLDLINE_PORT_SCAN=range|kernel, default range */
 	uint32_t max_idle_conns;	 /* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */

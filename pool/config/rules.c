@@ -128,6 +128,10 @@ static bool parse_setting(const char *word, struct policy *policy)
 	size_t length = strcspn(word, "=");
 	const struct config_option *option;
 
+	if (strcmp(word, "proto=off") == 0)
+		word = "off";
+	if (strncmp(word, "proto=", 6) == 0)
+		return config_set((struct config *)(void *)policy, find_flag("protocols", 9), word + 6) == 0;
 	if (strcmp(word, "off") == 0 || strcmp(word, "observe") == 0)
 		return config_set((struct config *)(void *)policy, find_flag("mode", 4), word) == 0;
 	option = word[length] == '=' ? find_flag(word, length) : NULL;

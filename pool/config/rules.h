@@ -5,8 +5,8 @@
  *
  * HOST is an IPv4 address, an IPv6 address in brackets, either with a prefix length, or `*`; PORT a number, two with a
  * `-` between, or `*`. Flags follow: those of `holdline run` that apply to single destinations, without their dashes;
- * `off` and `observe` stand for mode=off and mode=observe. All other settings are as without the rule. The first rule
- * that matches wins.
+ * `off` and `observe` stand for mode=off and mode=observe, `proto=` for `protocols=`, `proto=off` for `off`. All other
+ * settings are as without the rule. The first rule that matches wins.
  */
 #pragma once
 

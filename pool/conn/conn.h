@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pool/conn/fence.h"
 #include "pool/conn/ledger.h"
 #include "pool/conn/socket_options.h"
 
 struct destination;
+struct login;
 
 enum conn_state {
 	CONN_FREE, /* an object of the arena, no connection */
@@ -32,8 +34,12 @@ struct conn {
 	uint64_t expires_ns;	       /* while idle */
 	uint32_t n_requests;	       /* carried in its life */
 	uint32_t requests_left;	       /* the server's own limit, UINT32_MAX: not said */
+	uint32_t protocol;	       /* what was spoken on it last, enum protocol_number; another one is not for it */
+	struct fence fence;	       /* what its last user's traces were undone by, until that is proven */
 	int status_flags;	       /* O_NONBLOCK and kin of the description, as when it was parked */
 	struct socket_options options; /* as they are set on it now */
+	void *session;		       /* of a layer above TCP, for the owner; NULL: none */
+	struct login *login;	       /* what was said first on it, the pool's; NULL: nothing that counts */
 	int slot;		       /* shared with the broker, -1: none; see slots.h */
 	uint64_t slot_generation;
 	int ticket;		   /* of the broker's leave to have it, -1: none; the pool's to close */

@@ -11,6 +11,7 @@
 
 #include "pool/conn/bypass.h"
 #include "pool/conn/habits.h"
+#include "pool/conn/login.h"
 
 #define DESTINATION_OPTIONS_MAX 96
 
@@ -59,6 +60,12 @@ struct destination {
 	struct bypass bypass; /* whether it is worth following connections there */
 
 	enum destination_pipelining pipelining;
+
+	struct login_habits logins; /* where the server speaks first */
+
+	bool serves_one;	 /* its server takes the next connection when the last one has ended */
+	bool lacks_reset;	 /* its server can't undo what users leave on a connection */
+	uint8_t n_fences_failed; /* in a row */
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */

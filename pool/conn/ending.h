@@ -14,13 +14,19 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "pool/base/sys.h"
 #include "pool/conn/ledger.h"
 
 /* Ends a connection with nothing in flight, whose descriptor the caller closes next. `ledger` is what it was when it
- * became idle; `has_holders`: somebody else may have a descriptor of it. Harmless for one that has ended. */
-void ending_make(const struct pool_sys *sys, int fd, const struct ledger *ledger, bool has_holders);
+ * became idle; `has_holders`: somebody else may have a descriptor of it. Harmless for one that has ended. The server
+ * gets `farewell` (NULL: nothing) before the end of file. */
+void ending_make(const struct pool_sys *sys, int fd, const struct ledger *ledger, bool has_holders,
+		 const struct pool_farewell *farewell);
+
+/* Takes out what a server has said that nobody is to read, or the close would be an RST. Returns how many bytes. */
+uint64_t ending_drain(const struct pool_sys *sys, int fd);
 
 /* The same, for all who hold it, where nothing is known of it. */
-void ending_make_for_all(const struct pool_sys *sys, int fd);
+void ending_make_for_all(const struct pool_sys *sys, int fd, const struct pool_farewell *farewell);

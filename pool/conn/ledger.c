@@ -45,6 +45,15 @@ enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struc
 	return is_equal ? LEDGER_EXACT : LEDGER_MISMATCH;
 }
 
+enum ledger_verdict ledger_check_fenced(const struct pool_sys *sys, int fd, const struct ledger *ledger,
+					const struct fence *fence, struct ledger_reading *reading)
+{
+	enum ledger_verdict verdict = ledger_check(sys, fd, ledger, reading);
+	bool is_due = fence_n_awaited(fence) && (verdict == LEDGER_SURPLUS || verdict == LEDGER_IN_FLIGHT);
+
+	return is_due ? LEDGER_EXACT : verdict;
+}
+
 bool ledger_has_unsent(const struct pool_sys *sys, int fd)
 {
 	struct tcp_info info;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "pool/base/sys.h"
+#include "pool/conn/fence.h"
 
 struct ledger {
 	uint64_t sent;	   /* bytes that the kernel accepted from us, our insertions included */
@@ -44,3 +45,8 @@ bool ledger_has_unsent(const struct pool_sys *sys, int fd);
 /* One getsockopt(TCP_INFO), about 0.6 us. `reading` may be NULL; it is filled unless LEDGER_UNKNOWN. */
 enum ledger_verdict ledger_check(const struct pool_sys *sys, int fd, const struct ledger *ledger,
 				 struct ledger_reading *reading);
+
+/* The same where the answer to a fence may be on its way, or may have come and is not read: both are LEDGER_EXACT.
+ * Whoever leases the connection looks at what has come. */
+enum ledger_verdict ledger_check_fenced(const struct pool_sys *sys, int fd, const struct ledger *ledger,
+					const struct fence *fence, struct ledger_reading *reading);

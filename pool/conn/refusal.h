@@ -23,8 +23,18 @@ enum refusal {
 	REFUSAL_ERROR,
 	REFUSAL_TLS_OPAQUE,
 	REFUSAL_UNKNOWN_PROTOCOL,
-	REFUSAL_POLICY,	  /* max age, max requests, mode */
-	REFUSAL_PROBED,	  /* not given to a prober (habits.h): its server was not heard lately */
-	REFUSAL_BYPASSED, /* left alone: reuse has failed there several times in a row (bypass.h) */
+	REFUSAL_POLICY,		    /* max age, max requests, mode */
+	REFUSAL_PROBED,		    /* not given to a prober (habits.h): its server was not heard lately */
+	REFUSAL_BYPASSED,	    /* left alone: reuse has failed there several times in a row (bypass.h) */
+	REFUSAL_HTTP2,		    /* ALPN chose another protocol than HTTP/1.1 */
+	REFUSAL_CLIENT_CERTIFICATE, /* the server asked for one, and the program has one */
+	REFUSAL_TLS_VERSION,	    /* or cipher suite, that is not followed */
+	REFUSAL_TLS_RESUMED,	    /* a session was resumed, which can't be repeated */
+	REFUSAL_SESSION_STATE,	    /* its session can't be reset */
+	REFUSAL_UNFINISHED_REPLY,   /* the program closed before all its commands were answered */
+	REFUSAL_AUTHENTICATED,	    /* its session can't be logged out */
+	REFUSAL_FENCE_FAILED,	    /* what the server answered to the reset is no proof */
+	REFUSAL_REFUSED_COMMAND,    /* a command that can't be undone, or after which replies can't be counted */
+	REFUSAL_FIRST_LOGIN,	    /* the first one from its place in the program: whether more come is not known */
 	REFUSAL_COUNT
 };

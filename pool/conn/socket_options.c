@@ -27,6 +27,7 @@ static const struct option table[SOCKET_OPTION_COUNT] = {
 	[SOCKET_OPTION_KEEPCNT] = {IPPROTO_TCP, TCP_KEEPCNT, sizeof(int)},
 	[SOCKET_OPTION_USER_TIMEOUT] = {IPPROTO_TCP, TCP_USER_TIMEOUT, sizeof(int)},
 	[SOCKET_OPTION_LINGER2] = {IPPROTO_TCP, TCP_LINGER2, sizeof(int)},
+	[SOCKET_OPTION_TOS] = {IPPROTO_IP, IP_TOS, sizeof(int)},
 };
 
 int socket_options_index(int level, int name)

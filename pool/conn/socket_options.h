@@ -24,6 +24,7 @@ enum socket_option_index {
 	SOCKET_OPTION_KEEPCNT,
 	SOCKET_OPTION_USER_TIMEOUT,
 	SOCKET_OPTION_LINGER2,
+	SOCKET_OPTION_TOS, /* where it was set on a connection: before, it may decide on the route to it */
 	SOCKET_OPTION_COUNT
 };
 

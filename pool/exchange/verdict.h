@@ -17,17 +17,9 @@ struct verdict_facts {
 	enum config_mode mode;
 	bool has_other_users; /* other descriptors, threads or processes may use it */
 	enum refusal unfit;   /* what the program did to it that can't be undone */
+	bool cannot_reset;    /* what its user has left can't be undone: the server has no command for it */
 	bool is_ours;	      /* its descriptors still mean the connection that was followed */
 };
-
-/* A connection that needs a reset is not kept yet: the park sends nothing. */
-static inline bool verdict_has_left_state(const struct protocol_state *state)
-{
-	char bytes[PROTOCOL_RESET_MAX];
-	size_t length;
-
-	return protocol_reset(state, 0, bytes, &length) != PROTOCOL_RESET_NEEDLESS;
-}
 
 /* The list: the first reason why the connection is not kept. REFUSAL_NONE: the kernel's counters have the last word,
  * see verdict_of_ledger(). Inline, since it is asked twice in an exchange. */
@@ -35,8 +27,8 @@ static inline __attribute__((always_inline)) enum refusal verdict_keep(const str
 {
 	if (facts->state && protocol_status(facts->state).refusal != REFUSAL_NONE)
 		return protocol_status(facts->state).refusal;
-	if (facts->state && verdict_has_left_state(facts->state))
-		return REFUSAL_ERROR;
+	if (facts->state && facts->cannot_reset && protocol_status(facts->state).left_state != REFUSAL_NONE)
+		return protocol_status(facts->state).left_state;
 	if (facts->mode != CONFIG_MODE_FULL)
 		return REFUSAL_POLICY;
 	if (facts->has_other_users)

@@ -7,31 +7,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pool/conn/fence.h"
 #include "pool/conn/refusal.h"
 #include "pool/proto/http1/framing.h"
+#include "pool/proto/memcached/binary.h"
+#include "pool/proto/memcached/text.h"
+#include "pool/proto/mysql/framing.h"
 #include "pool/proto/plan.h"
+#include "pool/proto/redis/framing.h"
 
 struct framing_memo;
+struct session_framing;
 
-enum protocol_number { PROTOCOL_HTTP1 };
-
-/* Where the messages on one connection stand. All zero is one of HTTP/1 on which nothing can be asked of the server. */
-struct protocol_state {
-	enum protocol_number number;
-	union {
-		struct framing http1;
-	};
+/* In the order in which they are asked: `get key` is said to memcached and to Redis. */
+enum protocol_number {
+	PROTOCOL_HTTP1,
+	PROTOCOL_MEMCACHED,	   /* text, with the meta commands */
+	PROTOCOL_MEMCACHED_BINARY, /* a connection keeps to what its first byte was of */
+	PROTOCOL_REDIS,
+	PROTOCOL_MYSQL, /* of which the server speaks first */
+	PROTOCOL_COUNT
 };
 
 /* The state of an exchange, as far as it is known. */
 struct protocol_status {
 	/* May the connection be kept now? */
-	enum refusal refusal;  /* REFUSAL_NONE: yes, as far as its bytes tell */
-	enum refusal doubt;    /* REFUSAL_NONE, or why it never may be, whatever follows */
-	bool is_lost;	       /* the ends of messages are not known any more */
-	bool at_boundary;      /* everything begun has ended in both directions, and there was an exchange */
-	bool has_surplus;      /* bytes have come that belong to no answer */
-	bool server_ends;      /* the server said that it ends the connection, or did it */
+	enum refusal refusal;	 /* REFUSAL_NONE: yes, as far as its bytes tell */
+	enum refusal doubt;	 /* REFUSAL_NONE, or why it never may be, whatever follows */
+	enum refusal left_state; /* REFUSAL_NONE, or why not where `reset` is not to be had */
+	bool is_lost;		 /* the ends of messages are not known any more */
+	bool at_boundary;	 /* everything begun has ended in both directions, and there was an exchange */
+	bool has_surplus;	 /* bytes have come that belong to no answer */
+	bool server_ends;	 /* the server said that it ends the connection, or did it */
 	bool server_may_wait;  /* only the end of the connection ends the answer, and the server may wait for us to make
 				  it */
 	uint32_t keep_alive_s; /* how long the server says that it keeps an idle connection; 0: not said */
@@ -55,6 +62,7 @@ struct protocol_status {
 	bool awaits_answer;    /* a request was begun whose answer has not ended */
 	unsigned n_awaited;    /* of those, in the order in which they were sent */
 	bool awaits_go_ahead;  /* the program waits for leave to send the rest of its request */
+	bool wants_fresh;      /* what was asked so far is not for a connection that somebody had before */
 	bool takes_more; /* all that was sent is whole, may be sent again, and a server reads what comes behind it:
 				  requests of others may (pipelining) */
 	uint64_t skippable_request; /* bytes that may pass unseen (sendfile, splice) before some must be looked at */
@@ -70,11 +78,25 @@ struct protocol_status {
 				  come */
 };
 
-/* How the traces of one user have to be undone before the next one may have the connection. */
-enum protocol_reset {
-	PROTOCOL_RESET_NEEDLESS,
-	PROTOCOL_RESET_SEND, /* by what was written to `bytes`, whose answer has to be proven */
-	PROTOCOL_RESET_IMPOSSIBLE,
+/* Of an entry but the first: what it says of itself is brought up to date by each hook that changes it. */
+struct protocol_session {
+	const struct session_framing *framing; /* by which the hooks of session.h go */
+	struct protocol_status status;
+	union {
+		struct redis redis;
+		struct memcached_text text;
+		struct memcached_binary binary;
+		struct mysql mysql;
+	};
+};
+
+/* Where the messages on one connection stand. All zero is one of HTTP/1 on which nothing can be asked of the server. */
+struct protocol_state {
+	enum protocol_number number;
+	union {
+		struct framing http1;
+		struct protocol_session session;
+	};
 };
 
 #define PROTOCOL_INSERTION_MAX 24u
@@ -94,6 +116,11 @@ struct protocol {
 
 	/* How a request begins. `length` 0: FRAMING_FIRST_PARTIAL. */
 	enum framing_first (*classify)(const char *bytes, size_t length);
+
+	/* True for what may be the beginning of what a server says first. NULL: it says nothing. Such a connection is
+	 * kept with its login (pool/conn/login.h), and what proves its fence is for whoever shows a program the
+	 * greeting. */
+	bool (*is_greeting)(const char *bytes, size_t length);
 
 	/* Begins a connection of which no byte has been seen. `may_edit` false: feeding never makes a plan. */
 	void (*init)(struct protocol_state *state, bool may_edit);
@@ -132,21 +159,30 @@ struct protocol {
 	 * does. */
 	bool (*is_late_goodbye)(const char *bytes, size_t length);
 
-	/* True if these first bytes of a connection want one that nobody had before, be they safe or not. NULL: none
-	 * do. */
-	bool (*wants_fresh)(const char *bytes, size_t length);
+	/* Begins it on a connection that was kept and has been proven since: that holds for as long as it lasts. NULL:
+	 * nothing does. */
+	void (*resume)(struct protocol_state *state);
 
-	/* Writes the command that undoes a user's traces at the park to `bytes` (PROTOCOL_RESET_MAX), marked by
-	 * `nonce`. NULL: nothing has to be undone. */
-	enum protocol_reset (*reset)(const struct protocol_state *state, uint64_t nonce, char *bytes, size_t *length);
+	/* Begins the fence that undoes a user's traces at the park, or that shows that there are none. NULL, and all
+	 * down to `prove`: each request carries all that counts for it, and none are needed. */
+	void (*reset)(const struct protocol_state *state, uint64_t nonce, struct fence *fence);
 
-	/* Judges the server's answer to that. 1: it is the proof; 0: a beginning of the proof; -1: something else, and
-	 * the connection must not be used again. With `reset`. */
-	int (*prove_reset)(const struct protocol_state *state, uint64_t nonce, const char *bytes, size_t length);
+	/* Begins one that only proves that the server is there. */
+	void (*validate)(uint64_t nonce, struct fence *fence);
 
-	/* The last words of a server that the program is owed before its end of file, when one is due. Their length, at
-	 * most PROTOCOL_FAREWELL_MAX. NULL: none. */
-	size_t (*farewell)(const struct protocol_state *state, char *bytes);
+	/* Writes the fence's command (PROTOCOL_RESET_MAX). Its length. */
+	size_t (*write_fence)(const struct fence *fence, char *bytes);
+
+	/* Takes what came as the fence's answer, in any pieces. */
+	enum fence_proof (*prove)(struct fence *fence, const char *bytes, size_t length);
+
+	/* True if these bytes are the program's goodbye and nothing else, and nothing is on its way. NULL: there are
+	 * none. */
+	bool (*is_goodbye)(const struct protocol_state *state, const char *bytes, size_t length);
+
+	/* The server's answer to that, before it ends the connection. Its length, at most PROTOCOL_FAREWELL_MAX. With
+	 * `is_goodbye`. */
+	size_t (*farewell)(const char *goodbye, char *bytes);
 
 	/* Makes a copy usable that another process took, in which the library lay so much lower. */
 	void (*relocate)(struct protocol_state *state, uintptr_t by);

@@ -1,8 +1,10 @@
 /* See protocol.h. */
 #include "pool/proto/protocol.h"
 
-const struct protocol *const protocols[] = {[PROTOCOL_HTTP1] = &http1};
-#define N_PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
+const struct protocol *const protocols[] = {
+	[PROTOCOL_HTTP1] = &http1, [PROTOCOL_MEMCACHED] = &memcached, [PROTOCOL_MEMCACHED_BINARY] = &memcached_binary,
+	[PROTOCOL_REDIS] = &redis, [PROTOCOL_MYSQL] = &mysql,
+};
 
 void protocol_begin(struct protocol_state *state, bool may_edit)
 {
@@ -10,13 +12,38 @@ void protocol_begin(struct protocol_state *state, bool may_edit)
 	protocol_of(state)->init(state, may_edit);
 }
 
+void protocol_begin_as(struct protocol_state *state, enum protocol_number number)
+{
+	state->number = number;
+	protocol_of(state)->init(state, false);
+}
+
 enum framing_first protocol_classify(const char *bytes, size_t length)
 {
-	enum framing_first first = FRAMING_FIRST_UNKNOWN;
+	return http1.classify(bytes, length);
+}
 
-	for (size_t i = 0; i < N_PROTOCOLS && first == FRAMING_FIRST_UNKNOWN; i++)
-		first = protocols[i]->classify(bytes, length);
-	return first;
+bool protocol_knows(enum protocol_number number, const char *bytes, size_t length)
+{
+	enum framing_first first = protocols[number]->classify(bytes, length);
+
+	return first == FRAMING_FIRST_SAFE || first == FRAMING_FIRST_UNSAFE;
+}
+
+enum protocol_number protocol_recognize(unsigned among, const char *bytes, size_t length)
+{
+	for (enum protocol_number i = PROTOCOL_HTTP1 + 1; i < PROTOCOL_COUNT; i++)
+		if (among & 1u << i && protocol_knows(i, bytes, length))
+			return i;
+	return PROTOCOL_COUNT;
+}
+
+enum protocol_number protocol_recognize_greeting(unsigned among, const char *bytes, size_t length)
+{
+	for (enum protocol_number i = PROTOCOL_HTTP1 + 1; i < PROTOCOL_COUNT; i++)
+		if (among & 1u << i && protocol_is_greeted(i) && protocols[i]->is_greeting(bytes, length))
+			return i;
+	return PROTOCOL_COUNT;
 }
 
 bool protocol_is_tls(const char *bytes, size_t length)
@@ -40,7 +67,7 @@ uint64_t protocol_stamp(void)
 
 bool protocol_arrive(struct protocol_state *state, uintptr_t anchor)
 {
-	if (state->number >= N_PROTOCOLS)
+	if (state->number >= PROTOCOL_COUNT)
 		return false;
 	protocol_of(state)->relocate(state, protocol_anchor() - anchor);
 	return true;

@@ -1,7 +1,9 @@
 /*
  * The table of protocols: all that an owner of a connection (the shim, a relay) needs to know of what is spoken on it.
- * HTTP/1 is its first entry (pool/proto/http1/http1.h). A second one is one folder, a number, a member of the union, a
- * line in protocol.c and a case in protocol_status().
+ * HTTP/1 is its first entry (pool/proto/http1/http1.h); the others are protocols with a session (session.h): those of
+ * memcached (pool/proto/memcached/memcached.h), MySQL (pool/proto/mysql/mysql.h) and Redis
+ * (pool/proto/redis/redis.h). Another one is one folder, a
+ * number, a member of a union, and a line in protocol.c.
  *
  * The owner feeds the bytes of both directions as the kernel accepts and delivers them, carries out the plans that this
  * makes (pool/exchange/plan.h), and asks protocol_status() for everything else: it reads no field of an entry's
@@ -18,6 +20,9 @@
 
 #include "pool/proto/entry.h"
 #include "pool/proto/http1/http1.h"
+#include "pool/proto/memcached/memcached.h"
+#include "pool/proto/mysql/mysql.h"
+#include "pool/proto/redis/redis.h"
 
 /* By their numbers. */
 extern const struct protocol *const protocols[];
@@ -26,8 +31,27 @@ extern const struct protocol *const protocols[];
  * it. */
 void protocol_begin(struct protocol_state *state, bool may_edit);
 
-/* How the bytes begin by that entry of the table which knows them. */
+/* Begins it anew by the entry of this number. */
+void protocol_begin_as(struct protocol_state *state, enum protocol_number number);
+
+/* How the bytes begin by the table's first entry. */
 enum framing_first protocol_classify(const char *bytes, size_t length);
+
+/* True if bytes begin so by the entry of this number. */
+bool protocol_knows(enum protocol_number number, const char *bytes, size_t length);
+
+/* The entry that bytes are of which the first one does not know, among those whose bits (1 << number) are set.
+ * PROTOCOL_COUNT: none, as far as they go. */
+enum protocol_number protocol_recognize(unsigned among, const char *bytes, size_t length);
+
+/* The entry, likewise, whose servers speak first, and so. */
+enum protocol_number protocol_recognize_greeting(unsigned among, const char *bytes, size_t length);
+
+/* True if the servers of this entry speak first. */
+static inline bool protocol_is_greeted(enum protocol_number number)
+{
+	return protocols[number]->is_greeting;
+}
 
 /* True if a connection that begins so is TLS (RFC 8446 5.1: a handshake record), in which nothing can be read. */
 bool protocol_is_tls(const char *bytes, size_t length);
@@ -92,11 +116,9 @@ static inline void protocol_forbid_edits(struct protocol_state *state)
  * Where an answer is needed only sometimes, ask there: protocol_status(state).field costs no more than that field. */
 static inline __attribute__((always_inline)) struct protocol_status protocol_status(const struct protocol_state *state)
 {
-	switch (state->number) {
-	case PROTOCOL_HTTP1:
+	if (__builtin_expect(state->number == PROTOCOL_HTTP1, 1))
 		return http1_status(&state->http1);
-	}
-	__builtin_unreachable();
+	return state->session.status;
 }
 
 /* True if the program's wish for an end was withheld from the server: its end of file is ours to make, now or later. */
@@ -107,24 +129,18 @@ static inline bool protocol_withholds_end(const struct protocol_state *state)
 	return status.owes_end || status.end_is_due;
 }
 
-static inline bool protocol_wants_fresh(const struct protocol_state *state, const char *bytes, size_t length)
-{
-	return protocol_of(state)->wants_fresh && protocol_of(state)->wants_fresh(bytes, length);
-}
-
 static inline bool protocol_is_late_goodbye(const struct protocol_state *state, const char *bytes, size_t length)
 {
 	return protocol_of(state)->is_late_goodbye && protocol_of(state)->is_late_goodbye(bytes, length);
 }
 
-static inline enum protocol_reset protocol_reset(const struct protocol_state *state, uint64_t nonce, char *bytes,
-						 size_t *length)
+static inline void protocol_resume(struct protocol_state *state)
 {
-	return protocol_of(state)->reset ? protocol_of(state)->reset(state, nonce, bytes, length)
-					 : PROTOCOL_RESET_NEEDLESS;
+	if (protocol_of(state)->resume)
+		protocol_of(state)->resume(state);
 }
 
-static inline size_t protocol_farewell(const struct protocol_state *state, char *bytes)
+static inline bool protocol_is_goodbye(const struct protocol_state *state, const char *bytes, size_t length)
 {
-	return protocol_of(state)->farewell ? protocol_of(state)->farewell(state, bytes) : 0;
+	return protocol_of(state)->is_goodbye && protocol_of(state)->is_goodbye(state, bytes, length);
 }

@@ -174,12 +174,12 @@ bool broker_client_reserve(struct broker_client *client, struct conn *conn)
 	return true;
 }
 
-static int send_request(struct broker_client *client, enum broker_message type, uint32_t flags, const struct conn *conn,
-			const struct destination_key *key, int passed)
+static int send_request_of(struct broker_client *client, enum broker_message type, uint32_t flags,
+			   const struct conn *conn, const struct destination_key *key, uint64_t kind, int passed)
 {
 	/* Only questions have one, and whoever asks is alone; others may park meanwhile. */
 	uint32_t sequence = type == BROKER_LEASE ? client->sequence : 0;
-	struct broker_request request = {.head = broker_wire_head(type, sequence, flags)};
+	struct broker_request request = {.head = broker_wire_head(type, sequence, flags), .session = kind};
 
 	if (client->fd < 0)
 		return -ENOTCONN;
@@ -192,6 +192,12 @@ static int send_request(struct broker_client *client, enum broker_message type, 
 	if (key)
 		request.key = *key;
 	return fdpass_send(client->sys, client->fd, &request, sizeof(request), passed);
+}
+
+static int send_request(struct broker_client *client, enum broker_message type, uint32_t flags, const struct conn *conn,
+			const struct destination_key *key, int passed)
+{
+	return send_request_of(client, type, flags, conn, key, 0, passed);
 }
 
 /* Enum broker_answer or -errno. The descriptor is the caller's if it was given, else nobody's. */
@@ -215,11 +221,41 @@ static int read_answer(const struct broker_client *client, const struct broker_r
 	return -EPROTO;
 }
 
+/* To the question that was sent last. */
+static int await_answer(struct broker_client *client, struct deadline deadline, int *fd)
+{
+	union broker_packet packet;
+	int answer, passed;
+
+	*fd = -1;
+	for (;;) {
+		ssize_t length = await_packet(client, &packet, deadline, &passed);
+
+		if (length < 0)
+			return (int)length;
+		/* What belonged to the answer to a question that a signal handler's longjmp left open. */
+		if (is_ours(&packet, length, sizeof(packet.head), BROKER_SESSION_GIVEN)) {
+			drop_passed(client, passed);
+			continue;
+		}
+		if (!is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
+			drop_passed(client, passed);
+			return -EPROTO;
+		}
+		if (packet.head.sequence == client->sequence)
+			break;
+		/* ... and that answer. */
+		drop_passed(client, passed);
+	}
+	answer = read_answer(client, &packet.reply, passed, fd);
+	/* Only tickets are queued. */
+	return answer == BROKER_QUEUED ? -EPROTO : answer;
+}
+
 int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth, int *fd)
 {
 	struct deadline deadline = deadline_of(client, BROKER_PATIENCE_MS);
-	union broker_packet packet;
-	int answer, error, passed;
+	int error;
 
 	*fd = -1;
 	if (!client->is_asked) {
@@ -230,39 +266,61 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn, b
 			return error;
 	}
 	client->is_asked = false;
-	for (;;) {
-		ssize_t length = await_packet(client, &packet, deadline, &passed);
-
-		if (length < 0)
-			return (int)length;
-		if (!is_ours(&packet, length, sizeof(packet.reply), BROKER_ANSWER)) {
-			drop_passed(client, passed);
-			return -EPROTO;
-		}
-		if (packet.head.sequence == client->sequence)
-			break;
-		/* The answer to a question that a signal handler's longjmp left open. */
-		drop_passed(client, passed);
-	}
-	answer = read_answer(client, &packet.reply, passed, fd);
-	/* Only tickets are queued. */
-	return answer == BROKER_QUEUED ? -EPROTO : answer;
+	return await_answer(client, deadline, fd);
 }
 
-int broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit)
+int broker_client_lease_session(struct broker_client *client, const struct conn *conn, uint64_t kind, int *fd,
+				int *session)
 {
-	int error;
+	struct deadline deadline = deadline_of(client, BROKER_PATIENCE_MS);
+	union broker_packet packet;
+	ssize_t length;
+	int answer;
+
+	*fd = *session = -1;
+	client->sequence++;
+	answer = send_request_of(client, BROKER_LEASE, 0, conn, &conn->destination->key, kind, -1);
+	if (!answer)
+		answer = await_answer(client, deadline, fd);
+	if (answer != BROKER_GIVEN)
+		return answer;
+	length = await_packet(client, &packet, deadline, session);
+	if (is_ours(&packet, length, sizeof(packet.head), BROKER_SESSION_GIVEN) && *session >= 0)
+		return answer;
+	drop_passed(client, *session);
+	drop_passed(client, *fd);
+	*fd = *session = -1;
+	return length < 0 ? (int)length : -EPROTO;
+}
+
+static int offer(struct broker_client *client, struct conn *conn, bool was_unfit, uint64_t kind, int session)
+{
+	int error = 0;
 
 	if (client->fd < 0 || !conn->cookie || !slots_reserve(&client->slots, conn))
 		return 0;
+	if (kind)
+		error = send_request_of(client, BROKER_SESSION, 0, conn, &conn->destination->key, kind, session);
 	slots_publish(&client->slots, conn);
-	error = send_request(client, BROKER_PARK, was_unfit ? BROKER_WAS_UNFIT : 0, conn, &conn->destination->key,
-			     conn->fd);
+	if (!error)
+		error = send_request_of(client, BROKER_PARK, was_unfit ? BROKER_WAS_UNFIT : 0, conn,
+					&conn->destination->key, kind, conn->fd);
 	if (error)
 		slots_free(&client->slots, conn);
 	else
 		conn->has_broker_dup = true;
 	return error;
+}
+
+int broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit)
+{
+	return offer(client, conn, was_unfit, 0, -1);
+}
+
+int broker_client_offer_session(struct broker_client *client, struct conn *conn, bool was_unfit, uint64_t kind,
+				int session)
+{
+	return offer(client, conn, was_unfit, kind, session);
 }
 
 void broker_client_tell_idle(struct broker_client *client)

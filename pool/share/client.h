@@ -63,10 +63,20 @@ void broker_client_end(struct broker_client *client);
 int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth, int *fd)
 	__attribute__((warn_unused_result));
 
+/* The same for a connection that was parked with a session of `kind` (not 0), which is in *session then: the caller's
+ * to close. Without is_asked. */
+int broker_client_lease_session(struct broker_client *client, const struct conn *conn, uint64_t kind, int *fd,
+				int *session) __attribute__((warn_unused_result));
+
 /* Hands a duplicate of a parked connection's descriptor over, so that others may lease it and the broker ends it in
  * time. Takes a slot for it. `was_unfit`: its first bytes could not have gone out on a kept connection. 0, also where
  * no slot can be had, or -errno: the broker has not got it. */
 int broker_client_offer(struct broker_client *client, struct conn *conn, bool was_unfit);
+
+/* The same for a connection with a session: only who asks for one of that kind (not 0) gets it, with a duplicate of
+ * `session`. */
+int broker_client_offer_session(struct broker_client *client, struct conn *conn, bool was_unfit, uint64_t kind,
+				int session);
 
 /* Somebody waits, and something of ours has become idle. */
 void broker_client_tell_idle(struct broker_client *client);

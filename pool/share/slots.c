@@ -127,6 +127,8 @@ void slots_publish(struct slots *slots, const struct conn *conn)
 	slot->contents.requests_left = conn->requests_left;
 	slot->contents.status_flags = conn->status_flags;
 	slot->contents.was_looked_at = conn->was_looked_at;
+	slot->contents.protocol = conn->protocol;
+	slot->contents.fence = conn->fence;
 	slot->contents.options = conn->options;
 	atomic_store(&slot->word, make_word(conn->slot_generation, SLOT_IDLE));
 }
@@ -187,20 +189,24 @@ void slots_read(const struct slots *slots, struct conn *conn)
 	conn->requests_left = contents.requests_left;
 	conn->status_flags = contents.status_flags;
 	conn->was_looked_at = contents.was_looked_at;
+	conn->protocol = contents.protocol < UINT32_MAX ? (uint32_t)contents.protocol : UINT32_MAX;
+	conn->fence = contents.fence;
 	conn->options = contents.options;
 	conn->options.set &= (1u << SOCKET_OPTION_COUNT) - 1;
 	if (contents.keep_alive_timeout_ns)
 		conn->destination->keep_alive_timeout_ns = contents.keep_alive_timeout_ns;
 }
 
-uint32_t slots_n_held(const struct slots *slots, const struct destination *destination)
+uint32_t slots_n_held(const struct slots *slots, const struct destination *destination, bool with_session)
 {
 	uint32_t n = 0;
 
 	/* The lowest are used first. */
 	for (unsigned i = 0, n_seen = 0; slots->region && n_seen < SLOTS_PER_REGION - slots->n_free; i++) {
+		const struct conn *conn = slots->entries[i].conn;
+
 		n_seen += slots->entries[i].is_used;
-		if (slots->entries[i].conn && slots->entries[i].conn->destination == destination)
+		if (conn && conn->destination == destination && (conn->session != NULL) == with_session)
 			n += atomic_load(&slots->region->is_held[i]) != 0;
 	}
 	return n;

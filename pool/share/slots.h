@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pool/conn/fence.h"
 #include "pool/conn/ledger.h"
 #include "pool/conn/socket_options.h"
 
@@ -45,7 +46,9 @@ struct slot_contents {
 	uint32_t n_requests;
 	uint32_t requests_left;
 	int32_t status_flags;
-	uint32_t was_looked_at;	       /* by its last user, who said nothing on it */
+	uint32_t was_looked_at; /* by its last user, who said nothing on it */
+	uint64_t protocol;	/* as in struct conn */
+	struct fence fence;
 	struct socket_options options; /* as they are set on it */
 };
 
@@ -125,8 +128,9 @@ void slots_read(const struct slots *slots, struct conn *conn);
  * it. Slots that were left are freed on the way. */
 struct conn *slots_next_taken(struct slots *slots);
 
-/* How many of the process's own connections to a destination the broker holds, too. */
-uint32_t slots_n_held(const struct slots *slots, const struct destination *destination);
+/* How many of the process's own connections to a destination the broker holds, too: of those with a session, or of the
+ * others. */
+uint32_t slots_n_held(const struct slots *slots, const struct destination *destination, bool with_session);
 
 /* True if slots_next_taken() has something to do: one load. */
 static inline bool slots_has_news(const struct slots *slots)

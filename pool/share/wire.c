@@ -45,6 +45,7 @@ int broker_wire_check(const union broker_packet *packet, size_t length, unsigned
 	case BROKER_RUN:
 		return length == sizeof(packet->head) && n_fds == 1 ? 0 : -EPROTO;
 	case BROKER_PARK:
+	case BROKER_SESSION:
 		return length == sizeof(packet->request) && n_fds == 1 ? check_request(&packet->request) : -EPROTO;
 	case BROKER_LEASE:
 	case BROKER_DROP:

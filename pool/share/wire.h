@@ -12,7 +12,7 @@
 #include "pool/conn/destination.h"
 #include "pool/share/slots.h"
 
-#define BROKER_WIRE_VERSION 2
+#define BROKER_WIRE_VERSION 3
 #define BROKER_NAME_MAX 16
 
 enum broker_message {
@@ -26,12 +26,14 @@ enum broker_message {
 	BROKER_TICKET,	/* over a connection of its own, which is then the ticket: see pool/broker/tickets.c */
 	BROKER_IDLE,	/* something was parked, and somebody waits */
 	BROKER_LIST,	/* what is held, please */
+	BROKER_SESSION, /* what belongs to the connection that PARK brings next: its slot, and a descriptor */
 	BROKER_RUN,	/* stay while the process lives whose pidfd this is: see tools/broker/runs.h */
 	/* From the broker. */
-	BROKER_WELCOME, /* with the slots' memory; `sequence` is the process's number. Not from another version */
-	BROKER_ANSWER,	/* a descriptor if there was a connection */
-	BROKER_HELD,	/* one that is held */
-	BROKER_LISTED,	/* ... and that was all, of this page */
+	BROKER_WELCOME,	      /* with the slots' memory; `sequence` is the process's number. Not from another version */
+	BROKER_ANSWER,	      /* a descriptor if there was a connection */
+	BROKER_SESSION_GIVEN, /* behind an ANSWER with a connection to a LEASE that asked for a session: its descriptor */
+	BROKER_HELD,	      /* one that is held */
+	BROKER_LISTED,	      /* ... and that was all, of this page */
 };
 
 enum broker_relieve_flags { BROKER_JUST_ONE = 1 /* of the key's destination: its place at the server is needed */ };
@@ -86,6 +88,7 @@ struct broker_request {
 	uint64_t cookie;    /* PARK: SO_COOKIE of the descriptor */
 	uint64_t ticket;    /* TICKET: what WELCOME's sequence said. PARK: what the ticket's answer said, 0: none */
 	uint64_t max_conns; /* TICKET: the limit, not 0 */
+	uint64_t session;   /* LEASE, PARK: 0, or who may have connections with sessions like this one's */
 	struct destination_key key;
 };
 

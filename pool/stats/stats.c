@@ -35,6 +35,16 @@ const char *const stats_refusal_names[REFUSAL_COUNT] = {
 	[REFUSAL_POLICY] = "policy",
 	[REFUSAL_PROBED] = "probed",
 	[REFUSAL_BYPASSED] = "bypassed",
+	[REFUSAL_HTTP2] = "http2",
+	[REFUSAL_CLIENT_CERTIFICATE] = "client_certificate",
+	[REFUSAL_TLS_VERSION] = "tls_version",
+	[REFUSAL_TLS_RESUMED] = "tls_resumed",
+	[REFUSAL_SESSION_STATE] = "session_state",
+	[REFUSAL_UNFINISHED_REPLY] = "unfinished_reply",
+	[REFUSAL_AUTHENTICATED] = "authenticated",
+	[REFUSAL_FENCE_FAILED] = "fence_failed",
+	[REFUSAL_REFUSED_COMMAND] = "refused_command",
+	[REFUSAL_FIRST_LOGIN] = "first_login",
 };
 
 const char *const stats_counter_names[STATS_N_COUNTERS] = {

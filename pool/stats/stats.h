@@ -31,7 +31,7 @@ enum stats_counter {
 	STATS_BORROWED,	  /* kept connections that came from other processes */
 	STATS_PARKED,	  /* connections put away for later */
 	STATS_REPLAYED,	  /* requests sent again because their kept connection had died */
-	STATS_REUSABLE,	  /* observe mode: would have been parked */
+	STATS_REUSABLE,	  /* would have been parked, in observe mode; or, without, with --tls=reuse */
 	STATS_PORT_WAITS, /* connects that met EADDRNOTAVAIL and waited for a port */
 	STATS_N_COUNTERS
 };
@@ -98,7 +98,7 @@ struct stats_interval {
 };
 
 #define STATS_MAGIC "HOLDSTAT"
-#define STATS_VERSION 2
+#define STATS_VERSION 3
 #define STATS_NAME_MAX 16
 
 struct stats_page {
@@ -128,7 +128,7 @@ enum stats_array { STATS_DESTINATIONS, STATS_CALLSITES, STATS_MODULES, STATS_INT
 #define STATS_PAGE_SIZE 65536
 #define STATS_PAGE_ROOM         \
 	{                       \
-		79, 56, 16, 256 \
+		69, 56, 16, 256 \
 	}
 #define STATS_TOTAL_ROOM           \
 	{                          \

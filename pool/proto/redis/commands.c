@@ -1,0 +1,325 @@
+/*
+ * The table of commands, and the subcommands of CLIENT: what each does to its connection. What is not here may do
+ * anything (a module's command).
+ */
+#include <string.h>
+
+#include "pool/proto/redis/private.h"
+
+struct command {
+	const char *name;
+	enum redis_class class;
+};
+
+/* Sorted by name. (redis.io/docs/latest/commands, up to Redis 8.0 and Valkey 8.1) */
+static const struct command commands[] = {
+	{"ACL", REDIS_LEAVES},
+	{"APPEND", REDIS_PLAIN},
+	{"ASKING", REDIS_LEAVES},
+	{"AUTH", REDIS_LOGS_IN},
+	{"BGREWRITEAOF", REDIS_PLAIN},
+	{"BGSAVE", REDIS_PLAIN},
+	{"BITCOUNT", REDIS_PLAIN},
+	{"BITFIELD", REDIS_PLAIN},
+	{"BITFIELD_RO", REDIS_PLAIN},
+	{"BITOP", REDIS_PLAIN},
+	{"BITPOS", REDIS_PLAIN},
+	{"BLMOVE", REDIS_LEAVES},
+	{"BLMPOP", REDIS_LEAVES},
+	{"BLPOP", REDIS_LEAVES},
+	{"BRPOP", REDIS_LEAVES},
+	{"BRPOPLPUSH", REDIS_LEAVES},
+	{"BZMPOP", REDIS_LEAVES},
+	{"BZPOPMAX", REDIS_LEAVES},
+	{"BZPOPMIN", REDIS_LEAVES},
+	{"CLIENT", REDIS_CLIENT},
+	{"CLUSTER", REDIS_PLAIN},
+	{"COMMAND", REDIS_PLAIN},
+	{"CONFIG", REDIS_LEAVES},
+	{"COPY", REDIS_PLAIN},
+	{"DBSIZE", REDIS_PLAIN},
+	{"DEBUG", REDIS_REFUSED},
+	{"DECR", REDIS_PLAIN},
+	{"DECRBY", REDIS_PLAIN},
+	{"DEL", REDIS_PLAIN},
+	{"DIGEST", REDIS_PLAIN},
+	{"DISCARD", REDIS_END_MULTI},
+	{"DUMP", REDIS_PLAIN},
+	{"ECHO", REDIS_PLAIN},
+	{"EVAL", REDIS_RUNS},
+	{"EVALSHA", REDIS_RUNS},
+	{"EVALSHA_RO", REDIS_RUNS},
+	{"EVAL_RO", REDIS_RUNS},
+	{"EXEC", REDIS_END_MULTI},
+	{"EXISTS", REDIS_PLAIN},
+	{"EXPIRE", REDIS_PLAIN},
+	{"EXPIREAT", REDIS_PLAIN},
+	{"EXPIRETIME", REDIS_PLAIN},
+	{"FAILOVER", REDIS_REFUSED},
+	{"FCALL", REDIS_RUNS},
+	{"FCALL_RO", REDIS_RUNS},
+	{"FLUSHALL", REDIS_PLAIN},
+	{"FLUSHDB", REDIS_PLAIN},
+	{"FUNCTION", REDIS_RUNS},
+	{"GEOADD", REDIS_PLAIN},
+	{"GEODIST", REDIS_PLAIN},
+	{"GEOHASH", REDIS_PLAIN},
+	{"GEOPOS", REDIS_PLAIN},
+	{"GEORADIUS", REDIS_PLAIN},
+	{"GEORADIUSBYMEMBER", REDIS_PLAIN},
+	{"GEORADIUSBYMEMBER_RO", REDIS_PLAIN},
+	{"GEORADIUS_RO", REDIS_PLAIN},
+	{"GEOSEARCH", REDIS_PLAIN},
+	{"GEOSEARCHSTORE", REDIS_PLAIN},
+	{"GET", REDIS_PLAIN},
+	{"GETBIT", REDIS_PLAIN},
+	{"GETDEL", REDIS_PLAIN},
+	{"GETEX", REDIS_PLAIN},
+	{"GETRANGE", REDIS_PLAIN},
+	{"GETSET", REDIS_PLAIN},
+	{"HDEL", REDIS_PLAIN},
+	{"HELLO", REDIS_LOGS_IN},
+	{"HEXISTS", REDIS_PLAIN},
+	{"HEXPIRE", REDIS_PLAIN},
+	{"HEXPIREAT", REDIS_PLAIN},
+	{"HEXPIRETIME", REDIS_PLAIN},
+	{"HGET", REDIS_PLAIN},
+	{"HGETALL", REDIS_PLAIN},
+	{"HGETDEL", REDIS_PLAIN},
+	{"HGETEX", REDIS_PLAIN},
+	{"HINCRBY", REDIS_PLAIN},
+	{"HINCRBYFLOAT", REDIS_PLAIN},
+	{"HKEYS", REDIS_PLAIN},
+	{"HLEN", REDIS_PLAIN},
+	{"HMGET", REDIS_PLAIN},
+	{"HMSET", REDIS_PLAIN},
+	{"HPERSIST", REDIS_PLAIN},
+	{"HPEXPIRE", REDIS_PLAIN},
+	{"HPEXPIREAT", REDIS_PLAIN},
+	{"HPEXPIRETIME", REDIS_PLAIN},
+	{"HPTTL", REDIS_PLAIN},
+	{"HRANDFIELD", REDIS_PLAIN},
+	{"HSCAN", REDIS_PLAIN},
+	{"HSET", REDIS_PLAIN},
+	{"HSETEX", REDIS_PLAIN},
+	{"HSETNX", REDIS_PLAIN},
+	{"HSTRLEN", REDIS_PLAIN},
+	{"HTTL", REDIS_PLAIN},
+	{"HVALS", REDIS_PLAIN},
+	{"INCR", REDIS_PLAIN},
+	{"INCRBY", REDIS_PLAIN},
+	{"INCRBYFLOAT", REDIS_PLAIN},
+	{"INFO", REDIS_PLAIN},
+	{"KEYS", REDIS_PLAIN},
+	{"LASTSAVE", REDIS_PLAIN},
+	{"LATENCY", REDIS_PLAIN},
+	{"LCS", REDIS_PLAIN},
+	{"LINDEX", REDIS_PLAIN},
+	{"LINSERT", REDIS_PLAIN},
+	{"LLEN", REDIS_PLAIN},
+	{"LMOVE", REDIS_PLAIN},
+	{"LMPOP", REDIS_PLAIN},
+	{"LOLWUT", REDIS_PLAIN},
+	{"LPOP", REDIS_PLAIN},
+	{"LPOS", REDIS_PLAIN},
+	{"LPUSH", REDIS_PLAIN},
+	{"LPUSHX", REDIS_PLAIN},
+	{"LRANGE", REDIS_PLAIN},
+	{"LREM", REDIS_PLAIN},
+	{"LSET", REDIS_PLAIN},
+	{"LTRIM", REDIS_PLAIN},
+	{"MEMORY", REDIS_PLAIN},
+	{"MGET", REDIS_PLAIN},
+	{"MIGRATE", REDIS_LEAVES},
+	{"MODULE", REDIS_RUNS},
+	{"MONITOR", REDIS_REFUSED},
+	{"MOVE", REDIS_PLAIN},
+	{"MSET", REDIS_PLAIN},
+	{"MSETNX", REDIS_PLAIN},
+	{"MULTI", REDIS_MULTI},
+	{"OBJECT", REDIS_PLAIN},
+	{"PERSIST", REDIS_PLAIN},
+	{"PEXPIRE", REDIS_PLAIN},
+	{"PEXPIREAT", REDIS_PLAIN},
+	{"PEXPIRETIME", REDIS_PLAIN},
+	{"PFADD", REDIS_PLAIN},
+	{"PFCOUNT", REDIS_PLAIN},
+	{"PFDEBUG", REDIS_REFUSED},
+	{"PFMERGE", REDIS_PLAIN},
+	{"PFSELFTEST", REDIS_REFUSED},
+	{"PING", REDIS_PLAIN},
+	{"PSETEX", REDIS_PLAIN},
+	{"PSUBSCRIBE", REDIS_REFUSED},
+	{"PSYNC", REDIS_REFUSED},
+	{"PTTL", REDIS_PLAIN},
+	{"PUBLISH", REDIS_PLAIN},
+	{"PUBSUB", REDIS_PLAIN},
+	{"PUNSUBSCRIBE", REDIS_REFUSED},
+	{"QUIT", REDIS_QUITS},
+	{"RANDOMKEY", REDIS_PLAIN},
+	{"READONLY", REDIS_LEAVES},
+	{"READWRITE", REDIS_LEAVES},
+	{"RENAME", REDIS_PLAIN},
+	{"RENAMENX", REDIS_PLAIN},
+	{"REPLCONF", REDIS_REFUSED},
+	{"REPLICAOF", REDIS_LEAVES},
+	{"RESET", REDIS_LEAVES},
+	{"RESTORE", REDIS_PLAIN},
+	{"ROLE", REDIS_PLAIN},
+	{"RPOP", REDIS_PLAIN},
+	{"RPOPLPUSH", REDIS_PLAIN},
+	{"RPUSH", REDIS_PLAIN},
+	{"RPUSHX", REDIS_PLAIN},
+	{"SADD", REDIS_PLAIN},
+	{"SAVE", REDIS_PLAIN},
+	{"SCAN", REDIS_PLAIN},
+	{"SCARD", REDIS_PLAIN},
+	{"SCRIPT", REDIS_RUNS},
+	{"SDIFF", REDIS_PLAIN},
+	{"SDIFFSTORE", REDIS_PLAIN},
+	{"SELECT", REDIS_LEAVES},
+	{"SET", REDIS_PLAIN},
+	{"SETBIT", REDIS_PLAIN},
+	{"SETEX", REDIS_PLAIN},
+	{"SETNX", REDIS_PLAIN},
+	{"SETRANGE", REDIS_PLAIN},
+	{"SHUTDOWN", REDIS_REFUSED},
+	{"SINTER", REDIS_PLAIN},
+	{"SINTERCARD", REDIS_PLAIN},
+	{"SINTERSTORE", REDIS_PLAIN},
+	{"SISMEMBER", REDIS_PLAIN},
+	{"SLAVEOF", REDIS_LEAVES},
+	{"SLOWLOG", REDIS_PLAIN},
+	{"SMEMBERS", REDIS_PLAIN},
+	{"SMISMEMBER", REDIS_PLAIN},
+	{"SMOVE", REDIS_PLAIN},
+	{"SORT", REDIS_PLAIN},
+	{"SORT_RO", REDIS_PLAIN},
+	{"SPOP", REDIS_PLAIN},
+	{"SPUBLISH", REDIS_PLAIN},
+	{"SRANDMEMBER", REDIS_PLAIN},
+	{"SREM", REDIS_PLAIN},
+	{"SSCAN", REDIS_PLAIN},
+	{"SSUBSCRIBE", REDIS_REFUSED},
+	{"STRLEN", REDIS_PLAIN},
+	{"SUBSCRIBE", REDIS_REFUSED},
+	{"SUBSTR", REDIS_PLAIN},
+	{"SUNION", REDIS_PLAIN},
+	{"SUNIONSTORE", REDIS_PLAIN},
+	{"SUNSUBSCRIBE", REDIS_REFUSED},
+	{"SWAPDB", REDIS_PLAIN},
+	{"SYNC", REDIS_REFUSED},
+	{"TIME", REDIS_PLAIN},
+	{"TOUCH", REDIS_PLAIN},
+	{"TTL", REDIS_PLAIN},
+	{"TYPE", REDIS_PLAIN},
+	{"UNLINK", REDIS_PLAIN},
+	{"UNSUBSCRIBE", REDIS_REFUSED},
+	{"UNWATCH", REDIS_LEAVES},
+	{"WAIT", REDIS_WAITS},
+	{"WAITAOF", REDIS_WAITS},
+	{"WATCH", REDIS_LEAVES},
+	{"XACK", REDIS_PLAIN},
+	{"XADD", REDIS_PLAIN},
+	{"XAUTOCLAIM", REDIS_PLAIN},
+	{"XCLAIM", REDIS_PLAIN},
+	{"XDEL", REDIS_PLAIN},
+	{"XGROUP", REDIS_PLAIN},
+	{"XINFO", REDIS_PLAIN},
+	{"XLEN", REDIS_PLAIN},
+	{"XPENDING", REDIS_PLAIN},
+	{"XRANGE", REDIS_PLAIN},
+	{"XREAD", REDIS_PLAIN},
+	{"XREADGROUP", REDIS_PLAIN},
+	{"XREVRANGE", REDIS_PLAIN},
+	{"XSETID", REDIS_PLAIN},
+	{"XTRIM", REDIS_PLAIN},
+	{"ZADD", REDIS_PLAIN},
+	{"ZCARD", REDIS_PLAIN},
+	{"ZCOUNT", REDIS_PLAIN},
+	{"ZDIFF", REDIS_PLAIN},
+	{"ZDIFFSTORE", REDIS_PLAIN},
+	{"ZINCRBY", REDIS_PLAIN},
+	{"ZINTER", REDIS_PLAIN},
+	{"ZINTERCARD", REDIS_PLAIN},
+	{"ZINTERSTORE", REDIS_PLAIN},
+	{"ZLEXCOUNT", REDIS_PLAIN},
+	{"ZMPOP", REDIS_PLAIN},
+	{"ZMSCORE", REDIS_PLAIN},
+	{"ZPOPMAX", REDIS_PLAIN},
+	{"ZPOPMIN", REDIS_PLAIN},
+	{"ZRANDMEMBER", REDIS_PLAIN},
+	{"ZRANGE", REDIS_PLAIN},
+	{"ZRANGEBYLEX", REDIS_PLAIN},
+	{"ZRANGEBYSCORE", REDIS_PLAIN},
+	{"ZRANGESTORE", REDIS_PLAIN},
+	{"ZRANK", REDIS_PLAIN},
+	{"ZREM", REDIS_PLAIN},
+	{"ZREMRANGEBYLEX", REDIS_PLAIN},
+	{"ZREMRANGEBYRANK", REDIS_PLAIN},
+	{"ZREMRANGEBYSCORE", REDIS_PLAIN},
+	{"ZREVRANGE", REDIS_PLAIN},
+	{"ZREVRANGEBYLEX", REDIS_PLAIN},
+	{"ZREVRANGEBYSCORE", REDIS_PLAIN},
+	{"ZREVRANK", REDIS_PLAIN},
+	{"ZSCAN", REDIS_PLAIN},
+	{"ZSCORE", REDIS_PLAIN},
+	{"ZUNION", REDIS_PLAIN},
+	{"ZUNIONSTORE", REDIS_PLAIN},
+};
+
+/* Of CLIENT. All others (REPLY, TRACKING, CACHING, ID, NO-EVICT, CAPA...) are refused. */
+static const struct command client_subcommands[] = {
+	{"GETNAME", REDIS_PLAIN}, {"HELP", REDIS_PLAIN},    {"INFO", REDIS_PLAIN},    {"KILL", REDIS_LEAVES},
+	{"LIST", REDIS_PLAIN},	  {"PAUSE", REDIS_PLAIN},   {"SETINFO", REDIS_PLAIN}, {"SETNAME", REDIS_LEAVES},
+	{"UNBLOCK", REDIS_PLAIN}, {"UNPAUSE", REDIS_PLAIN},
+};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A name may hold any byte. */
+static int compare(const char *name, size_t length, const char *other)
+{
+	size_t other_length = strlen(other);
+	int order = memcmp(name, other, length < other_length ? length : other_length);
+
+	return order ? order : (length > other_length) - (length < other_length);
+}
+
+/* NULL: none. */
+static const struct command *find(const struct command *table, size_t n, const char *name, size_t length)
+{
+	size_t from = 0;
+
+	while (from < n) {
+		size_t middle = from + (n - from) / 2;
+		int order = compare(name, length, table[middle].name);
+
+		if (order == 0)
+			return &table[middle];
+		if (order > 0)
+			from = middle + 1;
+		else
+			n = middle;
+	}
+	return NULL;
+}
+
+bool redis_is_known(const char *name, size_t length)
+{
+	return find(commands, LENGTH(commands), name, length) != NULL;
+}
+
+enum redis_class redis_class_of(const char *name, size_t length)
+{
+	const struct command *command = find(commands, LENGTH(commands), name, length);
+
+	return command ? command->class : REDIS_RUNS;
+}
+
+enum redis_class redis_class_of_client(const char *subcommand, size_t length)
+{
+	const struct command *command = find(client_subcommands, LENGTH(client_subcommands), subcommand, length);
+
+	return command ? command->class : REDIS_REFUSED;
+}
