@@ -10,6 +10,7 @@
 #include "pool/base/path_trust.h"
 #include "pool/conn/destination.h"
 #include "pool/stats/stats.h"
+#include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/home.h"
 #include "shim/base/real.h"
@@ -21,18 +22,91 @@ struct line {
 	size_t length;
 };
 
-static _Atomic(int) fd = -1;
+#define LOOK_INTERVAL_NS 1000000000u
 
-/* Others may be able to put things at its path. */
-void log_open(const char *path)
+static _Atomic(int) fd = -1;
+static const char *place;	       /* the file's path; immutable after init, as the next two are */
+static uid_t opener;		       /* its user */
+static struct stat opener_root;	       /* and root folder */
+static _Atomic(unsigned) n_writing;    /* threads that may have read `fd` */
+static _Atomic(uint64_t) next_look_ns; /* at whether the file is still there */
+static _Atomic(bool) is_left_alone;    /* there are no more looks */
+
+/* Others may be able to put things at its path. -1: there is nothing to write to. */
+static int open_file(int more_flags)
 {
-	int low = path[0] ? libc.open(path, PATH_TRUST_LOG_FLAGS, 0600) : -1;
+	int low = libc.open(place, (PATH_TRUST_LOG_FLAGS & ~O_CREAT) | more_flags, 0600);
 	struct stat status;
 
-	if (low >= 0 && libc.fstat(low, &status) == 0 && path_trust_is_log(&status))
-		fd = fdtable_move_high(low);
-	else if (low >= 0)
-		real.close(low);
+	if (low < 0)
+		return -1;
+	if (libc.fstat(low, &status) == 0 && path_trust_is_log(&status))
+		return fdtable_move_high(low);
+	real.close(low);
+	return -1;
+}
+
+void log_open(const char *path)
+{
+	if (!path[0])
+		return;
+	place = path;
+	/* The program may have changed its working directory by the next look. */
+	is_left_alone = path[0] != '/';
+	opener = libc.geteuid();
+	if (libc.stat("/", &opener_root) != 0)
+		opener_root = (struct stat){0};
+	fd = open_file(O_CREAT);
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* The path may have become that of another file, where the program has changed its user or its root. Then no new file
+ * is made; one that is there is taken. */
+static bool may_create(void)
+{
+	struct stat root;
+
+	return libc.geteuid() == opener && libc.stat("/", &root) == 0 && is_same_file(&root, &opener_root);
+}
+
+/* The file was moved away, or another one is in its place. Whoever reads `fd` from now on gets the new one; the old one
+ * is closed if nobody is about to write to it, and else left open: its number might then be another file's. */
+static void reopen(int old)
+{
+	int new = open_file(may_create() ? O_CREAT : 0);
+
+	if (new < 0)
+		return;
+	if (!atomic_compare_exchange_strong(&fd, &old, new))
+		fdtable_close_internal(new);
+	else if (atomic_load(&n_writing) == 0)
+		fdtable_close_internal(old);
+}
+
+/* Log files are rotated: once a second at most, the path is compared with the open file. */
+static void look_after_file(void)
+{
+	uint64_t now = guard_now_ns(), next = atomic_load_explicit(&next_look_ns, memory_order_relaxed);
+	struct stat open_one, named;
+	int old = fd;
+
+	if (atomic_load_explicit(&is_left_alone, memory_order_relaxed))
+		return;
+	if (now < next || !atomic_compare_exchange_strong(&next_look_ns, &next, now + LOOK_INTERVAL_NS))
+		return;
+	if (libc.fstat(old, &open_one) != 0 || !S_ISREG(open_one.st_mode))
+		return;
+	if (libc.stat(place, &named) == 0 ? !is_same_file(&open_one, &named) : errno == ENOENT)
+		reopen(old);
+}
+
+void log_leave_alone(void)
+{
+	atomic_store(&is_left_alone, true);
 }
 
 int log_fd(void)
@@ -92,9 +166,12 @@ static void write_line(struct line *line)
 	if (line->length == LINE_SIZE)
 		line->length--;
 	line->text[line->length++] = '\n';
+	look_after_file();
+	atomic_fetch_add(&n_writing, 1);
 	/* A full disk loses the line, nothing else. */
 	if (real.write(fd, line->text, line->length) < 0)
 		errno = error;
+	atomic_fetch_sub(&n_writing, 1);
 	errno = error;
 }
 

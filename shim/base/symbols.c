@@ -233,21 +233,113 @@ void symbols_bind_next(const struct symbols_list *list, void *base)
 	bind_along(map, startup_end, list, base);
 }
 
-static bool is_libc(const struct link_map *map)
+static bool has_soname(const struct link_map *map, const char *soname)
 {
 	struct object object;
 
 	read_object(map, &object);
-	return object.soname && strcmp(object.soname, LIBC_SO) == 0;
+	return object.soname && strcmp(object.soname, soname) == 0;
 }
 
 void symbols_bind_libc(const struct symbols_list *list, void *base)
 {
 	const struct link_map *map = _r_debug.r_map;
 
-	while (map && !is_libc(map))
+	while (map && !has_soname(map, LIBC_SO))
 		map = map->l_next;
 	bind_along(map, map, list, base);
+}
+
+/* Of a library: its ELF header lies at its base. */
+static uintptr_t end_of(const struct link_map *map)
+{
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)map->l_addr;
+	const ElfW(Phdr) *program = (const ElfW(Phdr) *)(map->l_addr + header->e_phoff);
+	uintptr_t end = 0;
+
+	for (unsigned i = 0; i < header->e_phnum; i++)
+		if (program[i].p_type == PT_LOAD && program[i].p_vaddr + program[i].p_memsz > end)
+			end = program[i].p_vaddr + program[i].p_memsz;
+	return map->l_addr + end;
+}
+
+unsigned symbols_bind_in(const char *soname, const struct symbols_list *list, void *base, uintptr_t *begin,
+			 uintptr_t *end)
+{
+	unsigned n = 0;
+
+	for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+		if (!is_searched(map) || !has_soname(map, soname))
+			continue;
+		n++;
+		bind_along(map, map, list, base);
+		if (begin)
+			*begin = map->l_addr;
+		if (end)
+			*end = end_of(map);
+	}
+	return n;
+}
+
+_Atomic(unsigned) symbols_generation = 1;
+
+unsigned symbols_count(const char *name, void **first)
+{
+	struct wanted wanted = want(name);
+	unsigned n = 0;
+
+	*first = NULL;
+	for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+		void *found = NULL;
+
+		if (is_searched(map))
+			fulfil(map, &wanted, &found, 1);
+		if (!found)
+			continue;
+		n++;
+		if (!*first)
+			*first = found;
+	}
+	return n;
+}
+
+/* The object in which an address lies; NULL: none of the libraries. (The executable may lie anywhere.) */
+static const struct link_map *object_at(uintptr_t address)
+{
+	for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next)
+		if (map->l_addr && is_searched(map) && address >= map->l_addr && address < end_of(map))
+			return map;
+	return _r_debug.r_map;
+}
+
+/* Of the libraries that an object needs, one that defines it. */
+static void *find_needed(const struct link_map *object, const char *name)
+{
+	struct wanted wanted = want(name);
+	struct object parts;
+	void *found = NULL;
+
+	read_object(object, &parts);
+	for (const ElfW(Dyn) *entry = object->l_ld; entry && entry->d_tag != DT_NULL && !found; entry++)
+		for (const struct link_map *map = _r_debug.r_map;
+		     entry->d_tag == DT_NEEDED && parts.strings && map && !found; map = map->l_next)
+			if (is_searched(map) && has_soname(map, parts.strings + entry->d_un.d_val))
+				fulfil(map, &wanted, &found, 1);
+	return found;
+}
+
+void *symbols_find_for(const void *return_address, const char *name)
+{
+	const struct link_map *object = object_at((uintptr_t)return_address);
+	struct wanted wanted = want(name);
+	void *found = NULL;
+
+	/* Its own first: a library calls itself by its exported names. */
+	if (object && is_searched(object))
+		fulfil(object, &wanted, &found, 1);
+	if (!found && object)
+		found = find_needed(object, name);
+	return found ? found : symbols_find_anywhere(name);
 }
 
 void *symbols_find_anywhere(const char *name)

@@ -27,6 +27,21 @@ void symbols_bind_next(const struct symbols_list *list, void *base);
 /* The same with the C library's own, whoever is behind us. */
 void symbols_bind_libc(const struct symbols_list *list, void *base);
 
+/* The same with the objects of that name (DT_SONAME), also those that were loaded since. Returns how many there are,
+ * and where the last of them lies (NULL: not asked). */
+unsigned symbols_bind_in(const char *soname, const struct symbols_list *list, void *base, uintptr_t *begin,
+			 uintptr_t *end);
+
+/* How many objects define a name, also those that were loaded since; *first is the first of them. */
+unsigned symbols_count(const char *name, void **first);
+
+/* Of several definitions the one that the caller's object means, by the return address: its own, or of what it was
+ * linked with; else the first one anywhere. */
+void *symbols_find_for(const void *return_address, const char *name);
+
+/* Changes when objects may have been loaded. */
+extern _Atomic(unsigned) symbols_generation;
+
 /* The first one anywhere, also in what was loaded since; NULL: there is none. */
 void *symbols_find_anywhere(const char *name);
 

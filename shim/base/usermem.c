@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "shim/base/clock.h"
@@ -30,7 +31,6 @@ extern void *__libc_stack_end;
 
 /* The heap that grows by brk(2): looked through once, from the lowest address that was asked for. */
 #define HEAP_MAX (16u << 20)
-#define PAGES_AT_ONCE 128u
 
 static pthread_t main_thread;	       /* immutable after init, as the next three are */
 static uintptr_t page_size;	       /* of the kernel's pages */
@@ -84,17 +84,11 @@ void guard_learn_memory(void)
 	find_image();
 }
 
+/* Nothing is written by it: it says whether pages are missing (msync(2)). mincore(2) would say so too, but services are
+ * killed for it where systemd allows them @system-service. */
 static bool is_mapped(uintptr_t first, uintptr_t end)
 {
-	unsigned char present[PAGES_AT_ONCE];
-
-	for (uintptr_t at = first; at < end; at += PAGES_AT_ONCE * page_size) {
-		uintptr_t length = end - at < PAGES_AT_ONCE * page_size ? end - at : PAGES_AT_ONCE * page_size;
-
-		if (libc.syscall(SYS_mincore, at, length, present) < 0)
-			return false;
-	}
-	return true;
+	return libc.syscall(SYS_msync, first, end - first, MS_ASYNC) == 0;
 }
 
 /* Looks once at what lies between there and what is known of the heap. */

@@ -18,6 +18,8 @@
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 
+__thread int connect_last __attribute__((tls_model("initial-exec"))) = -1;
+
 /* Everything that must be equal for another connection to serve instead. */
 static bool complete_key(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -170,10 +172,12 @@ static int dial_malformed(struct sock *sock, int fd, const struct sockaddr *addr
 int connect_new(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length, void *caller)
 {
 	int saved = errno;
-	bool is_known;
+	struct sock *locked = sock;
+	bool is_known, is_leased;
 
 	if (is_malformed(sock, address, length))
 		return dial_malformed(sock, fd, address, length);
+	connect_last = fd;
 	is_known = complete_key(sock, fd, address, length);
 	sock->caller = (uintptr_t)caller;
 	if (is_known)
@@ -182,11 +186,13 @@ int connect_new(struct sock *sock, int fd, const struct sockaddr *address, sockl
 		errno = saved;
 		return dial_native(sock, fd, address, length);
 	}
+	/* A thread that awaited a connection for it has left that by longjmp. */
+	if (sock->conn)
+		sock_drop_conn(sock);
 	sock->is_bypassed = lease_is_bypassed(sock);
-	if (sock->is_bypassed || !lease_take(sock)) {
-		errno = saved;
-		return dial(sock, fd, address, length);
-	}
+	is_leased = !sock->is_bypassed && lease_take_in_time(&locked, fd);
 	errno = saved;
-	return report_lease(sock);
+	if (!locked)
+		return relayed_connect(fd, address, length);
+	return is_leased ? report_lease(locked) : dial(locked, fd, address, length);
 }

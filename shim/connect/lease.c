@@ -9,12 +9,17 @@
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
+#include "shim/connect/fence.h"
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/sock/swap.h"
+#include "shim/sock/transport.h"
+
+bool (*lease_begin_login)(struct sock *sock, struct conn *conn);
+bool (*lease_login_is_ready)(const struct conn *conn);
 
 static bool may_rewrite(const struct sock *sock)
 {
@@ -69,6 +74,30 @@ static enum missed missed_by_answer(int answer)
 	}
 }
 
+/* Is what this program will say at its login what was said on the connection? */
+static bool fits_login(const struct conn *conn, const void *what)
+{
+	const struct sock *sock = what;
+
+	return !conn->login || login_habits_expect(&conn->destination->logins, sock->caller, conn->login);
+}
+
+static struct conn *take_own(struct idle_pool *pool, struct destination *destination, struct sock *sock,
+			     uint64_t now_ns, enum refusal *why)
+{
+	struct conn *conn;
+
+	if (__builtin_expect(!destination->logins.next_site, 1))
+		return idle_pool_lease(pool, destination, sock->caller, now_ns, why);
+	conn = idle_pool_lease_fit(pool, destination, sock->caller, now_ns, fits_login, sock, why);
+	/* It would take one place more of the server's than the program does. */
+	if (!conn && destination->n_idle) {
+		sock->missed = MISSED_OTHER_LOGIN;
+		idle_pool_retire(pool, destination, REFUSAL_POOL_FULL);
+	}
+	return conn;
+}
+
 /* Own ones first: they cost no message. */
 static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 {
@@ -94,9 +123,11 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 		return NULL;
 	}
 	if (destination)
-		conn = idle_pool_lease(pool, destination, sock->caller, now_ns, &why);
+		conn = take_own(pool, destination, sock, now_ns, &why);
 	pool_leave();
 	/* A ticket asks for both, a connection or leave to dial. */
+	if (!conn && has_broker && sock->policy->tls == CONFIG_TLS_REUSE && sock->missed == MISSED_NONE_IDLE)
+		conn = shared_take_session(&sock->key);
 	if (!conn && has_broker && why != REFUSAL_PROBED && sock->missed == MISSED_NONE_IDLE) {
 		conn = shared_take(&sock->key, sock->caller, &answer);
 		sock->missed = missed_by_answer(answer);
@@ -106,14 +137,26 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	return conn;
 }
 
-static void discard(struct conn *conn)
+static void discard(struct conn *conn, enum refusal why)
 {
 	struct idle_pool *pool = pool_enter(guard_now_ns());
 
 	if (!pool)
 		return;
-	stats_refuse(conn->destination->stats, REFUSAL_ERROR);
+	stats_refuse(conn->destination->stats, why);
 	idle_pool_end(pool, conn);
+	pool_leave();
+}
+
+/* As if it had not been given out. */
+static void put_back(struct conn *conn)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (!pool)
+		return;
+	stats_add(&conn->destination->stats->counts.counter[STATS_LEASED], (uint64_t)-1);
+	idle_pool_take_in(pool, conn);
 	pool_leave();
 }
 
@@ -127,18 +170,164 @@ static enum missed missed_by_itself(const struct sock *sock)
 	return sock->cannot_swap ? MISSED_SOCKOPT : MISSED_NONE;
 }
 
-bool lease_take(struct sock *sock)
+static bool give(struct sock *sock, struct conn *conn);
+
+enum taken {
+	TAKEN,
+	TAKEN_NEXT,    /* it was no good, and has been ended */
+	TAKEN_LATE,    /* its server's answer is due: it is still the caller's */
+	TAKEN_COLD,    /* its server has to be asked first: likewise */
+	TAKEN_AWAITED, /* ... which is done: sock->conn is it */
+	TAKEN_NONE,
+};
+
+/* One of a protocol with a session: whether it may be given out yet, is found out here. */
+static enum taken take_with_session(struct sock *sock, struct conn *conn)
 {
+	if (!fence_is_allowed(sock->policy, conn->protocol)) {
+		sock->missed = MISSED_POLICY;
+		put_back(conn);
+		return TAKEN_NONE;
+	}
+	/* What has to be proven of it is proven when the program reads, unless that may take long. */
+	if (conn->login && conn->login->may_take_long && !lease_login_is_ready(conn)) {
+		sock->missed = MISSED_COLD;
+		put_back(conn);
+		return TAKEN_NONE;
+	}
+	if (conn->login)
+		return give(sock, conn) ? TAKEN : TAKEN_NEXT;
+	switch (fence_look(conn)) {
+	case FENCE_GOOD:
+		return give(sock, conn) ? TAKEN : TAKEN_NEXT;
+	case FENCE_AWAITED:
+		return TAKEN_LATE;
+	case FENCE_COLD:
+		return TAKEN_COLD;
+	case FENCE_GONE:
+		sock->missed = MISSED_SERVER_IDLE_CLOSE;
+		discard(conn, REFUSAL_SERVER_IDLE_CLOSE);
+		break;
+	case FENCE_WRONG:
+		sock->missed = MISSED_FENCE_FAILED;
+		discard(conn, REFUSAL_FENCE_FAILED);
+		break;
+	}
+	return TAKEN_NEXT;
+}
+
+/* Its server's answer is waited for, if the program lets us. False: it is still the caller's. */
+static bool begin_to_await(struct sock *sock, struct conn *conn, bool is_asked)
+{
+	if (!fence_patience_ns(conn, !(sock->status_flags & O_NONBLOCK)) || (!is_asked && !fence_ask(conn)))
+		return false;
+	sock->conn = conn;
+	return true;
+}
+
+/* So many are passed over whose answers are late. */
+#define LATE_MAX 4
+
+/* Nothing could be given at once: one that may be waited for is taken, the others go back in their order. */
+static enum taken choose(struct sock *sock, struct conn *const late[], unsigned n_late, struct conn *cold,
+			 bool may_wait)
+{
+	bool is_awaited = may_wait && n_late && begin_to_await(sock, late[0], true);
+
+	for (unsigned i = n_late; i-- > (unsigned)is_awaited;)
+		put_back(late[i]);
+	if (!is_awaited && cold)
+		is_awaited = may_wait && !n_late && begin_to_await(sock, cold, false);
+	if (cold && sock->conn != cold)
+		discard(cold, REFUSAL_IDLE_TIMEOUT);
+	if (n_late || cold)
+		sock->missed = MISSED_COLD;
+	return is_awaited ? TAKEN_AWAITED : TAKEN_NONE;
+}
+
+static enum taken take(struct sock *sock, bool may_wait)
+{
+	struct conn *late[LATE_MAX], *conn, *cold = NULL;
 	uint64_t now_ns = guard_now_ns();
-	struct conn *conn;
+	enum taken taken = TAKEN_NEXT;
+	unsigned n_late = 0;
 
 	sock->missed = missed_by_itself(sock);
 	if (sock->missed != MISSED_NONE)
-		return false;
-	while (!sock->cannot_swap && (conn = take_from_pool(sock, now_ns)))
-		if (lease_install(sock, conn))
-			return true;
+		return TAKEN_NONE;
+	while (!sock->cannot_swap && n_late < LATE_MAX && (conn = take_from_pool(sock, now_ns))) {
+		if (__builtin_expect(conn->protocol == 0, 1))
+			taken = give(sock, conn) ? TAKEN : TAKEN_NEXT;
+		else
+			taken = take_with_session(sock, conn);
+		if (taken == TAKEN_LATE)
+			late[n_late++] = conn;
+		else if (taken == TAKEN_COLD)
+			cold = conn;
+		if (taken != TAKEN_LATE && taken != TAKEN_NEXT)
+			break;
+	}
+	if (__builtin_expect(n_late || cold, 0) && taken != TAKEN)
+		return choose(sock, late, n_late, cold, may_wait);
+	while (n_late)
+		put_back(late[--n_late]);
+	return taken == TAKEN ? TAKEN : TAKEN_NONE;
+}
+
+bool lease_take(struct sock *sock)
+{
+	return take(sock, false) == TAKEN;
+}
+
+/* The answer may have come. The last time what is too slow for this one is not asked again. */
+static enum taken take_awaited(struct sock *sock, bool is_last)
+{
+	struct conn *conn = sock->conn;
+	enum taken taken;
+
+	sock->conn = NULL;
+	taken = take_with_session(sock, conn);
+	if (taken == TAKEN_LATE || taken == TAKEN_COLD)
+		return choose(sock, &conn, taken == TAKEN_LATE, taken == TAKEN_COLD ? conn : NULL, !is_last);
+	if (taken != TAKEN_NEXT)
+		return taken;
+	return is_last ? TAKEN_NONE : take(sock, true);
+}
+
+/* Unlocked meanwhile. False: it is not the same any more, and is unlocked. */
+static bool await(struct sock *sock, int fd)
+{
+	uint64_t patience_ns = fence_patience_ns(sock->conn, !(sock->status_flags & O_NONBLOCK));
+	int awaited = sock->conn->fd;
+	struct inside_token token = sock_go_inside(sock);
+	struct conn *conn = sock->conn;
+	struct sock *again;
+
+	sock_leave(sock);
+	fence_wait(awaited, patience_ns);
+	sock_come_out(token);
+	again = sock_enter(fd);
+	if (again == sock && (uint32_t)(atomic_load(&sock->inside) >> 32) == token.generation &&
+	    sock->state == SOCK_NEW && sock->conn == conn)
+		return true;
+	if (again)
+		sock_leave(again);
 	return false;
+}
+
+bool lease_take_in_time(struct sock **sock, int fd)
+{
+	enum taken taken = take(*sock, true);
+
+	/* A second time for the rest of an answer that comes in pieces, or for the next connection. */
+	for (int tries = 1; taken == TAKEN_AWAITED; tries++) {
+		if (!await(*sock, fd)) {
+			*sock = NULL;
+			return false;
+		}
+		taken = take_awaited(*sock, tries > 1);
+	}
+	return taken == TAKEN;
 }
 
 bool lease_is_bypassed(const struct sock *sock)
@@ -157,14 +346,20 @@ bool lease_is_bypassed(const struct sock *sock)
 	return is_bypassed;
 }
 
-bool lease_install(struct sock *sock, struct conn *conn)
+static bool give(struct sock *sock, struct conn *conn)
 {
 	uint64_t now_ns = guard_now_ns();
 
+	if (__builtin_expect(conn->login != NULL, 0) && !lease_begin_login(sock, conn)) {
+		discard(conn, REFUSAL_ERROR);
+		return false;
+	}
 	/* An option may have been set while it waited. */
 	if (!destination_key_equal(&sock->key, &conn->destination->key) || !install(sock, conn, now_ns)) {
+		if (sock->transport)
+			sock->transport->end(sock->transport);
 		sock->has_forced_timeout = false;
-		discard(conn);
+		discard(conn, REFUSAL_ERROR);
 		return false;
 	}
 	sock->conn = conn;
@@ -172,12 +367,24 @@ bool lease_install(struct sock *sock, struct conn *conn)
 	sock->is_leased = true;
 	sock->missed = MISSED_NONE;
 	sock->leased_ns = now_ns;
-	protocol_begin(&sock->protocol, may_rewrite(sock));
+	if (__builtin_expect(!conn->login, 1))
+		protocol_begin(&sock->protocol, may_rewrite(sock));
 	if (!sock->in_window)
 		sock_enter_window(sock);
 	events_lease(sock);
 	log_event("lease", sock, NULL);
 	return true;
+}
+
+bool lease_install(struct sock *sock, struct conn *conn)
+{
+	/* One of which something is still awaited is nobody's. */
+	if (conn->protocol != 0 && !conn->login &&
+	    (!fence_is_allowed(sock->policy, conn->protocol) || fence_look(conn) != FENCE_GOOD)) {
+		discard(conn, REFUSAL_FENCE_FAILED);
+		return false;
+	}
+	return give(sock, conn);
 }
 
 bool lease_adopt_dial(struct sock *sock)
@@ -230,4 +437,44 @@ static int dial_in_place(struct sock *sock)
 bool lease_dial_in_place(struct sock *sock)
 {
 	return dial_in_place(sock) == 0 && lease_adopt_dial(sock);
+}
+
+void lease_give_back(const struct sock *sock, struct idle_pool *pool, struct conn *conn, uint64_t now_ns)
+{
+	conn->status_flags = sock->status_flags;
+	idle_pool_give_back(pool, conn, now_ns);
+}
+
+static bool put_in_place(struct sock *sock, struct conn *conn, uint64_t now_ns)
+{
+	if (sock->status_flags != conn->status_flags && real.fcntl(conn->fd, F_SETFL, sock->status_flags) < 0)
+		return false;
+	return options_prepare_lease(sock, conn, now_ns) == 0 && swap_files(sock, conn->fd) == 0;
+}
+
+bool lease_other_session(struct sock *sock, bool (*fits)(const struct conn *conn, const void *what), const void *what)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+	struct conn *former = sock->conn, *conn = NULL;
+	enum refusal why;
+
+	if (pool) {
+		conn = idle_pool_lease_fit(pool, former->destination, sock->caller, now_ns, fits, what, &why);
+		pool_leave();
+	}
+	if (!conn)
+		return false;
+	if (!put_in_place(sock, conn, now_ns)) {
+		discard(conn, REFUSAL_ERROR);
+		return false;
+	}
+	sock->conn = conn;
+	sock->n_swaps++;
+	pool = pool_enter(now_ns);
+	if (pool) {
+		lease_give_back(sock, pool, former, now_ns);
+		pool_leave();
+	}
+	return true;
 }

@@ -2,12 +2,25 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct conn;
+struct idle_pool;
 struct sock;
+
+/* Prepares a socket for a kept connection whose server has spoken first (conn->login). False: it can't have it. NULL
+ * until the exchange says so, before main(). */
+extern bool (*lease_begin_login)(struct sock *sock, struct conn *conn);
+
+/* Likewise: true if all that its server has to answer first has come. */
+extern bool (*lease_login_is_ready)(const struct conn *conn);
 
 /* Puts the newest fit connection for sock->key under its numbers. False: there is none, so dial. Locked. */
 bool lease_take(struct sock *sock);
+
+/* The same for a connect() that may take a round trip: a connection whose server has to be asked first is awaited
+ * unlocked. *sock is locked again afterwards; NULL: the descriptor is another's by now, or is not followed any more. */
+bool lease_take_in_time(struct sock **sock, int fd);
 
 /* True where reuse has failed several times in a row (pool/conn/bypass.h), and nothing is kept: the connection is to be
  * left alone. Locked. */
@@ -26,3 +39,11 @@ bool lease_begin_dial(const struct sock *sock, int fd) __attribute__((warn_unuse
 
 /* Its own connection under its numbers, dialled now: in progress, and followed. False: something failed. Locked. */
 bool lease_dial_in_place(struct sock *sock) __attribute__((warn_unused_result));
+
+/* Another idle connection of the same destination takes the place of the one that was leased and not used, which is
+ * parked again: one that fits, by its session. False: there is none. Locked. */
+bool lease_other_session(struct sock *sock, bool (*fits)(const struct conn *conn, const void *what), const void *what)
+	__attribute__((warn_unused_result));
+
+/* One that the socket has leased and not used is as good as before for somebody else. Under the pool's lock. */
+void lease_give_back(const struct sock *sock, struct idle_pool *pool, struct conn *conn, uint64_t now_ns);

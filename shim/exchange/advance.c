@@ -47,6 +47,15 @@ bool exchange_is_hang_up(ssize_t result, int error)
 	}
 }
 
+/* Its server may have said goodbye before it ends the connection. */
+static bool inner_lives_or_has_answer(const struct sock *sock)
+{
+	char byte = 0;
+	ssize_t n = transport_peek(sock->transport, sock->fds[0], &byte, 1, MSG_DONTWAIT);
+
+	return n > 0 || (n < 0 && errno == EAGAIN);
+}
+
 /* The first bytes of an answer may have come, and lie unread before the end. */
 static bool lives_or_has_answer(const struct sock *sock)
 {
@@ -54,6 +63,8 @@ static bool lives_or_has_answer(const struct sock *sock)
 	struct ledger_reading reading = {0};
 	char byte;
 
+	if (sock->transport)
+		return inner_lives_or_has_answer(sock);
 	/* Nor is one dead that is established. */
 	switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, &reading)) {
 	case LEDGER_CLOSED:
@@ -112,7 +123,7 @@ void exchange_advance(struct sock *sock)
 		finish_with_end_of_file_later(sock);
 		break;
 	case VERDICT_RELEASE:
-		sock_untrack(sock, protocol_status(&sock->protocol).doubt);
+		sock_untrack(sock, sock->unfit ?: protocol_status(&sock->protocol).doubt);
 		break;
 	case VERDICT_ASK_SERVER:
 		sock_end_by_server(sock, protocol_status(&sock->protocol).refusal ?: REFUSAL_NO_FRAMING);

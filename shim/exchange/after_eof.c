@@ -97,9 +97,9 @@ int after_eof_disconnect(struct sock *sock)
 
 static bool is_taken_for_kept(const struct sock *sock)
 {
-	return !protocol_status(&sock->protocol).end_is_shown && !sock->end_was_read && !sock->stub_is_closed &&
-	       !sock->stub_asks_fresh && !atomic_load(&sock->is_shared) && !sock->has_uncounted_waiter &&
-	       !sock->cannot_swap && !sock_n_inside(sock);
+	return !sock->transport && !protocol_status(&sock->protocol).end_is_shown && !sock->end_was_read &&
+	       !sock->stub_is_closed && !sock->stub_asks_fresh && !atomic_load(&sock->is_shared) &&
+	       !sock->has_uncounted_waiter && !sock->cannot_swap && !sock_n_inside(sock);
 }
 
 bool after_eof_begin_again(struct sock *sock)

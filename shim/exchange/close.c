@@ -10,6 +10,7 @@
 #include "shim/sock/spare.h"
 #include "shim/sock/stub.h"
 #include "shim/sock/swap.h"
+#include "shim/sock/transport.h"
 
 static void drop_stub(struct sock *sock, int fd)
 {
@@ -22,14 +23,15 @@ static void drop_stub(struct sock *sock, int fd)
 	if (atomic_load(&sock->is_shared))
 		stub_abandon(&stub);
 	else
-		stub_put(&stub, is_unwatched && !sock->stub_is_closed && !sock->cannot_swap && !sock->unfit &&
-					!sock_n_inside(sock));
+		stub_put(&stub, is_unwatched && !sock->stub_is_closed && !sock->stub_has_words && !sock->cannot_swap &&
+					!sock->unfit && !sock_n_inside(sock));
 }
 
 static void end_last(struct sock *sock, int fd)
 {
 	bool was_connected = sock->state != SOCK_NEW && sock->state != SOCK_WAITING;
 
+	sock_leave_stand_in(sock);
 	events_ask_dial(sock, false);
 	switch (sock->state) {
 	case SOCK_OPEN:

@@ -80,7 +80,9 @@ static void find_memory(struct incoming *incoming, const struct sock *sock, cons
 {
 	struct protocol_status status = protocol_status(&sock->protocol);
 	bool is_long = incoming->room > INCOMING_STACK;
-	bool wants_block = is_long && (!may_wait(sock, transfer) || status.in_answer) && !status.in_answer_head;
+	bool is_calm = (!may_wait(sock, transfer) || status.in_answer) && !status.in_answer_head;
+	/* A transport's record is taken whole: what is left of it no poll(2) would show. */
+	bool wants_block = is_long && (transfer->through || is_calm);
 
 	if (incoming->room > BLOCK_MAX)
 		incoming->room = BLOCK_MAX;
@@ -121,7 +123,7 @@ void incoming_plan(struct incoming *incoming, const struct sock *sock, const str
 		return;
 	}
 	find_memory(incoming, sock, transfer);
-	incoming->way = is_sure(incoming) ? INCOMING_COPIED : INCOMING_LOOKED;
+	incoming->way = transfer->through || is_sure(incoming) ? INCOMING_COPIED : INCOMING_LOOKED;
 	if (incoming->way == INCOMING_LOOKED)
 		limit(incoming, incoming->room);
 }
@@ -135,19 +137,20 @@ static ssize_t receive_looked(struct incoming *incoming, const struct transfer *
 	if (n <= 0)
 		return n;
 	limit(incoming, (size_t)n);
-	return incoming->transport->recv(transfer, incoming->iov, incoming->n_iov, MSG_DONTWAIT);
+	return incoming->transport->recv(incoming->transport, transfer, incoming->iov, incoming->n_iov, MSG_DONTWAIT);
 }
 
 ssize_t incoming_receive(struct incoming *incoming, const struct transfer *transfer)
 {
+	const struct transport *transport = incoming->transport;
 	struct iovec ours = {incoming->bytes, incoming->room};
 
 	switch (incoming->way) {
 	case INCOMING_UNSEEN:
-		return incoming->transport->recv(transfer, incoming->is_whole ? NULL : incoming->iov, incoming->n_iov,
-						 0);
+		return transport->recv(transport, transfer, incoming->is_whole ? NULL : incoming->iov, incoming->n_iov,
+				       0);
 	case INCOMING_COPIED:
-		return incoming->transport->recv(transfer, &ours, 1, 0);
+		return transport->recv(transport, transfer, &ours, 1, 0);
 	case INCOMING_LOOKED:
 		return receive_looked(incoming, transfer);
 	}

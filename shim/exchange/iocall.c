@@ -10,6 +10,8 @@
 #include "shim/base/fdtable.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
+#include "shim/exchange/transport.h"
+#include "shim/sock/sock.h"
 
 /* As the kernel does, which looks at the pipe before it waits for the socket, and waits for room in it first. */
 static bool is_refused(const struct transfer *t, ssize_t *result)
@@ -44,14 +46,45 @@ __attribute__((noinline)) static ssize_t look_and_move(const struct transfer *t)
 	return n;
 }
 
+static ssize_t pass_through(const struct transfer *t)
+{
+	struct iovec bytes = t->single;
+	struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+
+	return t->kind == TRANSFER_RECV ? t->through->recv(t->through, t, &bytes, 1, 0)
+					: t->through->send(t->through, t->fd, &message, t->flags);
+}
+
+/* Its bytes are under other keys than the connection's, or it is none of the program's. */
+static int why_never_native(const struct transfer *t)
+{
+	const struct sock *sock = fdtable_get(t->fd);
+
+	if (__builtin_expect(!sock, 1))
+		return 0;
+	if (sock == FDTABLE_INTERNAL)
+		return EBADF;
+	return sock->transport ? ECONNRESET : 0;
+}
+
 ssize_t transfer_native(const struct transfer *transfer)
+{
+	int error;
+
+	if (transfer->through)
+		return pass_through(transfer);
+	error = why_never_native(transfer);
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	return transfer_call_kernel(transfer);
+}
+
+ssize_t transfer_call_kernel(const struct transfer *transfer)
 {
 	const struct transfer *t = transfer;
 
-	if (fdtable_is_internal(t->fd)) {
-		errno = EBADF;
-		return -1;
-	}
 	switch (t->kind) {
 	case TRANSFER_READ:
 		return real.read(t->fd, t->single.iov_base, t->single.iov_len);

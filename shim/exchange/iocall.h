@@ -23,6 +23,8 @@ enum transfer_kind {
 	TRANSFER_SENDMSG,
 };
 
+struct transport;
+
 struct transfer {
 	enum transfer_kind kind;
 	int fd;
@@ -30,7 +32,8 @@ struct transfer {
 	struct iovec single;	 /* the contiguous forms' buffer */
 	const struct iovec *iov; /* the vector forms' */
 	size_t n_iov;
-	struct msghdr *message; /* the message forms' (not written to when sending) */
+	struct msghdr *message;		 /* the message forms' (not written to when sending) */
+	const struct transport *through; /* what it is native to; NULL: the kernel */
 	union {
 		struct {
 			struct sockaddr *address;
@@ -45,8 +48,11 @@ struct transfer {
 	};
 };
 
-/* The call as the program made it. */
+/* The call as the program made it; where its bytes are translated, it fails. */
 ssize_t transfer_native(const struct transfer *transfer);
+
+/* The call as the program made it, whatever its socket is. For what is no session yet. */
+ssize_t transfer_call_kernel(const struct transfer *transfer);
 
 /* The buffers as a vector, in either form. Only once known readable for vectors. */
 const struct iovec *transfer_vector(const struct transfer *transfer, size_t *n);
@@ -61,6 +67,11 @@ size_t transfer_length(const struct transfer *transfer);
  * points, as the calls that they stand for are, before they have done anything. */
 ssize_t exchange_send(struct transfer *transfer);
 ssize_t exchange_receive(struct transfer *transfer);
+
+/* What a transport (transport.h) found inside of such a call: TRANSFER_SEND and TRANSFER_RECV, `through` it, of memory
+ * of its own. */
+ssize_t exchange_send_inner(struct transfer *transfer);
+ssize_t exchange_receive_inner(struct transfer *transfer);
 
 /* One receive of what has come, by exchange_receive(). */
 ssize_t exchange_receive_once(struct transfer *transfer);

@@ -10,18 +10,26 @@
 #include "pool/exchange/verdict.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/connect/fence.h"
 #include "shim/exchange/eof.h"
+#include "shim/exchange/logins.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/shared.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/stub.h"
 #include "shim/sock/swap.h"
+#include "shim/sock/transport.h"
 #include "shim/sock/witnessed.h"
 
 static enum refusal ask_ledger(const struct sock *sock)
 {
-	enum ledger_verdict ledger = ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL);
+	enum ledger_verdict ledger;
+
+	/* What has come beside the answer is taken in, and answered. */
+	if (sock->transport)
+		(void)sock->transport->is_quiet(sock->transport, sock->fds[0]);
+	ledger = ledger_check(&sock_pool_sys, sock->fds[0], sock_ledger(sock), NULL);
 
 	sock->conn->is_in_flight = ledger == LEDGER_IN_FLIGHT;
 	return verdict_of_ledger(ledger, sock->policy->max_conns_per_host);
@@ -39,6 +47,7 @@ static inline __attribute__((always_inline)) struct verdict_facts facts_of(const
 		.unfit = sock->unfit != REFUSAL_NONE ? sock->unfit
 			 : sock->cannot_swap	     ? REFUSAL_SOCKOPT
 						     : REFUSAL_NONE,
+		.cannot_reset = sock->conn && sock->conn->destination->lacks_reset,
 		.is_ours = sock->conn && swap_is_ours(sock),
 	};
 }
@@ -63,13 +72,41 @@ static enum refusal prepare_park(struct sock *sock)
 {
 	struct conn *conn = sock->conn;
 
+	if (sock->has_sent && protocol_is_greeted(sock->protocol.number)) {
+		enum refusal why = logins_note(sock);
+
+		/* Also where the program goes on, and says goodbye to the server. */
+		if (why != REFUSAL_NONE) {
+			sock_mark_unfit(sock, why);
+			return why;
+		}
+	}
 	conn->status_flags = sock->status_flags;
 	conn->fd = conn->fd < 0 ? fdtable_dup_high(sock->fds[0]) : fdtable_renew_high(conn->fd);
 	if (conn->fd < 0)
 		return conn->fd == -EMFILE ? REFUSAL_POOL_FULL : REFUSAL_ERROR;
 	if (options_forgo_time_wait(conn, conn->fd) || options_forgo_linger(conn, conn->fd))
 		return REFUSAL_SOCKOPT;
-	return REFUSAL_NONE;
+	return sock->transport ? sock->transport->why_not_parked(sock->transport) : REFUSAL_NONE;
+}
+
+/* What its user has left on it is undone; by what it is known afterwards. */
+static enum refusal leave_nothing(struct sock *sock)
+{
+	struct conn *conn = sock->conn;
+
+	if (!sock->has_sent)
+		return REFUSAL_NONE;
+	/* What undoes a session would be sent past the transport. */
+	if (sock->transport && sock->protocol.number != PROTOCOL_HTTP1)
+		return REFUSAL_TLS_OPAQUE;
+	conn->protocol = sock->protocol.number;
+	/* An answer that comes when it has ended would be refused. */
+	if (conn->login && idle_pool_is_used_up(conn, protocol_status(&sock->protocol).n_requests, guard_now_ns()))
+		return REFUSAL_POLICY;
+	if (protocol_status(&sock->protocol).left_state == REFUSAL_NONE || fence_send_reset(conn, &sock->protocol))
+		return REFUSAL_NONE;
+	return REFUSAL_FENCE_FAILED;
 }
 
 /* Into the pool, or ended by it: in either case no business of this socket any more. */
@@ -79,26 +116,29 @@ static void park(struct sock *sock)
 	struct idle_pool *pool;
 	struct protocol_status status = protocol_status(&sock->protocol);
 	struct conn *conn = sock->conn;
-	enum refusal why;
+	enum refusal why = leave_nothing(sock);
 
 	broker_link_connect(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool) {
-		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->has_broker_dup);
+		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->has_broker_dup, NULL);
 		sock_drop_conn(sock);
 		return;
 	}
 	sock->conn = NULL;
+	if (sock->transport)
+		sock->transport->park(sock->transport, conn);
 	idle_timeout_announced(conn->destination, status.keep_alive_s);
 	conn->n_requests += status.n_requests;
 	conn->was_looked_at = !sock->has_sent;
 	if (status.requests_left != UINT32_MAX)
 		conn->requests_left = status.requests_left;
-	why = idle_pool_park(pool, conn, now_ns);
+	if (why == REFUSAL_NONE)
+		why = idle_pool_park(pool, conn, now_ns);
 	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
 	if (why != REFUSAL_NONE)
 		idle_pool_end(pool, conn);
-	else if (!conn->is_in_flight)
+	else if (!conn->is_in_flight && !conn->login)
 		shared_offer(pool, conn);
 	pool_leave();
 	if (why == REFUSAL_NONE)
@@ -127,31 +167,33 @@ static void end_in_place(struct sock *sock)
 }
 
 /* A thread that just began to wait on the old file must not be left waiting. */
-static bool swap_to_stub(struct sock *sock)
+static bool swap_to_stub(struct sock *sock, const char *farewell, size_t length)
 {
 	int error;
 
-	if (!swap_note_names(sock) || !stub_take(&sock->stub))
+	if (!swap_note_names(sock) ||
+	    !(length ? stub_make_with(&sock->stub, farewell, length) : stub_take(&sock->stub)))
 		return false;
+	sock->stub_has_words = length > 0;
 	if (!stub_set_flags(&sock->stub, sock->status_flags) || !sock_close_gate(sock)) {
-		stub_put(&sock->stub, true);
+		stub_put(&sock->stub, !length);
 		return false;
 	}
 	error = swap_files(sock, sock->stub.end);
 	sock_open_gate(sock);
 	if (error)
-		stub_put(&sock->stub, true);
+		stub_put(&sock->stub, !length);
 	return error == 0;
 }
 
-/* The connection into the pool, a stub in its place; or why not. */
-static enum refusal park_behind_stub(struct sock *sock)
+/* The connection into the pool, a stub in its place, in which these bytes can be read; or why not. */
+static enum refusal park_behind_stub(struct sock *sock, const char *farewell, size_t length)
 {
 	enum refusal why = why_not_kept(sock, &sock->protocol);
 
 	if (why == REFUSAL_NONE)
 		why = prepare_park(sock);
-	if (why == REFUSAL_NONE && !swap_to_stub(sock))
+	if (why == REFUSAL_NONE && !swap_to_stub(sock, farewell, length))
 		why = REFUSAL_ERROR;
 	if (why != REFUSAL_NONE)
 		return why;
@@ -166,7 +208,7 @@ static enum refusal park_behind_stub(struct sock *sock)
 void finish_with_end_of_file(struct sock *sock)
 {
 	int saved = errno;
-	enum refusal why = park_behind_stub(sock);
+	enum refusal why = park_behind_stub(sock, NULL, 0);
 
 	if (why != REFUSAL_NONE) {
 		count_refusal(sock, why);
@@ -177,6 +219,17 @@ void finish_with_end_of_file(struct sock *sock)
 			end_in_place(sock);
 	}
 	errno = saved;
+}
+
+bool finish_with_farewell(struct sock *sock, const char *goodbye)
+{
+	char farewell[PROTOCOL_FAREWELL_MAX];
+	size_t length = protocol_of(&sock->protocol)->farewell(goodbye, farewell);
+	int saved = errno;
+	bool is_parked = park_behind_stub(sock, farewell, length) == REFUSAL_NONE;
+
+	errno = saved;
+	return is_parked;
 }
 
 void finish_with_end_of_file_later(struct sock *sock)
@@ -196,7 +249,7 @@ void finish_at_exit(struct sock *sock)
 	int saved = errno;
 
 	if (sock->state == SOCK_OPEN)
-		park_behind_stub(sock);
+		park_behind_stub(sock, NULL, 0);
 	errno = saved;
 }
 
@@ -205,7 +258,7 @@ void finish_lost(struct sock *sock)
 	int saved = errno;
 
 	count_refusal(sock, verdict_at_server_end(&sock->protocol));
-	if (swap_to_stub(sock)) {
+	if (swap_to_stub(sock, NULL, 0)) {
 		sock_set_state(sock, SOCK_STUB);
 		sock->stub_asks_fresh = true;
 		sock_drop_conn(sock);

@@ -14,6 +14,10 @@ struct sock;
  * connection is parked, on the socket itself where it is not. Locked. */
 void finish_with_end_of_file(struct sock *sock);
 
+/* The program has said this goodbye, which the server is not to hear: parks the connection, and gives the program what
+ * the server would answer, and its end. False: the connection can't be kept, and nothing has changed. Locked. */
+bool finish_with_farewell(struct sock *sock, const char *goodbye);
+
 /* The same, put off for as long as nobody but epoll_wait() and read() looks; see eof.h. Locked. */
 void finish_with_end_of_file_later(struct sock *sock);
 

@@ -39,23 +39,11 @@ static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 	return 0;
 }
 
-/* A stub with something to read before its end. */
-static bool make_pair(struct stub *stub, const char *bytes, size_t length)
-{
-	if (!stub_open_pair(stub))
-		return false;
-	if (real.send(stub->peer, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length &&
-	    real.shutdown(stub->peer, SHUT_WR) == 0)
-		return true;
-	stub_close_pair(stub);
-	return false;
-}
-
 static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 {
 	struct stub stub = {-1, -1, 0};
 
-	if (!swap_note_names(sock) || !make_pair(&stub, bytes, length))
+	if (!swap_note_names(sock) || !stub_make_with(&stub, bytes, length))
 		return false;
 	if (real.fcntl(stub.end, F_SETFL, sock->status_flags) < 0 || swap_files(sock, stub.end)) {
 		stub_close_pair(&stub);
@@ -77,7 +65,7 @@ bool read_ahead_finish(struct sock *sock)
 	bool done = false;
 	size_t length;
 
-	if (sock->state != SOCK_OPEN || sock->is_lost || protocol_status(&sock->protocol).is_lost ||
+	if (sock->state != SOCK_OPEN || sock->transport || sock->is_lost || protocol_status(&sock->protocol).is_lost ||
 	    protocol_status(&sock->protocol).in_request || !blocks_grow(&buffer, 0, BLOCK_MAX))
 		return false;
 	length = wait_for_rest(sock, buffer.bytes, BLOCK_MAX);

@@ -26,6 +26,8 @@
 #include "shim/exchange/park.h"
 #include "shim/exchange/receive_all.h"
 #include "shim/exchange/response_timeout.h"
+#include "shim/exchange/stateful.h"
+#include "shim/exchange/transport.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
@@ -60,14 +62,14 @@ static void show_peeked(const struct sock *sock, const struct incoming *incoming
 	feed_received(&scratch, incoming, received);
 }
 
-/* A fresh connection acknowledges the first pieces of an answer at once; an old one would let a server that writes
- * in pieces wait 40 ms for it (tcp(7), TCP_QUICKACK). Where the answer has come whole, our next request acknowledges
- * it. */
+/* A fresh connection acknowledges the first pieces of an answer at once; an old one, or one with a handshake on it,
+ * would let a server that writes in pieces wait 40 ms for it (tcp(7), TCP_QUICKACK). Where the answer has come whole,
+ * our next request acknowledges it. */
 static void acknowledge_piece(const struct sock *sock, int fd)
 {
 	static const int on = 1;
 
-	if (sock->is_leased && protocol_status(&sock->protocol).in_answer)
+	if ((sock->is_leased || sock->transport) && protocol_status(&sock->protocol).in_answer)
 		real.setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
@@ -121,6 +123,8 @@ static void account(struct sock *sock, const struct transfer *transfer, const st
 {
 	if (sock->conn)
 		sock->conn->ledger.received += received;
+	if (__builtin_expect(!sock->has_sent, 0))
+		stateful_hear_first(sock, incoming->bytes, received);
 	begin_hearing(sock);
 	sock->n_fed++;
 	feed_received(&sock->protocol, incoming, received);
@@ -363,7 +367,7 @@ static ssize_t receive_after_answer(struct sock *sock, struct transfer *transfer
 	}
 	if (is_beside_stream(transfer, length))
 		return receive_native(sock, transfer);
-	if (!atomic_load(&sock->is_shared) && transfer->kind <= TRANSFER_RECV) {
+	if (!atomic_load(&sock->is_shared) && !sock->stub_has_words && transfer->kind <= TRANSFER_RECV) {
 		/* The same as the stub itself would say. (A shared one may hold an answer that was read ahead.) */
 		sock->end_was_read = true;
 		sock_leave(sock);
@@ -376,15 +380,12 @@ static ssize_t receive_after_answer(struct sock *sock, struct transfer *transfer
 	return receive_from(sock, transfer);
 }
 
-ssize_t exchange_receive(struct transfer *transfer)
+/* Takes the socket locked, or NULL, and leaves it unlocked. */
+static ssize_t receive_on(struct sock *sock, struct transfer *transfer)
 {
 	size_t length = transfer_is_readable(transfer) ? transfer_length(transfer) : 0;
-	struct sock *sock;
 	int error = 0;
 
-	pthread_testcancel();
-	stats_page_look();
-	sock = sock_enter(transfer->fd);
 	if (sock && sock->state == SOCK_WAITING)
 		error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_RCVTIMEO);
 	if (error) {
@@ -407,4 +408,32 @@ ssize_t exchange_receive(struct transfer *transfer)
 		break;
 	}
 	return receive_native(sock, transfer);
+}
+
+ssize_t exchange_receive_inner(struct transfer *transfer)
+{
+	return receive_on(sock_enter(transfer->fd), transfer);
+}
+
+static ssize_t tell_number(const struct transfer *transfer)
+{
+	*sock_asks = transfer->fd;
+	errno = EAGAIN;
+	return -1;
+}
+
+ssize_t exchange_receive(struct transfer *transfer)
+{
+	struct transport *transport;
+	struct sock *sock;
+
+	if (__builtin_expect(sock_asks != NULL, 0))
+		return tell_number(transfer);
+	pthread_testcancel();
+	stats_page_look();
+	sock = sock_enter(transfer->fd);
+	transport = sock ? sock->transport : NULL;
+	if (__builtin_expect(!transport, 1))
+		return receive_on(sock, transfer);
+	return transport->receive_outer(sock, transfer);
 }

@@ -19,7 +19,9 @@
 #include "shim/exchange/fastopen.h"
 #include "shim/exchange/first_bytes.h"
 #include "shim/exchange/iocall.h"
+#include "shim/exchange/park.h"
 #include "shim/exchange/send_plan.h"
+#include "shim/exchange/stateful.h"
 #include "shim/exchange/transport.h"
 #include "shim/kept/broker_link.h"
 #include "shim/sock/options.h"
@@ -59,7 +61,7 @@ static ssize_t send_mixed(const struct transport *transport, const struct transf
 				(struct iovec){(char *)iov[i].iov_base + skip, iov[i].iov_len - skip};
 		skip = skip > iov[i].iov_len ? skip - iov[i].iov_len : 0;
 	}
-	return transport->send(transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
+	return transport->send(transport, transfer->fd, &message, transfer->flags | MSG_NOSIGNAL);
 }
 
 static ssize_t send_as_planned(const struct transport *transport, const struct transfer *transfer,
@@ -72,11 +74,11 @@ static ssize_t send_as_planned(const struct transport *transport, const struct t
 	if (sending->plan.copied && sending->plan.is_rest_appended)
 		return send_mixed(transport, transfer, sending, bytes);
 	if (sending->plan.copied)
-		return transport->send(transfer->fd, &message, flags);
+		return transport->send(transport, transfer->fd, &message, flags);
 	if (transfer->kind == TRANSFER_SENDMSG)
-		return transport->send(transfer->fd, transfer->message, flags);
+		return transport->send(transport, transfer->fd, transfer->message, flags);
 	message.msg_iov = (struct iovec *)transfer_vector(transfer, &message.msg_iovlen);
-	return transport->send(transfer->fd, &message, flags);
+	return transport->send(transport, transfer->fd, &message, flags);
 }
 
 /* A send buffer that takes only a part of our insertion has not been seen (the first send always fits), but a part of
@@ -90,7 +92,7 @@ static ssize_t push_insertion(const struct transport *transport, int fd, const c
 		struct pollfd entry = {.fd = fd, .events = POLLOUT};
 		struct iovec rest = {(char *)bytes + sent, end - (size_t)sent};
 		struct msghdr message = {.msg_iov = &rest, .msg_iovlen = 1};
-		ssize_t n = transport->send(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = transport->send(transport, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n > 0)
 			sent += n;
@@ -183,9 +185,8 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 	int saved = errno;
 	size_t total;
 	ssize_t result = 0;
-	int error;
 
-	if (sock->n_senders || !is_readable(transfer, REPLAY_MAX))
+	if (sock->n_senders || (!transfer->through && !is_readable(transfer, REPLAY_MAX)))
 		return send_unseen(sock, transfer);
 	total = transfer_length(transfer);
 	if (!total || total > SSIZE_MAX) {
@@ -193,12 +194,21 @@ static ssize_t send_open(struct sock *sock, struct transfer *transfer)
 		return transfer_native(transfer);
 	}
 	if (!sock->has_sent) {
-		error = first_bytes_prepare(sock, transfer, total);
+		int first = first_bytes_prepare(sock, transfer, total);
+
 		errno = saved;
-		if (error) {
+		if (__builtin_expect(first == FIRST_BYTES_TRANSLATED, 0))
+			return sock->transport->send_outer(sock, transfer);
+		if (first != FIRST_BYTES_TRACKED) {
 			sock_leave(sock);
-			return error > 0 ? transfer_native(transfer) : fail(transfer, -error);
+			return first > 0 ? transfer_native(transfer) : fail(transfer, -first);
 		}
+	}
+	if (__builtin_expect(sock->protocol.number != PROTOCOL_HTTP1, 0) &&
+	    stateful_says_goodbye(sock, transfer, total)) {
+		sock_leave(sock);
+		errno = saved;
+		return (ssize_t)total;
 	}
 	/* (What was shut down says so.) */
 	if (protocol_status(&sock->protocol).is_behind_last && !sock->unfit) {
@@ -239,14 +249,13 @@ static ssize_t send_on_stub(struct sock *sock, struct transfer *transfer)
 	return result < 0 ? fail(transfer, (int)-result) : result;
 }
 
-ssize_t exchange_send(struct transfer *transfer)
+/* Takes the socket locked, or NULL, and leaves it unlocked. */
+static ssize_t send_on(struct sock *sock, struct transfer *transfer)
 {
-	struct sock *sock;
-
-	pthread_testcancel();
-	sock = exchange_enter(transfer->fd);
 	if (!sock)
 		return transfer_native(transfer);
+	if (sock->state == SOCK_ENDING)
+		finish_make_end_of_file(sock);
 	if (sock->state == SOCK_WAITING) {
 		int error = limit_await(&sock, transfer->fd, !(transfer->flags & MSG_DONTWAIT), SOCKET_OPTION_SNDTIMEO);
 
@@ -275,4 +284,43 @@ ssize_t exchange_send(struct transfer *transfer)
 		break;
 	}
 	return transfer_native(transfer);
+}
+
+ssize_t exchange_send_inner(struct transfer *transfer)
+{
+	return send_on(sock_enter(transfer->fd), transfer);
+}
+
+static bool is_to_be_swallowed(const struct transfer *transfer)
+{
+	char first[2];
+
+	if (!transfer_is_readable(transfer) || transfer_length(transfer) < sizeof(first) ||
+	    !is_readable(transfer, sizeof(first)))
+		return false;
+	send_plan_copy_out(transfer, 0, first, sizeof(first));
+	return protocol_is_tls(first, sizeof(first));
+}
+
+static ssize_t swallow(struct sock *sock, const struct transfer *transfer)
+{
+	if (sock)
+		sock_leave(sock);
+	*sock_swallows = true;
+	return (ssize_t)transfer_length(transfer);
+}
+
+ssize_t exchange_send(struct transfer *transfer)
+{
+	struct transport *transport;
+	struct sock *sock;
+
+	pthread_testcancel();
+	sock = sock_enter(transfer->fd);
+	transport = sock ? sock->transport : NULL;
+	if (__builtin_expect(!transport, 1))
+		return __builtin_expect(sock_swallows != NULL, 0) && is_to_be_swallowed(transfer)
+			       ? swallow(sock, transfer)
+			       : send_on(sock, transfer);
+	return transport->send_outer(sock, transfer);
 }

@@ -5,8 +5,9 @@
 #include "shim/base/real.h"
 #include "shim/exchange/iocall.h"
 
-static ssize_t tcp_send(int fd, const struct msghdr *message, int flags)
+static ssize_t tcp_send(const struct transport *transport, int fd, const struct msghdr *message, int flags)
 {
+	(void)transport;
 	if (message->msg_iovlen == 1 && !message->msg_name && !message->msg_controllen)
 		return real.send(fd, message->msg_iov->iov_base, message->msg_iov->iov_len, flags);
 	return real.sendmsg(fd, message, flags);
@@ -29,10 +30,12 @@ static ssize_t tcp_recv_message(const struct transfer *transfer, struct iovec *i
 	return n;
 }
 
-static ssize_t tcp_recv(const struct transfer *transfer, struct iovec *iov, size_t n_iov, int more_flags)
+static ssize_t tcp_recv(const struct transport *transport, const struct transfer *transfer, struct iovec *iov,
+			size_t n_iov, int more_flags)
 {
 	int flags = transfer->flags | more_flags;
 
+	(void)transport;
 	if (!iov)
 		return transfer_native(transfer);
 	if (transfer->kind == TRANSFER_RECVMSG)
@@ -49,17 +52,18 @@ static ssize_t tcp_recv(const struct transfer *transfer, struct iovec *iov, size
 	return real.read(transfer->fd, iov->iov_base, iov->iov_len);
 }
 
-static bool tcp_is_quiet(int fd)
+static bool tcp_is_quiet(const struct transport *transport, int fd)
 {
+	(void)transport;
 	return ledger_is_quiet(&sock_pool_sys, fd);
 }
 
-const struct transport transport_tcp = {.name = "tcp", .send = tcp_send, .recv = tcp_recv, .is_quiet = tcp_is_quiet};
+const struct transport transport_tcp = {.send = tcp_send, .recv = tcp_recv, .is_quiet = tcp_is_quiet};
 
 ssize_t transport_peek(const struct transport *transport, int fd, char *bytes, size_t length, int flags)
 {
 	const struct transfer peek = {.kind = TRANSFER_RECV, .fd = fd, .flags = flags | MSG_PEEK};
 	struct iovec vector = {bytes, length};
 
-	return transport->recv(&peek, &vector, 1, 0);
+	return transport->recv(transport, &peek, &vector, 1, 0);
 }

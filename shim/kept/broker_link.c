@@ -12,6 +12,7 @@
 
 #include "pool/base/clock.h"
 #include "shim/base/clock.h"
+#include "shim/base/executable.h"
 #include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/home.h"
@@ -33,7 +34,6 @@ static uint64_t client_cookie;			  /* proves that the descriptor is still ours *
 static _Atomic(uint64_t) down_until_ns;		  /* also looked at without a lock */
 static _Atomic(int) down_for_ms;		  /* for who would wait no longer than this */
 static _Atomic(uint32_t) client_euid;
-static uint64_t program_number;
 
 static void *mapped_last; /* stays when it is unmapped */
 
@@ -103,14 +103,6 @@ static const struct pool_sys client_sys = {
 	.poll = wait_for,
 	.map_shared = map_shared,
 };
-
-static uint64_t number_of_program(void)
-{
-	char path[256];
-	ssize_t length = libc.readlink("/proc/self/exe", path, sizeof(path));
-
-	return broker_client_program_number(path, length > 0 ? (size_t)length : 0);
-}
 
 size_t broker_link_parts(struct large_part *parts)
 {
@@ -200,12 +192,10 @@ static void introduce(uint64_t now_ns, const struct destination_key *key)
 	fd = dial(sock_config->broker_path);
 	if (fd < 0)
 		return;
-	if (!program_number)
-		program_number = number_of_program();
 	client_cookie = cookie_of(fd);
 	client_euid = libc.geteuid();
-	if (broker_client_introduce(&pending_client, fd, sock_config, program_invocation_short_name, program_number,
-				    key))
+	if (broker_client_introduce(&pending_client, fd, sock_config, program_invocation_short_name,
+				    executable_number(), key))
 		close_client(fd);
 	else
 		down_until_ns = 0;

@@ -17,5 +17,10 @@ const char *const missed_names[MISSED_COUNT] = {
 	[MISSED_SHARED] = "shared",
 	[MISSED_SOCKOPT] = "sockopt",
 	[MISSED_UNKNOWN_PROTOCOL] = "unknown_protocol",
+	[MISSED_OTHER_HELLO] = "other_hello",
+	[MISSED_FENCE_FAILED] = "fence_failed",
+	[MISSED_COLD] = "cold",
+	[MISSED_WANTS_FRESH] = "wants_fresh",
+	[MISSED_OTHER_LOGIN] = "other_login",
 	[MISSED_ERROR] = "error",
 };

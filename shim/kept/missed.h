@@ -20,7 +20,12 @@ enum missed {
 	MISSED_OWN_PORT,	  /* this process listens there */
 	MISSED_SHARED,		  /* another process may use the socket too */
 	MISSED_SOCKOPT,		  /* an option, flag or call that can't be undone */
-	MISSED_UNKNOWN_PROTOCOL,  /* what was sent first was not HTTP */
+	MISSED_OTHER_HELLO,	  /* its TLS handshake is not the one that a kept one has */
+	MISSED_UNKNOWN_PROTOCOL,  /* what was sent first was not HTTP, or not what is spoken on it */
+	MISSED_FENCE_FAILED,	  /* its server's answer to the reset is no proof, or has not come in time */
+	MISSED_COLD,		  /* its server was not heard lately, and the program does not wait for it */
+	MISSED_WANTS_FRESH,	  /* a Redis command that a connection with a past would answer otherwise */
+	MISSED_OTHER_LOGIN,	  /* no kept one fits what its place in the program says at a login to MySQL */
 	MISSED_ERROR,
 	MISSED_COUNT
 };

@@ -14,6 +14,7 @@
 #include "shim/base/relayed.h"
 #include "shim/base/stats_page.h"
 #include "shim/kept/broker_link.h"
+#include "shim/kept/sessions.h"
 
 const struct config *sock_config;
 
@@ -81,6 +82,11 @@ static int pool_shutdown(int fd, int how)
 	return result;
 }
 
+static ssize_t pool_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	return real.sendmsg(fd, message, flags);
+}
+
 static ssize_t pool_recv(int fd, void *buffer, size_t length, int flags)
 {
 	return real.recv(fd, buffer, length, flags);
@@ -96,12 +102,26 @@ static int pool_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	return real.getpeername(fd, address, length);
 }
 
+static void end_session(void *session)
+{
+	if (session_layer)
+		session_layer->end(session);
+}
+
+static bool take_farewell(void *session, struct pool_farewell *farewell)
+{
+	return session_layer && session_layer->take_farewell(session, farewell);
+}
+
 const struct pool_sys sock_pool_sys = {
 	.getsockopt = pool_getsockopt,
 	.getpeername = pool_getpeername,
 	.recv = pool_recv,
+	.end_session = end_session,
+	.take_farewell = take_farewell,
 	.disconnect = disconnect,
 	.shutdown = pool_shutdown,
+	.sendmsg = pool_sendmsg,
 	.setsockopt = pool_setsockopt,
 	.close = fdtable_close_internal,
 	.now_ns = guard_now_ns,

@@ -11,6 +11,7 @@
 #include "shim/kept/board.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
+#include "shim/kept/sessions.h"
 
 /* A connection object with a slot, to be filled by the answer. */
 static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
@@ -41,7 +42,7 @@ static struct conn *receive(struct idle_pool *pool, struct conn *conn, int answe
 }
 
 /* The process's own connections that the broker holds, too: what else it holds is for others to lend. */
-static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
+static uint32_t count_own(const struct destination_key *key, bool with_session, uint64_t now_ns)
 {
 	struct idle_pool *pool = broker_link_is_connected() ? pool_enter(now_ns) : NULL;
 	struct destination *destination;
@@ -51,28 +52,30 @@ static uint32_t count_own(const struct destination_key *key, uint64_t now_ns)
 		return 0;
 	destination = idle_pool_find(pool, key);
 	if (destination)
-		n = slots_n_held(&broker_link_client.slots, destination);
+		n = slots_n_held(&broker_link_client.slots, destination, with_session);
 	pool_leave();
 	return n;
 }
 
 /* Skip hopeless questions: a private process gets back only its own connections, and a destination that the board
  * doesn't show is held by nobody. */
-static bool is_worth_asking(const struct destination_key *key, uint64_t now_ns)
+static bool is_worth_asking(const struct destination_key *key, uint64_t kind, uint64_t now_ns)
 {
+	struct destination_key shown = *key;
 	uint32_t n_held;
 
 	if (!sock_config->broker_path[0] || sock_config->pool == CONFIG_POOL_LOCAL)
 		return false;
-	n_held = board_n_held(key, now_ns);
-	return n_held && n_held > count_own(key, now_ns);
+	shown.netns_cookie ^= kind;
+	n_held = board_n_held(&shown, now_ns);
+	return n_held && n_held > count_own(key, kind != 0, now_ns);
 }
 
 void shared_refuse(int fd)
 {
 	if (fd < 0)
 		return;
-	ending_make_for_all(&sock_pool_sys, fd);
+	ending_make_for_all(&sock_pool_sys, fd, NULL);
 	real.close(fd);
 }
 
@@ -84,7 +87,7 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	int fd;
 
 	*why = BROKER_NONE;
-	if (!is_worth_asking(key, now_ns))
+	if (!is_worth_asking(key, 0, now_ns))
 		return NULL;
 	*why = -EAGAIN;
 	if (!broker_link_begin_question(now_ns, key))
@@ -105,6 +108,45 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 			shared_refuse(fd);
 			conn = NULL;
 		}
+	}
+	broker_link_end_question();
+	return conn;
+}
+
+/* What came with it. NULL: it is nothing of ours, and so the connection is of no use. */
+static struct conn *open_session(struct idle_pool *pool, struct conn *conn, int session)
+{
+	conn->session = session_layer->open(session);
+	if (conn->session)
+		return conn;
+	idle_pool_end(pool, conn);
+	return NULL;
+}
+
+struct conn *shared_take_session(const struct destination_key *key)
+{
+	uint64_t now_ns = guard_now_ns(), kind = sessions_kind();
+	struct idle_pool *pool;
+	struct conn *conn;
+	int answer, fd, session;
+
+	if (!kind || !is_worth_asking(key, kind, now_ns) || !broker_link_begin_question(now_ns, NULL))
+		return NULL;
+	conn = prepare(key, now_ns);
+	if (conn) {
+		answer = broker_client_lease_session(&broker_link_client, conn, kind, &fd, &session);
+		pool = pool_enter(guard_now_ns());
+		if (pool) {
+			conn = receive(pool, conn, answer, fd, now_ns);
+			if (conn)
+				conn = open_session(pool, conn, session);
+			pool_leave();
+		} else {
+			shared_refuse(fd);
+			conn = NULL;
+		}
+		if (session >= 0)
+			real.close(session);
 	}
 	broker_link_end_question();
 	return conn;
@@ -164,13 +206,23 @@ void shared_give_up(struct conn *conn)
 	pool_leave();
 }
 
+static int offer_session(struct idle_pool *pool, struct conn *conn)
+{
+	int session = session_layer->descriptor(conn->session);
+
+	/* Under a limit a connection counts by the ticket that it came by. */
+	if (session < 0 || !sessions_kind() || conn->ticket_number)
+		return 0;
+	return broker_client_offer_session(pool->broker, conn, conn->began_unfit, sessions_kind(), session);
+}
+
 void shared_offer(struct idle_pool *pool, struct conn *conn)
 {
 	int error;
 
 	if (!pool->broker || conn->slot >= 0 || conn->destination->key.euid != broker_link_euid())
 		return;
-	error = broker_client_offer(pool->broker, conn, conn->began_unfit);
+	error = conn->session ? offer_session(pool, conn) : broker_client_offer(pool->broker, conn, conn->began_unfit);
 	/* It has gone: another one may have come. */
 	if (error && error != -EAGAIN)
 		broker_link_disconnect(pool, guard_now_ns());

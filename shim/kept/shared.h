@@ -19,6 +19,9 @@ struct idle_pool;
  * (habits.h). Waits for the broker, for a bounded time. Neither pool_enter() nor a lock of another question is held. */
 struct conn *shared_take(const struct destination_key *key, uint64_t who, int *why);
 
+/* The same of those with a session (sessions.h). */
+struct conn *shared_take_session(const struct destination_key *key);
+
 /* For ticket.c. Asks, over a new connection (*fd, internal), for leave to dial; `conn` is what the answer may
  * fill. NULL: there is no broker, or none that gave its welcome within `patience_ms`. Neither pool_enter() nor a
  * question is open. */

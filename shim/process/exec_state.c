@@ -1,15 +1,18 @@
 /* See exec_state.h. Works on the caller's stack only: a vfork child may be the caller. */
 #include "shim/process/exec_state.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "pool/proto/protocol.h"
 #include "shim/base/cookie.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
+#include "shim/base/off_switch.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
 #include "shim/exchange/enter.h"
@@ -40,7 +43,7 @@ static uint64_t cookie_of_sock(const struct sock *sock)
 
 static bool is_owed(struct sock *sock, int all)
 {
-	if (sock->state != SOCK_OPEN || sock->is_lost || !cookie_of_sock(sock))
+	if (sock->state != SOCK_OPEN || sock->transport || sock->is_lost || !cookie_of_sock(sock))
 		return false;
 	if (!protocol_status(&sock->protocol).owes_end)
 		return false;
@@ -114,6 +117,21 @@ bool exec_state_is_preloaded(char *const environment[])
 	return false;
 }
 
+static bool is_told_to_be_off(char *const environment[])
+{
+	for (size_t i = 0; environment && environment[i]; i++)
+		if (environment[i][0] == 'H' && strcmp(environment[i], "HOLDLINE_MODE=off") == 0)
+			return true;
+	return false;
+}
+
+/* A library that is off in the new program is there, but reads no variable. With rules it may work in spite of
+ * HOLDLINE_MODE=off; then its servers are asked in vain. */
+static bool will_receive(char *const environment[])
+{
+	return exec_state_is_preloaded(environment) && !is_told_to_be_off(environment) && !off_switch_is_set();
+}
+
 static char *append_hex(char *to, const void *bytes, size_t length)
 {
 	const unsigned char *from = bytes;
@@ -145,6 +163,31 @@ static bool describe(int fd, int all, struct record *record)
 	return owed;
 }
 
+/* Of the numbers that a program leaves to another one. A vfork child may have closed those that we know, and kept
+ * duplicates. */
+static void ask_for_end(uint64_t cookie)
+{
+	for (int fd = 0; fd < SCANNED_FDS; fd++)
+		if (cookie_of(fd) == cookie) {
+			real.shutdown(fd, SHUT_WR);
+			return;
+		}
+}
+
+/* In a vfork child, whose parent's state must stay: the servers are asked by no more than our end of file. */
+static void hand_off_in_child(int all)
+{
+	int saved = errno;
+
+	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
+		struct record record = {0};
+
+		if (describe(fd, all, &record) && !protocol_status(&record.protocol).has_more_to_send)
+			ask_for_end(record.cookie);
+	}
+	errno = saved;
+}
+
 char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all)
 {
 	size_t n_environment = count_environment(environment);
@@ -153,10 +196,12 @@ char **exec_state_prepare(void *buffer, size_t size, char *const environment[], 
 	size_t most = (size - (n_environment + 2) * sizeof(char *) - sizeof(EXEC_STATE_VARIABLE) - 1) / RECORD_TEXT;
 	unsigned n = 0;
 
-	if (!exec_state_is_preloaded(environment)) {
+	if (!will_receive(environment)) {
 		/* A file action may take along any of them, but to guess would harm those that stay. */
 		if (guard_is_home())
 			handoff_inheritable();
+		else
+			hand_off_in_child(all);
 		return (char **)environment;
 	}
 	memcpy(result, environment, n_environment * sizeof(char *));

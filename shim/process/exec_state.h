@@ -20,8 +20,8 @@
 size_t exec_state_size(char *const environment[], int all);
 
 /* Fills the buffer (aligned for pointers, of that size) with a new environment that carries them, and returns that.
- * Where the new program will not have this library, the servers are asked to make the end of file, and the
- * environment stays what it is. */
+ * Where the new program will not have this library, or have it switched off, the servers are asked to make the end of
+ * file, and the environment stays what it is. */
 char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all);
 
 /* True if a program with this environment has this library, where its loader obeys that. */

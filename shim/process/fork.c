@@ -13,6 +13,7 @@
 #include "shim/base/fdlimit.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
+#include "shim/base/log.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
 #include "shim/base/usermem.h"
@@ -153,8 +154,10 @@ void fork_before_seccomp(long mode, const void *filter)
 	bool is_tried = mode == SECCOMP_MODE_FILTER ? guard_readable(filter, sizeof(struct sock_fprog))
 						    : mode == SECCOMP_MODE_STRICT;
 
-	if (is_tried)
+	if (is_tried) {
 		exec_relay_forbid();
+		log_leave_alone();
+	}
 	if (is_tried && guard_is_home())
 		sock_retire_all();
 }

@@ -5,20 +5,26 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 #include "pool/config/config.h"
 #include "shim/base/callsite.h"
 #include "shim/base/home.h"
 #include "shim/base/large.h"
 #include "shim/base/log.h"
+#include "shim/base/off_switch.h"
 #include "shim/base/real.h"
 #include "shim/base/relayed.h"
 #include "shim/base/stats_page.h"
 #include "shim/base/symbols.h"
 #include "shim/base/usermem.h"
+#include "shim/connect/lease.h"
 #include "shim/connect/listen.h"
+#include "shim/exchange/logins.h"
+#include "shim/exchange/relogin.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
+#include "shim/kept/sessions.h"
 #include "shim/process/exec_relay.h"
 #include "shim/process/exec_state.h"
 #include "shim/process/fork.h"
@@ -56,14 +62,23 @@ static bool is_another_users_tool(void)
 	return getauxval(AT_SECURE) != 0;
 }
 
+static _Atomic(bool) is_ending;
+
+bool init_is_ending(void)
+{
+	return is_ending;
+}
+
 /* After the destructors of all libraries, which may have a last request to send: see init(). */
 static void fini(void *unused)
 {
 	(void)unused;
 	if (phase != PHASE_DONE || !guard_is_home())
 		return;
+	is_ending = true;
 	if (broker_link_may_be_connected())
 		sock_finish_all();
+	logins_end_all();
 	if (!broker_link_is_connected())
 		reclaim_idle();
 	pool_log_stats();
@@ -91,6 +106,8 @@ static void begin(void)
 	sock_init();
 	blocks_init(&sock_pool_sys);
 	listen_note_all();
+	lease_begin_login = relogin_begin;
+	lease_login_is_ready = relogin_is_ready;
 }
 
 /* Another thread is about to have done it; not so for a handler that has interrupted its own. */
@@ -121,6 +138,11 @@ bool init_is_done(void)
 	return true;
 }
 
+bool init_was_needed(void)
+{
+	return phase == PHASE_DONE;
+}
+
 void init_end_at_once(void)
 {
 	if (phase == PHASE_DONE && guard_is_home())
@@ -149,8 +171,11 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
 	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
 		return;
+	if (off_switch_is_set())
+		return;
 	guard_learn_memory();
 	stats_page_choose_place(environment);
+	sessions_init(&config, environment);
 	fork_init();
 	exec_relay_init(environment);
 	phase = PHASE_READY;

@@ -13,5 +13,11 @@ bool init_is_done(void);
 /* The process ends without its exit handlers. Async-signal-safe. */
 void init_end_at_once(void);
 
+/* The process ends, and the destructors of its libraries have run: what they had is not to be used any more. */
+bool init_is_ending(void);
+
 /* True if nothing of ours is wanted (HOLDLINE_MODE=off), or the settings are wrong. */
 bool init_is_off(void);
+
+/* True if that has happened already: before, no socket was ever followed. */
+bool init_was_needed(void);

@@ -10,10 +10,12 @@
 #include "shim/base/log.h"
 #include "shim/exchange/handoff.h"
 #include "shim/base/real.h"
+#include "shim/sock/pending.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
 #include "shim/sock/stub.h"
+#include "shim/sock/transport.h"
 
 static bool is_inheritable(const struct sock *sock)
 {
@@ -68,6 +70,8 @@ static void inherit(struct sock *sock)
 		atomic_store(&sock->wants_release, true);
 	sock->lock.owner = 0;
 	atomic_store(&sock->inside, atomic_load(&sock->inside) >> 32 << 32);
+	if (sock->transport && sock->transport->inherit)
+		sock->transport->inherit(sock->transport);
 	sock->n_senders = 0;
 	sock->n_receivers = 0;
 }
@@ -76,6 +80,7 @@ void sock_after_fork_in_child(void)
 {
 	bool is_sound = pool_begin_after_fork();
 
+	pending_forget_all();
 	sock_forget_all(is_sound);
 	stub_forget_all();
 	spare_forget_all();

@@ -140,6 +140,11 @@ int options_forgo_linger(struct conn *conn, int fd)
 	return socket_options_apply(&sock_pool_sys, fd, &conn->options, SOCKET_OPTION_LINGER, &none);
 }
 
+int options_send_at_once(struct conn *conn, int fd)
+{
+	return socket_options_apply(&sock_pool_sys, fd, &conn->options, SOCKET_OPTION_NODELAY, &on);
+}
+
 void options_restore(struct sock *sock, int fd)
 {
 	/* On failure the connection keeps an option of ours: all that is left to do is to go on. */
@@ -176,12 +181,19 @@ bool options_is_forced(const struct sock *sock, int level, int name)
 	return level == IPPROTO_TCP && name == TCP_USER_TIMEOUT && sock->has_forced_timeout;
 }
 
+/* Of those that count only on a connection: it was set before there was one, and is part of the key. */
+static bool is_of_key(const struct sock *sock, int index, int level, int name)
+{
+	return index == SOCKET_OPTION_TOS &&
+	       (sock->state != SOCK_OPEN || destination_key_has_option(&sock->key, level, name));
+}
+
 bool options_view(const struct sock *sock, int level, int name, void *value, unsigned *length)
 {
 	int index = socket_options_index(level, name);
 	const struct socket_options *from = &sock->wanted;
 
-	if (index < 0)
+	if (index < 0 || is_of_key(sock, index, level, name))
 		return false;
 	if (!(from->set & 1u << index))
 		from = defaults_for(sock->domain, 1u << index);
@@ -224,6 +236,8 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 
 	if (is_transient(level, name))
 		return;
+	if (is_of_key(sock, index, level, name))
+		index = -1;
 	if (index >= 0 && socket_options_record(&sock->wanted, index, value, length) == 0) {
 		if (sock->state == SOCK_OPEN && sock->conn && !options_is_forced(sock, level, name) &&
 		    socket_options_record(&sock->conn->options, index, value, length))

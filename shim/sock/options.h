@@ -30,6 +30,9 @@ int options_forgo_time_wait(struct conn *conn, int fd) __attribute__((warn_unuse
 /* Its close() while idle must not wait (SO_LINGER). */
 int options_forgo_linger(struct conn *conn, int fd) __attribute__((warn_unused_result));
 
+/* What is sent on it goes out though something before it has not been acknowledged (TCP_NODELAY). 0 or -errno. */
+int options_send_at_once(struct conn *conn, int fd) __attribute__((warn_unused_result));
+
 /* Sets exactly what the program asked for on fd, whose connection goes native. */
 void options_restore(struct sock *sock, int fd);
 

@@ -19,11 +19,14 @@
 #include "shim/sock/options.h"
 #include "shim/sock/spare.h"
 #include "shim/sock/swap.h"
+#include "shim/sock/transport.h"
 
 _Atomic(unsigned) sock_n_in_window;
 _Atomic(unsigned) sock_n_tracked;
 _Atomic(unsigned) sock_n_replaced;
 _Atomic(bool) sock_is_retired;
+__thread bool *sock_swallows __attribute__((tls_model("initial-exec")));
+__thread int *sock_asks __attribute__((tls_model("initial-exec")));
 
 static struct arena arena; /* covered by the pool's lock */
 
@@ -146,6 +149,8 @@ struct sock *sock_enter(int fd)
 		if (sock->state == SOCK_OPEN && protocol_status(&sock->protocol).owes_end)
 			sock_end_by_server(sock, REFUSAL_SHARED);
 		sock_untrack(sock, REFUSAL_SHARED);
+		if (sock->state == SOCK_RELEASED && sock->transport)
+			return sock;
 		sock_leave(sock);
 		return NULL;
 	}
@@ -301,17 +306,24 @@ void sock_drop_conn(struct sock *sock)
 
 void sock_end(struct sock *sock)
 {
+	struct transport *transport = sock->transport;
+
 	spare_drop(sock);
 	ticket_give_back(&sock->ticket);
 	sock_leave_window(sock);
 	sock_drop_replay(&sock->replay);
+	sock->transport = NULL;
+	if (transport)
+		transport->end(transport);
 	sock_set_state(sock, SOCK_FREE);
 	atomic_fetch_sub(&sock_n_tracked, 1);
 }
 
 void sock_untrack(struct sock *sock, enum refusal why)
 {
-	if (sock->state == SOCK_FREE || (sock->state == SOCK_RELEASED && !sock_is_retired && sock->n_fds))
+	bool stays = sock->n_fds && (!sock_is_retired || sock_is_translated(sock));
+
+	if (sock->state == SOCK_FREE || (sock->state == SOCK_RELEASED && stays))
 		return;
 	spare_drop(sock);
 	if (why != REFUSAL_NONE) {
@@ -321,7 +333,8 @@ void sock_untrack(struct sock *sock, enum refusal why)
 	events_ask_dial(sock, true);
 	if (sock->state == SOCK_OPEN && sock->n_fds && sock->is_leased)
 		options_restore(sock, sock->fds[0]);
-	if (sock->conn && sock->conn->has_broker_dup && sock->n_fds && !sock_is_retired) {
+	if (stays &&
+	    ((sock->conn && sock->conn->has_broker_dup && sock->state != SOCK_NEW) || sock_is_translated(sock))) {
 		sock_leave_window(sock);
 		sock_drop_replay(&sock->replay);
 		sock_set_state(sock, SOCK_RELEASED);

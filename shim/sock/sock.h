@@ -41,7 +41,8 @@ enum sock_state {
 	SOCK_ENDING,  /* the exchange is over, and nobody has looked yet; see shim/exchange/eof.h */
 	SOCK_STUB,    /* the exchange is over, the connection parked; the descriptors are a stub at its end of file */
 	SOCK_ENDED, /* the exchange is over, the connection can't be kept; end of file was made on the socket itself */
-	SOCK_RELEASED, /* native but for its close, which has to end what others hold too */
+	SOCK_RELEASED, /* native but for its close, which has to end what others hold too; translated, where it has a
+			  transport */
 };
 
 /* Followed rather than asked for: a system call saved at each swap. */
@@ -116,11 +117,12 @@ struct sock {
 	bool has_forced_timeout;     /* TCP_USER_TIMEOUT is ours until the first answer */
 	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
-	const struct transport *transport; /* what moves its bytes; NULL: plain TCP, see shim/exchange/transport.h */
-	struct protocol_state protocol;	   /* where its messages stand */
-	unsigned n_told;		   /* SOCK_ENDING: how often epoll_wait() has told of the end */
-	unsigned n_fed;			   /* how often bytes of an answer were framed */
-	struct replay replay;		   /* what was sent, while it may have to be sent again */
+	struct transport *transport;	/* what moves its bytes; NULL: plain TCP, see transport.h */
+	bool has_stand_in;		/* its transport has put another file in the connection's place, for a while */
+	struct protocol_state protocol; /* where its messages stand */
+	unsigned n_told;		/* SOCK_ENDING: how often epoll_wait() has told of the end */
+	unsigned n_fed;			/* how often bytes of an answer were framed */
+	struct replay replay;		/* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB, and what is to become one */
 	struct stub stub;
@@ -129,6 +131,7 @@ struct sock {
 	socklen_t name_length; /* of both */
 	bool stub_is_closed;   /* the program shut it down, or wrote and got a reset: CLOSE, no longer CLOSE_WAIT */
 	bool stub_has_error;   /* ... and that error is still to be told */
+	bool stub_has_words;   /* something can be read before its end */
 	bool end_was_read;     /* the program knows that it is at its end */
 	bool stub_asks_fresh;  /* an option was set after the end */
 	struct conn *parked;   /* what it stood for, to answer for its options while that lives */
@@ -189,6 +192,12 @@ void sock_end_by_server(struct sock *sock, enum refusal why);
 /* Another process may use it from now on. */
 void sock_share(struct sock *sock);
 
+/* Where the connection can be asked about that one of its numbers should stand for. Locked. */
+static inline int sock_connection_of(const struct sock *sock, int fd)
+{
+	return __builtin_expect(sock->has_stand_in, 0) && sock->conn ? sock->conn->fd : fd;
+}
+
 /* Back to native for good: our descriptor of the connection is closed, options are what the program set, every
  * number is untracked and the state SOCK_FREE; or SOCK_RELEASED where the connection has to be ended by us at its
  * close. The end of file that may be owed is the caller's to see to before. Locked, before and after. */
@@ -229,6 +238,12 @@ struct inside_token {
 	uint32_t generation;
 };
 struct inside_token sock_go_inside(struct sock *sock);
+
+/* One that proves it later without going inside. Locked. */
+static inline struct inside_token sock_token(struct sock *sock)
+{
+	return (struct inside_token){sock, (uint32_t)(atomic_load(&sock->inside) >> 32)};
+}
 bool sock_come_out(struct inside_token token); /* false: that socket is gone */
 unsigned sock_n_inside(const struct sock *sock);
 

@@ -45,6 +45,17 @@ void stub_close_pair(struct stub *stub)
 	*stub = (struct stub){-1, -1, 0};
 }
 
+bool stub_make_with(struct stub *stub, const char *bytes, size_t length)
+{
+	if (!stub_open_pair(stub))
+		return false;
+	if (real.send(stub->peer, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length &&
+	    real.shutdown(stub->peer, SHUT_WR) == 0)
+		return true;
+	stub_close_pair(stub);
+	return false;
+}
+
 static bool make(struct stub *stub)
 {
 	if (!stub_open_pair(stub))

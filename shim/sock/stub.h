@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct stub;
 
@@ -17,6 +18,9 @@ bool stub_take(struct stub *stub);
 /* A pair of our own descriptors, of which nothing is shut down yet; and its end. */
 bool stub_open_pair(struct stub *stub) __attribute__((warn_unused_result));
 void stub_close_pair(struct stub *stub);
+
+/* A new one that has something to read before its end. */
+bool stub_make_with(struct stub *stub, const char *bytes, size_t length) __attribute__((warn_unused_result));
 
 /* O_NONBLOCK and kin of its description. */
 bool stub_set_flags(struct stub *stub, int status_flags) __attribute__((warn_unused_result));

@@ -9,6 +9,7 @@
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/swap.h"
+#include "shim/sock/transport.h"
 
 /* Would the kernel end it by RST? It does where bytes are left unread, or SO_LINGER gives it no time (tcp(7), RFC
  * 2525). */
@@ -25,7 +26,7 @@ static bool closes_by_reset(const struct sock *sock)
 /* Bytes in flight must arrive: that may cost a TIME_WAIT. */
 static bool has_nothing_under_way(const struct sock *sock)
 {
-	switch (ledger_check(&sock_pool_sys, sock->fds[0], &sock->conn->ledger, NULL)) {
+	switch (ledger_check(&sock_pool_sys, sock->fds[0], sock_ledger(sock), NULL)) {
 	case LEDGER_EXACT:
 	case LEDGER_CLOSED:
 		return true;
@@ -58,7 +59,7 @@ void witnessed_end(struct sock *sock, bool is_after_server)
 	if (by_reset)
 		sock_pool_sys.disconnect(fd);
 	else if (is_after_server && has_nothing_under_way(sock))
-		ending_make_for_all(&sock_pool_sys, fd);
+		ending_make_for_all(&sock_pool_sys, fd, NULL);
 	else
 		real.shutdown(fd, SHUT_RDWR);
 }

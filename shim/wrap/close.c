@@ -17,6 +17,7 @@
 #include "shim/exchange/eof.h"
 #include "shim/exchange/park.h"
 #include "shim/sock/sock.h"
+#include "shim/sock/transport.h"
 #include "shim/sock/spare.h"
 #include "shim/wrap/wrap.h"
 
@@ -60,6 +61,7 @@ EXPORT int shutdown(int fd, int how)
 		sock_leave(sock);
 		return FAIL(ENOTCONN);
 	}
+	sock_leave_stand_in(sock);
 	finish_before_shutdown(sock, how);
 	if (sock->state == SOCK_STUB) {
 		result = after_eof_shutdown(sock, how);

@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 
 #include "shim/base/real.h"
+#include "shim/base/symbols.h"
 #include "shim/process/init.h"
 #include "shim/wrap/wrap.h"
 
@@ -12,5 +13,6 @@
  */
 EXPORT void *dlopen(const char *path, int flags)
 {
+	symbols_generation++;
 	return REAL(dlopen)(path, init_is_off() ? flags : flags & ~RTLD_DEEPBIND);
 }

@@ -19,6 +19,7 @@
 #include "shim/exchange/advance.h"
 #include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
+#include "shim/sock/pending.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -157,6 +158,44 @@ static int swallow_poll(struct pollfd *fds, nfds_t n, int ready, const struct ti
 	return ready;
 }
 
+/* True if the first is the shorter one. */
+static bool is_shorter(const struct timespec *one, const struct timespec *other)
+{
+	return one->tv_sec < other->tv_sec || (one->tv_sec == other->tv_sec && one->tv_nsec < other->tv_nsec);
+}
+
+static void subtract(struct timespec *time, const struct timespec *part)
+{
+	time->tv_sec -= part->tv_sec + (time->tv_nsec < part->tv_nsec);
+	time->tv_nsec += (time->tv_nsec < part->tv_nsec ? 1000000000 : 0) - part->tv_nsec;
+}
+
+static const struct timespec first_slice = {0, PENDING_SLICE_MS * 1000000};
+
+static void lengthen(struct timespec *slice)
+{
+	slice->tv_nsec = pending_next_slice_ms((int)(slice->tv_nsec / 1000000)) * 1000000l;
+}
+
+/* As the kernel's, with what is pending pushed on meanwhile. */
+static int poll_and_push(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	struct timespec slice = first_slice, left = timeout ? *timeout : slice;
+
+	for (; pending_any(); lengthen(&slice)) {
+		bool is_last = timeout && !is_shorter(&slice, &left);
+		int ready;
+
+		pending_push();
+		ready = REAL(ppoll)(fds, n, is_last ? &left : &slice, mask);
+		if (ready || is_last)
+			return ready;
+		if (timeout)
+			subtract(&left, &slice);
+	}
+	return REAL(ppoll)(fds, n, timeout ? &left : NULL, mask);
+}
+
 /* Which of the names was called decides nothing but the first real call; a repetition is always ppoll. */
 static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
@@ -166,12 +205,13 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 	unsigned n_replaced = sock_n_replaced;
 	int ready;
 
+	pending_is_awaited = true;
 	if (n > SIZE_MAX / sizeof(*fds) || !guard_readable(fds, n * sizeof(*fds)))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	guard_get_time(CLOCK_MONOTONIC, &start);
 	do {
 		inside_of_poll(&tokens, fds, n);
-		ready = REAL(ppoll)(fds, n, wait, mask);
+		ready = poll_and_push(fds, n, wait, mask);
 		come_out(&tokens);
 		if (ready <= 0 || (!any_in_window() && n_replaced == sock_n_replaced))
 			return ready;
@@ -217,9 +257,14 @@ static bool is_in(const fd_set *set, int fd)
 	return set && ((const unsigned long *)set)[fd / (8 * (int)sizeof(long))] >> fd % (8 * (int)sizeof(long)) & 1;
 }
 
+static size_t set_size(int n)
+{
+	return ((size_t)n + 63) / 64 * 8;
+}
+
 static bool is_set_readable(const fd_set *set, int n)
 {
-	return !set || guard_readable(set, ((size_t)n + 63) / 64 * 8);
+	return !set || guard_readable(set, set_size(n));
 }
 
 static void inside_of_select(struct tokens *tokens, int n, const fd_set *reads, const fd_set *writes,
@@ -232,6 +277,89 @@ static void inside_of_select(struct tokens *tokens, int n, const fd_set *reads, 
 			go_inside(tokens, fd);
 }
 
+/* The program's sets may be smaller than an fd_set: of each, only `size` bytes are its own. */
+struct sets {
+	fd_set *set[3];
+	size_t size;
+	fd_set copy[3];
+};
+
+/* False: one can't be read, which the kernel is to say. */
+static bool keep_sets(struct sets *sets, int n)
+{
+	sets->size = set_size(n);
+	for (unsigned i = 0; i < 3; i++) {
+		if (!is_set_readable(sets->set[i], n))
+			return false;
+		if (sets->set[i])
+			memcpy(&sets->copy[i], sets->set[i], sets->size);
+	}
+	return true;
+}
+
+static void restore_sets(const struct sets *sets)
+{
+	for (unsigned i = 0; i < 3; i++)
+		if (sets->set[i])
+			memcpy(sets->set[i], &sets->copy[i], sets->size);
+}
+
+/* What it waits for in slices has to be kept meanwhile. */
+static bool can_push_in_select(int n)
+{
+	return n <= FD_SETSIZE;
+}
+
+/* What is pending is pushed on for as long as there is any, within `*timeout` (NULL: endless). 0: nothing else has
+ * happened, and the rest of the time is still to be waited; else select()'s result. */
+__attribute__((noinline)) static int select_and_push(int n, fd_set *reads, fd_set *writes, fd_set *excepts,
+						     struct timespec *timeout, const sigset_t *mask)
+{
+	struct sets sets = {.set = {reads, writes, excepts}};
+	struct timespec slice = first_slice;
+
+	/* There is no room for larger sets, and such a thread begins nothing (can_push_in_select()). */
+	if (!can_push_in_select(n)) {
+		pending_push();
+		return 0;
+	}
+	if (n < 0 || !keep_sets(&sets, n))
+		return 0;
+	for (; pending_any() && (!timeout || is_shorter(&slice, timeout)); lengthen(&slice)) {
+		int ready;
+
+		pending_push();
+		/* (What can't be written it says, too.) */
+		ready = REAL(pselect)(n, reads, writes, excepts, &slice, mask);
+		if (ready)
+			return ready;
+		restore_sets(&sets);
+		if (timeout)
+			subtract(timeout, &slice);
+	}
+	return 0;
+}
+
+/* The same for a timeout that tells what is left of it (select(2)). */
+__attribute__((noinline)) static int select_in_time(int n, fd_set *reads, fd_set *writes, fd_set *excepts,
+						    struct timeval *timeout)
+{
+	struct timespec left = {0};
+	int ready;
+
+	if (!timeout || !guard_readable(timeout, sizeof(*timeout)))
+		return select_and_push(n, reads, writes, excepts, timeout ? &left : NULL, NULL);
+	left = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+	/* One that is never to change can't tell: the real call waits for all of it. */
+	if (!guard_take_for_writing(timeout, sizeof(*timeout))) {
+		pending_push();
+		return 0;
+	}
+	ready = select_and_push(n, reads, writes, excepts, &left, NULL);
+	*timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
+	return ready;
+}
+
 /* A stale connection only shows as readable here, and reading is where it is replaced. */
 EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
@@ -241,8 +369,11 @@ EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct 
 	eof_make();
 	if (is_idle())
 		return REAL(select)(n, reads, writes, excepts, timeout);
+	pending_is_awaited = can_push_in_select(n);
 	inside_of_select(&tokens, n, reads, writes, excepts);
-	ready = REAL(select)(n, reads, writes, excepts, timeout);
+	ready = pending_any() ? select_in_time(n, reads, writes, excepts, timeout) : 0;
+	if (!ready)
+		ready = REAL(select)(n, reads, writes, excepts, timeout);
 	come_out(&tokens);
 	return ready;
 }
@@ -251,13 +382,22 @@ EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const 
 		   const sigset_t *mask)
 {
 	struct tokens tokens = {.n = 0};
+	struct timespec left;
+	const struct timespec *limit = &left;
 	int ready;
 
 	eof_make();
 	if (is_idle())
 		return REAL(pselect)(n, reads, writes, excepts, timeout, mask);
+	pending_is_awaited = can_push_in_select(n);
 	inside_of_select(&tokens, n, reads, writes, excepts);
-	ready = REAL(pselect)(n, reads, writes, excepts, timeout, mask);
+	if (timeout && guard_readable(timeout, sizeof(*timeout)))
+		left = *timeout;
+	else
+		limit = timeout;
+	ready = pending_any() ? select_and_push(n, reads, writes, excepts, limit ? &left : NULL, mask) : 0;
+	if (!ready)
+		ready = REAL(pselect)(n, reads, writes, excepts, limit, mask);
 	come_out(&tokens);
 	return ready;
 }
@@ -315,6 +455,28 @@ static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_m
 	return kept;
 }
 
+/* As poll_and_push(). */
+static int epoll_and_push(int epfd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask)
+{
+	int slice = PENDING_SLICE_MS, ready;
+
+	for (; pending_any() || (timeout_ms && !pending_fall_asleep()); slice = pending_next_slice_ms(slice)) {
+		bool is_last = timeout_ms >= 0 && timeout_ms <= slice;
+
+		pending_push();
+		ready = REAL(epoll_pwait)(epfd, events, max, is_last ? timeout_ms : slice, mask);
+		if (ready || is_last)
+			return ready;
+		if (timeout_ms > 0)
+			timeout_ms -= slice;
+	}
+	ready = mask ? REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask)
+		     : REAL(epoll_wait)(epfd, events, max, timeout_ms);
+	if (timeout_ms)
+		pending_wake();
+	return ready;
+}
+
 /* Events that were all swallowed are no reason to return early: waits for what is left of the time. */
 static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeout_ms, struct timespec *start,
 			const sigset_t *mask, int ready)
@@ -329,7 +491,7 @@ static int finish_epoll(int epfd, struct epoll_event *events, int max, int timeo
 		timeout_ms = in_ms(remaining_of(timeout, start, &left));
 		if (ready || !timeout_ms)
 			break;
-		ready = REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask);
+		ready = epoll_and_push(epfd, events, max, timeout_ms, mask);
 	}
 	return ready;
 }
@@ -339,8 +501,10 @@ static struct timespec begin_waiting(void)
 {
 	struct timespec start = {0};
 
-	if (sock_n_tracked)
+	if (sock_n_tracked) {
+		pending_is_awaited = true;
 		guard_get_time(CLOCK_MONOTONIC, &start);
+	}
 	return start;
 }
 
@@ -353,7 +517,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 		return told;
 	start = begin_waiting();
 	return finish_epoll(epfd, events, max, timeout_ms, &start, NULL,
-			    REAL(epoll_wait)(epfd, events, max, timeout_ms));
+			    epoll_and_push(epfd, events, max, timeout_ms, NULL));
 }
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *mask)
@@ -365,20 +529,37 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 	eof_make();
 	start = begin_waiting();
 	return finish_epoll(epfd, events, max, timeout_ms, &start, mask,
-			    REAL(epoll_pwait)(epfd, events, max, timeout_ms, mask));
+			    epoll_and_push(epfd, events, max, timeout_ms, mask));
 }
 
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
 			const sigset_t *mask)
 {
-	int ready;
+	struct timespec slice = first_slice, left;
+	bool sleeps = false;
+	int ready = 0;
 
 	if (!REAL(epoll_pwait2)) {
 		errno = ENOSYS;
 		return -1;
 	}
 	eof_make();
-	ready = real.epoll_pwait2(epfd, events, max, timeout, mask);
+	/* (The kernel will say so.) */
+	if (timeout && !guard_readable(timeout, sizeof(*timeout)))
+		return real.epoll_pwait2(epfd, events, max, timeout, mask);
+	if (timeout)
+		left = *timeout;
+	while (!ready && !(sleeps = pending_fall_asleep()) && (!timeout || is_shorter(&slice, &left))) {
+		pending_push();
+		ready = real.epoll_pwait2(epfd, events, max, &slice, mask);
+		if (timeout)
+			subtract(&left, &slice);
+		lengthen(&slice);
+	}
+	if (!ready)
+		ready = real.epoll_pwait2(epfd, events, max, timeout ? &left : NULL, mask);
+	if (sleeps)
+		pending_wake();
 	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */
 	return ready > 0 && any_in_window() ? swallow_epoll(epfd, events, ready, in_ms(timeout)) : ready;
 }

@@ -8,10 +8,17 @@
 #include "shim/base/usermem.h"
 #include "shim/exchange/handoff.h"
 #include "shim/exchange/iocall.h"
+#include "shim/sock/transport.h"
 #include "shim/wrap/wrap.h"
 
 /* As in recv.c. */
 #define OUT_OF_LINE __attribute__((noinline, cold))
+
+/* None of ours, and its thread sends nothing that is to be swallowed. */
+static inline bool is_untracked(int fd)
+{
+	return __builtin_expect(!fdtable_get(fd), 1) && __builtin_expect(!sock_swallows, 1);
+}
 
 OUT_OF_LINE static ssize_t write_tracked(int fd, const void *buffer, size_t length)
 {
@@ -22,8 +29,7 @@ OUT_OF_LINE static ssize_t write_tracked(int fd, const void *buffer, size_t leng
 
 EXPORT ssize_t write(int fd, const void *buffer, size_t length)
 {
-	return __builtin_expect(!fdtable_get(fd), 1) ? real.write(fd, buffer, length)
-						     : write_tracked(fd, buffer, length);
+	return is_untracked(fd) ? real.write(fd, buffer, length) : write_tracked(fd, buffer, length);
 }
 
 OUT_OF_LINE static ssize_t writev_tracked(int fd, const struct iovec *iov, int n)
@@ -35,7 +41,7 @@ OUT_OF_LINE static ssize_t writev_tracked(int fd, const struct iovec *iov, int n
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 {
-	return __builtin_expect(!fdtable_get(fd), 1) ? real.writev(fd, iov, n) : writev_tracked(fd, iov, n);
+	return is_untracked(fd) ? real.writev(fd, iov, n) : writev_tracked(fd, iov, n);
 }
 
 /* As preadv2(). */
@@ -65,8 +71,7 @@ OUT_OF_LINE static ssize_t send_tracked(int fd, const void *buffer, size_t lengt
 
 EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags)
 {
-	return __builtin_expect(!fdtable_get(fd), 1) ? real.send(fd, buffer, length, flags)
-						     : send_tracked(fd, buffer, length, flags);
+	return is_untracked(fd) ? real.send(fd, buffer, length, flags) : send_tracked(fd, buffer, length, flags);
 }
 
 EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
@@ -79,7 +84,7 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
 				    .address = (struct sockaddr *)address,
 				    .address_length = address_length};
 
-	if (__builtin_expect(!fdtable_get(fd), 1))
+	if (is_untracked(fd))
 		return real.sendto(fd, buffer, length, flags, address, address_length);
 	return exchange_send(&transfer);
 }
@@ -89,7 +94,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	struct transfer transfer = {
 		.kind = TRANSFER_SENDMSG, .fd = fd, .flags = flags, .message = (struct msghdr *)message};
 
-	if (__builtin_expect(!fdtable_get(fd), 1)) {
+	if (is_untracked(fd)) {
 		if (handoff_is_possible())
 			handoff_descriptors(message);
 		return REAL(sendmsg)(fd, message, flags);
@@ -105,7 +110,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 {
 	unsigned done = 0;
 
-	if (__builtin_expect(!fdtable_get(fd), 1)) {
+	if (is_untracked(fd)) {
 		for (unsigned i = 0; i < n && handoff_is_possible(); i++)
 			handoff_descriptors(&messages[i].msg_hdr);
 		return REAL(sendmmsg)(fd, messages, n, flags);

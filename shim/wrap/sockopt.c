@@ -22,6 +22,7 @@
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/sock/spare.h"
+#include "shim/sock/transport.h"
 #include "shim/wrap/wrap.h"
 
 #define STATE_CLOSE 7
@@ -95,7 +96,7 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 			result = FAIL(EINVAL);
 		sock->stub_asks_fresh |= result == 0 && socket_options_index(level, name) < 0;
 	} else {
-		result = real.setsockopt(fd, level, name, value, length);
+		result = real.setsockopt(sock_connection_of(sock, fd), level, name, value, length);
 	}
 	if (result == 0) {
 		spare_drop(sock);
@@ -116,6 +117,11 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return NATIVE(fd, REAL(setsockopt)(fd, level, name, value, length));
 	if (sock->state == SOCK_WAITING)
 		limit_check_turn(sock);
+	/* The kernel would have the program's keys, which are not the connection's: as one without kernel TLS. */
+	if (level == IPPROTO_TCP && name == TCP_ULP && sock_is_translated(sock)) {
+		sock_leave(sock);
+		return FAIL(ENOENT);
+	}
 	if (((is_beyond_us(level, name) && sock->state != SOCK_STUB && sock->state != SOCK_NEW) ||
 	     is_late_low_water(sock, level, name, value, length)) &&
 	    !is_refused(sock, level, name, value, length)) {
@@ -208,7 +214,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	else if (sock->state == SOCK_WAITING && !(level == SOL_SOCKET && name == SO_ERROR))
 		result = ask_fresh(sock, level, name, NULL, value, 0, length);
 	else
-		result = real.getsockopt(fd, level, name, value, length);
+		result = real.getsockopt(sock_connection_of(sock, fd), level, name, value, length);
 	if (result == 0 && level == SOL_SOCKET && name == SO_ERROR && *length == sizeof(int) && *(int *)value)
 		events_dial_done(sock, *(int *)value);
 	if (result == 0 && options_is_forced(sock, level, name))
@@ -247,7 +253,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 	else if (sock->state == SOCK_STUB)
 		result = give_address(fd, &sock->peer, sock->name_length, address, length);
 	else
-		result = real.getpeername(fd, address, length);
+		result = real.getpeername(sock_connection_of(sock, fd), address, length);
 	sock_leave(sock);
 	return result;
 }
@@ -267,7 +273,7 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	else if (sock->state == SOCK_WAITING)
 		result = give_address(fd, &unbound, destination_key_local(&sock->key, &unbound), address, length);
 	else
-		result = real.getsockname(fd, address, length);
+		result = real.getsockname(sock_connection_of(sock, fd), address, length);
 	/* A port that was given by bind(), and may be told to others. */
 	if (result == 0 && sock->state == SOCK_NEW && sock->key.is_bound && *length >= sizeof(struct sockaddr_in))
 		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
@@ -313,7 +319,8 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 		limit_let_through(sock);
 	if ((sock->state != SOCK_STUB && sock->state != SOCK_WAITING) || request == FIONBIO || request == FIOASYNC ||
 	    request == FIOCLEX || request == FIONCLEX || request == FIOSETOWN || request == SIOCSPGRP ||
-	    request == FIOGETOWN || request == SIOCGPGRP || (request == FIONREAD && atomic_load(&sock->is_shared)))
+	    request == FIOGETOWN || request == SIOCGPGRP ||
+	    (request == FIONREAD && (atomic_load(&sock->is_shared) || sock->stub_has_words)))
 		return real.ioctl(fd, request, argument);
 	fresh = reclaim_open_socket(sock->domain, SOCK_STREAM);
 	if (fresh < 0)
@@ -331,6 +338,8 @@ static int request_tracked(int fd, unsigned long request, void *argument)
 	if (!sock)
 		return real.ioctl(fd, request, argument);
 	result = request_locked(sock, fd, request, argument);
+	if (__builtin_expect(sock->transport != NULL, 0) && request == FIONREAD && result >= 0)
+		*(int *)argument += sock->transport->unread(sock);
 	sock_leave(sock);
 	if (result >= 0)
 		note_request(fd, request, argument);

@@ -1,11 +1,10 @@
-/* A wrapper that the program's calls are to reach; everything else in the library is hidden (exports.map agrees). */
+/* What wrappers have in common. */
 #pragma once
 
 #include <errno.h>
 
+#include "shim/base/export.h"
 #include "shim/base/fdtable.h"
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* The result of a failed call. */
 #define FAIL(error)              \
