@@ -96,6 +96,7 @@ static const struct pool_sys sys = {
 	.getpeername = get_peer_name,
 	.sendmsg = sendmsg,
 	.recvmsg = recvmsg,
+	.map_shared = broker_region_map,
 	.watch = watch,
 };
 
@@ -125,6 +126,14 @@ static int send_list(struct broker_process *process, uint32_t first)
 	return error;
 }
 
+/* What belongs to the connection that was given. */
+static int send_session(const struct broker_process *process, int session)
+{
+	struct broker_head head = broker_wire_head(BROKER_SESSION_GIVEN, 0, 0);
+
+	return fdpass_send(&sys, process->fd, &head, sizeof(head), session);
+}
+
 static int serve_packet(struct broker_process *process, const union broker_packet *packet, size_t length, int passed,
 			unsigned n_passed)
 {
@@ -133,6 +142,8 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 
 	if (out.length)
 		error = fdpass_send(&sys, process->fd, &out.packet, out.length, out.passed);
+	if (!error && out.session >= 0)
+		error = send_session(process, out.session);
 	process->has_ended = error == -EPIPE || error == -ECONNRESET;
 	if (process->region_fd >= 0) {
 		close(process->region_fd);

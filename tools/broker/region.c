@@ -23,3 +23,14 @@ struct slots_region *broker_region_make(int *fd)
 	*fd = -1;
 	return NULL;
 }
+
+void *broker_region_map(int fd, uint64_t length)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	void *memory;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || lseek(fd, 0, SEEK_END) < (off_t)length)
+		return NULL;
+	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}

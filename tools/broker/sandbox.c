@@ -107,6 +107,9 @@ static int add_narrow(scmp_filter_ctx filter)
 		{SCMP_SYS(memfd_create), 1, {EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_ADD_SEALS)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},
+		/* Whether memory of a program may be looked at. */
+		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_GET_SEALS)}},
+		{SCMP_SYS(lseek), 1, {EQUAL(2, SEEK_END)}},
 		/* No executable memory, and no mapping over existing memory. */
 		{SCMP_SYS(mmap), 3, {EQUAL(0, 0), WITHOUT(2, PROT_EXEC), WITHOUT(3, MAP_FIXED)}},
 		/* libc's message about corrupted memory. */

@@ -18,7 +18,10 @@
 
 #define LIMIT_S 60
 #define N_NARROW_PORTS 64
-#define EXHAUSTING_PORT 8080 /* outside the few ephemeral ports: a server must not occupy one of them */
+/* In a namespace of our own, every server stands outside the few ephemeral ports: it must not occupy one of them, and
+ * a port is not free as long as one of its connections is in TIME_WAIT. */
+#define EXHAUSTING_PORT 8080
+#define EVERYDAY_PORT 8100
 
 /* A failing request does not end the loop: the demo counts failures. */
 #define PYTHON_LOOP(imports, request)                                         \
@@ -51,6 +54,7 @@ struct scenario {
 	unsigned n_requests;
 	bool client_closes_first;
 	unsigned (*count_successes)(const char *output);
+	const char *program;		      /* without which it is left out */
 	const char *argv[DEMO_MAX_ARGUMENTS]; /* PORT stands for the server's port */
 };
 
@@ -75,6 +79,15 @@ static unsigned count_lines_of_200(const char *output)
 	return n;
 }
 
+static unsigned count_pongs(const char *output)
+{
+	unsigned n = 0;
+
+	for (const char *line = output; (line = strstr(line, "PONG\n")); line += 5)
+		n++;
+	return n;
+}
+
 /* Not just "python3": version managers put shell scripts in its place. */
 #define PYTHON "/usr/bin/python3"
 #define CURL "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}\\n", "-H", "Connection: close"
@@ -84,21 +97,25 @@ static const struct scenario everyday[] = {
 	 1000,
 	 false,
 	 count_ab_successes,
+	 "ab",
 	 {"ab", "-q", "-n", "1000", "-c", "8", "http://127.0.0.1:PORT/", NULL}},
 	{"python3 urllib.request, in a loop",
 	 500,
 	 false,
 	 count_lines_of_200,
+	 PYTHON,
 	 {PYTHON, "-c", urllib_loop, "PORT", "500", NULL}},
 	{"python3 http.client, in a loop",
 	 500,
 	 false,
 	 count_lines_of_200,
+	 PYTHON,
 	 {PYTHON, "-c", http_client_loop, "PORT", "500", NULL}},
 	{"a shell loop of 100 curls",
 	 100,
 	 false,
 	 count_lines_of_200,
+	 "curl",
 	 {"sh", "-c",
 	  ("for i in $(seq 100); do "
 	   "curl -sS -o /dev/null -w '%{http_code}\\n' -H 'Connection: close' http://127.0.0.1:PORT/; done"),
@@ -107,7 +124,14 @@ static const struct scenario everyday[] = {
 	 200,
 	 false,
 	 count_lines_of_200,
+	 "curl",
 	 {CURL, "http://127.0.0.1:PORT/[1-200]", NULL}},
+	{"a shell loop of 100 times redis-cli",
+	 100,
+	 false,
+	 count_pongs,
+	 "redis-cli",
+	 {"sh", "-c", "for i in $(seq 100); do redis-cli -p PORT ping; done", NULL}},
 };
 
 static const struct scenario exhausting[] = {
@@ -115,11 +139,13 @@ static const struct scenario exhausting[] = {
 	 1000,
 	 true,
 	 count_lines_of_200,
+	 PYTHON,
 	 {PYTHON, "-c", http_client_loop, "PORT", "1000", NULL}},
 	{"curl -H 'Connection: close', 1000 URLs",
 	 1000,
 	 true,
 	 count_lines_of_200,
+	 "curl",
 	 {CURL, "http://127.0.0.1:PORT/[1-1000]", NULL}},
 };
 
@@ -202,11 +228,12 @@ static int run_scenarios(const struct scenario *scenarios, size_t n, uint16_t fi
 {
 	print_heading();
 	for (size_t i = 0; i < n; i++) {
+		const char *program = scenarios[i].program;
 		char path[PATH_MAX];
 		int error = 0;
 
-		if (program_resolve(scenarios[i].argv[0], path) < 0) {
-			printf("%-40sleft out: %s is not installed\n", scenarios[i].title, scenarios[i].argv[0]);
+		if (program_resolve(program, path) < 0) {
+			printf("%-40sleft out: %s is not installed\n", scenarios[i].title, program);
 			continue;
 		}
 		for (unsigned with_holdline = 0; error == 0 && with_holdline < 2; with_holdline++)
@@ -237,7 +264,8 @@ static int show_exhaustion(bool has_namespace)
 
 static const struct cli cli = {"demo",
 			       "usage: holdline demo\n\n"
-			       "Runs ab, Python and curl against a small server, with and without Holdline.\n",
+			       "Runs ab, Python, curl and redis-cli against a small server, with and without "
+			       "Holdline.\n",
 			       EXIT_USAGE};
 
 int command_demo(int argc, char **argv)
@@ -252,7 +280,8 @@ int command_demo(int argc, char **argv)
 	has_namespace = demo_network_enter() == 0;
 	printf("1. Everyday: unmodified programs that open a connection for every request%s\n\n",
 	       has_namespace ? " (in a network namespace)" : "");
-	if (run_scenarios(everyday, LENGTH(everyday), 0) < 0 || show_exhaustion(has_namespace) < 0)
+	if (run_scenarios(everyday, LENGTH(everyday), has_namespace ? EVERYDAY_PORT : 0) < 0 ||
+	    show_exhaustion(has_namespace) < 0)
 		return EXIT_CANNOT;
 	return 0;
 }

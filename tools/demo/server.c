@@ -1,6 +1,6 @@
 /*
- * The demo's server: one thread, epoll, a fixed buffer per connection. It understands the requests of its three
- * clients, and closes on any other.
+ * The demo's server: one thread, epoll, a fixed buffer per connection. It understands the requests of its clients, some
+ * of Redis among them, and closes on any other.
  */
 #include "tools/demo/server.h"
 
@@ -92,12 +92,48 @@ static void make_response(struct client *client, const char *head)
 	client->response_sent = 0;
 }
 
+static void drop_head(struct client *client, size_t length)
+{
+	client->length -= length;
+	memmove(client->head, client->head + length, client->length);
+}
+
+/* Redis's commands, as far as the demo has them: its client's, and what Holdline asks. */
+static const struct {
+	const char *command, *reply;
+} redis_commands[] = {{"*1\r\n$4\r\nPING\r\n", "+PONG\r\n"}, {"*1\r\n$5\r\nRESET\r\n", "+RESET\r\n"}};
+
+/* 0: it is incomplete; negative: it is none of them. */
+static int take_redis_command(struct loop *loop, struct client *client)
+{
+	for (size_t i = 0; i < sizeof(redis_commands) / sizeof(redis_commands[0]); i++) {
+		size_t length = strlen(redis_commands[i].command);
+		size_t n = client->length < length ? client->length : length;
+
+		if (strncasecmp(client->head, redis_commands[i].command, n) != 0)
+			continue;
+		if (n < length)
+			return 0;
+		atomic_fetch_add(&loop->counts->n_requests, 1);
+		client->keep = true;
+		client->body_remaining = 0;
+		client->response_length =
+			(size_t)snprintf(client->response, sizeof(client->response), "%s", redis_commands[i].reply);
+		client->response_sent = 0;
+		drop_head(client, length);
+		return 1;
+	}
+	return -ENOTSUP;
+}
+
 /* Takes a head off the buffer and prepares its response. 0: the head is incomplete; negative: not HTTP. */
 static int take_request(struct loop *loop, struct client *client)
 {
 	char *end = memmem(client->head, client->length, "\r\n\r\n", 4);
 	size_t length;
 
+	if (client->length && *client->head == '*')
+		return take_redis_command(loop, client);
 	if (!end)
 		return client->length < HEAD_MAX ? 0 : -EMSGSIZE;
 	length = (size_t)(end + 4 - client->head);
@@ -106,8 +142,7 @@ static int take_request(struct loop *loop, struct client *client)
 		return -ENOTSUP;
 	atomic_fetch_add(&loop->counts->n_requests, 1);
 	make_response(client, client->head);
-	client->length -= length;
-	memmove(client->head, client->head + length, client->length);
+	drop_head(client, length);
 	return 1;
 }
 

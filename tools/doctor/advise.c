@@ -54,12 +54,48 @@ static bool is_hopeless(const struct doctor_tuple *seen)
 	       seen->counted.n_reusable < seen->counted.n_connects / MUCH_SHARE;
 }
 
+/* By their usual ports: what Holdline does for servers of other protocols than HTTP. */
+static const struct usual_port {
+	unsigned port;
+
+	const char *what, *risk;
+} usual_ports[] = {
+	{6379, "Reuse connections: start the program under Holdline, which knows Redis",
+	 "the server hears RESET where a program has left something: see REDIS AND VALKEY in holdline(7)"},
+	{11211, "Reuse connections: start the program under Holdline, which knows memcached",
+	 "the server is asked for its settings and its version: see MEMCACHED in holdline(7)"},
+	{3306, "Reuse connections within a process: start the program under Holdline, which knows MySQL",
+	 "those that are kept take places of the server's (max_connections): see MYSQL AND MARIADB in holdline(7)"},
+};
+
+static const struct usual_port *find_usual(const struct doctor_tuple *seen)
+{
+	for (size_t i = 0; seen && i < sizeof(usual_ports) / sizeof(usual_ports[0]); i++)
+		if (usual_ports[i].port == seen->tuple->key.port)
+			return &usual_ports[i];
+	return NULL;
+}
+
+/* Most of them are, and --tls=reuse would keep some. */
+static bool is_https(const struct doctor_tuple *seen)
+{
+	return seen && seen->counted.n_connects >= ENOUGH_CONNECTS && seen->counted.n_reusable &&
+	       seen->counted.top_refusal == REFUSAL_TLS_OPAQUE;
+}
+
 static void advise_reuse(struct doctor_report *report, const struct doctor_tuple *seen)
 {
+	const struct usual_port *usual = find_usual(seen);
 	char name[OWNERS_NAME_MAX];
 	struct doctor_fix *fix;
 
 	name_owner(seen, name);
+	if (is_https(seen)) {
+		fix = add(report, "Reuse connections: they are HTTPS, which Holdline keeps where it is told to",
+			  "read HTTPS in holdline(7) first; what can't be kept stays as it is");
+		set_command(fix, "holdline run --tls=reuse -- %s", name);
+		return;
+	}
 	if (is_hopeless(seen)) {
 		fix = add(report, "", "none, it only looks");
 		snprintf(
@@ -69,8 +105,13 @@ static void advise_reuse(struct doctor_report *report, const struct doctor_tuple
 		set_command(fix, "holdline run --mode=observe --log=/tmp/holdline.log -- %s", name);
 		return;
 	}
-	fix = add(report, "Reuse connections: start the program under Holdline, if it speaks HTTP/1.x",
-		  "what is not HTTP/1.x stays as it is; --mode=observe changes nothing and says what could be reused");
+	if (usual)
+		fix = add(report, usual->what, usual->risk);
+	else
+		fix = add(
+			report,
+			"Reuse connections: start the program under Holdline, if it speaks HTTP/1.x, Redis, memcached or MySQL",
+			"what is none of these stays as it is; --mode=observe changes nothing and says what could be reused");
 	set_command(fix, "holdline run -- %s", name);
 }
 

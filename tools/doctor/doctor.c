@@ -4,6 +4,7 @@
  */
 #include "tools/commands.h"
 #include "tools/base/cli.h"
+#include "tools/base/off_switch.h"
 #include "tools/doctor/doctor.h"
 
 #include <errno.h>
@@ -102,6 +103,7 @@ int command_doctor(int argc, char **argv)
 		doctor_fini(&report);
 		return DOCTOR_UNKNOWN;
 	}
+	off_switch_warn(cli.command);
 	report.pid = options.pid;
 	doctor_judge(&report);
 	doctor_advise(&report);

@@ -3,6 +3,7 @@
  */
 #include "tools/commands.h"
 #include "tools/base/cli.h"
+#include "tools/base/off_switch.h"
 #include "tools/program/imports.h"
 #include "tools/program/neighbours.h"
 #include "tools/program/preload.h"
@@ -56,6 +57,29 @@ static void print_imports(const struct imports *imports)
 		printf("  not examined, since it was not found: %s\n", imports->missing[i]);
 }
 
+static bool uses(const struct imports *imports, const char *name)
+{
+	for (size_t i = 1; i < imports->n_objects; i++)
+		if (strcmp(text_base_name(imports->objects[i]), name) == 0)
+			return true;
+	return false;
+}
+
+/* A library that is only loaded when it is needed (as Python's) is not among those. */
+static void print_tls(const struct imports *imports)
+{
+	static const struct {
+		const char *name;
+		bool is_kept;
+	} libraries[] = {{"libssl.so.3", true}, {"libgnutls.so.30", true}, {"libssl.so.1.1", false}};
+
+	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+		if (uses(imports, libraries[i].name))
+			printf("  HTTPS by %s: %s\n", libraries[i].name,
+			       libraries[i].is_kept ? "its connections are reused with --tls=reuse"
+						    : "stays as it is, its version is not supported");
+}
+
 static void examine_imports(const char *path)
 {
 	static struct imports imports;
@@ -69,6 +93,7 @@ static void examine_imports(const char *path)
 	if (imports_collect(&imports, realpath(path, real) ? real : path) < 0)
 		puts("  its libraries could not all be examined");
 	print_imports(&imports);
+	print_tls(&imports);
 	neighbours_print(&imports);
 	imports_fini(&imports);
 }
@@ -83,6 +108,7 @@ int command_check(int argc, char **argv)
 		return result;
 	if (optind != argc - 1)
 		return cli_print_usage(&cli);
+	off_switch_warn(cli.command);
 	result = program_judge(&program, argv[optind]);
 	path = program.steps[program.n_steps - 1];
 	print_steps(&program);

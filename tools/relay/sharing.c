@@ -7,6 +7,7 @@
 
 #include "pool/base/clock.h"
 #include "pool/borrow.h"
+#include "pool/proto/protocol.h"
 #include "pool/share/board_view.h"
 #include "pool/share/client.h"
 #include "tools/broker/path.h"
@@ -109,7 +110,7 @@ static bool is_worth_asking(const struct destination *destination)
 		broker_board_view_look(&board, client.sys, relay_core.config.broker_path, relay_own_user());
 	}
 	n_held = broker_board_view_n_held(&board, &destination->key);
-	return n_held && n_held > slots_n_held(&client.slots, destination);
+	return n_held && n_held > slots_n_held(&client.slots, destination, false);
 }
 
 struct conn *sharing_take(const struct destination *destination)
@@ -129,7 +130,13 @@ struct conn *sharing_take(const struct destination *destination)
 	answer = broker_client_lease(&client, conn, habit_looks_often(&destination->looks, RELAY_WHO), &fd);
 	if (answer < 0 && answer != -EMFILE)
 		disconnect();
-	return borrow_conclude(&relay_core.pool, conn, answer, fd);
+	conn = borrow_conclude(&relay_core.pool, conn, answer, fd);
+	/* Of a program with the library, which speaks something else there. */
+	if (conn && conn->protocol != PROTOCOL_HTTP1) {
+		idle_pool_end(&relay_core.pool, conn);
+		conn = NULL;
+	}
+	return conn;
 }
 
 void sharing_offer(struct conn *conn)

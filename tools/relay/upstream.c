@@ -98,6 +98,15 @@ static void end_sending(struct upstream *upstream)
 		shutdown(upstream->link.fd, SHUT_WR);
 }
 
+/* Nothing waits to be sent any more. */
+static void tell_drained(struct upstream *upstream)
+{
+	if (upstream->link.fd < 0 || upstream->link.out.length || !upstream->user)
+		return;
+	end_sending(upstream);
+	upstream->user->drained(upstream);
+}
+
 static void end_dial(struct upstream *upstream)
 {
 	int error = 0;
@@ -107,7 +116,9 @@ static void end_dial(struct upstream *upstream)
 	if (!error && link_flush(&upstream->link, &upstream->conn->ledger.sent) < 0)
 		error = ECONNRESET;
 	tell_dialled(upstream, error);
-	end_sending(upstream);
+	/* A user whose bytes waited for nothing but the dial may hear of it by this alone. */
+	if (!error)
+		tell_drained(upstream);
 }
 
 static void want(struct socket_options *wanted, enum socket_option_index index, int value)
@@ -226,10 +237,8 @@ static void send_waiting(struct upstream *upstream)
 	int error = link_flush(&upstream->link, &upstream->conn->ledger.sent);
 
 	/* The reading side tells of the error, behind what the server still said. */
-	if (error || upstream->link.out.length || !upstream->user)
-		return;
-	end_sending(upstream);
-	upstream->user->drained(upstream);
+	if (!error)
+		tell_drained(upstream);
 }
 
 static void on_event(struct link *link, uint32_t events)

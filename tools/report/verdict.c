@@ -33,10 +33,20 @@ static const struct {
 	{"sockopt", "an option was set that can't be undone"},
 	{"ledger", "the kernel counted other bytes"},
 	{"error", "it broke"},
-	{"tls_opaque", "HTTPS, which is not looked into"},
-	{"unknown_protocol", "not HTTP/1.x"},
+	{"tls_opaque", "HTTPS, which is left alone without --tls=reuse"},
+	{"http2", "HTTPS on which HTTP/2 was agreed"},
+	{"client_certificate", "HTTPS with a certificate of the client"},
+	{"tls_version", "HTTPS of an older version or with an unusual cipher"},
+	{"tls_resumed", "HTTPS that resumed an older session"},
+	{"unknown_protocol", "not HTTP/1.x, Redis, memcached or MySQL"},
 	{"probed", "where a program mostly looks whether it can connect, it gets the truth"},
 	{"bypassed", "left alone for a while: nothing could be reused there several times in a row"},
+	{"session_state", "its session can't be reset: the server has no RESET"},
+	{"unfinished_reply", "the program closed before all its commands were answered"},
+	{"authenticated", "it is logged in, and the server has no RESET"},
+	{"fence_failed", "what the server answered to the reset is no proof"},
+	{"refused_command", "a command was sent that can't be undone"},
+	{"first_login", "the first login from its place in the program"},
 	{"policy", "too old, or excluded by the settings"},
 };
 
@@ -132,6 +142,21 @@ static void note_reason(const struct cJSON *root, struct report_verdict *verdict
 	     report_count(report_number(refusals, top->string), n), report_explain(top->string));
 }
 
+/* HTTPS counts as reusable where only a setting stands against it. */
+static void note_tls(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
+{
+	double n_opaque = report_number(report_object(root, "refusals"), "tls_opaque"),
+	       reusable = report_number(totals, "reusable");
+	char of[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX];
+
+	if (n_opaque <= 0 || reusable <= 0)
+		return;
+	note(verdict,
+	     "%s connections were HTTPS; with --tls=reuse up to %s of them could be used again "
+	     "(see --tls-h2 where HTTP/2 is offered).",
+	     report_count(n_opaque, of), report_count(reusable < n_opaque ? reusable : n_opaque, n));
+}
+
 static void note_failures(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
 {
 	const cJSON *errors = report_object(root, "errors"), *top = report_greatest(errors);
@@ -199,6 +224,7 @@ void report_judge(const struct cJSON *root, struct report_verdict *verdict)
 		judge_full(totals, verdict);
 	}
 	note_reason(root, verdict);
+	note_tls(root, totals, verdict);
 	note_failures(root, totals, verdict);
 	note_ports(root, verdict);
 	note_rest(root, verdict);

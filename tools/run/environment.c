@@ -4,15 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/random.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "pool/base/path_trust.h"
 #include "pool/config/config.h"
 #include "pool/config/rules.h"
+#include "tools/base/off_switch.h"
 #include "tools/broker/path.h"
 #include "tools/broker/start.h"
 #include "tools/program/preload.h"
@@ -168,17 +171,37 @@ static void prepare_broker(const struct config *config, bool quiet)
 		setenv("HOLDLINE_BROKER", path, 1);
 }
 
+/* A name for the run that nobody guesses: its processes share what others may not have. Those of a run inside of it
+ * belong to it. */
+static int name_run(void)
+{
+	uint64_t number;
+	char name[2 * sizeof(number) + 1];
+
+	if (getenv("HOLDLINE_RUN"))
+		return 0;
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -errno;
+	snprintf(name, sizeof(name), "%016" PRIx64, number);
+	return setenv("HOLDLINE_RUN", name, 1) == 0 ? 0 : -ENOMEM;
+}
+
 int run_prepare_environment(struct config *config, bool is_quiet)
 {
 	int error = prepare_configuration(config);
 
 	if (error)
 		return error;
+	if (is_quiet ? off_switch_is_set() : off_switch_warn("run")) {
+		config->policy.mode = CONFIG_MODE_OFF;
+		return 0;
+	}
 	if (config->policy.mode == CONFIG_MODE_FULL)
 		prepare_broker(config, is_quiet);
 	if (config->policy.mode == CONFIG_MODE_OFF)
 		return 0;
-	if (!run_relayed_serves_all(config))
+	error = name_run();
+	if (!error && !run_relayed_serves_all(config))
 		error = prepare_preload();
 	if (!error && config->policy.mode == CONFIG_MODE_FULL && config->relay != CONFIG_RELAY_OFF)
 		error = prepare_command();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "pool/config/config.h"
+#include "tools/base/off_switch.h"
 #include "tools/commands.h"
 #include "tools/run/relayed.h"
 
@@ -29,7 +30,7 @@ int run_in_place(const char *name, char **variables, char **argv)
 	int error;
 
 	config_init(&config);
-	if (config_read_environment(&config, environ, NULL) == 0) {
+	if (!off_switch_is_set() && config_read_environment(&config, environ, NULL) == 0) {
 		run_relayed_init(&relayed, &config, as_path(given, path), true);
 		run_relayed_launch(&relayed);
 	}
