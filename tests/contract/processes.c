@@ -257,6 +257,43 @@ static void run_exec_cat_the_rest(void)
 	exec_cat(true);
 }
 
+/* The library is told to be off in the new program, where nobody would make the end of file. */
+static void run_exec_cat_off(void)
+{
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/bytes/100");
+	pid = fork();
+	if (pid == 0) {
+		dup2(fd, 0);
+		setenv("HOLDLINE_MODE", "off", 1);
+		execlp("cat", "cat", NULL);
+		_exit(127);
+	}
+	reap("cat", pid);
+	CALL(close(fd));
+}
+
+/* The same without any variable, in the child of a vfork. */
+static void run_vfork_tail_bare(void)
+{
+	char *const none[] = {NULL}, *const arguments[] = {"tail", "-c", "20", NULL};
+	int fd = probe_dial();
+	pid_t pid;
+
+	probe_ask(fd, "/bytes/100");
+	pid = vfork();
+	if (pid == 0) {
+		dup2(fd, 0);
+		execve("/usr/bin/tail", arguments, none);
+		_exit(127);
+	}
+	reap("tail", pid);
+	probe_read(fd, 10);
+	CALL(close(fd));
+}
+
 static void run_exec_self(void)
 {
 	int fd = probe_dial();
@@ -623,6 +660,8 @@ static const struct probe_case cases[] = {
 	{"spawn-in-vain", run_spawn_in_vain},
 	{"exec-cat", run_exec_cat},
 	{"exec-cat-the-rest", run_exec_cat_the_rest},
+	{"exec-cat-off", run_exec_cat_off},
+	{"vfork-tail-bare", run_vfork_tail_bare},
 	{"exec-self", run_exec_self},
 	{"exec-refused", run_exec_refused},
 	{"system", run_system},

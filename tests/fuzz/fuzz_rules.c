@@ -65,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(rule->first_port <= rule->last_port);
 		MUST(rule->prefix_length <= (rule->family == AF_INET ? 32 : 128));
 		MUST(rule->policy.mode <= CONFIG_MODE_FULL && rule->policy.unsafe_methods <= CONFIG_UNSAFE_REUSE);
+		MUST(rule->policy.protocols <= CONFIG_PROTOCOLS_ALL);
 	}
 	found = find(&key);
 	set_text("*:0 off;", data + 19, size - 19);

@@ -61,6 +61,8 @@ class Server:
     """The test server (lib/server/server.h), alive inside a with block. `prefix`: a command that runs it, e.g. in a
     namespace."""
 
+    host = "127.0.0.1"  # where its control is asked
+
     def __init__(self, *options, prefix=()):
         self.command = [*prefix, build_server(), *options]
 
@@ -83,7 +85,7 @@ class Server:
 
     def ask_control(self, path):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open("http://127.0.0.1:%d%s" % (self.control, path), timeout=5) as answer:
+        with opener.open("http://%s:%d%s" % (self.host, self.control, path), timeout=5) as answer:
             return {key: int(value) for key, value in (pair.split("=") for pair in answer.read().decode().split())}
 
     def stats(self):

@@ -181,3 +181,31 @@ class FullBacklog:
         for filler in self.fillers:
             filler.close()
         self.listener.close()
+
+
+class Distant:
+    """Another namespace beside this one, inside a with block: 10.77.0.2, so many microseconds there and back.
+    `delay`: tests/bench/delay.c, built. Gives what a command there begins with."""
+
+    def __init__(self, delay, round_trip_us):
+        self.delay, self.round_trip_us = delay, round_trip_us
+
+    def __enter__(self):
+        holder = subprocess.Popen(["unshare", "-n", "cat"], stdin=subprocess.PIPE)
+        self.children = [holder]
+        while os.readlink("/proc/%d/ns/net" % holder.pid) == os.readlink("/proc/self/ns/net"):
+            time.sleep(0.01)
+        there = ["nsenter", "-t", str(holder.pid), "-n"]
+        cable = subprocess.Popen([self.delay, str(holder.pid), str(self.round_trip_us // 2)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.children.append(cable)
+        cable.stdout.readline()
+        for address in "10.77.0.1/32", "10.77.0.2/32", "10.77.0.3/32":
+            subprocess.run(["ip", "addr", "del", address, "dev", "lo"], check=True)
+        subprocess.run(["sh", "-c", "ip addr add 10.77.0.1/24 dev far0 && ip link set far0 up"], check=True)
+        subprocess.run([*there, "sh", "-c", "ip link set lo up; ip addr add 10.77.0.2/24 dev near0; ip link set near0 up"], check=True)
+        return there
+
+    def __exit__(self, *_):
+        for child in reversed(self.children):
+            child.stdin.close()
+            child.wait()

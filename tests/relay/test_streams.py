@@ -133,6 +133,17 @@ def test_last_bytes():
         tally.expect("the last bytes", outcome.status == 0 and server.log == [320 << 16], "%s\n%s" % (server.log, outcome.text()))
 
 
+def test_gone_before_the_dial():
+    """Programs that send and close while their dial has not ended: the server has what was sent, and their places at the
+    limit are free again."""
+    with harness.Server() as server, Relay() as world:
+        gone = "%s >/dev/null" % " ".join("'%s'" % word for word in client(
+            "block", "127.0.0.1", server.port, "repeat=100", "connect", GET_KEPT, "close"))
+        last = " ".join("'%s'" % word for word in client("block", "127.0.0.1", server.port, GET_KEPT, "read=100"))
+        outcome = world.run(["sh", "-c", "%s & %s & %s & wait; %s" % (gone, gone, gone, last)], relay="always", options=["--max-conns-per-host=2"])
+    tally.expect("gone before the dial ended", outcome.status == 0 and b"<100 bytes" in outcome.output, outcome.text()[-500:])
+
+
 def test_big_both_ways():
     """Long bodies both ways at once, through a server that answers while it reads."""
     def handler(connection, _):

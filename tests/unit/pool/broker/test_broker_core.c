@@ -335,7 +335,7 @@ START_TEST(the_first_question_comes_with_hello)
 	ck_assert_uint_eq(fake_broker_out.packet.head.flags, _i ? BROKER_NONE : BROKER_GIVEN);
 	slots_attach_asked(&fresh.slots, fresh.process->region);
 	slots_reserve_asked(&fresh.slots, &two);
-	ck_assert_uint_eq(slots_n_held(&fresh.slots, two.destination), !_i);
+	ck_assert_uint_eq(slots_n_held(&fresh.slots, two.destination, false), !_i);
 	if (_i) {
 		slots_free(&fresh.slots, &two);
 	} else {

@@ -79,7 +79,7 @@ START_TEST(descriptors_of_bad_packets_are_closed)
 	fake_process_dial(&one, 1);
 	for (uint32_t type = 0; type < BROKER_LISTED + 2; type++) {
 		for (size_t length = 0; length <= sizeof(packet); length += 8) {
-			if (type == BROKER_PARK && length == sizeof(packet.request))
+			if ((type == BROKER_PARK || type == BROKER_SESSION) && length == sizeof(packet.request))
 				continue;
 			packet.request = (struct broker_request){.head = broker_wire_head(type, 0, 0),
 								 .key = fake_broker_destination(1)->key};

@@ -4,6 +4,7 @@
 #include "pool/config/config.h"
 
 #include <check.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +53,7 @@ START_TEST(table_is_consistent)
 
 		snprintf(variable, sizeof(variable), "HOLDLINE_%s", option->flag);
 		for (char *c = variable + strlen("HOLDLINE_"); *c; c++)
-			*c = *c == '-' ? '_' : (char)(*c - 'a' + 'A');
+			*c = *c == '-' ? '_' : (char)toupper(*c);
 		ck_assert_str_eq(option->variable, variable);
 		ck_assert_ptr_nonnull(option->value_name);
 		ck_assert_uint_gt(strlen(option->help), 10);
@@ -188,6 +189,7 @@ START_TEST(choice_takes_its_words_only)
 	ck_assert_int_eq(config.policy.mode, CONFIG_MODE_FULL);
 	ck_assert_int_eq(set(&config, "unsafe-methods", "young"), 0);
 	ck_assert_int_eq(config.policy.unsafe_methods, CONFIG_UNSAFE_YOUNG);
+	ck_assert_int_eq(config.policy.protocols, CONFIG_PROTOCOLS_ALL);
 	ck_assert_int_eq(set(&config, "unsafe-methods", "reuse"), 0);
 	ck_assert_int_eq(config.policy.unsafe_methods, CONFIG_UNSAFE_REUSE);
 	ck_assert_int_eq(set(&config, "mode", ""), -EINVAL);

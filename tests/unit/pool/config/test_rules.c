@@ -165,6 +165,13 @@ static const struct {
 	{"rewrite=on", {.rewrite = true}},
 	{"unsafe-methods=young", {.unsafe_methods = CONFIG_UNSAFE_YOUNG}},
 	{"unsafe-methods=reuse", {.unsafe_methods = CONFIG_UNSAFE_REUSE}},
+	{"tls=reuse", {.tls = CONFIG_TLS_REUSE}},
+	{"protocols=redis", {.protocols = CONFIG_PROTOCOLS_REDIS}},
+	{"proto=memcached", {.protocols = CONFIG_PROTOCOLS_MEMCACHED}},
+	{"proto=mysql", {.protocols = CONFIG_PROTOCOLS_MYSQL}},
+	{"protocols=all", {.protocols = CONFIG_PROTOCOLS_ALL}},
+	{"proto=redis", {.protocols = CONFIG_PROTOCOLS_REDIS}},
+	{"proto=off mode=full", {.mode = CONFIG_MODE_FULL}},
 	{"dial-timeout=300ms", {.dial_timeout_ns = 300000000}},
 	{"keep-alive=10s", {.keep_alive_ns = 10 * SECOND}},
 	{"response-header-timeout=2s", {.response_header_timeout_ns = 2 * SECOND}},
@@ -222,12 +229,13 @@ START_TEST(the_table_and_the_policy_agree)
 		n += config_is_policy(&config_options[i]);
 	}
 	/* A new flag belongs into the list above. */
-	ck_assert_uint_eq(n, N_SETTINGS - 3);
+	ck_assert_uint_eq(n, N_SETTINGS - 8);
 }
 END_TEST
 
 /* `^` marks the position of the error. */
 static const char *const bad[] = {
+	"*:80 ^proto=gopher",
 	"^nonsense",
 	"^*:80",
 	"^*:80 ; *:81 off",

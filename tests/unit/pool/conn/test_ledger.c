@@ -303,6 +303,35 @@ START_TEST(real_descriptors_that_are_no_connection)
 }
 END_TEST
 
+/* The answer to a fence of 8 bytes, of which 2 are proven. */
+static const struct case_ FENCED[] = {
+	{"not read by the server", {100, 9}, {EST, .bytes_sent = 100, .bytes_received = 9, .unacked = 1}, LEDGER_EXACT},
+	{"not answered", {100, 9}, {EST, .bytes_sent = 100, .bytes_received = 9}, LEDGER_EXACT},
+	{"begun", {100, 9}, {EST, .bytes_sent = 100, .bytes_received = 10}, LEDGER_EXACT},
+	{"answered", {100, 9}, {EST, .bytes_sent = 100, .bytes_received = 15}, LEDGER_EXACT},
+	{"answered otherwise", {100, 9}, {EST, .bytes_sent = 100, .bytes_received = 16}, LEDGER_EXACT},
+	{"sent elsewhere", {100, 9}, {EST, .bytes_sent = 101, .bytes_received = 9}, LEDGER_MISMATCH},
+	{"not sent yet", {100, 9}, {EST, .bytes_sent = 90, .bytes_received = 9, .notsent_bytes = 10}, LEDGER_UNSETTLED},
+	{"ended", {100, 9}, {.state = FAKE_CLOSE_WAIT, .bytes_sent = 100, .bytes_received = 15}, LEDGER_CLOSED},
+};
+
+START_TEST(an_awaited_answer_may_have_come)
+{
+	const struct case_ *c = &FENCED[_i];
+	const struct fence due = {.n_due = 8, .n_proven = 2}, none = {.n_due = 8, .n_proven = 8};
+	int fd = fake_socket_new();
+	socklen_t length = fake_socket(fd)->info_length;
+
+	*fake_socket(fd) = c->socket;
+	fake_socket(fd)->is_open = true;
+	fake_socket(fd)->info_length = length;
+	ck_assert_msg(ledger_check_fenced(&fake_sys, fd, &c->ledger, &due, NULL) == c->verdict, "%s", c->what);
+	ck_assert_msg(ledger_check_fenced(&fake_sys, fd, &c->ledger, &none, NULL) ==
+			      ledger_check(&fake_sys, fd, &c->ledger, NULL),
+		      "%s", c->what);
+}
+END_TEST
+
 Suite *ledger_suite(void)
 {
 	Suite *suite = suite_create("ledger");
@@ -311,6 +340,7 @@ Suite *ledger_suite(void)
 
 	tcase_add_checked_fixture(fake, fake_sys_start, fake_sys_stop);
 	tcase_add_loop_test(fake, each_verdict, 0, sizeof(CASES) / sizeof(CASES[0]));
+	tcase_add_loop_test(fake, an_awaited_answer_may_have_come, 0, sizeof(FENCED) / sizeof(FENCED[0]));
 	tcase_add_test(fake, reading_is_given);
 	tcase_add_test(fake, what_an_abrupt_end_would_take_back);
 	tcase_add_test(fake, a_kernel_that_does_not_tell);

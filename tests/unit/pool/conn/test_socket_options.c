@@ -7,6 +7,7 @@
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static const struct {
 	{SOL_SOCKET, SO_SNDTIMEO, 16},	 {SOL_SOCKET, SO_OOBINLINE, 4}, {SOL_SOCKET, SO_RCVLOWAT, 4},
 	{IPPROTO_TCP, TCP_NODELAY, 4},	 {IPPROTO_TCP, TCP_CORK, 4},	{IPPROTO_TCP, TCP_KEEPIDLE, 4},
 	{IPPROTO_TCP, TCP_KEEPINTVL, 4}, {IPPROTO_TCP, TCP_KEEPCNT, 4}, {IPPROTO_TCP, TCP_USER_TIMEOUT, 4},
-	{IPPROTO_TCP, TCP_LINGER2, 4},
+	{IPPROTO_TCP, TCP_LINGER2, 4},	 {IPPROTO_IP, IP_TOS, 4},
 };
 
 static unsigned n_sets(void)
@@ -73,7 +74,6 @@ START_TEST(table_has_no_other)
 	ck_assert_int_eq(socket_options_index(SOL_SOCKET, SO_BINDTODEVICE), -1);
 	ck_assert_int_eq(socket_options_index(SOL_SOCKET, SO_RCVBUF), -1); /* can't be undone: it ends auto-tuning */
 	ck_assert_int_eq(socket_options_index(IPPROTO_TCP, TCP_CONGESTION), -1);
-	ck_assert_int_eq(socket_options_index(IPPROTO_IP, IP_TOS), -1);
 }
 END_TEST
 
@@ -199,6 +199,7 @@ START_TEST(real_kernel_undoes_all)
 	struct socket_options defaults, now, applied = {0}, wanted = {0}, none = {0};
 	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1, seven = 7;
 	struct linger linger = {1, 9};
+	int throughput = IPTOS_THROUGHPUT;
 	int64_t timeout[2] = {5, 500000};
 
 	if (sizeof(long) != 8)
@@ -208,10 +209,11 @@ START_TEST(real_kernel_undoes_all)
 		socklen_t length = socket_options_length(i);
 		bool is_switch = i == SOCKET_OPTION_KEEPALIVE || i == SOCKET_OPTION_OOBINLINE ||
 				 i == SOCKET_OPTION_NODELAY || i == SOCKET_OPTION_CORK;
-		const void *value = length > 8	  ? (const void *)timeout
-				    : length == 8 ? (const void *)&linger
-				    : is_switch	  ? (const void *)&one
-						  : (const void *)&seven;
+		const void *value = length > 8		     ? (const void *)timeout
+				    : length == 8	     ? (const void *)&linger
+				    : i == SOCKET_OPTION_TOS ? (const void *)&throughput
+				    : is_switch		     ? (const void *)&one
+							     : (const void *)&seven;
 
 		ck_assert_int_eq(socket_options_record(&wanted, i, value, length), 0);
 	}

@@ -36,7 +36,7 @@ static struct framing_plan answer(const char *bytes)
 	return plan;
 }
 
-START_TEST(classifies_by_the_entry_that_knows_the_bytes)
+START_TEST(classifies_by_the_first_entry)
 {
 	ck_assert_int_eq(protocol_classify("", 0), FRAMING_FIRST_PARTIAL);
 	ck_assert_int_eq(protocol_classify("GE", 2), FRAMING_FIRST_PARTIAL);
@@ -156,22 +156,30 @@ END_TEST
 
 START_TEST(http1_needs_no_reset_and_no_farewell)
 {
-	char bytes[PROTOCOL_RESET_MAX];
-	size_t length;
-
 	begin();
 	ask(GET_CLOSE);
 	answer(OK_2 "ok");
-	ck_assert_int_eq(protocol_reset(&state, 1, bytes, &length), PROTOCOL_RESET_NEEDLESS);
-	ck_assert_uint_eq(protocol_farewell(&state, bytes), 0);
+	ck_assert_int_eq(protocol_status(&state).left_state, REFUSAL_NONE);
+	ck_assert(!protocol_status(&state).wants_fresh);
+	ck_assert(!protocol_is_goodbye(&state, "QUIT\r\n", 6));
 }
 END_TEST
 
-START_TEST(knows_what_a_kept_connection_may_begin_with)
+START_TEST(recognizes_what_the_first_entry_does_not_know)
 {
-	begin();
-	ck_assert(!protocol_wants_fresh(&state, "GET /", 5));
-	ck_assert(!protocol_wants_fresh(&state, "POST /", 6));
+	ck_assert_int_eq(protocol_recognize(~0u, "*1\r\n$4\r\nPING\r\n", 14), PROTOCOL_REDIS);
+	ck_assert_int_eq(protocol_recognize(~0u, "PING\r\n", 6), PROTOCOL_REDIS);
+	ck_assert_int_eq(protocol_recognize(~0u, "get key\r\n", 9), PROTOCOL_MEMCACHED);
+	ck_assert_int_eq(protocol_recognize(1u << PROTOCOL_REDIS, "get key\r\n", 9), PROTOCOL_REDIS);
+	ck_assert_int_eq(protocol_recognize(~0u, "set key value\r\n", 15), PROTOCOL_REDIS);
+	ck_assert_int_eq(protocol_recognize(~0u, "set key 0 0 5\r\n", 15), PROTOCOL_MEMCACHED);
+	ck_assert_int_eq(protocol_recognize(~0u, "watch fetchers\r\n", 16), PROTOCOL_REDIS);
+	ck_assert_int_eq(protocol_recognize(~0u, "bogus\r\n", 7), PROTOCOL_COUNT);
+	ck_assert_int_eq(protocol_recognize(~0u, "*1\r\n", 4), PROTOCOL_COUNT);
+	ck_assert_int_eq(protocol_recognize(~0u, "\x16\x03\x01", 3), PROTOCOL_COUNT);
+	protocol_begin_as(&state, PROTOCOL_REDIS);
+	ck_assert_ptr_eq(protocol_of(&state), &redis);
+	ck_assert(!protocol_status(&state).may_edit && !protocol_status(&state).can_replay);
 }
 END_TEST
 
@@ -225,7 +233,7 @@ START_TEST(a_state_can_be_carried_elsewhere)
 	answer(OK_2 "ok");
 	ck_assert_int_eq(protocol_status(&state).refusal, REFUSAL_NONE);
 	/* Of an entry that there is not here. */
-	copy.number = PROTOCOL_HTTP1 + 1;
+	copy.number = PROTOCOL_COUNT;
 	ck_assert(!protocol_arrive(&copy, protocol_anchor()));
 	ck_assert_uint_ne(protocol_stamp(), 0);
 }
@@ -236,7 +244,7 @@ Suite *protocol_suite(void)
 	Suite *suite = suite_create("protocol");
 	TCase *all = tcase_create("all");
 
-	tcase_add_test(all, classifies_by_the_entry_that_knows_the_bytes);
+	tcase_add_test(all, classifies_by_the_first_entry);
 	tcase_add_test(all, a_state_begins_by_the_first_entry);
 	tcase_add_test(all, an_end_is_owed_until_it_is_due);
 	tcase_add_test(all, what_was_not_withheld_is_not_owed);
@@ -244,7 +252,7 @@ Suite *protocol_suite(void)
 	tcase_add_test(all, the_server_tells_how_long_it_keeps);
 	tcase_add_loop_test(all, refuses_to_keep, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_test(all, http1_needs_no_reset_and_no_farewell);
-	tcase_add_test(all, knows_what_a_kept_connection_may_begin_with);
+	tcase_add_test(all, recognizes_what_the_first_entry_does_not_know);
 	tcase_add_test(all, knows_a_late_goodbye);
 	tcase_add_test(all, a_memo_changes_no_outcome);
 	tcase_add_test(all, a_state_can_be_carried_elsewhere);

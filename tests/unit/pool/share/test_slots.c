@@ -157,6 +157,8 @@ START_TEST(all_that_is_known_is_handed_over)
 			      .n_requests = 17,
 			      .requests_left = 18,
 			      .status_flags = 19,
+			      .protocol = 21,
+			      .fence = {.nonce = 22, .parts = 23, .n_due = 24, .n_proven = 5},
 			      .options = {.set = UINT32_MAX, .value = {{1, 2, 3}, {4}}}};
 	destination.keep_alive_timeout_ns = 20;
 	publish(conn);
@@ -176,6 +178,9 @@ START_TEST(all_that_is_known_is_handed_over)
 	ck_assert_uint_eq(to->n_requests, 17);
 	ck_assert_uint_eq(to->requests_left, 18);
 	ck_assert_int_eq(to->status_flags, 19);
+	ck_assert_uint_eq(to->protocol, 21);
+	ck_assert_uint_eq(fence_n_awaited(&to->fence), 19);
+	ck_assert(to->fence.nonce == 22 && to->fence.parts == 23);
 	ck_assert_mem_eq(to->options.value, conn->options.value, sizeof(to->options.value));
 	/* Bits without an option would be taken for indices. */
 	ck_assert_uint_eq(to->options.set, (1u << SOCKET_OPTION_COUNT) - 1);

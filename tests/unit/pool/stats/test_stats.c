@@ -382,14 +382,18 @@ static void *count_for_a_while(void *unused)
 START_TEST(threads_lose_nothing)
 {
 	pthread_t threads[N_THREADS];
-	uint64_t at_sites = 0;
+	uint64_t at_sites = 0, at_destinations = 0;
 
 	for (int i = 0; i < N_THREADS; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, count_for_a_while, NULL), 0);
 	for (int i = 0; i < N_THREADS; i++)
 		pthread_join(threads[i], NULL);
-	for (unsigned port = 1; port <= 40; port++)
-		ck_assert_uint_eq(find(page, port)->counts.counter[STATS_CONNECTS], N_THREADS * N_ROUNDS / 40);
+	/* A thread that was interrupted while it filled an entry may have sent another to the entry for the rest. */
+	for (unsigned i = 0; i < room[STATS_DESTINATIONS]; i++)
+		at_destinations += stats_has(page, STATS_DESTINATIONS, i)
+					   ? stats_destination_at(page, i)->counts.counter[STATS_CONNECTS]
+					   : 0;
+	ck_assert_uint_eq(at_destinations, N_THREADS * N_ROUNDS);
 	for (unsigned i = 0; i < room[STATS_CALLSITES]; i++)
 		at_sites += stats_has(page, STATS_CALLSITES, i) ? stats_callsite_at(page, i)->connects : 0;
 	ck_assert_uint_eq(at_sites, N_THREADS * N_ROUNDS);

@@ -116,6 +116,23 @@ START_TEST(four_fifths_warn)
 }
 END_TEST
 
+/* By the port of the server. */
+START_TEST(other_protocols_get_their_own_advice)
+{
+	static const struct {
+		uint16_t port;
+		const char *words;
+	} usual[] = {{6379, "Redis"}, {11211, "memcached"}, {3306, "MySQL"}, {8000, "HTTP/1.x"}};
+
+	for (int i = 0; i < 200; i++)
+		add(TCP_TIME_WAIT, (uint16_t)(40000 + i), 2, usual[_i].port);
+	judge();
+	expect(DOCTOR_CRITICAL, CAUSE_LOCAL_PORTS);
+	ck_assert_ptr_nonnull(strstr(report.fixes[0].what, usual[_i].words));
+	ck_assert(advises("holdline run"));
+}
+END_TEST
+
 START_TEST(all_is_critical_and_the_worst_is_named)
 {
 	add_many(TCP_TIME_WAIT, 40000, 170, 2);
@@ -337,6 +354,7 @@ Suite *doctor_suite(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, nothing_is_healthy);
 	tcase_add_test(tests, four_fifths_warn);
+	tcase_add_loop_test(tests, other_protocols_get_their_own_advice, 0, 4);
 	tcase_add_test(tests, all_is_critical_and_the_worst_is_named);
 	tcase_add_test(tests, held_connections_get_other_advice);
 	tcase_add_test(tests, a_range_that_is_all_taken_is_critical);

@@ -1,0 +1,72 @@
+"""The Debian packages: built twice, installed, upgraded under a program that runs, removed and purged."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+import harness
+from suite import tally
+
+PACKAGING = os.path.join(harness.ROOT, "tools", "packaging")
+# The project has no address of its own.
+SUPPRESSED = "bogus-mail-host,bogus-mail-host-in-debian-changelog"
+
+
+def test_versions():
+    """The changelog begins with the version."""
+    with open(os.path.join(harness.ROOT, "tools/base/version.h")) as file:
+        version = re.search('HOLDLINE_VERSION "(.*)"', file.read()).group(1)
+    with open(os.path.join(PACKAGING, "CHANGELOG.md")) as file:
+        first = next(line for line in file if line.startswith("## "))
+    tally.expect("the changelog's version", re.fullmatch(r"## %s \(\d{4}-\d\d-\d\d\)\n" % re.escape(version), first), first)
+
+
+def build(folder, commit):
+    done = subprocess.run([os.path.join(PACKAGING, "build-deb"), folder], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**os.environ, "COMMIT": commit} if commit else None)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def packages(folder):
+    return {os.path.basename(path): path for path in glob.glob(os.path.join(folder, "*.deb"))}
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_packages():
+    """The long form: takes minutes."""
+    if not harness.HEAVY:
+        return
+    missing = [name for name in ("dpkg-buildpackage", "dh", "lintian") if not shutil.which(name)]
+    if missing:
+        tally.skip("packages", "needs %s" % ", ".join(missing))
+        return
+    with tempfile.TemporaryDirectory(prefix="holdline-deb-") as folder:
+        # Both of the same commit, whatever is committed meanwhile; a tarball has none.
+        commit = subprocess.run(["git", "-C", harness.ROOT, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+        first, second = os.path.join(folder, "a"), os.path.join(folder, "elsewhere", "b")
+        for place in (first, second):
+            built, said = build(place, commit)
+            if not tally.expect("built in %s" % os.path.basename(place), built and len(packages(place)) == 4, said):
+                return
+        same = {name: read(path) == read(packages(second)[name]) for name, path in packages(first).items()}
+        tally.expect("two builds are equal", all(same.values()), same)
+        lint = subprocess.run(["lintian", "--allow-root", "--fail-on", "warning", "--suppress-tags", SUPPRESSED, *glob.glob(first + "/*.changes")],
+                              capture_output=True, text=True)
+        tally.expect("lintian", lint.returncode == 0, lint.stdout + lint.stderr)
+        if os.geteuid() != 0:
+            tally.skip("installed", "needs root")
+            return
+        life = subprocess.run(["unshare", "--mount", "--propagation", "private", os.path.join(harness.ROOT, "tests/delivery/package_life"),
+                               packages(first)[next(n for n in packages(first) if n.startswith("holdline_"))],
+                               packages(first)[next(n for n in packages(first) if n.startswith("libholdline_"))]],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        for line in life.stdout.splitlines():
+            if line.startswith(("ok ", "FAIL ")):
+                tally.expect("packages: " + line.split(" ", 1)[1], line.startswith("ok "), life.stdout[-3000:] + life.stderr[-1000:])
+        tally.expect("packages: to the end", "ok the end" in life.stdout.splitlines(), life.stdout[-3000:] + life.stderr[-3000:])

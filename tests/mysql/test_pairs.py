@@ -1,0 +1,14 @@
+"""Every case before every other: what each sees is what it sees without reuse. The long form walks over all ordered pairs,
+the short one over each case between two that leave and that find most."""
+import os
+
+from cases import CASES
+from pairs import Pairs, run_local
+from servers import MariaDB
+
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases.py")
+PAIRS = Pairs(PROGRAM, CASES, leavers=["modes", "begin"], finders=["variables"])
+
+
+def test_pairs():
+    PAIRS.run("local", MariaDB, run_local, 0.8)

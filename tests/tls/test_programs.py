@@ -1,0 +1,185 @@
+"""Unmodified programs, each with fresh HTTPS requests: the same bytes as bare, and as few connections as the table
+says (programs.py)."""
+import os
+import shutil
+import tempfile
+
+import harness
+import programs
+import secure
+import servers
+from secure import ca, compare
+from suite import tally
+
+PATHS = ["/bytes/10", "/bytes/1024", "/chunked/5000", "/bytes/0", "/bytes/100000", "/bytes/10"]
+FEW_PATHS = ["/bytes/10", "/bytes/1024", "/chunked/5000"]
+# Those that a short run also tries where others are left to long ones.
+FEW = "python urllib", "php file_get_contents", "libcurl easy", "loop of curl", "loop of wget"
+STATIC_PATHS = ["/bytes/10", "/bytes/1024", "/bytes/100000", "/bytes/10"]
+
+
+def run(server, kind, program, paths):
+    name = "%s on %s" % (program.name, kind)
+    reason = program.missing()
+    if reason:
+        tally.skip(name, reason)
+        return
+    compare(name, server, program.command(ca(), [server.url(path) for path in paths]), program.most, timeout=60)
+
+
+def test_openssl():
+    """Those with OpenSSL, TLS 1.3 and 1.2."""
+    for version in "1.3", "1.2":
+        with servers.TlsServer("--max=" + version) as server:
+            for program in programs.LIST:
+                if program.library in ("openssl", "memory") and (version == "1.3" or harness.HEAVY or program.name in FEW):
+                    run(server, "TLS " + version, program, FEW_PATHS if program.each else PATHS)
+
+
+def test_memory():
+    """OpenSSL on memory BIOs, and what a program may do between its ClientHello and the answer. (Two handshakes at once
+    are two connections.)"""
+    for version in "1.3", "1.2":
+        with servers.TlsServer("--max=" + version) as server:
+            for way, most in (("plain", 1), ("read", programs.ANY), ("header", programs.ANY), ("peek", programs.ANY), ("names", 1), ("dup", 1), ("close", programs.ANY),
+                              ("shutdown", programs.ANY), ("free", programs.ANY), ("epoll", 1), ("fork", programs.ANY), ("again", 1),
+                              ("swapped", 2), ("drain", 1), ("whole", programs.ANY), ("count", 1), ("constant", programs.ANY), ("reader", programs.ANY),
+                              ("waiter", programs.ANY)):
+                program = programs.Program("memory, " + way, "openssl", programs.built("openssl_memory", programs.LIBSSL, way), most, needs=harness.CC)
+                run(server, "TLS " + version, program, PATHS)
+
+
+def test_gnutls():
+    """Those with GnuTLS, or with both."""
+    for version in "1.3", "1.2":
+        with servers.TlsServer("--max=" + version) as server:
+            for program in programs.LIST:
+                if program.library in ("gnutls", "both"):
+                    run(server, "TLS " + version, program, FEW_PATHS if program.each else PATHS)
+            if shutil.which("git"):
+                compare("git on TLS " + version, server, programs.ls_remote(ca(), server.url("/repository.git")), 1)
+
+
+# Ways of gnutls_ways.c. Native: what is not followed, and a connection that is not kept.
+GNUTLS_WAYS = "plain", "nonblock", "timeout", "object", "append", "judge", "judges", "later", "keylog", "small", "ticket"
+GNUTLS_NATIVE = "hook", "log", "functions", "export", "fork"
+
+
+def test_gnutls_ways():
+    build = programs.built("gnutls_ways", ("-lgnutls", "-lpthread"))
+    for version in "1.3", "1.2":
+        with servers.TlsServer("--max=" + version) as server:
+            urls = [server.url(path) for path in PATHS]
+            for way in GNUTLS_WAYS + GNUTLS_NATIVE:
+                command = build(ca(), urls)
+                compare("GnuTLS on TLS %s: %s" % (version, way), server, [command[0], way, *command[1:]], 1 if way in GNUTLS_WAYS else None,
+                        native=way in GNUTLS_NATIVE)
+
+
+def test_priority_file():
+    """The system's settings of GnuTLS change between two processes: no recording is played to a program that would ask for something else."""
+    with servers.TlsServer() as server, tempfile.TemporaryDirectory() as folder:
+        for name, curve in ("a", ""), ("b", "disabled-curve = x25519\n"):
+            with open(os.path.join(folder, name), "w") as settings:
+                settings.write("[overrides]\n" + curve)
+        line = 'for name in a a b b a b; do GNUTLS_SYSTEM_PRIORITY_FILE="$1/$name" wget -q -O - --ca-certificate="$2" "$3" || echo failed; done'
+        compare("another priority file", server, ["sh", "-c", line, "sh", folder, ca(), server.url("/bytes/10")], reuses=True)
+
+
+def test_own_libraries():
+    """Programs that bring their TLS along stay native."""
+    with servers.TlsServer() as server:
+        for program in programs.LIST:
+            if program.library == "own":
+                run(server, "TLS 1.3", program, PATHS)
+
+
+def test_nginx():
+    if not harness.find_nginx():
+        tally.skip("nginx", "not installed")
+        return
+    with servers.TlsNginx() as server:
+        for program in programs.LIST:
+            if harness.HEAVY or program.name in FEW:
+                run(server, "nginx", program, STATIC_PATHS)
+
+
+def test_apache():
+    if not servers.find_apache():
+        tally.skip("apache", "not installed")
+        return
+    with servers.TlsApache() as server:
+        for program in programs.LIST:
+            if harness.HEAVY or program.name in FEW:
+                run(server, "apache", program, STATIC_PATHS)
+
+
+def test_curl_verbose():
+    """Each line that curl prints of its handshakes is the same. The length of an ECDSA signature is random, RSA's isn't."""
+    with servers.TlsServer("--certificate=rsa") as server:
+        for version in "1.3", "1.2":
+            url = server.url("/bytes/10")
+            compare("curl -v, TLS " + version, server, ["sh", "-c", 'for i in 1 2 3; do curl -sv --tls-max %s --cacert "$1" "$2" 2>&1 || exit; done' % version,
+                                                        "sh", ca(), url], 1)
+
+
+def test_h2():
+    """A program that HTTP/2 is chosen for stays native."""
+    if not harness.find_nginx():
+        tally.skip("h2", "not installed")
+        return
+    with servers.TlsNginx(http2=True) as server:
+        compare("h2: curl", server, ["sh", "-c", 'for i in 1 2 3; do curl -sS --cacert "$1" -w "%{http_version}\\n" "$2" || exit; done', "sh", ca(),
+                                     server.url("/bytes/10")])
+        # That offers HTTP/1.1 alone, at the same server.
+        for program in programs.LIST:
+            if program.name in ("python urllib", "php file_get_contents"):
+                run(server, "a server with h2", program, STATIC_PATHS)
+
+
+def test_h2_refused():
+    """--tls-h2=refuse: such a program agrees on HTTP/1.1, and is reused; one that offers HTTP/2 alone is left alone."""
+    if not harness.find_nginx():
+        tally.skip("h2 refused", "not installed")
+        return
+    with servers.TlsNginx(http2=True) as server:
+        loop = 'for i in 1 2 3; do curl -sS %s --cacert "$1" -w "%%{http_version}\\n" -o /dev/null "$2" || exit; done'
+        pair = secure.run_pair(server, ["sh", "-c", loop % "", "sh", ca(), server.url("/bytes/10")], HOLDLINE_TLS_H2="refuse")
+        tally.expect("h2 refused: curl", pair.bare.output == b"2\n" * 3 and pair.subject.output == b"1.1\n" * 3 and pair.stats["connections"] == 1, pair.text())
+        pair = secure.run_pair(server, ["sh", "-c", 'for i in 1 2 3; do gnutls-cli --alpn=h2 --alpn=http/1.1 --x509cafile="$1" -p ${2##*:} localhost </dev/null | '
+                                                    'grep -i "application protocol"; done', "sh", ca(), server.url("")], HOLDLINE_TLS_H2="refuse")
+        if shutil.which("gnutls-cli"):
+            tally.expect("h2 refused: GnuTLS", b"h2" in pair.bare.output and b"http/1.1" in pair.subject.output, pair.text())
+
+
+def test_posts():
+    """Methods that are never sent twice: the same answers, and each once."""
+    with servers.TlsServer() as server:
+        for size in 3, 20000, 300000:
+            for name, post in ("curl", 'curl -sS --cacert "$1" --data-binary "@$body" "$2"'), (
+                    "wget", 'wget -q -O - --ca-certificate="$1" --post-file="$body" "$2"'):
+                line = 'body=$(mktemp); head -c %d /dev/zero >"$body"; for i in 1 2 3; do %s | md5sum; done; rm "$body"' % (size, post)
+                pair = compare("posts of %d bytes, %s" % (size, name), server, ["sh", "-c", line, "sh", ca(), server.url("/echo")])
+                tally.expect("posts of %d bytes, %s: each once" % (size, name), pair.stats["posts"] == 3, secure.counted(pair.stats))
+
+
+def test_ends():
+    """Servers that end connections themselves: when they are idle, after some requests, with an alert or without."""
+    for name, options in (("after each", ["--requests=1"]), ("after two", ["--requests=2"]), ("idle", ["--idle=0.05"]),
+                          ("idle, no alert", ["--idle=0.05", "--abrupt"]), ("after each, no alert", ["--requests=1", "--abrupt"])):
+        with servers.TlsServer(*options) as server:
+            for program in programs.LIST:
+                if program.name in ("python urllib", "python asyncio streams", "php file_get_contents", "libcurl easy", "loop of curl", "loop of wget"):
+                    if not program.missing():
+                        compare("%s, server closes %s" % (program.name, name), server,
+                                program.command(ca(), [server.url(path) for path in FEW_PATHS]), timeout=60)
+
+
+def test_plugin():
+    """A plugin that is unloaded, with its library, while connections of its are kept: those are ended later."""
+    for library, flags in ("gnutls", ["-lgnutls"]), ("openssl", ["-DPLUGIN_OPENSSL", "-lssl", "-lcrypto"]):
+        plugin = harness.compile_program("tls-plugin-" + library, ["tests/tls/clients/plugin.c"], ["-shared", "-fPIC", *flags])
+        for pool in "local", "shared":
+            with servers.TlsServer() as server:
+                command = programs.built("unloads", ("-ldl",), plugin)(ca(), [server.url("/bytes/10"), server.url("/bytes/20")])
+                compare("plugin with %s, %s pool" % (library, pool), server, command, reuses=True, HOLDLINE_POOL=pool, HOLDLINE_IDLE_CONN_TIMEOUT="1s")
