@@ -11,6 +11,10 @@ LIBDIR = $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
 # Where systemd looks for users' units (systemd.unit(5)).
 UNITDIR = $(PREFIX)/lib/systemd/user
 MANDIR = $(PREFIX)/share/man
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+# Debian's zsh looks into one folder for packages, and into another for what was installed by hand.
+ZSHDIR = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 MANUAL = $(notdir $(wildcard tools/man/*.[1-9]))
 
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
@@ -48,9 +52,12 @@ AGAIN = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .DEFAULT_GOAL = all
 help:
 	@echo 'make demo      install what is missing, build, and show what Holdline does (ten seconds)'
-	@echo 'make check     install what is missing, build, and run every test (six to eight minutes on two processors)'
+	@echo 'make check     install what is missing, build, and run every test (eight to ten minutes on two processors)'
 	@echo 'make           build $(BUILD)/libholdline.so and $(BUILD)/holdline; "make deps" installs what that needs'
 	@echo 'make install   into PREFIX ($(PREFIX)), honours DESTDIR; make uninstall takes it away'
+	@echo 'make deb       Debian packages of what is committed, in $(BUILD)/deb'
+	@echo 'make container  the tree for images, in $(BUILD)/container: see tools/packaging/container/Dockerfile'
+	@echo 'make release   the tarball and its checksum, in $(BUILD)/release; make distcheck builds, tests and installs from it'
 	@echo 'make torture | bench | lint | format | asan | tsan | fuzz | clean      for developers'
 
 all: $(BUILD)/libholdline.so $(BUILD)/holdline
@@ -104,8 +111,13 @@ fuzz:
 $(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/wrap/exports.map
 	$(CC) $(HL_CFLAGS) $(LTO) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl
 
+LINK_TOOL = $(CC) $(HL_CFLAGS) -fno-lto $(HARDEN_LDFLAGS) $(LDFLAGS) $(TOOL_OBJ) $(BUILD)/hardened/libpool.a $(TOOL_LIBS)
 $(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/hardened/libpool.a
-	$(CC) $(HL_CFLAGS) -fno-lto $(HARDEN_LDFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/hardened/libpool.a $(TOOL_LIBS)
+	$(LINK_TOOL) -o $@
+
+# For images: Debian has no static libcjson and libmnl, so the command brings its loader and its libraries.
+container: all
+	@tools/packaging/container/make-tree $(BUILD) $(BUILD)/container $(LINK_TOOL)
 
 $(BUILD)/libpool.a: $(POOL_OBJ)
 $(BUILD)/hardened/libpool.a: $(TOOL_POOL_OBJ)
@@ -116,7 +128,7 @@ $(BUILD)/libpool.a $(BUILD)/hardened/libpool.a:
 # The tests of the command's modules link them; only main() stays away. Objects of shim/ are never linked: they would
 # interpose the test runner itself.
 $(BUILD)/unit-tests: $(UNIT_OBJ) $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/hardened/libpool.a
-	$(CC) $(HL_CFLAGS) -fno-lto $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lcheck_pic -lsubunit -lrt -lm -lpthread
+	$(CC) $(HL_CFLAGS) -fno-lto $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lcrypto -lcheck_pic -lsubunit -lrt -lm -lpthread
 
 $(BUILD)/tests/unit/%.o: HL_CFLAGS += -Wno-missing-prototypes
 # Every test_NAME.c below tests/unit is run: it must define `Suite *NAME_suite(void)`.
@@ -128,6 +140,11 @@ $(BUILD)/verdicts: tests/fuzz/verdicts.c $(BUILD)/hardened/libpool.a
 	$(CC) $(HL_CFLAGS) -o $@ $^
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(filter-out %/tools/main.o,$(TOOL_OBJ)) $(BUILD)/hardened/libpool.a
 	$(CC) $(HL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
+# TLS needs a cryptographic library: make takes the rule with the longer name.
+$(BUILD)/fuzz_tls_%: tests/fuzz/fuzz_tls_%.c $(BUILD)/tests/unit/fake/crypto.o $(BUILD)/hardened/libpool.a
+	$(CC) $(HL_CFLAGS) -fsanitize=fuzzer -o $@ $^ -lcrypto
+
+$(BUILD)/fuzz_redis: TOOL_LIBS += -lhiredis
 
 $(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
@@ -157,6 +174,9 @@ install: all
 	install -D -m 644 tools/packaging/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
 	install -D -m 644 tools/prometheus/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml
 	install -D -m 644 tools/prometheus/holdline-dashboard.json $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json
+	install -D -m 644 tools/packaging/completion/holdline.bash $(DESTDIR)$(BASHDIR)/holdline
+	install -D -m 644 tools/packaging/completion/_holdline $(DESTDIR)$(ZSHDIR)/_holdline
+	install -D -m 644 tools/packaging/completion/holdline.fish $(DESTDIR)$(FISHDIR)/holdline.fish
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
 
@@ -164,12 +184,26 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \
 		$(foreach page,$(MANUAL),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page)) \
 		$(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json \
+		$(DESTDIR)$(BASHDIR)/holdline $(DESTDIR)$(ZSHDIR)/_holdline $(DESTDIR)$(FISHDIR)/holdline.fish \
 		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service
 	-rmdir $(DESTDIR)$(PREFIX)/share/holdline
+
+deb:
+	@tools/install-deps deb
+	@tools/packaging/build-deb $(BUILD)/deb
+
+release:
+	@tools/packaging/release $(BUILD)/release
+
+distcheck:
+	@tools/install-deps check
+	@rm -rf $(BUILD)/distcheck
+	@tools/packaging/release $(BUILD)/distcheck
+	@tools/packaging/distcheck $(BUILD)/distcheck
 
 clean:
 	rm -rf build
 
 -include $(POOL_OBJ:.o=.d) $(TOOL_POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
 .DELETE_ON_ERROR:
-.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall clean
+.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall container deb release distcheck clean
