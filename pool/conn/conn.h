@@ -31,12 +31,13 @@ struct conn {
 	uint64_t created_ns;
 	uint64_t used_ns; /* when it was last known to be alive */
 	uint64_t idle_since_ns;
-	uint64_t expires_ns;	       /* while idle */
-	uint32_t n_requests;	       /* carried in its life */
-	uint32_t requests_left;	       /* the server's own limit, UINT32_MAX: not said */
-	uint32_t protocol;	       /* what was spoken on it last, enum protocol_number; another one is not for it */
-	struct fence fence;	       /* what its last user's traces were undone by, until that is proven */
-	int status_flags;	       /* O_NONBLOCK and kin of the description, as when it was parked */
+	uint64_t expires_ns;	/* while idle */
+	uint32_t n_requests;	/* carried in its life */
+	uint32_t requests_left; /* the server's own limit, UINT32_MAX: not said */
+	uint32_t protocol;	/* what was spoken on it last, enum protocol_number; another one is not for it */
+	struct fence fence;	/* what its last user's traces were undone by, until that is proven */
+	uintptr_t fenced_by;	/* where the user whose traces are undone by it connected; 0: in another process */
+	int status_flags;	/* O_NONBLOCK and kin of the description, as when it was parked */
 	struct socket_options options; /* as they are set on it now */
 	void *session;		       /* of a layer above TCP, for the owner; NULL: none */
 	struct login *login;	       /* what was said first on it, the pool's; NULL: nothing that counts */

@@ -25,6 +25,18 @@ static inline unsigned fence_n_awaited(const struct fence *fence)
 	return fence->n_due > fence->n_proven ? (unsigned)fence->n_due - fence->n_proven : 0;
 }
 
+/* A bit for what was asked, or none. */
+static inline uint32_t fence_kind(const struct fence *fence)
+{
+	return fence->parts < 32 ? UINT32_C(1) << fence->parts : 0;
+}
+
+/* True if its answer can be told from what comes behind it before it is here. */
+static inline bool fence_has_known_length(const struct fence *fence)
+{
+	return fence->n_due > 1;
+}
+
 /* How far the bytes of an answer are the proof that was asked for. */
 enum fence_proof {
 	FENCE_PROOF_GOOD,  /* they are right, as far as they go */

@@ -173,6 +173,10 @@ struct protocol {
 	/* Writes the fence's command (PROTOCOL_RESET_MAX). Its length. */
 	size_t (*write_fence)(const struct fence *fence, char *bytes);
 
+	/* True if nothing but the fence's answer can come of a connection that is parked: commands of the next user may
+	 * be sent before it is here. */
+	bool knows_each_reply;
+
 	/* Takes what came as the fence's answer, in any pieces. */
 	enum fence_proof (*prove)(struct fence *fence, const char *bytes, size_t length);
 

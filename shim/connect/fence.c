@@ -75,9 +75,12 @@ static void note_outcome(struct conn *conn, enum fence_proof proof)
 
 	if (!pool_enter(guard_now_ns()))
 		return;
+	if (proof != FENCE_PROOF_GOOD)
+		destination->fences_proven = 0;
 	switch (proof) {
 	case FENCE_PROOF_GOOD:
 		destination->n_fences_failed = 0;
+		destination->fences_proven |= fence_kind(&conn->fence);
 		break;
 	case FENCE_PROOF_WRONG:
 		destination->lacks_reset |= conn->fence.is_plain && ++destination->n_fences_failed >= FAILURES_MAX;
@@ -89,11 +92,11 @@ static void note_outcome(struct conn *conn, enum fence_proof proof)
 	pool_leave();
 }
 
-/* Some of what has come of the answer. False: something else, or the end. */
-static bool read_answer(struct conn *conn, bool *is_empty)
+/* Some of what has come of the answer, at most so much. False: something else, or the end. */
+static bool read_answer(struct conn *conn, size_t most, bool *is_empty)
 {
 	char answer[ANSWER_MAX]; /* also of a wrong one, which may say why */
-	ssize_t n = real.recv(conn->fd, answer, sizeof(answer), MSG_DONTWAIT);
+	ssize_t n = real.recv(conn->fd, answer, most < sizeof(answer) ? most : sizeof(answer), MSG_DONTWAIT);
 	enum fence_proof proof = FENCE_PROOF_WRONG;
 
 	*is_empty = n < 0;
@@ -115,7 +118,7 @@ static enum fence_result look(struct conn *conn)
 
 	/* A server that never ends its answer is not to keep us here. */
 	for (int i = 0; i < READS_MAX && !is_empty && fence_n_awaited(&conn->fence); i++)
-		if (!read_answer(conn, &is_empty))
+		if (!read_answer(conn, ANSWER_MAX, &is_empty))
 			return FENCE_WRONG;
 	if (fence_n_awaited(&conn->fence))
 		return FENCE_AWAITED;
@@ -133,6 +136,54 @@ enum fence_result fence_look(struct conn *conn)
 	errno = saved;
 	return result;
 }
+
+enum fence_result fence_take_answer(struct conn *conn)
+{
+	bool is_empty = false;
+
+	while (!is_empty && fence_n_awaited(&conn->fence))
+		if (!read_answer(conn, fence_n_awaited(&conn->fence), &is_empty))
+			return FENCE_WRONG;
+	if (fence_n_awaited(&conn->fence))
+		return FENCE_AWAITED;
+	conn->fence = (struct fence){0};
+	return FENCE_GOOD;
+}
+
+bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_ns)
+{
+	return conn->fenced_by == caller && protocols[conn->protocol]->knows_each_reply &&
+	       fence_has_known_length(&conn->fence) && (conn->destination->fences_proven & fence_kind(&conn->fence)) &&
+	       now_ns - conn->idle_since_ns < fence_patience_ns(conn, true);
+}
+
+/* ... which is left where it is. */
+static bool has_answer(const struct conn *conn)
+{
+	struct fence fence = conn->fence;
+	char answer[ANSWER_MAX];
+	ssize_t n = real.recv(conn->fd, answer, fence_n_awaited(&fence), MSG_PEEK | MSG_DONTWAIT);
+
+	return n > 0 && protocols[conn->protocol]->prove(&fence, answer, (size_t)n) == FENCE_PROOF_GOOD &&
+	       !fence_n_awaited(&fence);
+}
+
+void fence_learn(const struct conn *conn)
+{
+	struct destination *destination = conn->destination;
+	uint32_t kind = fence_kind(&conn->fence);
+	int saved = errno;
+
+	if (!fence_has_known_length(&conn->fence) || (destination->fences_proven & kind))
+		return;
+	for (const struct conn *idle = destination->idle; idle; idle = idle->destination_next)
+		if (idle->protocol == conn->protocol && fence_has_known_length(&idle->fence) &&
+		    fence_kind(&idle->fence) == kind && has_answer(idle))
+			destination->fences_proven |= kind;
+	errno = saved;
+}
+
+_Atomic(bool) fence_was_ahead;
 
 bool fence_ask(struct conn *conn)
 {

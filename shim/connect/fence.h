@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -50,6 +51,21 @@ enum fence_result {
 
 /* The state of an open connection that is to be leased, of another protocol than HTTP. */
 enum fence_result fence_look(struct conn *conn);
+
+/* True if the answer that is due may come in front of those to a program that connects at `caller`: its server has been
+ * right so far, and was asked just now, by the same place in the program, which is seen to read all by calls of ours. */
+bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_ns);
+
+/* Learns from the idle connections of this one's destination, which are not read, whether such a fence as it has is
+ * answered rightly. Under the pool's lock. */
+void fence_learn(const struct conn *conn);
+
+/* True if there was ever one. */
+extern _Atomic(bool) fence_was_ahead;
+
+/* Takes out what has come of such an answer, and nothing behind it: FENCE_GOOD, FENCE_AWAITED or FENCE_WRONG. errno is
+ * lost. */
+enum fence_result fence_take_answer(struct conn *conn);
 
 /* Asks the server of a cold one. False: it can't be asked. */
 bool fence_ask(struct conn *conn) __attribute__((warn_unused_result));

@@ -172,6 +172,13 @@ static enum missed missed_by_itself(const struct sock *sock)
 
 static bool give(struct sock *sock, struct conn *conn);
 
+/* The program need not wait for what its server still has to say to us. */
+static bool may_be_ahead(const struct sock *sock, const struct conn *conn)
+{
+	return !(sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT) &&
+	       fence_may_be_ahead(conn, sock->caller, guard_now_ns());
+}
+
 enum taken {
 	TAKEN,
 	TAKEN_NEXT,    /* it was no good, and has been ended */
@@ -201,7 +208,9 @@ static enum taken take_with_session(struct sock *sock, struct conn *conn)
 	case FENCE_GOOD:
 		return give(sock, conn) ? TAKEN : TAKEN_NEXT;
 	case FENCE_AWAITED:
-		return TAKEN_LATE;
+		if (!may_be_ahead(sock, conn))
+			return TAKEN_LATE;
+		return give(sock, conn) ? TAKEN : TAKEN_NEXT;
 	case FENCE_COLD:
 		return TAKEN_COLD;
 	case FENCE_GONE:
@@ -330,6 +339,15 @@ bool lease_take_in_time(struct sock **sock, int fd)
 	return taken == TAKEN;
 }
 
+static void begin_behind_fence(struct sock *sock)
+{
+	sock->awaits_fence = true;
+	atomic_store_explicit(&fence_was_ahead, true, memory_order_relaxed);
+	/* Who is told too early that there is something to read, finds nothing. */
+	if (!options_hide(sock, fence_n_awaited(&sock->conn->fence)))
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
+}
+
 bool lease_is_bypassed(const struct sock *sock)
 {
 	uint64_t now_ns = guard_now_ns();
@@ -363,6 +381,8 @@ static bool give(struct sock *sock, struct conn *conn)
 		return false;
 	}
 	sock->conn = conn;
+	if (__builtin_expect(fence_n_awaited(&conn->fence), 0))
+		begin_behind_fence(sock);
 	sock_set_state(sock, SOCK_OPEN);
 	sock->is_leased = true;
 	sock->missed = MISSED_NONE;
@@ -372,7 +392,7 @@ static bool give(struct sock *sock, struct conn *conn)
 	if (!sock->in_window)
 		sock_enter_window(sock);
 	events_lease(sock);
-	log_event("lease", sock, NULL);
+	log_event("lease", sock, sock->awaits_fence ? "behind a fence" : NULL);
 	return true;
 }
 

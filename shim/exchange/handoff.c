@@ -1,4 +1,5 @@
 /* See handoff.h. */
+#include "shim/connect/fence_ahead.h"
 #include "shim/exchange/handoff.h"
 
 #include <errno.h>
@@ -80,6 +81,8 @@ static void let_through(struct sock *sock)
 void handoff_make_honest(struct sock *sock)
 {
 	let_through(sock);
+	if (sock->awaits_fence)
+		fence_ahead_settle(sock);
 	if (is_owed(sock))
 		honor_end_of_file(sock);
 	else
@@ -142,6 +145,20 @@ void handoff_unused_inheritable(void)
 	/* Another thread may be about to use its own. */
 	if (__libc_single_threaded)
 		visit_inheritable(renew_unused);
+}
+
+/* Two processes would read it. */
+void handoff_settle_fences(void)
+{
+	for (int fd = 0, end = fdtable_end(); fence_was_ahead && fd < end; fd++) {
+		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
+
+		if (!sock)
+			continue;
+		if (sock->awaits_fence)
+			fence_ahead_settle(sock);
+		sock_leave(sock);
+	}
 }
 
 void handoff_waiting(void)

@@ -19,6 +19,10 @@ void handoff_inheritable(void);
  * may be stale. (In a program without threads.) Before they are shared. */
 void handoff_unused_inheritable(void);
 
+/* Two processes are about to have the same sockets: what our fences are still to be answered (fence_ahead.h) is taken out
+ * of all. */
+void handoff_settle_fences(void);
+
 /* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is
  * dialled. */
 void handoff_waiting(void);

@@ -11,6 +11,7 @@
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/connect/fence.h"
+#include "shim/connect/fence_ahead.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/logins.h"
 #include "shim/kept/broker_link.h"
@@ -59,10 +60,13 @@ static bool seems_kept(const struct sock *sock)
 	return verdict_keep(&facts) == REFUSAL_NONE;
 }
 
-static enum refusal why_not_kept(const struct sock *sock, const struct protocol_state *state)
+static enum refusal why_not_kept(struct sock *sock, const struct protocol_state *state)
 {
 	struct verdict_facts facts = facts_of(sock, state);
 	enum refusal why = verdict_keep(&facts);
+
+	if (__builtin_expect(sock->awaits_fence, 0) && fence_ahead_look(sock) != FENCE_GOOD)
+		return REFUSAL_UNFINISHED_REPLY;
 
 	return why != REFUSAL_NONE ? why : ask_ledger(sock);
 }
@@ -104,6 +108,7 @@ static enum refusal leave_nothing(struct sock *sock)
 	/* An answer that comes when it has ended would be refused. */
 	if (conn->login && idle_pool_is_used_up(conn, protocol_status(&sock->protocol).n_requests, guard_now_ns()))
 		return REFUSAL_POLICY;
+	conn->fenced_by = sock->caller;
 	if (protocol_status(&sock->protocol).left_state == REFUSAL_NONE || fence_send_reset(conn, &sock->protocol))
 		return REFUSAL_NONE;
 	return REFUSAL_FENCE_FAILED;
@@ -128,6 +133,7 @@ static void park(struct sock *sock)
 	sock->conn = NULL;
 	if (sock->transport)
 		sock->transport->park(sock->transport, conn);
+	fence_learn(conn);
 	idle_timeout_announced(conn->destination, status.keep_alive_s);
 	conn->n_requests += status.n_requests;
 	conn->was_looked_at = !sock->has_sent;

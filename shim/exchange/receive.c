@@ -25,6 +25,7 @@
 #include "shim/exchange/iocall.h"
 #include "shim/exchange/park.h"
 #include "shim/exchange/receive_all.h"
+#include "shim/exchange/receive_behind.h"
 #include "shim/exchange/response_timeout.h"
 #include "shim/exchange/stateful.h"
 #include "shim/exchange/transport.h"
@@ -352,6 +353,11 @@ static ssize_t receive_on_connection(struct sock *sock, struct transfer *transfe
 	}
 	if (is_beside_stream(transfer, length))
 		return receive_native(sock, transfer);
+	if (__builtin_expect(sock->awaits_fence, 0)) {
+		sock = receive_behind_fence(sock, transfer);
+		if (!sock || sock->state != SOCK_OPEN)
+			return sock ? receive_native(sock, transfer) : -1;
+	}
 	return receive_all_is_asked(transfer) ? receive_all(sock, transfer, length) : receive_from(sock, transfer);
 }
 

@@ -5,6 +5,7 @@
 #include "shim/base/cookie.h"
 #include "shim/base/real.h"
 #include "shim/connect/fence.h"
+#include "shim/connect/fence_ahead.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/first_bytes.h"
 #include "shim/exchange/iocall.h"
@@ -74,7 +75,7 @@ static void look_ahead(struct protocol_state *state, const struct transfer *tran
 }
 
 /* May the kept connection carry them? MISSED_NONE: yes. */
-static enum missed why_not_on_kept(const struct sock *sock, const struct transfer *transfer, size_t total,
+static enum missed why_not_on_kept(struct sock *sock, const struct transfer *transfer, size_t total,
 				   enum protocol_number number)
 {
 	struct protocol_state scratch;
@@ -85,6 +86,8 @@ static enum missed why_not_on_kept(const struct sock *sock, const struct transfe
 	look_ahead(&scratch, transfer, total);
 	if (protocol_status(&scratch).wants_fresh)
 		return MISSED_WANTS_FRESH;
+	if (sock->awaits_fence)
+		return fence_ahead_look(sock) == FENCE_WRONG ? MISSED_FENCE_FAILED : MISSED_NONE;
 	return ledger_is_quiet(&sock_pool_sys, transfer->fd) ? MISSED_NONE : MISSED_STALE;
 }
 

@@ -56,8 +56,10 @@ static void before_fork(void)
 {
 	bool is_home = guard_is_home();
 
-	if (is_home)
+	if (is_home) {
+		handoff_settle_fences();
 		sock_share_all(false);
+	}
 	begin_fork(is_home, true, true);
 }
 
@@ -100,10 +102,14 @@ void fork_before_clone(unsigned long flags)
 	/* The child's close() closes our descriptor, too, without a notice. */
 	if ((flags & CLONE_FILES) && !is_thread && guard_is_home_to_be())
 		sock_retire_all();
-	else if (!(flags & CLONE_VM) && is_home)
+	else if (!(flags & CLONE_VM) && is_home) {
+		handoff_settle_fences();
 		sock_share_all(false);
-	else if (!is_thread && is_home)
+	}
+	else if (!is_thread && is_home) {
 		eof_make();
+		handoff_settle_fences();
+	}
 	begin_fork(is_home, false, !is_thread);
 	/* A child that shares our memory without being a thread, as vfork's does. */
 	if ((flags & CLONE_VM) && !is_thread)
@@ -125,8 +131,10 @@ static void hand_over(bool only_inheritable)
 
 	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed)) {
 		handoff_waiting();
-		if (guard_is_home())
+		if (guard_is_home()) {
+			handoff_settle_fences();
 			handoff_unused_inheritable();
+		}
 		sock_share_all(only_inheritable);
 	}
 	errno = saved;

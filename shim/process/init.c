@@ -1,4 +1,5 @@
 /* See init.h. */
+#include "shim/connect/fence_ahead.h"
 #include "shim/process/init.h"
 
 #include <errno.h>
@@ -107,6 +108,7 @@ static void begin(void)
 	blocks_init(&sock_pool_sys);
 	listen_note_all();
 	lease_begin_login = relogin_begin;
+	sock_settle_fence = fence_ahead_settle;
 	lease_login_is_ready = relogin_is_ready;
 }
 

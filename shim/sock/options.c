@@ -145,6 +145,16 @@ int options_send_at_once(struct conn *conn, int fd)
 	return socket_options_apply(&sock_pool_sys, fd, &conn->options, SOCKET_OPTION_NODELAY, &on);
 }
 
+bool options_hide(struct sock *sock, unsigned n)
+{
+	int least = n ? (int)n + 1 : 1;
+
+	if (!n && (sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT))
+		memcpy(&least, sock->wanted.value[SOCKET_OPTION_RCVLOWAT], sizeof(least));
+	return socket_options_apply(&sock_pool_sys, sock->fds[0], &sock->conn->options, SOCKET_OPTION_RCVLOWAT,
+				    &least) == 0;
+}
+
 void options_restore(struct sock *sock, int fd)
 {
 	/* On failure the connection keeps an option of ours: all that is left to do is to go on. */

@@ -319,6 +319,8 @@ void sock_end(struct sock *sock)
 	atomic_fetch_sub(&sock_n_tracked, 1);
 }
 
+bool (*sock_settle_fence)(struct sock *sock);
+
 void sock_untrack(struct sock *sock, enum refusal why)
 {
 	bool stays = sock->n_fds && (!sock_is_retired || sock_is_translated(sock));
@@ -326,6 +328,9 @@ void sock_untrack(struct sock *sock, enum refusal why)
 	if (sock->state == SOCK_FREE || (sock->state == SOCK_RELEASED && stays))
 		return;
 	spare_drop(sock);
+	/* What comes then is nobody's. */
+	if (__builtin_expect(sock->awaits_fence, 0) && !sock_settle_fence(sock))
+		real.shutdown(sock->fds[0], SHUT_RDWR);
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
 		events_refuse(sock, why);

@@ -106,14 +106,15 @@ struct sock {
 	struct conn *conn;
 	bool is_leased; /* it had users before: nobody but us knows that it may be stale */
 	uint64_t leased_ns;
-	bool in_window;		     /* ... and may still be replaced: as long as no answer has begun, or between two of
+	bool in_window;		/* ... and may still be replaced: as long as no answer has begun, or between two of
 					several that are asked for at once */
-	bool was_heard;		     /* ... of which the first has begun */
-	uint64_t asked_ns;	     /* when something was sent last, for the limits of time on answers */
-	bool is_one_too_many;	     /* its server was left to close it, since the pool has enough */
-	bool has_sent;		     /* the program has sent or ended something on it */
-	bool is_lost;		     /* we can't tell any more where the answer ends, and have asked the server to */
-	bool reports_connected;	     /* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
+	bool was_heard;		/* ... of which the first has begun */
+	uint64_t asked_ns;	/* when something was sent last, for the limits of time on answers */
+	bool is_one_too_many;	/* its server was left to close it, since the pool has enough */
+	bool has_sent;		/* the program has sent or ended something on it */
+	bool is_lost;		/* we can't tell any more where the answer ends, and have asked the server to */
+	bool reports_connected; /* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
+	bool awaits_fence; /* its server's answer to a question of ours comes first, see shim/connect/fence_ahead.h */
 	bool has_forced_timeout;     /* TCP_USER_TIMEOUT is ours until the first answer */
 	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
 	_Atomic(unsigned) n_receivers;
@@ -197,6 +198,10 @@ static inline int sock_connection_of(const struct sock *sock, int fd)
 {
 	return __builtin_expect(sock->has_stand_in, 0) && sock->conn ? sock->conn->fd : fd;
 }
+
+/* Takes out what would be read in front of the program's answers (sock->awaits_fence); waits for it, for a moment.
+ * False: it has not come, or is wrong. Locked. Set before main(). */
+extern bool (*sock_settle_fence)(struct sock *sock);
 
 /* Back to native for good: our descriptor of the connection is closed, options are what the program set, every
  * number is untracked and the state SOCK_FREE; or SOCK_RELEASED where the connection has to be ended by us at its

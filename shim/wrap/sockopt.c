@@ -14,6 +14,7 @@
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/dial.h"
+#include "shim/connect/fence_ahead.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/exchange/enter.h"
@@ -337,6 +338,8 @@ static int request_tracked(int fd, unsigned long request, void *argument)
 
 	if (!sock)
 		return real.ioctl(fd, request, argument);
+	if (__builtin_expect(sock->awaits_fence, 0))
+		fence_ahead_look(sock);
 	result = request_locked(sock, fd, request, argument);
 	if (__builtin_expect(sock->transport != NULL, 0) && request == FIONREAD && result >= 0)
 		*(int *)argument += sock->transport->unread(sock);

@@ -8,6 +8,7 @@
 
 #include "shim/base/fdlimit.h"
 #include "shim/exchange/eof.h"
+#include "shim/exchange/handoff.h"
 
 long vfork_fail(long error);
 __attribute__((used)) long vfork_fail(long error)
@@ -24,6 +25,7 @@ __attribute__((used)) int vfork_prepare(void)
 		return false;
 	/* The program that the child executes sees the kernel's own state. */
 	eof_make();
+	handoff_settle_fences();
 	return fdlimit_hold();
 }
 

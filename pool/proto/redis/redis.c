@@ -217,6 +217,7 @@ const struct protocol redis = {
 	.reset = reset,
 	.validate = validate,
 	.write_fence = write_command,
+	.knows_each_reply = true,
 	.prove = prove,
 	.is_goodbye = is_goodbye,
 	.farewell = farewell,

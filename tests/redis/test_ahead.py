@@ -1,0 +1,208 @@
+"""Connections that are given out before the answer to RESET has come: nobody reads that answer, nobody is told of it, and what is
+asked behind it gets its own answers."""
+import tempfile
+import time
+
+import harness
+from cases import CASES
+from fake import Fake, reset
+from late import LateServer, run_behind_fences
+from resp import commands
+from servers import Redis, reusing
+from suite import tally
+from test_hazards import program, same
+from test_pairs import PAIRS
+
+# Shorter than a program is made to wait for an answer.
+LATE_S = 0.004
+ANSWER = b"+RESET\r\n"
+
+
+def serve_late(answer=ANSWER, from_then_on=0):
+    """A server that names the connection in each answer; what it says to RESET comes late, and after so many right ones is
+    `answer`: bytes, or a function of the connection."""
+    n_right = [0]
+
+    def serve(connection, number):
+        for words in commands(connection):
+            if words != [b"RESET"]:
+                connection.sendall(b"+%s\r\n" % b" ".join(words))
+                continue
+            time.sleep(LATE_S)
+            n_right[0] += 1
+            if n_right[0] <= from_then_on:
+                connection.sendall(ANSWER)
+            elif callable(answer):
+                if answer(connection):
+                    return
+            else:
+                connection.sendall(answer)
+    return serve
+
+
+def run_logged(text, port, **settings):
+    """What the program says, and how often it was behind a fence."""
+    with tempfile.NamedTemporaryFile(prefix="holdline-log-") as log:
+        outcome = harness.run(program(text, port), True, 30, **reusing(HOLDLINE_LOG=log.name, **settings))
+        said = log.read().decode()
+    return outcome, said.count("behind a fence")
+
+
+# Each asks SELECT first, so that what it leaves has to be undone, and says what it has read.
+WAYS = {
+    "recv": "c.ask('ECHO', i)",
+    "by the byte": "(c.send(encode('ECHO', i)), b''.join(c.socket.recv(1) for _ in range(%d)))[1]",
+    "peek": "(c.send(encode('ECHO', i)), c.socket.recv(99, socket.MSG_PEEK), c.read())[1:]",
+    "all": "(c.send(encode('ECHO', i)), c.socket.recv(%d, socket.MSG_WAITALL))[1]",
+    "recvmsg": "(c.send(encode('ECHO', i)), c.socket.recvmsg(99)[0])[1]",
+    "into several": "(c.send(encode('ECHO', i)), c.socket.recvmsg_into([bytearray(1), bytearray(90)])[0])[1]",
+    "read": "(c.send(encode('ECHO', i)), os.read(c.socket.fileno(), 99))[1]",
+    "poll": "(c.send(encode('ECHO', i)), wait_poll(c), c.socket.recv(99, socket.MSG_DONTWAIT))[2]",
+    "select": "(c.send(encode('ECHO', i)), select.select([c.socket], [], []), c.socket.recv(99, socket.MSG_DONTWAIT))[2]",
+    "epoll": "(c.send(encode('ECHO', i)), wait_epoll(c, 0), c.socket.recv(99, socket.MSG_DONTWAIT))[2]",
+    "edge": "(c.socket.setblocking(False), edge(c, i))[1]",
+    "timeout": "(c.socket.settimeout(5), c.ask('ECHO', i))[1]",
+    "timeout of the kernel": "(c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', 5, 0)), c.ask('ECHO', i))[1]",
+    "count": "(c.send(encode('ECHO', i)), wait_poll(c), unread(c), c.read())[2:]",
+    "late": "(time.sleep(0.01), is_readable(c), unread(c), c.ask('ECHO', i))[1:]",
+    "at once": "(is_readable(c), unread(c), c.ask('ECHO', i))",
+    "low water": "(c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 3), c.ask('ECHO', i))[1]",
+    "dup": "(d := socket.fromfd(c.socket.fileno(), c.socket.family, c.socket.type), d.sendall(encode('ECHO', i)), d.recv(99), d.close())[2]",
+    "pipelined": "(c.send(encode('ECHO', i) * 3), [c.read() for _ in range(3)])[1]",
+    "nothing": "None",
+}
+HELP = """
+import fcntl, select, struct, termios
+def wait_poll(c):
+    p = select.poll(); p.register(c.socket, select.POLLIN); p.poll(5000)
+# A set that is closed before its sockets would make them unfit.
+sets = []
+def new_set():
+    sets.append(select.epoll())
+    return sets[-1]
+def wait_epoll(c, flags):
+    e = new_set(); e.register(c.socket, select.EPOLLIN | flags); e.poll(5)
+def is_readable(c):
+    return bool(select.select([c.socket], [], [], 0)[0])
+def unread(c):
+    return struct.unpack('i', fcntl.ioctl(c.socket, termios.FIONREAD, b'    '))[0]
+def edge(c, i):
+    e = new_set(); e.register(c.socket, select.EPOLLIN | select.EPOLLET)
+    c.send(encode('ECHO', i))
+    data = b''
+    while not data.endswith(b'\\r\\n'):
+        if not e.poll(5): return 'nothing came', data
+        try:
+            data += c.socket.recv(99)
+        except BlockingIOError:
+            pass
+    return data
+"""
+LOOP = HELP + """
+for i in range(10, 22):
+    c = Client.tcp(port)
+    seen = %s
+    c.socket.setblocking(True)
+    say(i, seen, c.ask('SELECT', i)) if seen else None
+    c.close()
+"""
+
+
+@tally.timed
+def test_ways():
+    """However a program waits and reads."""
+    for name, way in WAYS.items():
+        text = LOOP % (way % len("+ECHO 10\r\n") if "%d" in way else way)
+        with Fake(serve_late()) as server:
+            same("ahead, " + name, text, server.port)
+        with Fake(serve_late()) as server:
+            outcome, n = run_logged(text, server.port)
+            # With a wish of its own about what it is told of, it is not given one.
+            least = 0 if name in ("nothing", "low water") else 5
+            tally.expect("ahead, %s: behind fences" % name, n >= least and server.n_connections <= 12 - least,
+                         "%d, %d connections" % (n, server.n_connections), in_time=True)
+
+
+def test_processes():
+    """Two processes with one socket: neither reads it."""
+    for name, use in {
+            "fork": "pid = os.fork()\n    if not pid: say('child', c.ask('ECHO', i)); os._exit(0)\n    os.waitpid(pid, 0)",
+            "exec": "import subprocess\n    os.set_inheritable(c.socket.fileno(), True)\n    c.send(encode('ECHO', i))\n    "
+                    "say(subprocess.run([sys.executable, '-c', 'import os, sys; print(os.read(int(sys.argv[1]), 99))', str(c.socket.fileno())], "
+                    "close_fds=False, capture_output=True, env={}).stdout)",
+            "passed on": "import array\n    a, b = socket.socketpair()\n    socket.send_fds(a, [b'x'], [c.socket.fileno()])\n    "
+                         "d = socket.socket(fileno=socket.recv_fds(b, 1, 1)[1][0])\n    d.sendall(encode('ECHO', i))\n    say(d.recv(99))\n    d.close()"}.items():
+        text = """
+for i in range(10):
+    c = Client.tcp(port)
+    say(c.ask('SELECT', i))
+    c.close()
+for i in range(5):
+    c = Client.tcp(port)
+    %s
+    say(c.ask('ECHO', 'parent'))
+    c.close()
+    say(Client.tcp(port).ask('SELECT', i))
+""" % use
+        with Fake(serve_late()) as server:
+            same("ahead, " + name, text, server.port)
+
+
+WRONG = {"another": b"+OK\r\n", "error": b"-ERR unknown command\r\n", "shorter": b"+R\r\n", "in the midst": b"+RESEX\r\n",
+         "end": lambda connection: True, "reset": lambda connection: reset(connection) or True}
+
+
+@tally.timed
+def test_wrong_answers():
+    """A server that was right for a while: what it says then is read by nobody, and the next one is served."""
+    text = """
+seen = []
+for i in range(12):
+    try:
+        c = Client.tcp(port)
+        seen.append([c.ask('ECHO', i), c.ask('SELECT', i)])
+        c.close()
+    except (Gone, ConnectionError):
+        seen.append('gone')
+wrong = [one for i, one in enumerate(seen) if one not in ('gone', ['ECHO %d' % i, 'SELECT %d' % i], ['+ECHO %d' % i, '+SELECT %d' % i])]
+say(wrong, seen.count('gone'))
+"""
+    for name, answer in WRONG.items():
+        with Fake(serve_late(answer, 4)) as server:
+            outcome, n = run_logged(text, server.port)
+            wrong, n_gone = outcome.text().rsplit(" ", 1) if outcome.status == 0 else (outcome.text(), 99)
+            tally.expect("ahead, wrong answer, %s" % name, wrong == "[]" and int(n_gone) <= 1, "%s %s" % (outcome.text(), outcome.errors.decode()[-500:]))
+            tally.expect("ahead, wrong answer, %s: was ahead" % name, n >= 1, n, in_time=True)
+
+
+def test_pieces():
+    """The answer in two pieces, cut at each byte; and the end of the connection behind each byte of it."""
+    for at in range(1, len(ANSWER)):
+        def in_two(connection):
+            connection.sendall(ANSWER[:at])
+            time.sleep(0.001)
+            connection.sendall(ANSWER[at:])
+
+        def cut(connection):
+            connection.sendall(ANSWER[:at])
+            return True
+
+        text = LOOP % WAYS["recv" if at % 2 else "edge"]
+        with Fake(serve_late(in_two)) as server:
+            same("ahead, cut at %d" % at, text, server.port)
+        with Fake(serve_late(cut, 4)) as server:
+            outcome, _ = run_logged("""
+for i in range(12):
+    try:
+        seen = once('ECHO', i)
+        once('SELECT', i)
+    except (Gone, ConnectionError):
+        seen = 'gone'
+    if seen not in ('+ECHO %d' % i, 'ECHO %d' % i, 'gone', 'Gone', 'ConnectionResetError', 'BrokenPipeError'): say(i, seen)
+say('done')
+""", server.port)
+            tally.expect("ahead, ends at %d" % at, outcome.output == b"done\n", outcome.text() + outcome.errors.decode()[-300:])
+
+
+def test_pairs_in_flight():
+    PAIRS.run("in flight", lambda: LateServer(Redis()), run_behind_fences(len(CASES) / 2), 0.9)
