@@ -66,7 +66,27 @@ for my $i (1..%d) {
 }""" % N],
 }
 
-CHECKS = {"php-memcached": ["php", "-r", "new Memcached();"], "pymemcache": [PYTHON, "-c", "import pymemcache"],
+# Of which the long form installs the interpreters.
+LONG = {
+    "dalli": ["ruby", "-e", """
+require "dalli"
+%d.times do |i|
+  c = Dalli::Client.new("127.0.0.1:" + ARGV[0], protocol: i.even? ? :meta : :binary)
+  c.set("k", i.to_s)
+  raise unless c.get("k").to_i == i
+  c.close
+end""" % N],
+    "Cache::Memcached::Fast": ["perl", "-e", """
+use Cache::Memcached::Fast;
+for my $i (1..%d) {
+    my $c = Cache::Memcached::Fast->new({servers => ["127.0.0.1:$ARGV[0]"]});
+    $c->set("k", $i);
+    die unless $c->get("k") == $i;
+}""" % N],
+}
+
+CHECKS = {"dalli": ["ruby", "-e", "require 'dalli'"], "Cache::Memcached::Fast": ["perl", "-MCache::Memcached::Fast", "-e", "1"],
+          "php-memcached": ["php", "-r", "new Memcached();"], "pymemcache": [PYTHON, "-c", "import pymemcache"],
           "python-memcached": [PYTHON, "-c", "import memcache"], "Cache::Memcached": ["perl", "-MCache::Memcached", "-e", "1"]}
 
 
@@ -78,7 +98,7 @@ def is_there(name):
 @tally.timed
 def test_loops():
     with Memcached() as server:
-        for name, command in CLIENTS.items():
+        for name, command in {**CLIENTS, **(LONG if harness.HEAVY else {})}.items():
             if not is_there(name):
                 tally.skip("clients: " + name, "it is not installed")
                 continue

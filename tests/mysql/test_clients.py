@@ -93,11 +93,16 @@ CLIENTS = {
 
 # Their interpreters are much to install.
 LONG_ONLY = ("node mysql", "ruby mysql2")
+# It does not say that it knows of authentication plugins (CLIENT_PLUGIN_AUTH): where a login could not be carried over, it might
+# not understand the question for another scramble.
+NEVER_KEPT = ("node mysql",)
+# Debian's modules, for whichever node is there.
+NODE_PATH = {"NODE_PATH": "/usr/share/nodejs"}
 
 
 def is_there(name):
     check = CLIENTS[name][1]
-    return shutil.which(check[0]) and harness.run(check, False).status == 0
+    return shutil.which(check[0]) and harness.run(check, False, **NODE_PATH).status == 0
 
 
 def test_loops():
@@ -109,11 +114,12 @@ def test_loops():
                 tally.skip("clients: " + name, "it is not installed")
                 continue
             before = server.n_connections()
-            bare = harness.run([*command, str(server.port)], False, 60)
+            bare = harness.run([*command, str(server.port)], False, 60, **NODE_PATH)
             n_bare = server.n_connections() - before
-            reused = harness.run([*command, str(server.port)], True, 60)
+            reused = harness.run([*command, str(server.port)], True, 60, **NODE_PATH)
             n_reused = server.n_connections() - before - n_bare
             tally.expect("loops: %s: values" % name, bare.status == 0 and reused.status == 0 and bare.output == reused.output,
                          "%s %s %s" % (bare.status, reused.status, reused.errors.decode()[-500:]))
-            tally.expect("loops: %s: connections" % name, n_bare == N and n_reused <= MOST, "%d bare, %d" % (n_bare, n_reused))
+            tally.expect("loops: %s: connections" % name, n_bare == N and (n_reused == N if name in NEVER_KEPT else n_reused <= MOST),
+                         "%d bare, %d" % (n_bare, n_reused))
         tally.expect("loops: none was aborted", server.status("Aborted_clients") == 0, server.status("Aborted_clients"))

@@ -43,6 +43,75 @@ for my $i (1..%d) {
 }
 
 
+# Of which the long form installs the interpreters. Each with what shows that it is there.
+LONG = {
+    "predis": (["php", "-r", """
+require 'Predis/autoload.php';
+for ($i = 0; $i < %d; $i++) {
+    $r = new Predis\\Client(['host' => '127.0.0.1', 'port' => (int)$argv[1], 'database' => 2]);
+    $r->set('k', $i);
+    if ($r->get('k') != $i) exit(1);
+    $i %% 2 ? $r->quit() : $r->disconnect();
+}""" % N], ["php", "-r", "require 'Predis/autoload.php';"]),
+    "Redis::Fast": (["perl", "-e", """
+use Redis::Fast;
+for my $i (1..%d) {
+    my $r = Redis::Fast->new(server => "127.0.0.1:$ARGV[0]");
+    $r->set("k", $i);
+    die unless $r->get("k") == $i;
+    $r->quit;
+}""" % N], ["perl", "-MRedis::Fast", "-e", "1"]),
+    "AnyEvent::Redis": (["perl", "-e", """
+use AnyEvent::Redis;
+for my $i (1..%d) {
+    my $r = AnyEvent::Redis->new(host => "127.0.0.1", port => $ARGV[0]);
+    $r->set("k", $i)->recv;
+    die unless $r->get("k")->recv == $i;
+}""" % N], ["perl", "-MAnyEvent::Redis", "-e", "1"]),
+    "redis-rb": (["ruby", "-e", """
+require "redis"
+%d.times do |i|
+  r = Redis.new(host: "127.0.0.1", port: ARGV[0].to_i, db: 4)
+  r.set("k", i)
+  raise unless r.get("k").to_i == i
+  r.close
+end""" % N], ["ruby", "-e", "require 'redis'"]),
+    "redis-lua": (["lua5.3", "/dev/stdin"], ["lua5.3", "-e", "require 'redis'"]),
+    "node redis": (["node", "-e", """
+const {createClient} = require('redis');
+(async () => {
+    for (let i = 0; i < %d; i++) {
+        const r = createClient({url: 'redis://127.0.0.1:' + process.argv[1] + '/3'});
+        await r.connect();
+        await r.set('k', String(i));
+        if (await r.get('k') != i) process.exit(1);
+        await (i %% 2 ? r.quit() : r.disconnect());
+    }
+})();""" % N], ["node", "-e", "require('redis')"]),
+}
+LUA = """
+local redis = require "redis"
+for i = 1, %d do
+    local r = redis.connect("127.0.0.1", tonumber(arg[1]))
+    r:set("k", i)
+    assert(tonumber(r:get("k")) == i)
+    r:quit()
+end""" % N
+# Debian's modules, for whichever node is there.
+NODE = {"NODE_PATH": "/usr/share/nodejs"}
+
+
+def judge(server, name, command, given=b""):
+    before = server.n_connections()
+    bare = harness.run(command, False, 30, given, **NODE)
+    n_bare = server.n_connections() - before
+    reused = harness.run(command, True, 30, given, **reusing(**NODE))
+    n_reused = server.n_connections() - before - n_bare
+    tally.expect("loops: %s: values" % name, bare.status == 0 and reused.status == 0 and bare.output == reused.output,
+                 "%s %s %s" % (bare.status, reused.status, reused.errors.decode()[-500:]))
+    tally.expect("loops: %s: connections" % name, n_bare == N and n_reused <= MOST, "%d bare, %d" % (n_bare, n_reused), in_time=True)
+
+
 def is_there(name):
     check = {"phpredis": ["php", "-r", "new Redis();"], "redis-py": [PYTHON, "-c", "import redis"], "Perl Redis": ["perl", "-MRedis", "-e", "1"]}
     return shutil.which(check[name][0]) and harness.run(check[name], False).status == 0
@@ -68,14 +137,19 @@ def commands(port):
 def test_loops():
     with Redis() as server:
         for name, command in commands(server.port):
-            before = server.n_connections()
-            bare = harness.run(command, False, 30)
-            n_bare = server.n_connections() - before
-            reused = harness.run(command, True, 30, **reusing())
-            n_reused = server.n_connections() - before - n_bare
-            tally.expect("loops: %s: values" % name, bare.status == 0 and reused.status == 0 and bare.output == reused.output,
-                         "%s %s %s" % (bare.status, reused.status, reused.errors.decode()[-500:]))
-            tally.expect("loops: %s: connections" % name, n_bare == N and n_reused <= MOST, "%d bare, %d" % (n_bare, n_reused), in_time=True)
+            judge(server, name, command)
+
+
+@tally.timed
+def test_more_loops():
+    if not harness.HEAVY:
+        return
+    with Redis() as server:
+        for name, (command, check) in LONG.items():
+            if not shutil.which(check[0]) or harness.run(check, False, **NODE).status != 0:
+                tally.skip("clients: " + name, "it is not installed")
+                continue
+            judge(server, name, [*command, str(server.port)], LUA.encode() if "lua" in name else b"")
 
 
 @tally.timed
