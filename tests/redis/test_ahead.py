@@ -109,7 +109,7 @@ for i in range(10, 22):
 
 
 @tally.timed
-def test_ways():
+def test_ways_in_flight():
     """However a program waits and reads."""
     for name, way in WAYS.items():
         text = LOOP % (way % len("+ECHO 10\r\n") if "%d" in way else way)
@@ -123,7 +123,7 @@ def test_ways():
                          "%d, %d connections" % (n, server.n_connections), in_time=True)
 
 
-def test_processes():
+def test_processes_in_flight():
     """Two processes with one socket: neither reads it."""
     for name, use in {
             "fork": "pid = os.fork()\n    if not pid: say('child', c.ask('ECHO', i)); os._exit(0)\n    os.waitpid(pid, 0)",
@@ -153,7 +153,7 @@ WRONG = {"another": b"+OK\r\n", "error": b"-ERR unknown command\r\n", "shorter":
 
 
 @tally.timed
-def test_wrong_answers():
+def test_wrong_in_flight():
     """A server that was right for a while: what it says then is read by nobody, and the next one is served."""
     text = """
 seen = []
@@ -175,7 +175,7 @@ say(wrong, seen.count('gone'))
             tally.expect("ahead, wrong answer, %s: was ahead" % name, n >= 1, n, in_time=True)
 
 
-def test_pieces():
+def test_pieces_in_flight():
     """The answer in two pieces, cut at each byte; and the end of the connection behind each byte of it."""
     for at in range(1, len(ANSWER)):
         def in_two(connection):
