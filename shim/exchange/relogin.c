@@ -73,6 +73,7 @@ static void adopt(struct transport *transport)
 	}
 	relogin->is_fresh = relogin->has_woken = true;
 	relogin->n_held = relogin->n_kernel = 0;
+	relogin->is_behind = relogin->is_ahead = false;
 	relogin->next = RELOGIN_FRESH;
 	if (!relogin_n_unread(relogin))
 		relogin->phase = RELOGIN_FRESH;
@@ -116,8 +117,7 @@ static void note_failure(const struct sock *sock)
 
 	if (!pool)
 		return;
-	if (sock->conn && relogin->phase == RELOGIN_FENCE && relogin->was_wrong &&
-	    ++sock->conn->destination->n_fences_failed >= FAILURES_MAX)
+	if (sock->conn && relogin->was_wrong && ++sock->conn->destination->n_fences_failed >= FAILURES_MAX)
 		sock->conn->destination->lacks_reset = true;
 	if (sock->conn && relogin->phase == RELOGIN_RESPONSE && relogin->n_response)
 		login_habits_forbid(&sock->conn->destination->logins, sock->caller);
@@ -139,7 +139,7 @@ static int begin_anew(struct sock *sock, int fd)
 	can = can && sock->state == SOCK_OPEN && sock->conn;
 	note_failure(sock);
 
-	sock->missed = relogin->phase == RELOGIN_FENCE ? MISSED_FENCE_FAILED : MISSED_OTHER_LOGIN;
+	sock->missed = relogin->phase == RELOGIN_FENCE || relogin->is_behind ? MISSED_FENCE_FAILED : MISSED_OTHER_LOGIN;
 	if (can)
 		error = redial(sock, REDIAL_FOR_UNFIT, LONGEST_DIAL_MS);
 	if (error && sock->state != SOCK_FREE && relogin_of(sock))
@@ -297,6 +297,12 @@ static bool receive_later(struct sock *sock, const struct transfer *transfer, st
 {
 	bool waits = may_wait(sock, transfer) && (!progress->done || (transfer->flags & MSG_WAITALL));
 
+	/* Also to whoever looks before he waits. */
+	if (!is_pause && relogin_show_ahead(relogin_of(sock))) {
+		progress->token = sock_token(sock);
+		sock_leave(sock);
+		return true;
+	}
 	if (waits && wait(sock, transfer, is_pause, &progress->token))
 		return true;
 	if (!waits) {
@@ -545,5 +551,6 @@ bool relogin_is_ready(const struct conn *conn)
 	ssize_t n = real.recv(conn->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
 	size_t whole;
 
-	return n > 0 && mysql_read_answer(&conn->fence, bytes, (size_t)n, &whole) == MYSQL_ANSWER_GOOD;
+	return n > 0 && mysql_read_answer(&conn->fence, bytes, (size_t)n, &whole) == MYSQL_ANSWER_GOOD &&
+	       whole == (size_t)n;
 }

@@ -49,6 +49,7 @@ struct relogin {
 	bool is_ahead;		     /* the scramble has been sent before it was asked for */
 	bool is_fresh;		     /* the connection is */
 	bool was_wrong;		     /* the fence's answer */
+	bool is_behind;		     /* ... is still awaited, though the program has been shown the greeting */
 	bool was_asked;		     /* the server has asked for the scramble of the greeting's salt */
 	bool has_woken;		     /* whoever waited for bytes was woken by some that are not for the program */
 	struct mysql_bytes scramble; /* in `response` */
@@ -72,6 +73,10 @@ enum relogin_step {
 
 /* Looks at what has come on the descriptor. Locked; does not block. */
 enum relogin_step relogin_look(struct relogin *relogin, int fd);
+
+/* Shows the program the greeting though the fence is still to be answered: what the program says is sent behind it, and it
+ * hears of nothing before the answer was right. False: it has been shown. Locked. */
+bool relogin_show_ahead(struct relogin *relogin);
 
 /* All that was shown has been read. */
 void relogin_end_shown(struct relogin *relogin, int fd);

@@ -63,6 +63,16 @@ static enum relogin_step show(struct relogin *relogin, const struct arrived *arr
 	return RELOGIN_SHOWN;
 }
 
+/* What comes behind it is for the program. */
+static enum relogin_step pass_fence(struct relogin *relogin, int fd, const struct arrived *arrived, size_t length)
+{
+	take(relogin, fd, length - (arrived->length - arrived->n_kernel));
+	relogin->n_held = 0;
+	relogin->is_behind = false;
+	relogin->has_woken = true;
+	return RELOGIN_AGAIN;
+}
+
 static enum relogin_step take_fence(struct relogin *relogin, int fd, const struct arrived *arrived)
 {
 	const struct login *login = relogin->sock->conn->login;
@@ -72,6 +82,11 @@ static enum relogin_step take_fence(struct relogin *relogin, int fd, const struc
 	case MYSQL_ANSWER_PARTIAL:
 		return hold(relogin, fd, arrived);
 	case MYSQL_ANSWER_GOOD:
+		if (relogin->is_behind)
+			return pass_fence(relogin, fd, arrived, length);
+		relogin->was_wrong = length != arrived->length;
+		if (relogin->was_wrong)
+			return RELOGIN_ENDED;
 		memcpy(relogin->shown, login->greeting, login->greeting_length);
 		return show(relogin, arrived, length, login->greeting_length, RELOGIN_RESPONSE);
 	case MYSQL_ANSWER_WRONG:
@@ -192,6 +207,8 @@ static enum relogin_step look_once(struct relogin *relogin, int fd)
 		return has_hung_up(fd) ? RELOGIN_ENDED : RELOGIN_PAUSE;
 	if (!receive(relogin, fd, &arrived, &step))
 		return step;
+	if (relogin->is_behind)
+		return take_fence(relogin, fd, &arrived);
 	switch (relogin->phase) {
 	case RELOGIN_FENCE:
 		return take_fence(relogin, fd, &arrived);
@@ -217,6 +234,21 @@ enum relogin_step relogin_look(struct relogin *relogin, int fd)
 		step = look_once(relogin, fd);
 	while (step == RELOGIN_AGAIN);
 	return step;
+}
+
+bool relogin_show_ahead(struct relogin *relogin)
+{
+	const struct login *login = relogin->sock->conn ? relogin->sock->conn->login : NULL;
+
+	if (relogin->phase != RELOGIN_FENCE || relogin->is_behind || !login)
+		return false;
+	memcpy(relogin->shown, login->greeting, login->greeting_length);
+	relogin->n_shown = login->greeting_length;
+	relogin->shown_at = relogin->n_kernel = 0;
+	relogin->has_woken = false;
+	relogin->is_behind = true;
+	relogin->next = RELOGIN_RESPONSE;
+	return true;
 }
 
 void relogin_end_shown(struct relogin *relogin, int fd)

@@ -2,16 +2,17 @@
 import ctypes
 import socket
 import threading
+import time
 
 libc = ctypes.CDLL(None)
 
 
 class Proxy:
     """Alive inside a with block. `chunk`: so many bytes at once, 0: as they come; `cut`: after so many bytes of the server's on a
-    connection it ends, by a FIN or by an RST."""
+    connection it ends, by a FIN or by an RST; `late`: what comes back takes so many seconds, and `change` is what it becomes."""
 
-    def __init__(self, port, chunk=0, cut=None, by_reset=False):
-        self.to, self.chunk, self.cut, self.by_reset = port, chunk, cut, by_reset
+    def __init__(self, port, chunk=0, cut=None, by_reset=False, late=0, change=None):
+        self.to, self.chunk, self.cut, self.by_reset, self.late, self.change = port, chunk, cut, by_reset, late, change
         self.n_connections = 0
 
     def __enter__(self):
@@ -35,15 +36,17 @@ class Proxy:
             for one in (client, server):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self.pump, args=(client, server, None), daemon=True).start()
-            threading.Thread(target=self.pump, args=(server, client, self.cut), daemon=True).start()
+            threading.Thread(target=self.pump, args=(server, client, self.cut, self.late, self.change), daemon=True).start()
 
-    def pump(self, source, sink, left):
+    def pump(self, source, sink, left, late=0, change=None):
         try:
             while True:
                 data = source.recv(65536)
                 if not data:
                     sink.shutdown(socket.SHUT_WR)
                     return
+                time.sleep(late)
+                data = change(data) if change else data
                 if left is not None and len(data) >= left:
                     sink.sendall(data[:left])
                     self.end(sink, source)

@@ -370,6 +370,34 @@ def test_pieces():
         tally.expect("by the byte: connections", n == 5 and proxy.n_connections - n == 2, proxy.n_connections - n)
 
 
+def spoiler(first):
+    """From the n-th on each second answer to a fence has another number than was asked."""
+    n = [0]
+
+    def change(data):
+        if b"@@init_connect" not in data:
+            return data
+        n[0] += 1
+        row = data.rindex(b"\x10", data.index(b"@@init_connect"), -24)
+        return data if n[0] < first or n[0] % 2 else data[:row + 1] + b"X" + data[row + 2:]
+    return change
+
+
+def test_greeting_in_flight():
+    """The answer to a fence comes late: whoever just reads is shown the greeting before. One that is wrong then costs a fresh
+    connection, and nothing else."""
+    text = "for i in range(12): say(once('select %d' % i))"
+    ways = {"right": {}, "wrong at times": {"change": spoiler(4)}, "by the byte": {"chunk": 1}}
+    with MariaDB() as server:
+        for name, way in ways.items():
+            with Proxy(server.port, late=0.004, **way) as proxy:
+                outcome = harness.run([PYTHON, "-c", PRELUDE + text, str(proxy.port), server.path], True, 60)
+                tally.expect("greeting in flight, %s" % name, outcome.text().split("\n")[:12] == ["((%d,),)" % i for i in range(12)],
+                             "%s %s" % (outcome.text(), outcome.errors.decode()[-500:]))
+                tally.expect("greeting in flight, %s: connections" % name, 2 <= proxy.n_connections <= (9 if "change" in way else 3),
+                             proxy.n_connections)
+
+
 def test_ends_everywhere():
     """The connection ends after each number of bytes: right values or an error of the client's, and nothing hangs."""
     text = """

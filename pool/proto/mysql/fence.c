@@ -177,8 +177,6 @@ enum mysql_answer mysql_read_answer(const struct fence *fence, const uint8_t *by
 		answer.number = 1;
 		result = take_last(&answer, FIRST_OK);
 	}
-	if (result == MYSQL_ANSWER_GOOD && answer.at != answer.end)
-		result = MYSQL_ANSWER_WRONG;
 	*whole = (size_t)(answer.at - bytes);
 	return result;
 }

@@ -69,10 +69,10 @@ size_t mysql_write_response(const struct mysql_response *response, struct mysql_
 /* A fence's answer, from its first byte on. */
 enum mysql_answer {
 	MYSQL_ANSWER_PARTIAL,
-	MYSQL_ANSWER_GOOD, /* and nothing behind it */
+	MYSQL_ANSWER_GOOD,
 	MYSQL_ANSWER_WRONG,
 	MYSQL_ANSWER_NEVER, /* this server has no reset, or runs statements at each login that a reset leaves out */
 };
 
-/* *whole: how long it is, where it is good. */
+/* *whole: how long it is, where it is good; something may follow. */
 enum mysql_answer mysql_read_answer(const struct fence *fence, const uint8_t *bytes, size_t length, size_t *whole);

@@ -527,10 +527,6 @@ static const struct {
 	 false,
 	 {PACKET(SERVER, 1, "\2"), PACKET(SERVER, 2, COLUMN), PACKET(SERVER, 3, COLUMN), PACKET(SERVER, 4, NONCE "\0"),
 	  PACKET(SERVER, 5, "\xfe\0\0\2\0\0\0"), PACKET(SERVER, 1, "\xff\x17\x04no")}},
-	{MYSQL_ANSWER_WRONG, /* something behind it */
-	 false,
-	 {PACKET(SERVER, 1, "\2"), PACKET(SERVER, 2, COLUMN), PACKET(SERVER, 3, COLUMN), PACKET(SERVER, 4, NONCE "\0"),
-	  PACKET(SERVER, 5, "\xfe\0\0\2\0\0\0"), PACKET(SERVER, 1, OK), PACKET(SERVER, 1, OK), PACKET(SERVER, 1, OK)}},
 };
 
 START_TEST(a_fence_is_proven_whole)
@@ -542,6 +538,11 @@ START_TEST(a_fence_is_proven_whole)
 	for (const struct packet *packet = answers[_i].packets; packet->from != NOBODY; packet++)
 		length += write_packet(packet, bytes + length);
 	ck_assert_int_eq(mysql_read_answer(&fence, bytes, length, &whole), answers[_i].answer);
+	if (answers[_i].answer == MYSQL_ANSWER_GOOD)
+		ck_assert_uint_eq(whole, length);
+	/* What follows is not its. */
+	memset(bytes + length, 0, 1);
+	ck_assert_int_eq(mysql_read_answer(&fence, bytes, length + 1, &whole), answers[_i].answer);
 	if (answers[_i].answer == MYSQL_ANSWER_GOOD)
 		ck_assert_uint_eq(whole, length);
 	for (size_t n = 0; n < length && answers[_i].answer == MYSQL_ANSWER_GOOD; n++)
