@@ -216,7 +216,7 @@ struct conn *idle_pool_first_login(const struct idle_pool *pool)
 	struct conn *conn;
 
 	DL_FOREACH2(pool->oldest, conn, age_next)
-	if (conn->login)
+	if (conn->login && !conn->has_broker_dup)
 		return conn;
 	return NULL;
 }

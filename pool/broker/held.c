@@ -7,6 +7,7 @@
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/conn/ledger.h"
+#include "pool/conn/login_memory.h"
 #include "pool/tls/farewell.h"
 #include "pool/tls/state.h"
 
@@ -56,7 +57,7 @@ static void take_farewell(const struct broker *broker, const struct held *held, 
 	state = broker->sys->map_shared(held->session, TLS_STATE_SIZE);
 	if (!state)
 		return;
-	if (!tls_farewell_take(state, farewell))
+	if (!login_memory_farewell(state, farewell) && !tls_farewell_take(state, farewell))
 		farewell->length = 0;
 	broker->sys->unmap(state, TLS_STATE_SIZE);
 }

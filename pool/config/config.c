@@ -24,6 +24,7 @@ static const char *const pipeline_choices[] = {"limit", "always", NULL};
 static const char *const tls_share_choices[] = {"run", "user", NULL};
 static const char *const protocols_choices[] = {"http", "redis", "memcached", "mysql", "all", NULL};
 static const char *const tls_h2_choices[] = {"native", "refuse", NULL};
+static const char *const mysql_share_choices[] = {"off", "run", "user", NULL};
 static const char *const tls_choices[] = {"off", "reuse", NULL};
 static const char *const unsafe_methods_choices[] = {"fresh", "young", "reuse", NULL};
 
@@ -55,6 +56,10 @@ const struct config_option config_options[] = {
 	 "What is followed, so that its connections can be reused: HTTP/1, Redis (and Valkey), memcached, "
 	 "MySQL (and MariaDB), or all.",
 	 CONFIG_KIND_CHOICE, POLICY(protocols), protocols_choices},
+	{"HOLDLINE_MYSQL_SHARE", "mysql-share", "off|run|user", "off",
+	 "Who else may have connections to MySQL that a process keeps: nobody, programs of one kind in one "
+	 "`holdline run`, or all such of the user's.",
+	 CONFIG_KIND_CHOICE, POLICY(mysql_share), mysql_share_choices},
 	{"HOLDLINE_TLS", "tls", "off|reuse", "off",
 	 "Keep HTTPS connections of programs that use OpenSSL 3 or GnuTLS 3.7: a later program repeats the first one's "
 	 "handshake, and judges the server's certificate itself.",
@@ -323,6 +328,7 @@ int config_set(struct config *config, const struct config_option *option, const 
 
 _Static_assert(sizeof(enum config_mode) == sizeof(unsigned), "config_set() stores choices as unsigned");
 _Static_assert(sizeof(enum config_tls_share) == sizeof(unsigned), "config_set() stores choices as unsigned");
+_Static_assert(sizeof(enum config_mysql_share) == sizeof(unsigned), "config_set() stores choices as unsigned");
 _Static_assert(sizeof(enum config_tls_h2) == sizeof(unsigned), "config_set() stores choices as unsigned");
 _Static_assert(sizeof(enum config_tls) == sizeof(unsigned), "config_set() stores choices as unsigned");
 _Static_assert(sizeof(enum config_unsafe_methods) == sizeof(unsigned), "config_set() stores choices as unsigned");

@@ -24,6 +24,7 @@ enum config_protocols {
 	CONFIG_PROTOCOLS_MYSQL,
 	CONFIG_PROTOCOLS_ALL
 };
+enum config_mysql_share { CONFIG_MYSQL_SHARE_OFF, CONFIG_MYSQL_SHARE_RUN, CONFIG_MYSQL_SHARE_USER };
 enum config_tls_h2 { CONFIG_TLS_H2_NATIVE, CONFIG_TLS_H2_REFUSE };
 enum config_tls { CONFIG_TLS_OFF, CONFIG_TLS_REUSE };
 enum config_unsafe_methods { CONFIG_UNSAFE_FRESH, CONFIG_UNSAFE_YOUNG, CONFIG_UNSAFE_REUSE };
@@ -34,6 +35,7 @@ struct policy {
 	bool rewrite;				   /* HOLDLINE_REWRITE=on|off, default on */
 	enum config_unsafe_methods unsafe_methods; /* HOLDLINE_UNSAFE_METHODS=fresh|young|reuse, default fresh */
 	enum config_protocols protocols;	   /* HOLDLINE_PROTOCOLS=http|redis|memcached|mysql|all, default all */
+	enum config_mysql_share mysql_share;	   /* HOLDLINE_MYSQL_SHARE=off|run|user, default off */
 	enum config_tls tls;			   /* HOLDLINE_TLS=off|reuse, default off */
 	uint64_t dial_timeout_ns;		   /* HOLDLINE_DIAL_TIMEOUT, default 0 */
 	uint64_t keep_alive_ns;			   /* HOLDLINE_KEEP_ALIVE, default 0 */

@@ -61,6 +61,13 @@ bool login_habits_expect(const struct login_habits *habits, uint64_t who, const 
 	       (!login->offers_tls || site->n >= LOGIN_PLAIN_ENOUGH);
 }
 
+bool login_habits_allow(const struct login_habits *habits, uint64_t who, const struct login *login)
+{
+	const struct login_site *site = find(habits, who);
+
+	return !site || (!site->is_ambiguous && is_alike(site, login));
+}
+
 void login_habits_forbid(struct login_habits *habits, uint64_t who)
 {
 	struct login_site *site = (struct login_site *)find(habits, who);

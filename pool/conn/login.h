@@ -60,6 +60,9 @@ unsigned login_habits_note(struct login_habits *habits, uint64_t who, const stru
 /* True if the next one by `who` is expected to be like it. */
 bool login_habits_expect(const struct login_habits *habits, uint64_t who, const struct login *login);
 
+/* True if nothing speaks against it: he may not have been seen before. */
+bool login_habits_allow(const struct login_habits *habits, uint64_t who, const struct login *login);
+
 /* Nothing is expected of it any more. */
 void login_habits_forbid(struct login_habits *habits, uint64_t who);
 

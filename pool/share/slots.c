@@ -206,7 +206,7 @@ uint32_t slots_n_held(const struct slots *slots, const struct destination *desti
 		const struct conn *conn = slots->entries[i].conn;
 
 		n_seen += slots->entries[i].is_used;
-		if (conn && conn->destination == destination && (conn->session != NULL) == with_session)
+		if (conn && conn->destination == destination && (conn->session || conn->login) == with_session)
 			n += atomic_load(&slots->region->is_held[i]) != 0;
 	}
 	return n;

@@ -5,3 +5,6 @@
 
 /* A number for it, by its path. */
 uint64_t executable_number(void);
+
+/* A number for its first argument, if that is no option: an interpreter's script. 0: there is none. */
+uint64_t executable_script_number(void);

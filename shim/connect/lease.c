@@ -74,12 +74,39 @@ static enum missed missed_by_answer(int answer)
 	}
 }
 
+/* As if it had not been given out. */
+static void put_back(struct conn *conn)
+{
+	struct idle_pool *pool = pool_enter(guard_now_ns());
+
+	if (!pool)
+		return;
+	stats_add(&conn->destination->stats->counts.counter[STATS_LEASED], (uint64_t)-1);
+	idle_pool_take_in(pool, conn);
+	pool_leave();
+}
+
 /* Is what this program will say at its login what was said on the connection? */
 static bool fits_login(const struct conn *conn, const void *what)
 {
 	const struct sock *sock = what;
 
-	return !conn->login || login_habits_expect(&conn->destination->logins, sock->caller, conn->login);
+	if (!conn->login)
+		return true;
+	return sock->policy->mysql_share ? login_habits_allow(&conn->destination->logins, sock->caller, conn->login)
+					 : login_habits_expect(&conn->destination->logins, sock->caller, conn->login);
+}
+
+/* One of another process. */
+static struct conn *take_others_login(struct sock *sock)
+{
+	struct conn *conn = shared_take_login(&sock->key, sock->policy->mysql_share);
+
+	if (!conn || fits_login(conn, sock))
+		return conn;
+	sock->missed = MISSED_OTHER_LOGIN;
+	put_back(conn);
+	return NULL;
 }
 
 static struct conn *take_own(struct idle_pool *pool, struct destination *destination, struct sock *sock,
@@ -128,6 +155,8 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	/* A ticket asks for both, a connection or leave to dial. */
 	if (!conn && has_broker && sock->policy->tls == CONFIG_TLS_REUSE && sock->missed == MISSED_NONE_IDLE)
 		conn = shared_take_session(&sock->key);
+	if (!conn && has_broker && sock->policy->mysql_share && sock->missed == MISSED_NONE_IDLE)
+		conn = take_others_login(sock);
 	if (!conn && has_broker && why != REFUSAL_PROBED && sock->missed == MISSED_NONE_IDLE) {
 		conn = shared_take(&sock->key, sock->caller, &answer);
 		sock->missed = missed_by_answer(answer);
@@ -145,18 +174,6 @@ static void discard(struct conn *conn, enum refusal why)
 		return;
 	stats_refuse(conn->destination->stats, why);
 	idle_pool_end(pool, conn);
-	pool_leave();
-}
-
-/* As if it had not been given out. */
-static void put_back(struct conn *conn)
-{
-	struct idle_pool *pool = pool_enter(guard_now_ns());
-
-	if (!pool)
-		return;
-	stats_add(&conn->destination->stats->counts.counter[STATS_LEASED], (uint64_t)-1);
-	idle_pool_take_in(pool, conn);
 	pool_leave();
 }
 

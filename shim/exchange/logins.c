@@ -8,10 +8,22 @@
 #include "pool/proto/mysql/login.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/kept/sessions.h"
 #include "shim/sock/sock.h"
 
 /* A client without them can't be asked for its password again. */
 #define NEEDED ((uint32_t)MYSQL_PLUGIN_AUTH | MYSQL_SECURE_CONNECTION)
+
+/* By this process, or by another one of its kind. */
+static bool is_wanted_again(const struct sock *sock, const struct login *login)
+{
+	struct login_habits *habits = &sock->conn->destination->logins;
+	bool is_first = !login_habits_note(habits, sock->caller, login);
+
+	if (sessions_login_kind(sock->policy->mysql_share) && !login->offers_tls)
+		return login_habits_allow(habits, sock->caller, login);
+	return !is_first && login_habits_expect(habits, sock->caller, login);
+}
 
 enum refusal logins_note(struct sock *sock)
 {
@@ -35,8 +47,7 @@ enum refusal logins_note(struct sock *sock)
 	if (!pool)
 		return REFUSAL_ERROR;
 	/* What will never be asked for again would have to be reset for nothing. */
-	if (!login_habits_note(&sock->conn->destination->logins, sock->caller, &login) ||
-	    !login_habits_expect(&sock->conn->destination->logins, sock->caller, &login))
+	if (!is_wanted_again(sock, &login))
 		why = REFUSAL_FIRST_LOGIN;
 	else if (!idle_pool_note_login(pool, sock->conn, &login))
 		why = REFUSAL_ERROR;

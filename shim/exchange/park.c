@@ -144,7 +144,7 @@ static void park(struct sock *sock)
 	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
 	if (why != REFUSAL_NONE)
 		idle_pool_end(pool, conn);
-	else if (!conn->is_in_flight && !conn->login)
+	else if (!conn->is_in_flight)
 		shared_offer(pool, conn);
 	pool_leave();
 	if (why == REFUSAL_NONE)

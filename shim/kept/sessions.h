@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pool/config/config.h"
+
 struct config;
 struct pool_farewell;
 struct sock;
@@ -50,3 +52,7 @@ bool sessions_refuse_h2(void);
 
 /* The kind of session that it shares with others; 0: none. */
 uint64_t sessions_kind(void);
+
+/* The kind of logins (pool/conn/login.h) that it shares: of the same executable, and the same script of it where its
+ * first argument names one. 0: none. */
+uint64_t sessions_login_kind(enum config_mysql_share share);

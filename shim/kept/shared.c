@@ -10,6 +10,7 @@
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
 #include "shim/kept/broker_link.h"
+#include "shim/kept/login_share.h"
 #include "shim/kept/pool.h"
 #include "shim/kept/sessions.h"
 
@@ -113,19 +114,25 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	return conn;
 }
 
-/* What came with it. NULL: it is nothing of ours, and so the connection is of no use. */
-static struct conn *open_session(struct idle_pool *pool, struct conn *conn, int session)
+/* What came with it. False: it is nothing of ours, and so the connection is of no use. */
+static bool open_session(struct idle_pool *pool, struct conn *conn, int session)
 {
+	(void)pool;
 	conn->session = session_layer->open(session);
-	if (conn->session)
-		return conn;
-	idle_pool_end(pool, conn);
-	return NULL;
+	return conn->session;
 }
 
-struct conn *shared_take_session(const struct destination_key *key)
+static bool open_login(struct idle_pool *pool, struct conn *conn, int session)
 {
-	uint64_t now_ns = guard_now_ns(), kind = sessions_kind();
+	struct login login;
+
+	return login_share_open(session, &login) && idle_pool_note_login(pool, conn, &login);
+}
+
+static struct conn *take_kind(const struct destination_key *key, uint64_t kind,
+			      bool (*open)(struct idle_pool *pool, struct conn *conn, int session))
+{
+	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
 	struct conn *conn;
 	int answer, fd, session;
@@ -138,8 +145,10 @@ struct conn *shared_take_session(const struct destination_key *key)
 		pool = pool_enter(guard_now_ns());
 		if (pool) {
 			conn = receive(pool, conn, answer, fd, now_ns);
-			if (conn)
-				conn = open_session(pool, conn, session);
+			if (conn && !open(pool, conn, session)) {
+				idle_pool_end(pool, conn);
+				conn = NULL;
+			}
 			pool_leave();
 		} else {
 			shared_refuse(fd);
@@ -150,6 +159,16 @@ struct conn *shared_take_session(const struct destination_key *key)
 	}
 	broker_link_end_question();
 	return conn;
+}
+
+struct conn *shared_take_session(const struct destination_key *key)
+{
+	return take_kind(key, sessions_kind(), open_session);
+}
+
+struct conn *shared_take_login(const struct destination_key *key, enum config_mysql_share share)
+{
+	return take_kind(key, sessions_login_kind(share), open_login);
 }
 
 struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_conns, bool is_forced, int patience_ms,
@@ -216,13 +235,31 @@ static int offer_session(struct idle_pool *pool, struct conn *conn)
 	return broker_client_offer_session(pool->broker, conn, conn->began_unfit, sessions_kind(), session);
 }
 
+static int offer_login(struct idle_pool *pool, struct conn *conn)
+{
+	uint64_t kind = sessions_login_kind(conn->destination->policy->mysql_share);
+	int memory, error;
+
+	/* Who asks for TLS there could not be served. */
+	if (!kind || conn->ticket_number || conn->login->offers_tls || (memory = login_share_make(conn->login)) < 0)
+		return 0;
+	error = broker_client_offer_session(pool->broker, conn, conn->began_unfit, kind, memory);
+	real.close(memory);
+	return error;
+}
+
 void shared_offer(struct idle_pool *pool, struct conn *conn)
 {
 	int error;
 
 	if (!pool->broker || conn->slot >= 0 || conn->destination->key.euid != broker_link_euid())
 		return;
-	error = conn->session ? offer_session(pool, conn) : broker_client_offer(pool->broker, conn, conn->began_unfit);
+	if (conn->session)
+		error = offer_session(pool, conn);
+	else if (conn->login)
+		error = offer_login(pool, conn);
+	else
+		error = broker_client_offer(pool->broker, conn, conn->began_unfit);
 	/* It has gone: another one may have come. */
 	if (error && error != -EAGAIN)
 		broker_link_disconnect(pool, guard_now_ns());

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pool/config/config.h"
+
 struct broker_client;
 struct config;
 struct conn;
@@ -21,6 +23,9 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 
 /* The same of those with a session (sessions.h). */
 struct conn *shared_take_session(const struct destination_key *key);
+
+/* The same of those that programs of this kind have logged in on (pool/conn/login.h). */
+struct conn *shared_take_login(const struct destination_key *key, enum config_mysql_share share);
 
 /* For ticket.c. Asks, over a new connection (*fd, internal), for leave to dial; `conn` is what the answer may
  * fill. NULL: there is no broker, or none that gave its welcome within `patience_ms`. Neither pool_enter() nor a

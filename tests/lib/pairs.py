@@ -90,7 +90,7 @@ def run_local(command, timeout, given):
     return harness.run(command, True, timeout, given)
 
 
-def run_shared(world):
+def run_shared(world, **settings):
     """With a broker's world."""
     return lambda command, timeout, given: harness.run([harness.HOLDLINE, "run", "--quiet", "--", *command], False, timeout, given,
-                                                       **world.environment({}))
+                                                       **world.environment(settings))

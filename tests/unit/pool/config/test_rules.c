@@ -170,6 +170,7 @@ static const struct {
 	{"proto=memcached", {.protocols = CONFIG_PROTOCOLS_MEMCACHED}},
 	{"proto=mysql", {.protocols = CONFIG_PROTOCOLS_MYSQL}},
 	{"protocols=all", {.protocols = CONFIG_PROTOCOLS_ALL}},
+	{"mysql-share=run", {.mysql_share = CONFIG_MYSQL_SHARE_RUN}},
 	{"proto=redis", {.protocols = CONFIG_PROTOCOLS_REDIS}},
 	{"proto=off mode=full", {.mode = CONFIG_MODE_FULL}},
 	{"dial-timeout=300ms", {.dial_timeout_ns = 300000000}},

@@ -1,7 +1,9 @@
 /* What programs were seen to do at logins. */
 #include <check.h>
+#include <string.h>
 
 #include "pool/conn/login.h"
+#include "pool/conn/login_memory.h"
 
 static const struct login plain = {.capabilities = 0x8a205, .max_packet = 1 << 24},
 			  with_database = {.capabilities = 0x8a20d, .max_packet = 1 << 24},
@@ -70,6 +72,68 @@ START_TEST(the_oldest_place_and_user_give_way)
 }
 END_TEST
 
+START_TEST(who_was_never_seen_may_be_like_anybody)
+{
+	struct login_habits habits = {0};
+
+	ck_assert(login_habits_allow(&habits, 1, &plain));
+	login_habits_note(&habits, 1, &plain);
+	ck_assert(login_habits_allow(&habits, 1, &with_database));
+	ck_assert(!login_habits_allow(&habits, 1, &other));
+	ck_assert(login_habits_allow(&habits, 2, &other));
+	login_habits_note(&habits, 1, &other);
+	ck_assert(!login_habits_allow(&habits, 1, &plain));
+}
+END_TEST
+
+START_TEST(it_goes_to_other_processes)
+{
+	struct login login = extended, read;
+	struct pool_farewell farewell;
+	struct login_memory memory;
+
+	login.greeting_length = 3;
+	memcpy(login.greeting, "abc", 3);
+	login.goodbye_length = 2;
+	memcpy(login.goodbye, "xy", 2);
+	login_memory_write(&memory, &login);
+	ck_assert(login_memory_read(&memory, &read));
+	ck_assert(login_is_alike(&read, &login) && !read.offers_tls && read.greeting_length == 3);
+	ck_assert_mem_eq(read.greeting, "abc", 3);
+	ck_assert(login_memory_farewell(&memory, &farewell));
+	ck_assert_uint_eq(farewell.length, 2);
+	ck_assert_mem_eq(farewell.bytes, "xy", 2);
+}
+END_TEST
+
+/* What another process may have written there. */
+START_TEST(it_is_looked_at_with_suspicion)
+{
+	struct login_memory memory, changed;
+	struct pool_farewell farewell;
+	struct login login = plain;
+
+	login.greeting_length = LOGIN_GREETING_MAX;
+	login.goodbye_length = LOGIN_GOODBYE_MAX;
+	login_memory_write(&memory, &login);
+	ck_assert(login_memory_read(&memory, &login));
+	changed = memory;
+	changed.magic++;
+	ck_assert(!login_memory_read(&changed, &login) && !login_memory_farewell(&changed, &farewell));
+	changed = memory;
+	changed.greeting_length++;
+	ck_assert(!login_memory_read(&changed, &login));
+	changed.greeting_length = 0;
+	ck_assert(!login_memory_read(&changed, &login));
+	changed = memory;
+	changed.goodbye_length++;
+	ck_assert(!login_memory_read(&changed, &login) && !login_memory_farewell(&changed, &farewell));
+	changed = memory;
+	changed.offers_tls = 0xff;
+	ck_assert(login_memory_read(&changed, &login) && login.offers_tls == true);
+}
+END_TEST
+
 Suite *login_suite(void)
 {
 	Suite *suite = suite_create("login");
@@ -79,6 +143,9 @@ Suite *login_suite(void)
 	tcase_add_test(all, the_next_is_expected_to_be_like_the_last);
 	tcase_add_test(all, where_tls_is_offered_it_takes_longer);
 	tcase_add_test(all, the_oldest_place_and_user_give_way);
+	tcase_add_test(all, who_was_never_seen_may_be_like_anybody);
+	tcase_add_test(all, it_goes_to_other_processes);
+	tcase_add_test(all, it_is_looked_at_with_suspicion);
 	suite_add_tcase(suite, all);
 	return suite;
 }
