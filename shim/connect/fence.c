@@ -157,32 +157,6 @@ bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_
 	       now_ns - conn->idle_since_ns < fence_patience_ns(conn, true);
 }
 
-/* ... which is left where it is. */
-static bool has_answer(const struct conn *conn)
-{
-	struct fence fence = conn->fence;
-	char answer[ANSWER_MAX];
-	ssize_t n = real.recv(conn->fd, answer, fence_n_awaited(&fence), MSG_PEEK | MSG_DONTWAIT);
-
-	return n > 0 && protocols[conn->protocol]->prove(&fence, answer, (size_t)n) == FENCE_PROOF_GOOD &&
-	       !fence_n_awaited(&fence);
-}
-
-void fence_learn(const struct conn *conn)
-{
-	struct destination *destination = conn->destination;
-	uint32_t kind = fence_kind(&conn->fence);
-	int saved = errno;
-
-	if (!fence_has_known_length(&conn->fence) || (destination->fences_proven & kind))
-		return;
-	for (const struct conn *idle = destination->idle; idle; idle = idle->destination_next)
-		if (idle->protocol == conn->protocol && fence_has_known_length(&idle->fence) &&
-		    fence_kind(&idle->fence) == kind && has_answer(idle))
-			destination->fences_proven |= kind;
-	errno = saved;
-}
-
 _Atomic(bool) fence_was_ahead;
 
 bool fence_ask(struct conn *conn)

@@ -56,10 +56,6 @@ enum fence_result fence_look(struct conn *conn);
  * right so far, and was asked just now, by the same place in the program, which is seen to read all by calls of ours. */
 bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_ns);
 
-/* Learns from the idle connections of this one's destination, which are not read, whether such a fence as it has is
- * answered rightly. Under the pool's lock. */
-void fence_learn(const struct conn *conn);
-
 /* True if there was ever one. */
 extern _Atomic(bool) fence_was_ahead;
 

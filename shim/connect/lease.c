@@ -515,3 +515,40 @@ bool lease_other_session(struct sock *sock, bool (*fits)(const struct conn *conn
 	}
 	return true;
 }
+
+/* One that is idle beside more than the program ever used, to be looked at. */
+static struct conn *take_to_look_at(const struct sock *sock)
+{
+	uint64_t now_ns = guard_now_ns();
+	struct idle_pool *pool = pool_enter(now_ns);
+	struct destination *destination = sock->conn->destination;
+	struct conn *conn = NULL;
+	enum refusal why;
+	uint32_t peak;
+
+	if (!pool)
+		return NULL;
+	peak = destination->peak_open;
+	if (destination->n_idle && idle_pool_is_beyond_peak(destination))
+		conn = idle_pool_lease(pool, destination, sock->caller, now_ns, &why);
+	/* The program has not got it. */
+	destination->peak_open = peak;
+	pool_leave();
+	return conn;
+}
+
+bool lease_has_ready_instead(const struct sock *sock)
+{
+	struct conn *conn = sock->conn->login ? NULL : take_to_look_at(sock);
+	enum fence_result result = FENCE_AWAITED;
+
+	if (!conn)
+		return false;
+	if (conn->protocol == sock->conn->protocol && !conn->login)
+		result = fence_look(conn);
+	if (result == FENCE_GONE || result == FENCE_WRONG)
+		discard(conn, result == FENCE_GONE ? REFUSAL_SERVER_IDLE_CLOSE : REFUSAL_FENCE_FAILED);
+	else
+		put_back(conn);
+	return result == FENCE_GOOD;
+}

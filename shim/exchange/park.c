@@ -12,6 +12,7 @@
 #include "shim/base/real.h"
 #include "shim/connect/fence.h"
 #include "shim/connect/fence_ahead.h"
+#include "shim/connect/lease.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/logins.h"
 #include "shim/kept/broker_link.h"
@@ -109,9 +110,12 @@ static enum refusal leave_nothing(struct sock *sock)
 	if (conn->login && idle_pool_is_used_up(conn, protocol_status(&sock->protocol).n_requests, guard_now_ns()))
 		return REFUSAL_POLICY;
 	conn->fenced_by = sock->caller;
-	if (protocol_status(&sock->protocol).left_state == REFUSAL_NONE || fence_send_reset(conn, &sock->protocol))
+	if (protocol_status(&sock->protocol).left_state == REFUSAL_NONE)
 		return REFUSAL_NONE;
-	return REFUSAL_FENCE_FAILED;
+	/* One of them would have to go. */
+	if (lease_has_ready_instead(sock))
+		return REFUSAL_POOL_FULL;
+	return fence_send_reset(conn, &sock->protocol) ? REFUSAL_NONE : REFUSAL_FENCE_FAILED;
 }
 
 /* Into the pool, or ended by it: in either case no business of this socket any more. */
@@ -133,7 +137,6 @@ static void park(struct sock *sock)
 	sock->conn = NULL;
 	if (sock->transport)
 		sock->transport->park(sock->transport, conn);
-	fence_learn(conn);
 	idle_timeout_announced(conn->destination, status.keep_alive_s);
 	conn->n_requests += status.n_requests;
 	conn->was_looked_at = !sock->has_sent;
