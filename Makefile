@@ -57,7 +57,7 @@ help:
 	@echo 'make install   into PREFIX ($(PREFIX)), honours DESTDIR; make uninstall takes it away'
 	@echo 'make deb       Debian packages of what is committed, in $(BUILD)/deb'
 	@echo 'make container  the tree for images, in $(BUILD)/container: see tools/packaging/container/Dockerfile'
-	@echo 'make release   the tarball and its checksum, in $(BUILD)/release; make distcheck builds, tests and installs from it'
+	@echo 'make release   the tarball and its checksum, in $(BUILD)/release; make distcheck uses it in a new system'
 	@echo 'make torture | bench | lint | format | asan | tsan | fuzz | clean      for developers'
 
 all: $(BUILD)/libholdline.so $(BUILD)/holdline
@@ -196,7 +196,7 @@ release:
 	@tools/packaging/release $(BUILD)/release
 
 distcheck:
-	@tools/install-deps check
+	@tools/install-deps distcheck
 	@rm -rf $(BUILD)/distcheck
 	@tools/packaging/release $(BUILD)/distcheck
 	@tools/packaging/distcheck $(BUILD)/distcheck
