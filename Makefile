@@ -2,6 +2,8 @@
 CC ?= cc
 BUILD ?= build
 PREFIX ?= /usr/local
+# Where the C sources of llhttp are, as Debian's node-llhttp has them: llhttp/*.c and include/llhttp/llhttp.h.
+LLHTTP ?= /usr/share
 FUZZ_SECONDS ?= 60
 # 0: a new one each time. A check of a change takes always the same, so that it is judged by what it changed.
 FUZZ_SEED ?= 0
@@ -27,7 +29,7 @@ LTO ?= $(if $(findstring gcc version,$(shell $(CC) -v 2>&1)),-flto=auto -flto-pa
 # _chk functions that it interposes.
 HARDEN = -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
-HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem /usr/share/include \
+HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem $(LLHTTP)/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Lazy binding could happen in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/wrap/exports.map -Wl,-soname,libholdline.so
@@ -36,8 +38,8 @@ SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelet
 TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' | sort))
-LLHTTP_SRC := $(wildcard /usr/share/llhttp/*.c)
-POOL_OBJ := $(call objects,pool) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
+LLHTTP_SRC := $(wildcard $(LLHTTP)/llhttp/*.c)
+POOL_OBJ := $(call objects,pool) $(patsubst $(LLHTTP)/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
 TOOL_POOL_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
 SHIM_OBJ := $(call objects,shim)
 TOOL_OBJ := $(call objects,tools)
@@ -161,11 +163,11 @@ $(BUILD)/%.o: %.c Makefile
 	$(compile)
 $(BUILD)/hardened/%.o: %.c Makefile
 	$(compile)
-$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/llhttp/%.o: $(LLHTTP)/llhttp/%.c Makefile
 	$(compile)
-$(BUILD)/hardened/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/hardened/llhttp/%.o: $(LLHTTP)/llhttp/%.c Makefile
 	$(compile)
-$(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -DNDEBUG -I/usr/share/include/llhttp
+$(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -DNDEBUG -I$(LLHTTP)/include/llhttp
 
 install: all
 	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline

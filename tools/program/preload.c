@@ -17,6 +17,7 @@ static const char *const places[] = {
 	LIBRARY,
 	"../lib/holdline/" LIBRARY,
 	"../lib/" HOLDLINE_MULTIARCH "/" LIBRARY,
+	"../lib64/" LIBRARY,
 };
 
 static int take_library(const char *candidate, char path[PATH_MAX])
