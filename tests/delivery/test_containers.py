@@ -185,3 +185,41 @@ def test_image():
             subprocess.run([*storage, "rm", "--all"], capture_output=True)
             for path in (folder + "-storage", folder + "-run"):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+# A mount namespace with control groups of version 2 alone, where this system has both: crun wants one of them. The
+# limits are those that it would raise, which needs a right that root may not have here.
+PODMAN = """mount -t cgroup2 none /sys/fs/cgroup && exec podman --storage-driver vfs --root "$0" --runroot "$0-run" "$@" """
+UNLIMITED = ["--rm", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--cgroups=disabled", "--network=host"]
+
+
+def podman(storage, *arguments):
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", PODMAN, storage, *arguments], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_podman():
+    """The image as podman runs it, with its own filter of system calls: the command, and the relay; only the long form."""
+    if not harness.HEAVY:
+        return
+    if not shutil.which("podman") or os.geteuid() != 0:
+        tally.skip("podman", "needs podman and root")
+        return
+    with tempfile.TemporaryDirectory(prefix="holdline-podman-") as folder, harness.Server() as server:
+        make_tree(folder + "/context")
+        os.symlink("cp", os.path.join(folder, "context/bin/wget"))
+        storage = os.path.join(folder, "storage")
+        status, said = podman(storage, "build", "-f", os.path.join(harness.ROOT, "tools/packaging/container/Dockerfile"), "-t", "holdline", folder + "/context")
+        if not tally.expect("podman: built", status == 0, said[-2000:]):
+            return
+        status, said = podman(storage, "run", *UNLIMITED, "holdline", "version", "--verbose")
+        tally.expect("podman: version", status == 0 and "library: " + LIBRARY in said, said)
+        status, said = podman(storage, "run", *UNLIMITED, "holdline", "check", "/bin/wget")
+        tally.expect("podman: its filter allows a relay", status == 0 and "relay serves it" in said, said)
+        urls = [server.url("/bytes/10")] * 3
+        for title, command, n in (("bare", ["--entrypoint=/bin/wget", "holdline"], 3), ("by a relay", ["holdline", "run", "--quiet", "--", "/bin/wget"], 1)):
+            server.reset()
+            status, said = podman(storage, "run", *UNLIMITED, *command, "-q", "-O", "-", *urls)
+            tally.expect("podman: " + title, status == 0 and server.stats()["requests"] == 3 and server.stats()["connections"] == n, (said, server.stats()))
+        podman(storage, "rmi", "--all", "--force")
