@@ -189,13 +189,15 @@ def test_image():
 
 # A mount namespace with control groups of version 2 alone, where this system has both: crun wants one of them. The
 # limits are those that it would raise, which needs a right that root may not have here.
-PODMAN = """mount -t cgroup2 none /sys/fs/cgroup && exec podman --storage-driver vfs --root "$0" --runroot "$0-run" "$@" """
+PODMAN = """mount -t cgroup2 none /sys/fs/cgroup && mkdir -p "$0" && chown nobody "$0" && HOME=$0 XDG_RUNTIME_DIR=$0 exec $AS podman \\
+    --storage-driver vfs --root "$0/storage" --runroot "$0/run" "$@" """
+NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 UNLIMITED = ["--rm", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--cgroups=disabled", "--network=host"]
 
 
-def podman(storage, *arguments):
+def podman(storage, *arguments, user=""):
     done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", PODMAN, storage, *arguments], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=120)
+                          cwd="/", capture_output=True, text=True, timeout=120, env={**os.environ, "AS": user})
     return done.returncode, done.stdout + done.stderr
 
 
@@ -210,7 +212,8 @@ def test_podman():
         make_tree(folder + "/context")
         os.symlink("cp", os.path.join(folder, "context/bin/wget"))
         storage = os.path.join(folder, "storage")
-        status, said = podman(storage, "build", "-f", os.path.join(harness.ROOT, "tools/packaging/container/Dockerfile"), "-t", "holdline", folder + "/context")
+        build = ["build", "-f", os.path.join(harness.ROOT, "tools/packaging/container/Dockerfile"), "-t", "holdline", folder + "/context"]
+        status, said = podman(storage, *build)
         if not tally.expect("podman: built", status == 0, said[-2000:]):
             return
         status, said = podman(storage, "run", *UNLIMITED, "holdline", "version", "--verbose")
@@ -223,3 +226,11 @@ def test_podman():
             status, said = podman(storage, "run", *UNLIMITED, *command, "-q", "-O", "-", *urls)
             tally.expect("podman: " + title, status == 0 and server.stats()["requests"] == 3 and server.stats()["connections"] == n, (said, server.stats()))
         podman(storage, "rmi", "--all", "--force")
+        # Without root; its only user there is the one that it is here.
+        os.chmod(folder, 0o755)
+        storage = os.path.join(folder, "rootless")
+        podman(storage, *build, user=NOBODY)
+        status, said = podman(storage, "run", *UNLIMITED, "holdline", "check", "/bin/wget", user=NOBODY)
+        tally.expect("podman: without root", status == 0 and "relay serves it" in said, said)
+        # Ends the process that keeps its user namespace.
+        podman(storage, "system", "migrate", user=NOBODY)
