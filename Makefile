@@ -57,7 +57,7 @@ help:
 	@echo 'make check     install what is missing, build, and run every test (eight to ten minutes on two processors)'
 	@echo 'make           build $(BUILD)/libholdline.so and $(BUILD)/holdline; "make deps" installs what that needs'
 	@echo 'make install   into PREFIX ($(PREFIX)), honours DESTDIR; make uninstall takes it away'
-	@echo 'make deb       Debian packages of what is committed, in $(BUILD)/deb'
+	@echo 'make deb | rpm  packages of what is committed, in $(BUILD)/deb or $(BUILD)/rpm'
 	@echo 'make container  the tree for images, in $(BUILD)/container: see tools/packaging/container/Dockerfile'
 	@echo 'make release   the tarball and its checksum, in $(BUILD)/release; make distcheck uses it in a new system'
 	@echo 'make torture | bench | lint | format | asan | tsan | fuzz | clean      for developers'
@@ -194,6 +194,11 @@ deb:
 	@tools/install-deps deb
 	@tools/packaging/build-deb $(BUILD)/deb
 
+# Debian's rpm does not know what is installed.
+rpm:
+	@tools/install-deps rpm
+	@tools/packaging/build-rpm $(BUILD)/rpm $(if $(wildcard /etc/debian_version),--nodeps)
+
 release:
 	@tools/packaging/release $(BUILD)/release
 
@@ -208,4 +213,4 @@ clean:
 
 -include $(POOL_OBJ:.o=.d) $(TOOL_POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
 .DELETE_ON_ERROR:
-.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall container deb release distcheck clean
+.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall container deb rpm release distcheck clean
