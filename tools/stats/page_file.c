@@ -120,6 +120,9 @@ static void copy_head(struct stats_page *to, const struct stats_page *from, cons
 		from_hash += from->n_max[array];
 		to_hash += n_used[array];
 	}
+	/* They are padded to an even number. */
+	if ((to_hash - (uint32_t *)(to + 1)) % 2)
+		*to_hash = 0;
 }
 
 static bool read_arrays(int fd, const struct stats_page *head, struct stats_page *page)
