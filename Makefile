@@ -2,6 +2,8 @@
 CC ?= cc
 BUILD ?= build
 PREFIX ?= /usr/local
+# Where the C sources of llhttp are, as Debian's node-llhttp has them: llhttp/*.c and include/llhttp/llhttp.h.
+LLHTTP ?= /usr/share
 FUZZ_SECONDS ?= 60
 # 0: a new one each time. A check of a change takes always the same, so that it is judged by what it changed.
 FUZZ_SEED ?= 0
@@ -27,7 +29,7 @@ LTO ?= $(if $(findstring gcc version,$(shell $(CC) -v 2>&1)),-flto=auto -flto-pa
 # _chk functions that it interposes.
 HARDEN = -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
-HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem /usr/share/include \
+HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem $(LLHTTP)/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Lazy binding could happen in a signal handler or after fork: bind everything at load.
 SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/wrap/exports.map -Wl,-soname,libholdline.so
@@ -36,8 +38,8 @@ SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelet
 TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' | sort))
-LLHTTP_SRC := $(wildcard /usr/share/llhttp/*.c)
-POOL_OBJ := $(call objects,pool) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
+LLHTTP_SRC := $(wildcard $(LLHTTP)/llhttp/*.c)
+POOL_OBJ := $(call objects,pool) $(patsubst $(LLHTTP)/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
 TOOL_POOL_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
 SHIM_OBJ := $(call objects,shim)
 TOOL_OBJ := $(call objects,tools)
@@ -55,9 +57,9 @@ help:
 	@echo 'make check     install what is missing, build, and run every test (a quarter of an hour on two processors)'
 	@echo 'make           build $(BUILD)/libholdline.so and $(BUILD)/holdline; "make deps" installs what that needs'
 	@echo 'make install   into PREFIX ($(PREFIX)), honours DESTDIR; make uninstall takes it away'
-	@echo 'make deb       Debian packages of what is committed, in $(BUILD)/deb'
+	@echo 'make deb | rpm  packages of what is committed, in $(BUILD)/deb or $(BUILD)/rpm'
 	@echo 'make container  the tree for images, in $(BUILD)/container: see tools/packaging/container/Dockerfile'
-	@echo 'make release   the tarball and its checksum, in $(BUILD)/release; make distcheck builds, tests and installs from it'
+	@echo 'make release   the tarball and its checksum, in $(BUILD)/release; make distcheck uses it in a new system'
 	@echo 'make torture | bench | lint | format | asan | tsan | fuzz | clean      for developers'
 
 all: $(BUILD)/libholdline.so $(BUILD)/holdline
@@ -161,11 +163,11 @@ $(BUILD)/%.o: %.c Makefile
 	$(compile)
 $(BUILD)/hardened/%.o: %.c Makefile
 	$(compile)
-$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/llhttp/%.o: $(LLHTTP)/llhttp/%.c Makefile
 	$(compile)
-$(BUILD)/hardened/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/hardened/llhttp/%.o: $(LLHTTP)/llhttp/%.c Makefile
 	$(compile)
-$(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -DNDEBUG -I/usr/share/include/llhttp
+$(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -DNDEBUG -I$(LLHTTP)/include/llhttp
 
 install: all
 	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
@@ -192,11 +194,16 @@ deb:
 	@tools/install-deps deb
 	@tools/packaging/build-deb $(BUILD)/deb
 
+# Debian's rpm does not know what is installed.
+rpm:
+	@tools/install-deps rpm
+	@tools/packaging/build-rpm $(BUILD)/rpm $(if $(wildcard /etc/debian_version),--nodeps)
+
 release:
 	@tools/packaging/release $(BUILD)/release
 
 distcheck:
-	@tools/install-deps check
+	@tools/install-deps distcheck
 	@rm -rf $(BUILD)/distcheck
 	@tools/packaging/release $(BUILD)/distcheck
 	@tools/packaging/distcheck $(BUILD)/distcheck
@@ -206,4 +213,4 @@ clean:
 
 -include $(POOL_OBJ:.o=.d) $(TOOL_POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
 .DELETE_ON_ERROR:
-.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall container deb release distcheck clean
+.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall container deb rpm release distcheck clean

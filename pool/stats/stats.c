@@ -75,7 +75,7 @@ static size_t hashes_size(const uint32_t n_max[STATS_N_ARRAYS])
 	return (n + n % 2) * sizeof(uint32_t);
 }
 
-static size_t offset_of(const uint32_t n_max[STATS_N_ARRAYS], int array)
+size_t stats_offset(const uint32_t n_max[STATS_N_ARRAYS], int array)
 {
 	size_t offset = sizeof(struct stats_page) + hashes_size(n_max);
 
@@ -86,12 +86,12 @@ static size_t offset_of(const uint32_t n_max[STATS_N_ARRAYS], int array)
 
 size_t stats_size(const uint32_t n_max[STATS_N_ARRAYS])
 {
-	return offset_of(n_max, STATS_N_ARRAYS);
+	return stats_offset(n_max, STATS_N_ARRAYS);
 }
 
 static void *entry_at(const struct stats_page *page, enum stats_array array, uint32_t index)
 {
-	return (char *)page + offset_of(page->n_max, array) + index * entry_sizes[array];
+	return (char *)page + stats_offset(page->n_max, array) + index * entry_sizes[array];
 }
 
 struct stats_destination *stats_destination_at(const struct stats_page *page, uint32_t index)

@@ -135,6 +135,9 @@ enum stats_array { STATS_DESTINATIONS, STATS_CALLSITES, STATS_MODULES, STATS_INT
 		480, 384, 64, 1024 \
 	}
 
+/* Where an array begins in a page with such room, in bytes; STATS_N_ARRAYS: where the last one ends. */
+size_t stats_offset(const uint32_t n_max[STATS_N_ARRAYS], int array);
+
 /* Size in bytes of a page with such room. */
 size_t stats_size(const uint32_t n_max[STATS_N_ARRAYS]);
 

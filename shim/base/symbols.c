@@ -369,3 +369,10 @@ const char *symbols_own_path(void)
 			return map->l_name;
 	return "";
 }
+
+const char *symbols_own_name(void)
+{
+	const char *path = symbols_own_path(), *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}

@@ -50,3 +50,6 @@ void symbols_end_startup(void);
 
 /* The path by which the loader has this library. */
 const char *symbols_own_path(void);
+
+/* Its last part. */
+const char *symbols_own_name(void);

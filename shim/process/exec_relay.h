@@ -4,9 +4,9 @@
  * (tools/relay) and executes the program, which finds its arguments, environment and descriptors as the caller meant
  * them.
  *
- * Decided by the first bytes of the file. Doubt means native: what is no regular file, cannot be read, is setuid, has
- * tables that lie elsewhere, or cannot be executed just now; a process that is traced or has a filter of system calls
- * of its own, or little memory. A program of another word size is not seen by the relay either.
+ * Decided by the first bytes of the file (exec_kind.h). Native stays what cannot be executed just now, and what a
+ * process executes that is traced, has a filter of system calls of its own, or little memory. A program of another word
+ * size is not seen by the relay either.
  *
  * Works on the caller's stack only, and never blocks: a vfork child may be the caller. errno is lost.
  */
@@ -24,16 +24,17 @@ void exec_relay_init(char *const environment[]);
 /* The program has a filter of system calls of its own from now on. */
 void exec_relay_forbid(void);
 
-/* A first look, without a system call: true if a program with this environment would be served by a relay of its own,
- * where it needs one. */
-bool exec_relay_may(char *const environment[]);
+/* A first look, without a system call: true if a program with this environment would have this library where its loader
+ * obeys, so that the file is worth a look. Its entries can be read then. */
+bool exec_relay_may_look(char *const environment[]);
 
 /* The file that execvp(3) would find, in `path` where it is not `file` itself; NULL: none, or that is in doubt.
  * `is_elsewhere`: the caller's working directory does not count. */
 const char *exec_relay_find(const char *file, bool is_elsewhere, char path[EXEC_RELAY_PATH_MAX]);
 
-/* True if the file, or the interpreter of a script, needs a relay, and can be executed with these. */
-bool exec_relay_is_needed(const char *path, char *const arguments[], char *const environment[]);
+/* True if a program that the loader does not take this library into can be executed with these, and is to have a relay.
+ * The environment has been looked at. */
+bool exec_relay_may(const char *path, char *const arguments[], char *const environment[]);
 
 /* The call to make instead of the program's own. */
 struct exec_relay_call {

@@ -101,18 +101,10 @@ size_t exec_state_size(char *const environment[], int all)
 	       n * RECORD_TEXT;
 }
 
-/* The file name under which the loader has us. */
-static const char *own_name(void)
-{
-	const char *path = symbols_own_path(), *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 bool exec_state_is_preloaded(char *const environment[])
 {
 	for (size_t i = 0; environment && environment[i]; i++)
-		if (strncmp(environment[i], "LD_PRELOAD=", 11) == 0 && strstr(environment[i] + 11, own_name()))
+		if (strncmp(environment[i], "LD_PRELOAD=", 11) == 0 && strstr(environment[i] + 11, symbols_own_name()))
 			return true;
 	return false;
 }

@@ -7,8 +7,10 @@
 #include "shim/base/home.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
+#include "shim/process/exec_kind.h"
 #include "shim/process/exec_relay.h"
 #include "shim/process/exec_state.h"
+#include "shim/process/exec_without.h"
 #include "shim/process/fork.h"
 #include "shim/wrap/wrap.h"
 
@@ -20,6 +22,12 @@ extern char **environ;
 		size_t size_ = exec_state_size(environment, all);                                                      \
 		size_ ? exec_state_prepare(__builtin_alloca(size_), size_, environment, all) : (char **)(environment); \
 	})
+
+/* The environment without this library where the program can't have it, in the caller's frame. */
+#define FITTING(environment, kind)                                                                     \
+	((kind) == EXEC_KIND_OTHER_SIZE                                                                \
+		 ? exec_without_prepare(__builtin_alloca(exec_without_size(environment)), environment) \
+		 : (char **)(environment))
 
 typedef int execute_function(const char *path, char *const arguments[], char *const environment[]);
 
@@ -38,27 +46,33 @@ static void execute_relayed(const char *path, char *const arguments[], char *con
 
 static int execute(const char *path, char *const arguments[], char *const environment[])
 {
+	enum exec_kind kind;
+
 	fork_before_exec();
-	if (exec_relay_may(environment) && exec_relay_is_needed(path, arguments, environment))
+	kind = exec_relay_may_look(environment) && guard_readable(path, 1) ? exec_kind_of(path) : EXEC_KIND_WITH_US;
+	if (kind == EXEC_KIND_WITHOUT_US && exec_relay_may(path, arguments, environment))
 		execute_relayed(path, arguments, environment);
+	environment = FITTING(environment, kind);
 	return REAL(execve)(path, arguments, WITH_INFLIGHT(environment, 0));
 }
 
-static void find_and_execute_relayed(const char *file, char *const arguments[], char *const environment[])
+/* The caller's frame must not have this one's buffer: a vfork child's stack may be small. */
+static enum exec_kind find_and_look(const char *file, char *const arguments[], char *const environment[])
 {
 	char found[EXEC_RELAY_PATH_MAX];
-	const char *path = exec_relay_find(file, false, found);
+	const char *path = exec_relay_may_look(environment) ? exec_relay_find(file, false, found) : NULL;
+	enum exec_kind kind = path ? exec_kind_of(path) : EXEC_KIND_WITH_US;
 
-	if (path && exec_relay_is_needed(path, arguments, environment))
+	if (kind == EXEC_KIND_WITHOUT_US && exec_relay_may(path, arguments, environment))
 		execute_relayed(path, arguments, environment);
+	return kind;
 }
 
 /* The same for a program that is looked for in PATH. */
 static int execute_found(const char *file, char *const arguments[], char *const environment[])
 {
 	fork_before_exec();
-	if (exec_relay_may(environment))
-		find_and_execute_relayed(file, arguments, environment);
+	environment = FITTING(environment, find_and_look(file, arguments, environment));
 	return REAL(execvpe)(file, arguments, WITH_INFLIGHT(environment, 0));
 }
 
@@ -172,21 +186,21 @@ struct spawn {
 	bool is_searched; /* for `path` in PATH */
 };
 
-/* File actions may go to another folder. -1: natively. */
-static int spawn_relayed(const struct spawn *call, char *const environment[])
+/* What will be executed. File actions may go to another folder: NULL where they count. */
+static const char *find_spawned(const struct spawn *call, char found[EXEC_RELAY_PATH_MAX])
 {
-	char found[EXEC_RELAY_PATH_MAX];
+	if (call->is_searched)
+		return exec_relay_find(call->path, call->actions != NULL, found);
+	return guard_readable(call->path, 1) && (!call->actions || *call->path == '/') ? call->path : NULL;
+}
+
+/* -1: natively. */
+static int spawn_relayed(const struct spawn *call, const char *path, char *const environment[])
+{
 	struct exec_relay_call relayed;
-	const char *path = call->path;
 	size_t size;
 
-	if (!exec_relay_may(environment))
-		return -1;
-	if (call->is_searched)
-		path = exec_relay_find(path, call->actions != NULL, found);
-	else if (call->actions && (!guard_readable(path, 1) || *path != '/'))
-		return -1;
-	if (!path || !exec_relay_is_needed(path, call->arguments, environment))
+	if (!exec_relay_may(path, call->arguments, environment))
 		return -1;
 	size = exec_relay_size(call->arguments, environment);
 	if (!size)
@@ -200,16 +214,23 @@ static int spawn_relayed(const struct spawn *call, char *const environment[])
 
 static int spawn(spawn_function *run, const struct spawn *call)
 {
+	char found[EXEC_RELAY_PATH_MAX];
+	char *const *environment = call->environment;
+	const char *path;
+	enum exec_kind kind;
+	int result = -1;
 	bool is_held;
-	char *const *prepared;
-	int result;
 
 	fork_before_spawn(call->actions);
-	prepared = WITH_INFLIGHT(call->environment, call->actions != NULL);
+	path = exec_relay_may_look(environment) ? find_spawned(call, found) : NULL;
+	kind = path ? exec_kind_of(path) : EXEC_KIND_WITH_US;
+	environment = FITTING(environment, kind);
+	environment = WITH_INFLIGHT(environment, call->actions != NULL);
 	is_held = guard_is_home() && fdlimit_hold();
-	result = spawn_relayed(call, prepared);
+	if (kind == EXEC_KIND_WITHOUT_US)
+		result = spawn_relayed(call, path, environment);
 	if (result)
-		result = run(call->pid, call->path, call->actions, call->attributes, call->arguments, prepared);
+		result = run(call->pid, call->path, call->actions, call->attributes, call->arguments, environment);
 	if (is_held)
 		fdlimit_release();
 	return result;

@@ -18,6 +18,9 @@ class Root:
         self.path = tempfile.mkdtemp(prefix="holdline-root-")
         self.write("usr/bin/dynamic", "")
         shutil.copy("/bin/true", self.at("usr/bin/dynamic"))
+        # At the paths that they have on this system.
+        for path in (harness.SHIM.split(":")[-1], os.path.realpath(harness.HOLDLINE)):
+            self.write(path[1:], "")
         return self
 
     def __exit__(self, *_):

@@ -117,6 +117,22 @@ def test_life(server):
     tell("stopped", call("systemctl", "is-failed", "live")[1].strip() == "inactive", call("systemctl", "status", "live"))
 
 
+def test_overruled(server):
+    """A drop-in that comes later by its name and clears the environment: systemd drops the library, and we say so."""
+    add_service("overruled.service", server, "Type=oneshot")
+    holdline("enable", "overruled")
+    for text, is_overruled in (("Environment=A=1\n", False), ("Environment=\n", True)):
+        write("overruled.service.d/zzzz.conf", "[Service]\n" + text)
+        call("systemctl", "daemon-reload")
+        server.reset()
+        started = start("overruled.service")
+        n = server.stats()["connections"]
+        tell("a later drop-in with %s" % text.strip(), started[0] == 0 and n == (N if is_overruled else 1) and
+             ("overruled by zzzz.conf" in holdline("enabled")[1]) == is_overruled, (n, holdline("enabled")))
+    tell("enable refuses then", holdline("enable", "overruled")[0] == 1, holdline("enable", "overruled"))
+    holdline("disable", "overruled")
+
+
 def test_instances(server):
     write("t@.service", "[Service]\nType=oneshot\nExecStart=@%s python3 %s %%i %d\n" % (PYTHON, CLIENT, N))
     call("systemctl", "daemon-reload")
@@ -199,6 +215,7 @@ if __name__ == "__main__":
         test_life(server)
         test_hardened(server)
         test_refused_ones(server)
+        test_overruled(server)
         test_instances(server)
         test_off_switch(server)
         test_relay(server)

@@ -70,3 +70,39 @@ def test_packages():
             if line.startswith(("ok ", "FAIL ")):
                 tally.expect("packages: " + line.split(" ", 1)[1], line.startswith("ok "), life.stdout[-3000:] + life.stderr[-1000:])
         tally.expect("packages: to the end", "ok the end" in life.stdout.splitlines(), life.stdout[-3000:] + life.stderr[-3000:])
+
+
+def rpm_files(path):
+    return set(subprocess.run(["rpm", "-qlp", "--nosignature", path], capture_output=True, text=True).stdout.split())
+
+
+def test_rpm():
+    """The long form: by the rpmbuild that there is, whose system does not know what is installed."""
+    if not harness.HEAVY:
+        return
+    if not shutil.which("rpmbuild"):
+        tally.skip("rpm", "needs rpmbuild")
+        return
+    with tempfile.TemporaryDirectory(prefix="holdline-rpm-") as folder:
+        done = subprocess.run([os.path.join(PACKAGING, "build-rpm"), folder, "--nodeps"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        paths = {os.path.basename(path).split("-")[0]: path for path in glob.glob(folder + "/*/*.rpm")}
+        if not tally.expect("rpm: built", done.returncode == 0 and set(paths) == {"holdline", "libholdline"}, (done.stdout, done.stderr)):
+            return
+        library = subprocess.run(["rpm", "--eval", "%{_libdir}"], capture_output=True, text=True).stdout.strip() + "/libholdline.so"
+        licence = {path for path in rpm_files(paths["libholdline"]) if path.startswith("/usr/share/licenses/")}
+        tally.expect("rpm: the library's files", rpm_files(paths["libholdline"]) == {library} | licence and licence, rpm_files(paths["libholdline"]))
+        pages = {"/usr/share/man/man%s/%s" % (name[-1], name) for name in os.listdir(os.path.join(harness.ROOT, "tools/man"))}
+        files = {"/usr/bin/holdline", "/usr/lib/systemd/user/holdline-broker.service", "/usr/lib/systemd/user/holdline-broker.socket",
+                 "/usr/share/bash-completion/completions/holdline", "/usr/share/fish/vendor_completions.d/holdline.fish",
+                 "/usr/share/zsh/site-functions/_holdline", "/usr/share/holdline", "/usr/share/holdline/holdline.rules.yml",
+                 "/usr/share/holdline/holdline-dashboard.json"} | pages
+        found = {path for path in rpm_files(paths["holdline"]) if not path.startswith(("/usr/lib/.build-id", "/usr/share/doc/", "/usr/share/licenses/"))}
+        tally.expect("rpm: the command's files", found == files, found ^ files)
+        needs = subprocess.run(["rpm", "-qRp", "--nosignature", paths["holdline"]], capture_output=True, text=True).stdout
+        tally.expect("rpm: the command needs its library", re.search(r"^libholdline\S* = ", needs, re.M), needs)
+        root = os.path.join(folder, "root")
+        os.mkdir(root)
+        for path in paths.values():
+            subprocess.run("rpm2archive - <%s | tar -xz" % path, shell=True, cwd=root, check=True)
+        said = subprocess.run([root + "/usr/bin/holdline", "version", "--verbose"], capture_output=True, text=True, env=harness.environment(False)).stdout
+        tally.expect("rpm: the command finds its library", "library: %s%s" % (root, library) in said, said)

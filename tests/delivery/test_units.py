@@ -3,6 +3,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 
 import harness
@@ -159,10 +160,45 @@ def test_order_of_drop_ins():
         tally.expect("order: equal names", environment_of(root, "a-b-c@1")[2] == ["/nearest.so"], root.files())
         root.link(ETC + "/a-b-c@1.service.d/zzzz.conf", "/dev/null")
         tally.expect("order: behind ours, empty", environment_of(root, "a-b-c@1")[0] == 0, root.files())
-        for line in ("ExecStart=/usr/bin/dynamic", "Environment=B=1 LD_PRELOAD=/x.so"):
+        tally.expect("enabled: not overruled", "a-b-c@1.service" in root.holdline("enabled")[1] and "overruled" not in root.holdline("enabled")[1], "")
+        for line in ("ExecStart=/usr/bin/dynamic", "Environment=B=1 LD_PRELOAD=/x.so", "Environment=", "Environment=\nEnvironment=B=1"):
             root.write(ETC + "/a-.service.d/zzzzz.conf", "[Service]\n%s\n" % line)
             found = environment_of(root, "a-b-c@1")
             tally.expect("order: behind ours: " + line, found[0] == 1 and "zzzzz.conf comes behind" in found[1], found)
+            tally.expect("enabled: overruled: " + line, "overruled by zzzzz.conf\n" in root.holdline("enabled")[1], root.holdline("enabled"))
+        # What it sets itself, and clears of other names, is its own affair.
+        root.write(ETC + "/a-.service.d/zzzzz.conf", "[Service]\nEnvironment=B=1\nUnsetEnvironment=\n")
+        tally.expect("order: behind ours, something else", environment_of(root, "a-b-c@1")[0] == 0 and "overruled" not in root.holdline("enabled")[1],
+                     root.holdline("enabled"))
+
+
+def test_files_of_the_root():
+    """The drop-in has the paths of the system that is below the root, not those of this one."""
+    with Root() as root:
+        make_static(root)
+        root.add_unit("a.service", DYNAMIC)
+        root.add_unit("b.service", "ExecStart=/usr/bin/static")
+        here = (LIBRARY, os.path.realpath(harness.HOLDLINE))
+        for path in here:
+            os.unlink(root.at(path[1:]))
+        status, said = root.holdline("enable", "a")
+        tally.expect("root: the library that was named is not there", status == 1 and LIBRARY + ": it is not in that root" in said and not root.dropin("a.service"), said)
+        status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY="")
+        tally.expect("root: no library is there", status == 1 and "it is not in that root" in said and not root.dropin("a.service"), said)
+        root.link("usr/local/lib64/libholdline.so", LIBRARY)
+        status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY="")
+        tally.expect("root: a link out of it does not count", status == 1 and not root.dropin("a.service"), said)
+        for place in ("/opt/holdline/lib/holdline", "/usr/lib64", "/usr/lib/%s" % sysconfig.get_config_var("MULTIARCH")):
+            root.write("%s/libholdline.so" % place[1:], "")
+            status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY="")
+            tally.expect("root: the library in " + place, status == 0 and 'Environment="LD_PRELOAD=%s/libholdline.so"' % place in root.dropin("a.service"), said)
+        status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY=root.at("usr/lib64/libholdline.so"))
+        tally.expect("root: named from here", status == 0 and 'LD_PRELOAD=/usr/lib64/libholdline.so"' in root.dropin("a.service"), (said, root.dropin("a.service")))
+        status, said = root.holdline("enable", "b", HOLDLINE_LIBRARY="")
+        tally.expect("root: no command is there", status == 1 and "`holdline` is not in that root" in said and not root.dropin("b.service"), said)
+        root.write("usr/bin/holdline", "")
+        status, said = root.holdline("enable", "b", HOLDLINE_LIBRARY="")
+        tally.expect("root: the command", status == 0 and "ExecStart=/usr/bin/holdline run --quiet -- /usr/bin/static" in root.dropin("b.service"), said)
 
 
 def test_name_of_old():
@@ -277,6 +313,7 @@ def test_relay_with_another_name():
         root.add_unit("a.service", "ExecStart=-/usr/bin/static x")
         command = os.path.join(folder, "holdline")
         shutil.copy(harness.HOLDLINE, command)
+        root.write(command[1:], "")
         status, said = root.holdline("enable", "a", program=command)
         tally.expect("relay: quoted", status == 0 and 'ExecStart=-"%s" run --quiet -- /usr/bin/static x' % command.replace("%", "%%") in
                      root.dropin("a.service").splitlines(), (said, root.dropin("a.service")))

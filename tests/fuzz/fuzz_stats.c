@@ -4,14 +4,19 @@
  *   - An unsound page is refused; a sound one is added, whatever it contains, without reading beyond it;
  *   - the view's totals are the sums over its destinations, call sites belong to destinations of the view, intervals
  *     are in order, and their replay needs no more connections than there are intervals;
- *   - adding the page to a total, and that to a view, gives the same sums.
+ *   - adding the page to a total, and that to a view, gives the same sums;
+ *   - so does the copy of it that a reader of its file makes, which leaves out the room that nothing uses.
  */
 #include "tools/stats/view.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/stats/counts.h"
+#include "tools/stats/page_file.h"
 #include "tools/stats/replay.h"
 
 #define MUST(condition) ((condition) ? (void)0 : abort())
@@ -90,6 +95,50 @@ static void check_folding(const struct stats_page *page, const struct stats_coun
 	free(total);
 }
 
+#define SLOT "0001"
+
+static char folder[] = "/dev/shm/holdline-fuzz-XXXXXX";
+
+static void remove_folder(void)
+{
+	char path[sizeof(folder) + sizeof(SLOT)];
+
+	snprintf(path, sizeof(path), "%s/" SLOT, folder);
+	unlink(path);
+	rmdir(folder);
+}
+
+static int open_folder(void)
+{
+	static int fd = -1;
+
+	if (fd >= 0)
+		return fd;
+	MUST(mkdtemp(folder));
+	atexit(remove_folder);
+	fd = open(folder, O_RDONLY | O_DIRECTORY);
+	MUST(fd >= 0);
+	return fd;
+}
+
+static void check_copies(struct stats_page *page, size_t size, const struct stats_counts *twice)
+{
+	int file = openat(open_folder(), SLOT, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	struct stats_counts totals;
+
+	page->pid |= 1; /* whose owner is gone is not copied */
+	MUST(write(file, page, size) == (ssize_t)size);
+	close(file);
+	for (int has_counts_only = 0; size <= STATS_PAGE_SIZE && has_counts_only < 2; has_counts_only++) {
+		struct stats_page *copy = page_file_read_used(open_folder(), SLOT, geteuid(), has_counts_only);
+
+		MUST(copy);
+		view_page(copy, STATS_VIEW_LIVING, &totals);
+		MUST(memcmp(&totals, twice, sizeof(totals)) == 0);
+		free(copy);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint32_t room[STATS_N_ARRAYS] = {3, 3, 2, 4};
@@ -108,6 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (stats_is_sound(page, size - 1)) {
 		view_page(page, (enum stats_view_kind)(data[0] / 2 % 3), &totals);
 		check_folding(page, &totals);
+		check_copies(page, size - 1, &totals);
 	}
 	free(page);
 	return 0;

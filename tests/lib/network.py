@@ -209,3 +209,28 @@ class Distant:
         for child in reversed(self.children):
             child.stdin.close()
             child.wait()
+
+
+class Neighbour:
+    """Another machine, as a namespace with a cable of its own, inside a with block: 10.78.N.2, and here 10.78.N.1. Gives what a command there
+    begins with."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __enter__(self):
+        self.holder = subprocess.Popen(["unshare", "-n", "cat"], stdin=subprocess.PIPE)
+        while os.readlink("/proc/%d/ns/net" % self.holder.pid) == os.readlink("/proc/self/ns/net"):
+            time.sleep(0.01)
+        there = ["nsenter", "-t", str(self.holder.pid), "-n"]
+        here, end = "near%d" % self.number, "far%d" % self.number
+        for command in (["ip", "link", "add", here, "type", "veth", "peer", "name", end, "netns", str(self.holder.pid)],
+                        ["ip", "addr", "add", "10.78.%d.1/24" % self.number, "dev", here], ["ip", "link", "set", here, "up"],
+                        [*there, "ip", "link", "set", "lo", "up"],
+                        [*there, "ip", "addr", "add", "10.78.%d.2/24" % self.number, "dev", end], [*there, "ip", "link", "set", end, "up"]):
+            subprocess.run(command, check=True)
+        return there
+
+    def __exit__(self, *_):
+        self.holder.stdin.close()
+        self.holder.wait()

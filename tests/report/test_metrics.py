@@ -57,6 +57,27 @@ def test_metrics():
             tally.expect("--listen %s" % where, outcome.status == 1 and b"expected an address" in outcome.errors, "%s %s" % (outcome.status, outcome.errors))
 
 
+def test_many():
+    """As many processes and destinations as there is room for: none is lost, and destinations with a name are exact."""
+    many = harness.compile_program("report_many", ["tests/report/many.c"])
+    with World() as world:
+        # Nobody listens there: each connect is a counted failure.
+        programs = world.start([many, "1", "1000", "500", "20", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        tally.expect("1,000 processes have connected", programs.stdout.readline() == b"20000 failed\n", "")
+        for _ in range(2):
+            families = parse_metrics(world.holdline("metrics", "--destinations", "500").output.decode())
+            attempts = families["holdline_connect_attempts"][1]
+            tally.expect("1,000 processes with 500 destinations", value(families, "holdline_processes") == 1000 and len(attempts) == 501 and
+                         sorted(set(attempts.values())) == [0, 40] and value(families, "holdline_connect_attempts", destination="127.1.1.244:1") == 40,
+                         (value(families, "holdline_processes"), len(attempts), sorted(set(attempts.values()))))
+        few = parse_metrics(world.holdline("metrics").output.decode())["holdline_connect_attempts"][1]
+        tally.expect("50 with names, and others", sorted(few.values()) == [40] * 50 + [450 * 40], sorted(few.values())[-5:])
+        programs.communicate()
+        families = parse_metrics(world.holdline("metrics", "--destinations", "500").output.decode())
+        tally.expect("and when they have ended", value(families, "holdline_processes") == 0 and
+                     sum(families["holdline_connect_attempts"][1].values()) == 20000, value(families, "holdline_processes"))
+
+
 def test_listen():
     with World() as world, harness.Nginx() as nginx:
         world.holdline("run", "--quiet", "--", client(), str(nginx.port), "5", "exit")

@@ -21,7 +21,7 @@ static void write_all(FILE *stream, struct metrics_names *names, enum metrics_fo
 {
 	static struct ports_sample sample; /* too large for some stacks */
 	struct stats_view view;
-	int error = stats_read(&view, NULL);
+	int error = stats_read_counts(&view, NULL);
 
 	metrics_write_head(stream, format, "holdline_build_info", "gauge",
 			   "The version of the command that says this.");

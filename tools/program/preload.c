@@ -17,6 +17,7 @@ static const char *const places[] = {
 	LIBRARY,
 	"../lib/holdline/" LIBRARY,
 	"../lib/" HOLDLINE_MULTIARCH "/" LIBRARY,
+	"../lib64/" LIBRARY,
 };
 
 static int take_library(const char *candidate, char path[PATH_MAX])
@@ -90,13 +91,17 @@ int preload_append(const char *library)
 
 int preload_remove(const char *library)
 {
-	const char *old = getenv("LD_PRELOAD"), *at = old ? find_in_list(old, library) : NULL;
+	const char *old = getenv("LD_PRELOAD"), *at = old ? find_in_list(old, library) : NULL, *rest;
 	char *list;
 	int result;
 
 	if (!at)
 		return 0;
-	if (asprintf(&list, "%.*s%s", (int)(at - old), old, at + strlen(library)) < 0)
+	rest = at + strlen(library);
+	/* As it was before the library was appended. */
+	if (!*rest && at > old)
+		at--;
+	if (asprintf(&list, "%.*s%s", (int)(at - old), old, rest) < 0)
 		return -ENOMEM;
 	if (list[strspn(list, " :")])
 		result = setenv("LD_PRELOAD", list, 1) == 0 ? 0 : -ENOMEM;

@@ -57,9 +57,10 @@ void run_relayed_init(struct run_relayed *relayed, const struct config *config, 
 
 void run_relayed_leave_out_library(const struct run_relayed *relayed)
 {
+	enum program_obstacle obstacle = relayed->is_judged ? relayed->program.obstacle : PROGRAM_NO_OBSTACLE;
 	char library[PATH_MAX];
 
-	if (relayed->is_judged && relayed->program.obstacle == PROGRAM_MUSL && preload_find_library(library) == 0)
+	if ((obstacle == PROGRAM_MUSL || obstacle == PROGRAM_OTHER_ARCHITECTURE) && preload_find_library(library) == 0)
 		(void)!preload_remove(library);
 }
 

@@ -24,8 +24,8 @@ void run_relayed_init(struct run_relayed *relayed, const struct config *config, 
  * the environment. If that is refused, warns on stderr, and lets the library serve the program where it can. */
 void run_relayed_launch(const struct run_relayed *relayed);
 
-/* Takes the library out of LD_PRELOAD for a program whose loader would not start it then (musl's), just before its
- * exec. What that program starts is served by its relay. */
+/* Takes the library out of LD_PRELOAD just before the exec of a program whose loader would not start it then (musl's;
+ * what that program starts is served by its relay), or would complain (another word size). */
 void run_relayed_leave_out_library(const struct run_relayed *relayed);
 
 /* True if the library is left out of what is run with these settings. */

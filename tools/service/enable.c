@@ -19,6 +19,7 @@
 #include "tools/program/preload.h"
 #include "tools/run/settings.h"
 #include "tools/service/dropin.h"
+#include "tools/service/in_root.h"
 #include "tools/service/judge.h"
 #include "tools/service/manager.h"
 #include "tools/service/unit.h"
@@ -130,19 +131,49 @@ static void reload(const struct request *request)
 		fprintf(stderr, "holdline %s: systemctl daemon-reload failed: run it\n", request->command);
 }
 
-static int put_dropin(const struct request *request, const struct unit *unit, enum judge_way way, const char *library)
+/* The path of this command, as the unit's system has it. */
+static int find_command(const struct request *request, char command[PATH_MAX])
 {
 	static const char gone[] = " (deleted)";
-	char folder[PATH_MAX], self[PATH_MAX] = "holdline", *text = NULL;
+	char self[PATH_MAX] = "holdline";
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const struct dropin dropin = {way, library, self, &request->settings};
-	int error;
 
 	if (length > 0)
 		self[length] = '\0';
 	/* An update has replaced the file while this one runs. */
 	if (length > (ssize_t)strlen(gone) && strcmp(self + length - strlen(gone), gone) == 0)
 		self[length - (ssize_t)strlen(gone)] = '\0';
+	if (*request->root)
+		return in_root_find(request->root, IN_ROOT_COMMAND, self, command);
+	strcpy(command, self);
+	return 0;
+}
+
+/* The path of the library, likewise. HOLDLINE_LIBRARY names one and no other. */
+static int find_library(const struct request *request, char library[PATH_MAX])
+{
+	const char *setting = getenv("HOLDLINE_LIBRARY");
+	char here[PATH_MAX];
+	int error = preload_find_library(here);
+
+	strcpy(library, here);
+	if (!*request->root)
+		return error;
+	error = setting && *setting ? in_root_translate(request->root, setting, library)
+				    : in_root_find(request->root, IN_ROOT_LIBRARY, here, library);
+	return !error && strpbrk(library, " \t\n:$") ? -EINVAL : error;
+}
+
+static int put_dropin(const struct request *request, const struct unit *unit, enum judge_way way, const char *library)
+{
+	char folder[PATH_MAX], command[PATH_MAX] = "", *text = NULL;
+	const struct dropin dropin = {way, library, command, &request->settings};
+	int error;
+
+	if (way == JUDGE_RELAY && find_command(request, command) < 0) {
+		complain(request, unit->name, "the command `holdline` is not in that root, and the relay needs it");
+		return EXIT_CANNOT;
+	}
 	error = dropin_compose(&dropin, unit, &text);
 	if (!error)
 		error = unit_dropin_folder(request->root, unit->name, folder);
@@ -230,9 +261,12 @@ int command_enable(int argc, char **argv)
 		complain(&request, request.unit, explain(error));
 		return EXIT_USAGE;
 	}
-	error = preload_find_library(library);
+	error = find_library(&request, library);
 	if (error) {
-		complain(&request, library, error == -EINVAL ? "LD_PRELOAD can't name it" : strerror(-error));
+		complain(&request, library,
+			 error == -EINVAL ? "LD_PRELOAD can't name it"
+			 : *request.root  ? "it is not in that root: install it there"
+					  : strerror(-error));
 		status = EXIT_CANNOT;
 	} else {
 		status = enable_unit(&request, &unit, library);

@@ -87,6 +87,18 @@ static void describe_state(const char *root, const char *name, char *text, size_
 	snprintf(text, room, "%s (%d)", has ? "working" : is_known ? "restart it" : "unknown", pid);
 }
 
+/* A drop-in that was added later may come behind ours and win. */
+static void find_later(const char *root, const char *name, char later[NAME_MAX + 1])
+{
+	struct unit unit;
+
+	*later = '\0';
+	if (unit_read(&unit, root, name) != 0)
+		return;
+	strcpy(later, unit.later);
+	unit_fini(&unit);
+}
+
 static void print_settings(const struct unit *unit)
 {
 	char word[PATH_MAX];
@@ -103,7 +115,7 @@ static void print_settings(const struct unit *unit)
 
 static int print_unit(const char *root, const char *name, const char *path)
 {
-	char state[64], *text = NULL;
+	char state[64], later[NAME_MAX + 1], *text = NULL;
 	struct unit unit = {.root = root};
 	size_t room = 0;
 	FILE *file = fopen(path, "re");
@@ -119,6 +131,9 @@ static int print_unit(const char *root, const char *name, const char *path)
 		describe_state(root, name, state, sizeof(state));
 		printf("%-32s %-8s %-20s", name, unit_get(&unit, "ExecStart") ? "relay" : "library", state);
 		print_settings(&unit);
+		find_later(root, name, later);
+		if (*later)
+			printf(" overruled by %s", later);
 		putchar('\n');
 	}
 	unit_fini(&unit);

@@ -171,7 +171,9 @@ static void judge_environment(struct judgement *judgement, const struct unit *un
 	const char *file;
 
 	if (*unit->later)
-		refuse(judgement, "%s comes behind " UNIT_DROPIN " and sets ExecStart= or LD_PRELOAD: rename it",
+		refuse(judgement,
+		       "%s comes behind " UNIT_DROPIN
+		       " and sets ExecStart= or LD_PRELOAD, or clears Environment=: rename it",
 		       unit->later);
 	if (any_has_word(unit, "UnsetEnvironment", "LD_PRELOAD"))
 		refuse(judgement, "UnsetEnvironment= takes LD_PRELOAD away");

@@ -71,6 +71,7 @@ static int add_setting(struct unit *unit, const char *name, const char *value)
 	struct unit_setting *grown;
 
 	if (!*value) {
+		unit->is_environment_cleared |= strcmp(name, "Environment") == 0;
 		remove_settings(unit, name);
 		return 0;
 	}
@@ -325,7 +326,7 @@ static bool sets_what_ours_sets(const struct unit *unit)
 	while ((value = unit_next(unit, "Environment", &position)))
 		if (strstr(value, "LD_PRELOAD="))
 			return true;
-	return unit_get(unit, "ExecStart") != NULL;
+	return unit->is_environment_cleared || unit_get(unit, "ExecStart") != NULL;
 }
 
 static int note_later(struct unit *unit, const struct found *found)

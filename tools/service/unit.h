@@ -18,6 +18,7 @@ struct unit {
 	char fragment[PATH_MAX]; /* its file */
 	size_t n_settings;
 	char later[NAME_MAX + 1];      /* a drop-in that comes behind ours and wins over it; "": there is none */
+	bool is_environment_cleared;   /* by an Environment= without a value */
 	struct unit_setting *settings; /* an empty value has removed the earlier ones of its name, as in systemd */
 };
 

@@ -1,6 +1,7 @@
 /*
- * A folder is read in this order: the pages of its processes; its total; once more the owners of the pages. If nothing
- * was added to the total in between, a page that has lost its owner by then was added before. See folder.h.
+ * A folder is read in this order: the generation of its total; the pages of its processes; the total; once more the
+ * owners of the pages, unless the total is still of that generation. If nothing was added to the total while the owners
+ * were read, a page that has lost its owner by then was added before. See folder.h.
  */
 #include "tools/stats/folder.h"
 
@@ -21,10 +22,10 @@
 #include "pool/stats/file.h"
 #include "tools/base/clock.h"
 #include "tools/base/proc_file.h"
+#include "tools/stats/page_file.h"
 #include "tools/stats/run_folder.h"
 #include "tools/stats/view.h"
 
-#define TOTAL_SIZE_MAX (4u << 20)
 #define TRIES 50
 #define PAUSE_NS 200000
 #define MAX_DEPTH 4
@@ -35,68 +36,6 @@
 bool stats_folder_is_slot(const char *name)
 {
 	return strlen(name) == 4 && strspn(name, "0123456789") == 4 && atoi(name) < STATS_SLOTS;
-}
-
-static size_t read_all(int fd, void *buffer, size_t room)
-{
-	size_t length = 0;
-
-	while (length < room) {
-		ssize_t n = pread(fd, (char *)buffer + length, room - length, (off_t)length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		length += (size_t)n;
-	}
-	return length;
-}
-
-static int open_file(int folder, const char *name, uid_t owner, struct stat *status)
-{
-	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, status) == 0 && S_ISREG(status->st_mode) && status->st_uid == owner)
-		return fd;
-	close(fd);
-	return -EPERM;
-}
-
-bool stats_folder_read_header(int folder, const char *name, uid_t owner, struct stats_page *header)
-{
-	struct stat status;
-	int fd = open_file(folder, name, owner, &status);
-	size_t length;
-
-	if (fd < 0)
-		return false;
-	length = read_all(fd, header, sizeof(*header));
-	close(fd);
-	return length == sizeof(*header) && memcmp(header->magic, STATS_MAGIC, sizeof(header->magic)) == 0;
-}
-
-struct stats_page *stats_folder_read_page(int folder, const char *name, uid_t owner)
-{
-	size_t room = STATS_PAGE_SIZE;
-	struct stats_page *page = NULL;
-	struct stat status;
-	int fd = open_file(folder, name, owner, &status);
-
-	if (fd < 0)
-		return NULL;
-	if (strcmp(name, STATS_TOTAL_NAME) == 0)
-		room = status.st_size > TOTAL_SIZE_MAX ? TOTAL_SIZE_MAX : (size_t)status.st_size;
-	if (room)
-		page = malloc(room);
-	if (page && !stats_is_sound(page, read_all(fd, page, room))) {
-		free(page);
-		page = NULL;
-	}
-	close(fd);
-	return page;
 }
 
 /* When a process started, in CLOCK_BOOTTIME; 0 if that is unknown, UINT64_MAX if it is a zombie. proc(5): field 3 of
@@ -118,11 +57,15 @@ static uint64_t started_ns(uint32_t pid)
 	return ticks * (SECOND_NS / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
+/* Asked for each of a thousand pages, and never another. */
 static uint64_t own_pid_namespace(void)
 {
+	static _Atomic(uint64_t) inode;
 	struct stat status;
 
-	return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+	if (!inode && stat("/proc/self/ns/pid", &status) == 0)
+		inode = status.st_ino;
+	return inode;
 }
 
 bool stats_folder_is_living(const struct stats_page *page)
@@ -142,6 +85,8 @@ bool stats_folder_is_living(const struct stats_page *page)
 struct reading {
 	int folder;
 	uid_t owner;
+	bool has_counts_only;
+	uint32_t generation; /* of the total, before any page was read */
 	size_t n_pages, n_runs;
 	struct stats_page *total;
 	struct stats_page *pages[STATS_SLOTS];
@@ -151,12 +96,8 @@ struct reading {
 
 static void read_slot(struct reading *reading, const char *name)
 {
-	struct stats_page header, *page;
+	struct stats_page *page = page_file_read_used(reading->folder, name, reading->owner, reading->has_counts_only);
 
-	/* Most slots are of ended processes: not worth a copy. */
-	if (!stats_folder_read_header(reading->folder, name, reading->owner, &header) || !header.pid)
-		return;
-	page = stats_folder_read_page(reading->folder, name, reading->owner);
 	if (!page)
 		return;
 	reading->pages[reading->n_pages] = page;
@@ -191,7 +132,7 @@ static void drop_folded(struct reading *reading)
 		struct stats_page header, *page = reading->pages[i];
 
 		if (page && (!page->pid ||
-			     !stats_folder_read_header(reading->folder, reading->names[i], reading->owner, &header) ||
+			     !page_file_read_header(reading->folder, reading->names[i], reading->owner, &header) ||
 			     header.pid != page->pid || header.began_ns != page->began_ns)) {
 			free(page);
 			reading->pages[i] = NULL;
@@ -203,8 +144,8 @@ static uint32_t generation_of(const struct reading *reading)
 {
 	struct stats_page header;
 
-	return stats_folder_read_header(reading->folder, STATS_TOTAL_NAME, reading->owner, &header) ? header.generation
-												    : 0;
+	return page_file_read_header(reading->folder, STATS_TOTAL_NAME, reading->owner, &header) ? header.generation
+												 : 0;
 }
 
 static bool is_unchanged(const struct reading *reading, uint32_t generation)
@@ -222,8 +163,10 @@ static bool read_total(struct reading *reading)
 		uint32_t generation = generation_of(reading);
 
 		free(reading->total);
-		reading->total = stats_folder_read_page(reading->folder, STATS_TOTAL_NAME, reading->owner);
-		drop_folded(reading);
+		reading->total = page_file_read(reading->folder, STATS_TOTAL_NAME, reading->owner);
+		/* An owner is cleared while the generation is odd. */
+		if (generation != reading->generation || !is_unchanged(reading, generation))
+			drop_folded(reading);
 		if (is_unchanged(reading, generation))
 			return true;
 		nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
@@ -252,6 +195,8 @@ static void read_at_depth(struct stats_view *view, int folder, uid_t owner, int 
 	}
 	reading->folder = folder;
 	reading->owner = owner;
+	reading->has_counts_only = view->has_counts_only;
+	reading->generation = generation_of(reading);
 	/* No run is folded meanwhile: its numbers would be counted twice, or not at all. */
 	run_folder_lock(folder, LOCK_SH);
 	if (!list_folder(reading) || !read_total(reading))

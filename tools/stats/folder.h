@@ -22,13 +22,6 @@ int stats_folder_open(const char *path, uid_t owner, bool may_be_on_disk) __attr
  * are folded in first. */
 void stats_folder_read(struct stats_view *view, int fd, uid_t owner);
 
-/* Reads only the header of the file `name`, which tells whose page it is. False: `owner` has no such file. */
-bool stats_folder_read_header(int fd, const char *name, uid_t owner, struct stats_page *header);
-
-/* A copy of the file `name` of the folder. NULL: it is missing, or not a sound page of `owner`'s. The caller frees it
- * with free(). */
-struct stats_page *stats_folder_read_page(int fd, const char *name, uid_t owner);
-
 /* True if `name` can be a process's page: "0000" to "1023". */
 bool stats_folder_is_slot(const char *name);
 

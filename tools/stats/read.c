@@ -95,12 +95,11 @@ static bool names_a_folder(const char *setting)
 	return setting && *setting && strcmp(setting, "auto") != 0 && strcmp(setting, "off") != 0;
 }
 
-int stats_read(struct stats_view *view, const char *folder)
+static int read_view(struct stats_view *view, const char *folder)
 {
 	const char *setting = getenv("HOLDLINE_STATS");
 	int fd = 0;
 
-	stats_view_init(view);
 	if (!folder && names_a_folder(setting))
 		folder = setting;
 	if (!folder) {
@@ -114,4 +113,17 @@ int stats_read(struct stats_view *view, const char *folder)
 	}
 	stats_view_seal(view);
 	return fd < 0 ? fd : 0;
+}
+
+int stats_read(struct stats_view *view, const char *folder)
+{
+	stats_view_init(view);
+	return read_view(view, folder);
+}
+
+int stats_read_counts(struct stats_view *view, const char *folder)
+{
+	stats_view_init(view);
+	view->has_counts_only = true;
+	return read_view(view, folder);
 }

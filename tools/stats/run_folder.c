@@ -14,6 +14,7 @@
 
 #include "pool/stats/file.h"
 #include "tools/stats/folder.h"
+#include "tools/stats/page_file.h"
 #include "tools/stats/sys.h"
 
 #define HOLDER "holder"
@@ -77,7 +78,7 @@ static bool is_not_living(void *context, const char *name)
 	const struct level *level = context;
 	struct stats_page header;
 
-	return !stats_folder_read_header(level->folder, name, geteuid(), &header) || !header.pid ||
+	return !page_file_read_header(level->folder, name, geteuid(), &header) || !header.pid ||
 	       !stats_folder_is_living(&header);
 }
 
@@ -90,7 +91,7 @@ static bool is_done(int error)
 static bool fold_slot(void *context, const char *name)
 {
 	const struct level *level = context;
-	struct stats_page *page = stats_folder_read_page(level->folder, name, geteuid());
+	struct stats_page *page = page_file_read(level->folder, name, geteuid());
 	int error = 0;
 
 	if (page && page->pid)
@@ -105,7 +106,7 @@ static bool fold_slot(void *context, const char *name)
 static bool move_total(void *context, const char *name)
 {
 	const struct level *level = context;
-	struct stats_page *total = stats_folder_read_page(level->folder, name, geteuid());
+	struct stats_page *total = page_file_read(level->folder, name, geteuid());
 	int error = total ? stats_file_fold_total(&stats_sys_libc, level->outer, total) : 0;
 
 	free(total);

@@ -240,9 +240,10 @@ static void add_process(const struct addition *addition)
 {
 	const struct stats_page *page = addition->page;
 	struct stats_view *view = addition->view;
-	struct stats_view_process *process =
-		take_memory(view, sizeof(*process) + addition->n_used * sizeof(process->uses[0]));
+	struct stats_view_process *process = NULL;
 
+	if (!view->has_counts_only)
+		process = take_memory(view, sizeof(*process) + addition->n_used * sizeof(process->uses[0]));
 	if (!process)
 		return;
 	process->pid = page->pid;
@@ -275,8 +276,10 @@ void stats_view_add(struct stats_view *view, const struct stats_page *page, enum
 	if (!addition.destinations)
 		return;
 	add_destinations(&addition);
-	add_callsites(&addition);
-	add_intervals(&addition);
+	if (!view->has_counts_only) {
+		add_callsites(&addition);
+		add_intervals(&addition);
+	}
 	switch (kind) {
 	case STATS_VIEW_TOTAL:
 		view->n_ended += page->n_ended;

@@ -86,6 +86,7 @@ struct stats_view {
 	unsigned n_living;
 	uint64_t n_ended;	    /* processes that ended or were killed */
 	struct stats_counts totals; /* of all destinations */
+	bool has_counts_only;	    /* set by the caller before pages are added: the three lists above stay empty */
 	bool is_incomplete;	    /* memory ran out, or some counts could not be read */
 };
 

@@ -41,7 +41,7 @@ static const struct {
 	{NULL, NULL},
 	{"/x/libholdline.so", NULL},
 	{":/x/libholdline.so ", NULL},
-	{"/a.so:/x/libholdline.so", "/a.so:"},
+	{"/a.so:/x/libholdline.so", "/a.so"},
 	{"/x/libholdline.so:/b.so", ":/b.so"},
 	{"/x/libholdline.so.1", "/x/libholdline.so.1"},
 };

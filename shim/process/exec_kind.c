@@ -1,0 +1,213 @@
+/* See exec_kind.h. Sources: elf(5), execve(2). */
+#include "shim/process/exec_kind.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "shim/base/real.h"
+
+/* The machine and the dynamic loader that this library is made for. */
+#if defined(__x86_64__)
+#define MACHINE EM_X86_64
+#define LOADER "ld-linux-x86-64.so.2"
+#elif defined(__aarch64__)
+#define MACHINE EM_AARCH64
+#define LOADER "ld-linux-aarch64.so.1"
+#else
+#define MACHINE EM_NONE
+#define LOADER ""
+#endif
+
+#define OUR_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
+#define HEAD_MAX 1024
+#define PIECE_MAX 512
+#define MODES_OF_EXECUTION (S_IXUSR | S_IXGRP | S_IXOTH)
+
+const bool exec_kind_has_machine = MACHINE != EM_NONE;
+
+/* The first bytes of a file. */
+struct head {
+	int fd;
+	size_t length;
+	_Alignas(8) unsigned char bytes[HEAD_MAX];
+};
+
+/* Opening anything else might do something. */
+static bool is_plain_program(const char *path)
+{
+	struct stat status;
+
+	return libc.stat(path, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & MODES_OF_EXECUTION) &&
+	       !(status.st_mode & (S_ISUID | S_ISGID));
+}
+
+static ssize_t read_at(int fd, void *bytes, size_t length, uint64_t offset)
+{
+	return offset > INT64_MAX ? -1 : libc.syscall(SYS_pread64, fd, bytes, length, (off_t)offset);
+}
+
+/* Up to PIECE_MAX bytes of a segment, and a zero behind them; those that the head has are not read again. */
+static size_t read_piece(const struct head *head, const ElfW(Phdr) * segment, char piece[PIECE_MAX + 1])
+{
+	size_t length = segment->p_filesz < PIECE_MAX ? segment->p_filesz : PIECE_MAX;
+	ssize_t n = (ssize_t)length;
+
+	if (segment->p_offset <= head->length && length <= head->length - segment->p_offset)
+		memcpy(piece, head->bytes + segment->p_offset, length);
+	else
+		n = read_at(head->fd, piece, length, segment->p_offset);
+	length = n > 0 ? (size_t)n : 0;
+	piece[length] = '\0';
+	return length;
+}
+
+static bool is_loader(const char *interpreter)
+{
+	const char *slash = strrchr(interpreter, '/');
+
+	return strcmp(slash ? slash + 1 : interpreter, LOADER) == 0;
+}
+
+/* Go's linker leaves a note with its name. A Go program with C in it has our loader, but makes its own calls. */
+static bool has_note_of_go(const char *piece, size_t length)
+{
+	ElfW(Nhdr) note;
+
+	for (size_t at = 0; at + sizeof(note) + 4 <= length;) {
+		memcpy(&note, piece + at, sizeof(note));
+		if (note.n_namesz == 4 && memcmp(piece + at + sizeof(note), "Go\0", 4) == 0)
+			return true;
+		if (note.n_namesz > length || note.n_descsz > length)
+			return false;
+		at += sizeof(note) + ((note.n_namesz + 3u) & ~3u) + ((note.n_descsz + 3u) & ~3u);
+	}
+	return false;
+}
+
+/* A program, as its linker marks it: the dynamic loader is a file without a loader, too, and takes our library into
+ * what it runs. */
+static bool is_marked_program(const char *piece, size_t length)
+{
+	ElfW(Dyn) entry;
+
+	for (size_t at = 0; at + sizeof(entry) <= length; at += sizeof(entry)) {
+		memcpy(&entry, piece + at, sizeof(entry));
+		if (entry.d_tag == DT_FLAGS_1)
+			return entry.d_un.d_val & DF_1_PIE;
+	}
+	return false;
+}
+
+static bool is_elf_of_ours(const struct head *head, ElfW(Ehdr) * header)
+{
+	memcpy(header, head->bytes, sizeof(*header));
+	return head->length >= sizeof(*header) && memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
+	       header->e_ident[EI_CLASS] == OUR_CLASS && header->e_machine == MACHINE &&
+	       (header->e_type == ET_EXEC || header->e_type == ET_DYN) && header->e_phentsize == sizeof(ElfW(Phdr)) &&
+	       header->e_phnum && header->e_phoff <= head->length &&
+	       header->e_phnum <= (head->length - header->e_phoff) / sizeof(ElfW(Phdr));
+}
+
+/* A program of this machine in 32 bit, where we have 64; any other machine's is none of our loader's. */
+static bool is_elf_of_other_size(const struct head *head)
+{
+	return head->length > EI_CLASS && memcmp(head->bytes, ELFMAG, SELFMAG) == 0 &&
+	       head->bytes[EI_CLASS] == (OUR_CLASS == ELFCLASS64 ? ELFCLASS32 : ELFCLASS64);
+}
+
+/* A program of this machine that the loader does not take our library into. */
+static bool is_elf_without_us(const struct head *head)
+{
+	bool has_interpreter = false, has_our_loader = false, is_go = false, is_marked = false;
+	char piece[PIECE_MAX + 1];
+	ElfW(Ehdr) header;
+
+	if (!is_elf_of_ours(head, &header))
+		return false;
+	for (unsigned i = 0; i < header.e_phnum; i++) {
+		ElfW(Phdr) segment;
+		size_t length;
+
+		memcpy(&segment, head->bytes + header.e_phoff + i * sizeof(segment), sizeof(segment));
+		if (segment.p_type != PT_INTERP && segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC)
+			continue;
+		if (segment.p_type == PT_DYNAMIC && has_interpreter)
+			continue;
+		length = read_piece(head, &segment, piece);
+		if (segment.p_type == PT_INTERP) {
+			has_interpreter = true;
+			has_our_loader = is_loader(piece);
+		} else if (segment.p_type == PT_NOTE) {
+			is_go |= has_note_of_go(piece, length);
+		} else {
+			is_marked = is_marked_program(piece, length);
+		}
+	}
+	if (has_interpreter)
+		return is_go || !has_our_loader;
+	return header.e_type == ET_EXEC || is_marked;
+}
+
+/* The interpreter of a script, in place in its first line; NULL: it is no script, or one whose line is odd. */
+static const char *find_interpreter(struct head *head)
+{
+	char *line = (char *)head->bytes, *end;
+	size_t length = head->length < HEAD_MAX ? head->length : HEAD_MAX - 1;
+
+	line[length] = '\0';
+	if (strncmp(line, "#!", 2) != 0)
+		return NULL;
+	line += 2;
+	line += strspn(line, " \t");
+	end = line + strcspn(line, " \t\n");
+	if (*line != '/' || !*end)
+		return NULL;
+	*end = '\0';
+	return line;
+}
+
+static bool read_head(struct head *head, const char *path)
+{
+	ssize_t n;
+
+	if (!is_plain_program(path))
+		return false;
+	/* Raw calls: exec is no cancellation point. */
+	head->fd = (int)libc.syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	if (head->fd < 0)
+		return false;
+	n = read_at(head->fd, head->bytes, sizeof(head->bytes), 0);
+	head->length = n > 0 ? (size_t)n : 0;
+	return true;
+}
+
+static enum exec_kind judge(const struct head *head)
+{
+	if (is_elf_of_other_size(head))
+		return EXEC_KIND_OTHER_SIZE;
+	return is_elf_without_us(head) ? EXEC_KIND_WITHOUT_US : EXEC_KIND_WITH_US;
+}
+
+/* One script's interpreter is looked at, not that of an interpreter. */
+enum exec_kind exec_kind_of(const char *path)
+{
+	const char *interpreter;
+	enum exec_kind kind;
+	struct head head;
+
+	if (!read_head(&head, path))
+		return EXEC_KIND_WITH_US;
+	kind = judge(&head);
+	libc.syscall(SYS_close, head.fd);
+	interpreter = find_interpreter(&head);
+	if (!interpreter || !read_head(&head, interpreter))
+		return kind;
+	kind = judge(&head);
+	libc.syscall(SYS_close, head.fd);
+	return kind;
+}

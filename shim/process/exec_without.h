@@ -1,0 +1,13 @@
+/*
+ * An environment without this library, for programs of another word size: their loader would print that it cannot
+ * preload it. Other libraries that are preloaded stay. Works on the caller's memory only; async-signal-safe.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* How large a buffer exec_without_prepare() needs. All entries can be read. */
+size_t exec_without_size(char *const environment[]);
+
+/* Fills the buffer (aligned for pointers, of that size) with the environment that is left, and returns that. */
+char **exec_without_prepare(void *buffer, char *const environment[]);
