@@ -233,7 +233,8 @@ EXPORT long syscall(long number, ...)
 	if (fdtable_get((int)a[0]) && (receive(number, a, &result) || transmit(number, a, &result) ||
 				       ask(number, a, &result) || handle_descriptor(number, a, &result)))
 		return result;
-	if (sock_n_tracked && call_anyway(number, a, &result))
+	/* That one is about all descriptors, and about what comes later, too. */
+	if ((sock_n_tracked || number == SYS_close_range) && call_anyway(number, a, &result))
 		return result;
 	if (!is_clone(number, a, &flags)) {
 		note_number(number, a);

@@ -106,6 +106,16 @@ static void run_close_range(void)
 	exchange("/bytes/20");
 }
 
+/* As programs do it for older C libraries. */
+static void run_close_range_raw(void)
+{
+	probe_exchange("/bytes/10");
+	CALL(syscall(SYS_close_range, 3, ~0U, 0));
+	exchange("/bytes/10");
+	CALL(syscall(SYS_close_range, 3, ~0U, 0));
+	exchange("/bytes/20");
+}
+
 static void run_close_range_open(void)
 {
 	int fd = probe_dial(), other = probe_dial();
@@ -323,6 +333,7 @@ static const struct probe_case cases[] = {
 	{"loop-to-limit", run_loop_to_limit},
 	{"loop-raw", run_loop_raw},
 	{"close-range", run_close_range},
+	{"close-range-raw", run_close_range_raw},
 	{"close-range-open", run_close_range_open},
 	{"closefrom", run_closefrom},
 	{"foreign", run_foreign},
