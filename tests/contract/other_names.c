@@ -106,8 +106,7 @@ static void receive_all(size_t i, int fd, bool is_all)
 		if (!is_all)
 			break;
 	}
-	say("%s: %ld bytes, then %ld %s", receivers[i].name, total, n < 0 ? n : n > 0,
-	    n < 0 ? strerrorname_np(errno) : "");
+	say("%s: %ld bytes, then %ld %s", receivers[i].name, total, n < 0 ? n : n > 0, n < 0 ? error_name(errno) : "");
 }
 
 static void run_receiving(void)

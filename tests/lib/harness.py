@@ -48,7 +48,7 @@ def compile_program(output, sources, flags=()):
     if os.path.exists(path) and os.path.getmtime(path) >= max(os.path.getmtime(i) for i in inputs):
         return path
     temporary = "%s.%d" % (path, os.getpid())
-    subprocess.run([CC, *CFLAGS, "-o", temporary, *sources, *flags, "-lpthread"], check=True)
+    subprocess.run([CC, *CFLAGS, "-o", temporary, *sources, *flags, "-lpthread", "-ldl", "-lrt"], check=True)
     os.rename(temporary, path)
     return path
 
