@@ -15,6 +15,7 @@
 
 #include "shim/base/fdtable.h"
 #include "shim/base/home.h"
+#include "shim/base/libcs.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/exchange/eof.h"
