@@ -32,7 +32,7 @@ class World:
     name, suffix, flags, compiler = "local", "", (), harness.CC
     skipped = ()
     is_allocator = False
-    command = harness.HOLDLINE  # which serves the static programs that are executed
+    command = harness.HOLDLINE if os.path.exists(harness.HOLDLINE) else None  # which serves the static programs that are executed
 
     def missing(self):
         """Why this world can't be used here, or None."""
