@@ -42,7 +42,7 @@ EXPORTS = $(if $(MUSL),$(BUILD)/exports.map,shim/wrap/exports.map)
 TLS ?= $(if $(MUSL),,yes)
 
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/base/library.h).
-TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
+TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl -lpthread
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' | sort))
 LLHTTP_SRC := $(wildcard /usr/share/llhttp/*.c)
@@ -50,8 +50,9 @@ POOL_OBJ := $(call objects,pool) $(patsubst /usr/share/llhttp/%.c,$(BUILD)/llhtt
 TOOL_POOL_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
 SHIM_OBJ := $(filter-out $(if $(TLS),,$(BUILD)/shim/tls/%),$(call objects,shim))
 TOOL_OBJ := $(call objects,tools)
-UNIT_SRC := $(shell find tests/unit -name 'test_*.c' | sort)
-UNIT_OBJ := $(call objects,tests/unit)
+NO_UNIT := $(if $(TLS),,tests/unit/pool/tls/test_tls_bundle.c)
+UNIT_SRC := $(filter-out $(NO_UNIT),$(shell find tests/unit -name 'test_*.c' | sort))
+UNIT_OBJ := $(filter-out $(NO_UNIT:%.c=$(BUILD)/%.o),$(call objects,tests/unit))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # A recipe that installs packages continues in a second make: new packages change the values above.

@@ -1,6 +1,6 @@
 /*
  * What C libraries don't have in common, as far as this library wraps or needs it: types that glibc and musl declare
- * differently; and numbers, declarations and functions that some don't have (glibc before 2.35, musl). The functions are
+ * differently; and declarations and functions that some don't have (glibc before 2.35, musl). The functions are
  * system calls then. A program may find our wrapper by its name where there would be none without us, and it works.
  */
 #pragma once
@@ -10,10 +10,11 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
+
+#include "pool/base/kernel.h"
 
 #ifdef __GLIBC__
 typedef __rlimit_resource_t rlimit_resource; /* of getrlimit() */
@@ -33,27 +34,6 @@ typedef unsigned messages_flags;
 #endif
 #ifndef AIO_PRIO_DELTA_MAX
 #define AIO_PRIO_DELTA_MAX 20
-#endif
-
-/* The same on every architecture (syscalls(2)). */
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-#ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441
-#endif
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-#ifndef RWF_NOWAIT
-#define RWF_NOWAIT 8
-#endif
-/* close_range(2) */
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE (1U << 1)
-#endif
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
 
 int close_range(unsigned first, unsigned last, int flags);
