@@ -32,6 +32,7 @@ class World:
     name, suffix, flags, compiler = "local", "", (), harness.CC
     skipped = ()
     is_allocator = False
+    is_fetched = False  # needs a source package: not every day
     command = harness.HOLDLINE if os.path.exists(harness.HOLDLINE) else None  # which serves the static programs that are executed
 
     def missing(self):
@@ -193,6 +194,7 @@ class Musl(World):
     name, suffix, compiler = "musl", "-musl", musl_root.COMPILER
     flags = ("-isystem", musl_root.INCLUDE, "-Wno-stringop-overread")
     command = None  # it is none of musl's
+    is_fetched = True
     # musl has no swapcontext(), and its smallest stack has 2 KiB.
     skipped = ("coroutines", "handlers/small-thread")
 
