@@ -1,8 +1,8 @@
 /*
  * Whether the process has but one thread: then no other can hold a lock, change what is looked at, or cancel this one.
  *
- * glibc has a word for it since 2.32 (<sys/single_threaded.h>), musl has none. It is looked up, not linked with, so that
- * this library loads with all of them. Where it is missing the kernel can be asked.
+ * glibc has a word for it since 2.32 (<sys/single_threaded.h>), musl has none. It is looked up, not linked with, so
+ * that this library loads with all of them. Where it is missing the kernel can be asked.
  */
 #pragma once
 

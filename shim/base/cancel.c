@@ -1,6 +1,6 @@
 /*
- * What glibc's pthread_cleanup_push() calls, and pthread_testcancel(): hidden functions of the same names in this library,
- * which look up glibc's.
+ * What glibc's pthread_cleanup_push() calls, and pthread_testcancel(): hidden functions of the same names in this
+ * library, which look up glibc's.
  *
  * glibc moved its own from libpthread to libc in 2.34. A reference to them would have that version, and this library
  * would load with no older glibc. There a program that is not linked with libpthread has none of them, and no thread

@@ -23,8 +23,8 @@
 
 #define KERNEL_SIGSET_SIZE 8
 
-/* Main's stack, as far as it is in use, up to bytes that the kernel has put at its end (getauxval(3), AT_RANDOM). Nothing
- * else is mapped so near to it. */
+/* Main's stack, as far as it is in use, up to bytes that the kernel has put at its end (getauxval(3), AT_RANDOM).
+ * Nothing else is mapped so near to it. */
 #define STACK_REACH (16u << 20)
 /* The end of another thread's stack, at the thread's own structure (glibc); other mappings are further away. */
 #define THREAD_STACK_REACH (256u << 10)

@@ -1,7 +1,7 @@
 /*
  * The names for files of more than two gigabytes. Where a program's offsets have 64 bits anyhow they are second names,
- * with the same structures: glibc declares these anew, and musl makes macros of the names. So this file uses none of the
- * C library's declarations of them.
+ * with the same structures: glibc declares these anew, and musl makes macros of the names. So this file uses none of
+ * the C library's declarations of them.
  */
 #include <stdarg.h>
 #include <sys/types.h>
