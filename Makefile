@@ -1,4 +1,9 @@
 # Holdline. Two commands are enough to begin with: `make demo`, then `make check`.
+ifdef MUSL
+# The library alone, for programs of musl: on Alpine, or with musl-gcc (musl-tools) where the compiler is glibc's.
+CC = $(if $(findstring musl,$(shell cc -dumpmachine)),cc,musl-gcc)
+BUILD ?= build/musl
+endif
 CC ?= cc
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -32,19 +37,24 @@ HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem $(LLHTTP)/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Lazy binding could happen in a signal handler or after fork: bind everything at load.
-SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=shim/wrap/exports.map -Wl,-soname,libholdline.so
+SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=$(EXPORTS) -Wl,-soname,libholdline.so
+
+EXPORTS = $(if $(MUSL),$(BUILD)/exports.map,shim/wrap/exports.map)
+# Empty: without HTTPS, for machines without the headers of OpenSSL 3 and GnuTLS 3.7.
+TLS ?= $(if $(MUSL),,yes)
 
 # The shim needs libc alone; the command may need more, and loads by itself what it seldom needs (tools/base/library.h).
-TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl
+TOOL_LIBS = -lcjson -lmnl -lseccomp -lm -ldl -lpthread
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(shell find $(1) -name '*.c' | sort))
 LLHTTP_SRC := $(wildcard $(LLHTTP)/llhttp/*.c)
 POOL_OBJ := $(call objects,pool) $(patsubst $(LLHTTP)/llhttp/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRC))
 TOOL_POOL_OBJ := $(patsubst $(BUILD)/%,$(BUILD)/hardened/%,$(POOL_OBJ))
-SHIM_OBJ := $(call objects,shim)
+SHIM_OBJ := $(filter-out $(if $(TLS),,$(BUILD)/shim/tls/%),$(call objects,shim))
 TOOL_OBJ := $(call objects,tools)
-UNIT_SRC := $(shell find tests/unit -name 'test_*.c' | sort)
-UNIT_OBJ := $(call objects,tests/unit)
+NO_UNIT := $(if $(TLS),,tests/unit/pool/tls/test_tls_bundle.c)
+UNIT_SRC := $(filter-out $(NO_UNIT),$(shell find tests/unit -name 'test_*.c' | sort))
+UNIT_OBJ := $(filter-out $(NO_UNIT:%.c=$(BUILD)/%.o),$(call objects,tests/unit))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # A recipe that installs packages continues in a second make: new packages change the values above.
@@ -57,12 +67,13 @@ help:
 	@echo 'make check     install what is missing, build, and run every test (a quarter of an hour on two processors)'
 	@echo 'make           build $(BUILD)/libholdline.so and $(BUILD)/holdline; "make deps" installs what that needs'
 	@echo 'make install   into PREFIX ($(PREFIX)), honours DESTDIR; make uninstall takes it away'
+	@echo 'make MUSL=1    $(BUILD)/musl/libholdline.so, for programs of musl; needs musl-gcc (musl-tools) or Alpine'
 	@echo 'make deb | rpm  packages of what is committed, in $(BUILD)/deb or $(BUILD)/rpm'
 	@echo 'make container  the tree for images, in $(BUILD)/container: see tools/packaging/container/Dockerfile'
 	@echo 'make release   the tarball and its checksum, in $(BUILD)/release; make distcheck uses it in a new system'
 	@echo 'make torture | bench | lint | format | asan | tsan | fuzz | clean      for developers'
 
-all: $(BUILD)/libholdline.so $(BUILD)/holdline
+all: $(BUILD)/libholdline.so $(if $(MUSL),,$(BUILD)/holdline)
 
 deps:
 	@tools/install-deps build
@@ -110,8 +121,29 @@ fuzz:
 	@$(AGAIN) BUILD=build/fuzz CC=clang HARDEN= LTO= CFLAGS="-O1 -g $(ASAN) -fsanitize=fuzzer-no-link" fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) BUILD=$(abspath build/fuzz) tests/fuzz/run
 
-$(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a shim/wrap/exports.map
+$(BUILD)/libholdline.so: $(SHIM_OBJ) $(BUILD)/libpool.a $(EXPORTS)
 	$(CC) $(HL_CFLAGS) $(LTO) $(SHIM_LDFLAGS) $(LDFLAGS) -o $@ $(SHIM_OBJ) $(BUILD)/libpool.a -ldl
+
+ifdef MUSL
+# Names that musl has not are not wrapped either: a program that looks for one by dlsym() must find none.
+MUSL_NAMES = nm -D --defined-only /lib/ld-musl-$(firstword $(subst -, ,$(shell $(CC) -dumpmachine))).so.1
+$(EXPORTS): shim/wrap/exports.map Makefile
+	@mkdir -p $(@D)
+	@$(MUSL_NAMES) | awk 'NR == FNR { has[$$3]; next } \
+		/^[^#\t]|\*;/ { print; next } { n = split($$0, names, /[;\t ]+/) } \
+		{ for (i = 1; i <= n; i++) if (names[i] in has || names[i] ~ /^io_uring/) print "\t" names[i] ";" }' - $< >$@
+
+# musl-gcc sees no other headers: those of the kernel and of uthash, by links.
+ifneq ($(CC),cc)
+HL_CFLAGS += -isystem $(BUILD)/include
+$(POOL_OBJ) $(SHIM_OBJ): $(BUILD)/include/linux
+$(BUILD)/include/linux:
+	@mkdir -p $(@D)/sys
+	@ln -sfn -t $(@D) /usr/include/asm-generic /usr/include/uthash.h /usr/include/utlist.h /usr/include/$(MULTIARCH)/asm
+	@ln -sfn -t $(@D)/sys $(wildcard /usr/include/$(MULTIARCH)/sys/sdt*.h)
+	@ln -sfn /usr/include/linux $@
+endif
+endif
 
 LINK_TOOL = $(CC) $(HL_CFLAGS) -fno-lto $(HARDEN_LDFLAGS) $(LDFLAGS) $(TOOL_OBJ) $(BUILD)/hardened/libpool.a $(TOOL_LIBS)
 $(BUILD)/holdline: $(TOOL_OBJ) $(BUILD)/hardened/libpool.a

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "pool/base/kernel.h"
 #include "pool/broker/private.h"
 
 static bool is_in_use(const struct destination *base)
@@ -105,13 +106,11 @@ static bool is_as_said(const struct broker *broker, const struct broker_request 
 	if (broker->sys->getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_length) < 0 || !cookie ||
 	    cookie != request->cookie)
 		return false;
-#ifdef SO_NETNS_COOKIE
 	cookie = 0;
 	cookie_length = sizeof(cookie);
 	if (broker->sys->getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &cookie_length) == 0 &&
 	    cookie != request->key.netns_cookie)
 		return false;
-#endif
 	if (broker->sys->getpeername(fd, (struct sockaddr *)&address, &length) < 0 ||
 	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))
 		return false;

@@ -1,7 +1,6 @@
 /* See callsite.h. */
 #include "shim/base/callsite.h"
 
-#include <execinfo.h>
 #include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -12,12 +11,31 @@
 #include "shim/base/stats_page.h"
 #include "shim/base/symbols.h"
 
+#ifdef __GLIBC__
+#include <execinfo.h>
+#else
+/* musl has none: of a stack there is only the caller. */
+static int backtrace(void **frames, int n)
+{
+	(void)frames, (void)n;
+	return 0;
+}
+#endif
+
+/* The first members of glibc's struct dl_find_object, which stay (dl_find_object(3), <dlfcn.h>). */
+struct found_object {
+	unsigned long long flags;
+	void *begin, *end;
+	struct link_map *map;
+	uint64_t more[16];
+};
+
 /* Of backtrace()'s frames the first few are our own. */
 #define OWN_FRAMES_MAX 8
 
 static enum config_callsites wanted_kind; /* immutable after init, as is all of these */
 /* dladdr() takes the loader's lock; this one (glibc 2.35) takes none. NULL: addresses stay as they are. */
-static int (*find_object)(void *address, struct dl_find_object *result);
+static int (*find_object)(void *address, struct found_object *result);
 
 /* The last one of each thread: most programs connect from one place. */
 static __thread struct {
@@ -33,7 +51,7 @@ void callsite_init(const struct config *config)
 	wanted_kind = config->callsites;
 	if (wanted_kind == CONFIG_CALLSITES_OFF)
 		return;
-	find_object = (int (*)(void *, struct dl_find_object *))symbols_find_anywhere("_dl_find_object");
+	find_object = (int (*)(void *, struct found_object *))symbols_find_anywhere("_dl_find_object");
 	/* Its first call loads a library, which allocates. */
 	if (wanted_kind == CONFIG_CALLSITES_STACK)
 		backtrace(&first, 1);
@@ -42,14 +60,14 @@ void callsite_init(const struct config *config)
 static void note_frame(struct stats_callsite *callsite, void *address)
 {
 	uint32_t at = callsite->n_frames++;
-	struct dl_find_object object;
+	struct found_object object;
 	const struct link_map *map;
 
 	callsite->offset[at] = (uint64_t)(uintptr_t)address;
 	callsite->module[at] = STATS_NO_MODULE;
-	if (!find_object || find_object(address, &object) || !object.dlfo_link_map)
+	if (!find_object || find_object(address, &object) || !object.map)
 		return;
-	map = object.dlfo_link_map;
+	map = object.map;
 	callsite->module[at] = map->l_name[0] ? stats_find_module(page, map->l_name, map->l_addr)
 					      : stats_page_find_program(map->l_addr);
 	if (callsite->module[at] != STATS_NO_MODULE)

@@ -3,9 +3,9 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/single_threaded.h>
 
 #include "pool/base/annotate.h"
+#include "shim/base/alone.h"
 #include "shim/base/real.h"
 
 #define SPINS_BUSY 200
@@ -27,7 +27,7 @@ static void hold(void)
 	if (n_held++)
 		return;
 	held_frame = (uintptr_t)__builtin_frame_address(0);
-	if (__libc_single_threaded)
+	if (is_known_alone())
 		cancel_state = UNCHANGED;
 	else
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
@@ -43,6 +43,8 @@ static void pause_briefly(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
 #endif
 }
 

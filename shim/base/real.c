@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "shim/base/alone.h"
+#include "shim/base/libcs.h"
 #include "shim/base/symbols.h"
 
 /* Placeholder until the table is bound: the first call binds it. Constructors of other libraries run before ours, and
@@ -52,14 +54,14 @@ struct real real = {
 /* clang-format off */
 #define NEXT(F) \
 	F(read) F(write) F(close) F(readv) F(writev) F(recv) F(recvfrom) F(recvmsg) F(recvmmsg) F(send) \
-	F(sendto) F(sendmsg) F(sendmmsg) F(preadv2) F(pwritev2) F(sendfile) F(sendfile64) F(splice) \
+	F(sendto) F(sendmsg) F(sendmmsg) F(preadv2) F(pwritev2) F(sendfile) F(splice) \
 	F(__read_chk) F(__recv_chk) F(__recvfrom_chk) F(socket) F(connect) F(bind) F(listen) F(shutdown) \
 	F(getsockopt) F(setsockopt) F(getpeername) F(getsockname) F(ioctl) F(dup) F(dup2) F(dup3) F(fcntl) \
 	F(fcntl64) F(close_range) F(closefrom) F(epoll_ctl) F(epoll_wait) F(epoll_pwait) F(epoll_pwait2) \
 	F(poll) F(ppoll) F(select) F(pselect) F(__poll_chk) F(__ppoll_chk) F(getrlimit) F(setrlimit) \
 	F(prlimit) F(sysconf) F(_Fork) F(_exit) F(clone) F(setuid) F(seteuid) F(setreuid) F(setresuid) F(setns) \
 	F(unshare) F(system) F(popen) F(prctl) F(execve) F(execvpe) F(fexecve) F(execveat) F(posix_spawn) \
-	F(posix_spawnp) F(aio_read) F(aio_write) F(aio_read64) F(aio_write64) F(lio_listio) F(lio_listio64) \
+	F(posix_spawnp) F(aio_read) F(aio_write) F(lio_listio) \
 	F(fdopen) F(fclose) F(vdprintf) F(__vdprintf_chk) F(dlopen) F(syscall)
 
 #define OWN(F) \
@@ -84,4 +86,6 @@ void real_bind(void)
 
 	symbols_bind_next(&next, &real);
 	symbols_bind_libc(&own, &libc);
+	libcs_fill_gaps();
+	alone_bind();
 }

@@ -25,6 +25,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "shim/base/libcs.h"
+
 struct real {
 	ssize_t (*read)(int, void *, size_t);
 	ssize_t (*write)(int, const void *, size_t);
@@ -34,16 +36,15 @@ struct real {
 	ssize_t (*recv)(int, void *, size_t, int);
 	ssize_t (*recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
 	ssize_t (*recvmsg)(int, struct msghdr *, int);
-	int (*recvmmsg)(int, struct mmsghdr *, unsigned, int, struct timespec *);
+	int (*recvmmsg)(int, struct mmsghdr *, unsigned, messages_flags, struct timespec *);
 	ssize_t (*send)(int, const void *, size_t, int);
 	ssize_t (*sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
 	ssize_t (*sendmsg)(int, const struct msghdr *, int);
-	int (*sendmmsg)(int, struct mmsghdr *, unsigned, int);
-	ssize_t (*preadv2)(int, const struct iovec *, int, off64_t, int);
-	ssize_t (*pwritev2)(int, const struct iovec *, int, off64_t, int);
+	int (*sendmmsg)(int, struct mmsghdr *, unsigned, messages_flags);
+	ssize_t (*preadv2)(int, const struct iovec *, int, off_t, int);
+	ssize_t (*pwritev2)(int, const struct iovec *, int, off_t, int);
 	ssize_t (*sendfile)(int, int, off_t *, size_t);
-	ssize_t (*sendfile64)(int, int, off64_t *, size_t);
-	ssize_t (*splice)(int, off64_t *, int, off64_t *, size_t, unsigned);
+	ssize_t (*splice)(int, off_t *, int, off_t *, size_t, unsigned);
 
 	int (*socket)(int, int, int);
 	int (*connect)(int, const struct sockaddr *, socklen_t);
@@ -54,7 +55,7 @@ struct real {
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
 	int (*getpeername)(int, struct sockaddr *, socklen_t *);
 	int (*getsockname)(int, struct sockaddr *, socklen_t *);
-	int (*ioctl)(int, unsigned long, ...);
+	int (*ioctl)(int, ioctl_request, ...);
 
 	int (*dup)(int);
 	int (*dup2)(int, int);
@@ -73,9 +74,9 @@ struct real {
 	int (*select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
 	int (*pselect)(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *);
 
-	int (*getrlimit)(__rlimit_resource_t, struct rlimit *);
-	int (*setrlimit)(__rlimit_resource_t, const struct rlimit *);
-	int (*prlimit)(pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *);
+	int (*getrlimit)(rlimit_resource, struct rlimit *);
+	int (*setrlimit)(rlimit_resource, const struct rlimit *);
+	int (*prlimit)(pid_t, rlimit_resource, const struct rlimit *, struct rlimit *);
 	long (*sysconf)(int);
 	pid_t (*_Fork)(void);
 	void (*_exit)(int);
@@ -104,10 +105,7 @@ struct real {
 	int (*__vdprintf_chk)(int, int, const char *, va_list);
 	int (*aio_read)(struct aiocb *);
 	int (*aio_write)(struct aiocb *);
-	int (*aio_read64)(struct aiocb64 *);
-	int (*aio_write64)(struct aiocb64 *);
-	int (*lio_listio)(int, struct aiocb *const[], int, struct sigevent *);
-	int (*lio_listio64)(int, struct aiocb64 *const[], int, struct sigevent *);
+	int (*lio_listio)(int, LIO_LIST(), int, struct sigevent *);
 	void *(*dlopen)(const char *, int);
 	long (*syscall)(long, ...);
 

@@ -67,6 +67,7 @@ static void bind_libc(void)
 
 	_Static_assert(sizeof(sys) == sizeof(offsets) / sizeof(offsets[0]) * sizeof(void *), "each call is bound");
 	symbols_bind_libc(&list, &sys);
+	sys.fstat = libc.fstat; /* which is there with every version of it */
 }
 
 void stats_page_choose_place(char *const environment[])

@@ -2,7 +2,6 @@
 #include "shim/base/symbols.h"
 
 #include <elf.h>
-#include <gnu/lib-names.h>
 #include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,6 +12,14 @@
 #define BITS_PER_WORD (8 * sizeof(ElfW(Addr)))
 /* Of an entry of DT_VERSYM: not the default version of its name. */
 #define VERSION_IS_HIDDEN 0x8000
+
+#ifdef __GLIBC__
+#include <gnu/lib-names.h>
+#else
+/* musl's list of objects, which has another name there. */
+extern struct r_debug *_dl_debug_addr;
+#define _r_debug (*_dl_debug_addr)
+#endif
 
 /* This library's own, by which the loader's list names it. */
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
@@ -241,11 +248,28 @@ static bool has_soname(const struct link_map *map, const char *soname)
 	return object.soname && strcmp(object.soname, soname) == 0;
 }
 
+#ifdef __GLIBC__
+static bool is_libc(const struct link_map *map)
+{
+	return has_soname(map, LIBC_SO);
+}
+#else
+/* musl's is the loader itself, which has no name of that kind, or another on each machine. */
+static bool is_libc(const struct link_map *map)
+{
+	const struct wanted wanted = want("__libc_start_main");
+	struct object object;
+
+	read_object(map, &object);
+	return is_searched(map) && find_in(&object, &wanted);
+}
+#endif
+
 void symbols_bind_libc(const struct symbols_list *list, void *base)
 {
 	const struct link_map *map = _r_debug.r_map;
 
-	while (map && !has_soname(map, LIBC_SO))
+	while (map && !is_libc(map))
 		map = map->l_next;
 	bind_along(map, map, list, base);
 }

@@ -23,11 +23,12 @@
 
 #define KERNEL_SIGSET_SIZE 8
 
-/* Main's stack, as far as it is in use, up to where the process began. Nothing else is mapped so near to it. */
+/* Main's stack, as far as it is in use, up to bytes that the kernel has put at its end (getauxval(3), AT_RANDOM).
+ * Nothing else is mapped so near to it. */
 #define STACK_REACH (16u << 20)
 /* The end of another thread's stack, at the thread's own structure (glibc); other mappings are further away. */
 #define THREAD_STACK_REACH (256u << 10)
-extern void *__libc_stack_end;
+static uintptr_t stack_end; /* immutable after init */
 
 /* The heap that grows by brk(2): looked through once, from the lowest address that was asked for. */
 #define HEAP_MAX (16u << 20)
@@ -80,6 +81,7 @@ void guard_learn_memory(void)
 
 	main_thread = pthread_self();
 	page_size = (uintptr_t)getauxval(AT_PAGESZ);
+	stack_end = (uintptr_t)getauxval(AT_RANDOM);
 	symbols_bind_libc(&list, &heap_end);
 	find_image();
 }
@@ -123,7 +125,7 @@ static bool is_on_heap(uintptr_t first, uintptr_t last)
 
 static bool is_on_stack(uintptr_t first, uintptr_t last)
 {
-	uintptr_t frame = (uintptr_t)__builtin_frame_address(0), end = (uintptr_t)__libc_stack_end;
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0), end = stack_end;
 
 	if (first < frame)
 		return false;

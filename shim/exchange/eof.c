@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/single_threaded.h>
 
+#include "shim/base/alone.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
@@ -38,8 +38,8 @@ bool eof_is_possible(const struct sock *sock)
 	/* One that nothing watches can only be read, closed, or looked at by calls of ours. */
 	bool is_calm = !sock->n_registrations || ((sock->status_flags & O_NONBLOCK) && is_only_read(sock));
 
-	return __libc_single_threaded && sock->n_fds == 1 && is_calm && !sock->policy->max_conns_per_host &&
-	       !atomic_load(&sock->wants_release);
+	return sock->n_fds == 1 && is_calm && !sock->policy->max_conns_per_host && !atomic_load(&sock->wants_release) &&
+	       is_alone();
 }
 
 /* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing
@@ -101,7 +101,7 @@ int eof_report(int epfd, struct epoll_event *events, int max)
 
 	if (most > max)
 		most = max;
-	if (most <= 0 || !__libc_single_threaded || !guard_take_for_writing(events, sizeof(*events) * (size_t)most)) {
+	if (most <= 0 || !is_alone() || !guard_take_for_writing(events, sizeof(*events) * (size_t)most)) {
 		eof_make_all();
 		return 0;
 	}

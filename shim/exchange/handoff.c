@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/single_threaded.h>
 #include <sys/socket.h>
 
+#include "shim/base/alone.h"
 #include "shim/base/home.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
@@ -143,7 +143,7 @@ void handoff_inheritable(void)
 void handoff_unused_inheritable(void)
 {
 	/* Another thread may be about to use its own. */
-	if (__libc_single_threaded)
+	if (is_alone())
 		visit_inheritable(renew_unused);
 }
 

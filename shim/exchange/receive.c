@@ -8,12 +8,12 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/single_threaded.h>
 #include <time.h>
 
 #include "pool/conn/idle_timeout.h"
 #include "pool/exchange/plan.h"
 #include "pool/exchange/verdict.h"
+#include "shim/base/alone.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
@@ -188,7 +188,7 @@ static ssize_t visit_kernel(struct visit *visit)
 	ssize_t result;
 	int saved;
 
-	if (__libc_single_threaded) {
+	if (is_known_alone()) {
 		result = receive_in_time(visit);
 	} else {
 		pthread_cleanup_push(abandon_visit, visit);

@@ -70,6 +70,7 @@ static ssize_t send_as_planned(const struct transport *transport, const struct t
 	int flags = transfer->flags | MSG_NOSIGNAL;
 	struct iovec copy = {bytes, sending->plan.copied + sending->plan.inserted};
 	struct msghdr message = {.msg_iov = &copy, .msg_iovlen = 1};
+	size_t n;
 
 	if (sending->plan.copied && sending->plan.is_rest_appended)
 		return send_mixed(transport, transfer, sending, bytes);
@@ -77,7 +78,8 @@ static ssize_t send_as_planned(const struct transport *transport, const struct t
 		return transport->send(transport, transfer->fd, &message, flags);
 	if (transfer->kind == TRANSFER_SENDMSG)
 		return transport->send(transport, transfer->fd, transfer->message, flags);
-	message.msg_iov = (struct iovec *)transfer_vector(transfer, &message.msg_iovlen);
+	message.msg_iov = (struct iovec *)transfer_vector(transfer, &n);
+	message.msg_iovlen = n;
 	return transport->send(transport, transfer->fd, &message, flags);
 }
 

@@ -164,6 +164,10 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 {
 	(void)n_arguments;
 	(void)arguments;
+#ifndef __GLIBC__
+	/* musl passes nothing, but has set the variable. */
+	environment = environ;
+#endif
 	real_bind();
 	symbols_end_startup();
 	/* Where nothing is wanted of us, the relay is to do nothing either. */

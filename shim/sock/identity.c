@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pool/base/kernel.h"
 #include "pool/conn/destination.h"
 #include "shim/base/real.h"
 
@@ -23,12 +24,10 @@ bool identity_is_steady(void)
 static uint64_t ask_cookie(int fd)
 {
 	uint64_t cookie = 0;
-#ifdef SO_NETNS_COOKIE
 	socklen_t length = sizeof(cookie);
 
 	if (real.getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0)
 		cookie = 0;
-#endif
 	return cookie;
 }
 

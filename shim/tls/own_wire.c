@@ -7,11 +7,11 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/single_threaded.h>
 #include <sys/socket.h>
 
 #include "pool/base/clock.h"
 #include "pool/conn/ending.h"
+#include "shim/base/alone.h"
 #include "shim/base/clock.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
@@ -442,7 +442,7 @@ int own_wire_make(struct channel *channel, int fd, int patience_ms, const uint8_
  * began to wait in between would not push what comes later. */
 static bool needs_push(const struct own_wire *own, int error)
 {
-	return error == -EAGAIN || own->is_gentle || !__libc_single_threaded;
+	return error == -EAGAIN || own->is_gentle || !is_alone();
 }
 
 void own_wire_adopt(struct channel *channel)

@@ -19,7 +19,7 @@
 static bool gather(uint8_t *to, size_t room, const struct msghdr *message, size_t *length)
 {
 	*length = 0;
-	for (size_t i = 0; i < message->msg_iovlen; i++) {
+	for (size_t i = 0; i < (size_t)message->msg_iovlen; i++) {
 		const struct iovec *part = &message->msg_iov[i];
 
 		if (part->iov_len > room - *length)

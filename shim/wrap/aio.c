@@ -33,37 +33,17 @@ EXPORT int aio_write(struct aiocb *control)
 	return REAL(aio_write)(control);
 }
 
-EXPORT int aio_read64(struct aiocb64 *control)
-{
-	pass(control->aio_fildes, control->aio_reqprio);
-	return REAL(aio_read64)(control);
-}
-
-EXPORT int aio_write64(struct aiocb64 *control)
-{
-	pass(control->aio_fildes, control->aio_reqprio);
-	return REAL(aio_write64)(control);
-}
-
 static bool is_mode(int mode)
 {
 	return mode == LIO_WAIT || mode == LIO_NOWAIT;
 }
 
-EXPORT int lio_listio(int mode, struct aiocb *const list[restrict], int n, struct sigevent *event)
+EXPORT int lio_listio(int mode, LIO_LIST(list), int n, struct sigevent *event)
 {
 	for (int i = 0; i < n && is_mode(mode); i++)
 		if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
 			pass(list[i]->aio_fildes, list[i]->aio_reqprio);
 	return REAL(lio_listio)(mode, list, n, event);
-}
-
-EXPORT int lio_listio64(int mode, struct aiocb64 *const list[restrict], int n, struct sigevent *event)
-{
-	for (int i = 0; i < n && is_mode(mode); i++)
-		if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
-			pass(list[i]->aio_fildes, list[i]->aio_reqprio);
-	return REAL(lio_listio64)(mode, list, n, event);
 }
 
 static int went_native(int result)

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <linux/close_range.h>
 
 #include "shim/base/home.h"
+#include "shim/base/libcs.h"
 #include "shim/base/real.h"
 #include "shim/connect/limit.h"
 #include "shim/exchange/after_eof.h"
@@ -118,31 +118,25 @@ static int close_around_internal(unsigned first, unsigned last, int flags)
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-	if (!REAL(close_range)) {
-		errno = ENOSYS;
-		return -1;
-	}
-	if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)))
-		return real.close_range(first, last, flags);
+	if (first > last || (flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)))
+		return REAL(close_range)(first, last, flags);
 	/* As unshare(CLONE_FILES). */
 	if ((flags & CLOSE_RANGE_UNSHARE) && guard_is_home_to_be())
 		sock_retire_all();
 	if (!guard_is_home())
-		return real.close_range(first, last, flags);
+		return REAL(close_range)(first, last, flags);
 	return close_around_internal(first, last, flags);
 }
 
 EXPORT void closefrom(int first)
 {
 	if (!guard_is_home() || first < 0) {
-		if (REAL(closefrom))
-			real.closefrom(first);
+		REAL(closefrom)(first);
 		return;
 	}
 	if (REAL(close_range) && close_around_internal((unsigned)first, UINT_MAX, 0) == 0)
 		return;
 	for (int fd = first; fd < fdtable_end(); fd++)
 		close_begin(fd);
-	if (real.closefrom)
-		real.closefrom(first);
+	real.closefrom(first);
 }

@@ -539,25 +539,21 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
 	bool sleeps = false;
 	int ready = 0;
 
-	if (!REAL(epoll_pwait2)) {
-		errno = ENOSYS;
-		return -1;
-	}
 	eof_make();
 	/* (The kernel will say so.) */
 	if (timeout && !guard_readable(timeout, sizeof(*timeout)))
-		return real.epoll_pwait2(epfd, events, max, timeout, mask);
+		return REAL(epoll_pwait2)(epfd, events, max, timeout, mask);
 	if (timeout)
 		left = *timeout;
 	while (!ready && !(sleeps = pending_fall_asleep()) && (!timeout || is_shorter(&slice, &left))) {
 		pending_push();
-		ready = real.epoll_pwait2(epfd, events, max, &slice, mask);
+		ready = REAL(epoll_pwait2)(epfd, events, max, &slice, mask);
 		if (timeout)
 			subtract(&left, &slice);
 		lengthen(&slice);
 	}
 	if (!ready)
-		ready = real.epoll_pwait2(epfd, events, max, timeout ? &left : NULL, mask);
+		ready = REAL(epoll_pwait2)(epfd, events, max, timeout ? &left : NULL, mask);
 	if (sleeps)
 		pending_wake();
 	/* An empty answer before the time is over is what a signal's or another thread's doing would look like. */

@@ -54,11 +54,6 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t offset, int
 	return NATIVE(fd, REAL(preadv2)(fd, iov, n, offset, flags));
 }
 
-EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
-{
-	return preadv2(fd, iov, n, offset, flags);
-}
-
 OUT_OF_LINE static ssize_t recv_tracked(int fd, void *buffer, size_t length, int flags)
 {
 	struct transfer transfer = {.kind = TRANSFER_RECV, .fd = fd, .flags = flags, .single = {buffer, length}};
@@ -144,7 +139,7 @@ static bool is_timeout(struct timespec *timeout)
 
 /* On a stream each message is one receive; the kernel's own loop would read past the end of the exchange. As in
  * that, the timeout is looked at after each message (recvmmsg(2), BUGS). */
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, messages_flags flags, struct timespec *timeout)
 {
 	struct sock *sock;
 
@@ -153,7 +148,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, str
 	sock = sock_enter(fd);
 	if (!sock)
 		return NATIVE(fd, REAL(recvmmsg)(fd, messages, n, flags, timeout));
-	return receive_messages(sock, fd, messages, n, flags, timeout);
+	return receive_messages(sock, fd, messages, n, (int)flags, timeout);
 }
 
 ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room);

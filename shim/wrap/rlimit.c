@@ -10,7 +10,7 @@
 #include "shim/wrap/wrap.h"
 
 struct question {
-	__rlimit_resource_t resource;
+	rlimit_resource resource;
 	struct rlimit *limit;
 	int name;
 	long result;
@@ -23,7 +23,7 @@ static void ask_limit(void *argument)
 	question->result = REAL(getrlimit)(question->resource, question->limit);
 }
 
-static int get_limit(__rlimit_resource_t resource, struct rlimit *limit)
+static int get_limit(rlimit_resource resource, struct rlimit *limit)
 {
 	struct question question = {.resource = resource, .limit = limit};
 	struct rlimit own;
@@ -38,7 +38,7 @@ static int get_limit(__rlimit_resource_t resource, struct rlimit *limit)
 	return 0;
 }
 
-static int set_limit(__rlimit_resource_t resource, const struct rlimit *limit)
+static int set_limit(rlimit_resource resource, const struct rlimit *limit)
 {
 	bool is_held = resource == RLIMIT_NOFILE && fdlimit_begin_change();
 	int result = REAL(setrlimit)(resource, limit);
@@ -50,7 +50,7 @@ static int set_limit(__rlimit_resource_t resource, const struct rlimit *limit)
 	return result;
 }
 
-static int get_and_set(pid_t pid, enum __rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
+static int get_and_set(pid_t pid, rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
 {
 	bool is_held = resource == RLIMIT_NOFILE && (pid == 0 || pid == guard_pid()) && fdlimit_begin_change();
 	int result = REAL(prlimit)(pid, resource, set, get);
@@ -77,35 +77,19 @@ static long get_value(int name)
 	return fdlimit_ask(ask_name, &question, &own) ? question.result : (long)own.rlim_cur;
 }
 
-EXPORT int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
+EXPORT int getrlimit(rlimit_resource resource, struct rlimit *limit)
 {
 	return get_limit(resource, limit);
 }
 
-EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+EXPORT int setrlimit(rlimit_resource resource, const struct rlimit *limit)
 {
 	return set_limit(resource, limit);
 }
 
-EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
+EXPORT int prlimit(pid_t pid, rlimit_resource resource, const struct rlimit *set, struct rlimit *get)
 {
 	return get_and_set(pid, resource, set, get);
-}
-
-/* The same structures in a 64-bit world. */
-EXPORT int getrlimit64(__rlimit_resource_t resource, struct rlimit64 *limit)
-{
-	return get_limit(resource, (struct rlimit *)limit);
-}
-
-EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
-{
-	return set_limit(resource, (const struct rlimit *)limit);
-}
-
-EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *set, struct rlimit64 *get)
-{
-	return get_and_set(pid, resource, (const struct rlimit *)set, (struct rlimit *)get);
 }
 
 EXPORT long sysconf(int name)

@@ -56,11 +56,6 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, in
 	return NATIVE(fd, REAL(pwritev2)(fd, iov, n, offset, flags));
 }
 
-EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
-{
-	return pwritev2(fd, iov, n, offset, flags);
-}
-
 OUT_OF_LINE static ssize_t send_tracked(int fd, const void *buffer, size_t length, int flags)
 {
 	struct transfer transfer = {
@@ -106,7 +101,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return exchange_send(&transfer);
 }
 
-EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, messages_flags flags)
 {
 	unsigned done = 0;
 

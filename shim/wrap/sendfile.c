@@ -33,7 +33,7 @@ static bool is_refused(const struct other_end *other)
 {
 	int saved = errno, flags = REAL(fcntl)(other->fd, F_GETFL);
 	bool is_refused = flags < 0 || (flags & O_ACCMODE) == O_WRONLY || (other->flags & ~SPLICE_FLAGS) ||
-			  other->own_offset || (other->offset && !guard_readable(other->offset, sizeof(off64_t)));
+			  other->own_offset || (other->offset && !guard_readable(other->offset, sizeof(off_t)));
 
 	if (other->is_pipe)
 		is_refused |= other->offset || REAL(fcntl)(other->fd, F_GETPIPE_SZ) < 0;
@@ -102,13 +102,8 @@ EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t length)
 	return end_unseen(token, out, true, REAL(sendfile)(out, in, offset, length));
 }
 
-EXPORT ssize_t sendfile64(int out, int in, off64_t *offset, size_t length)
-{
-	return sendfile(out, in, offset, length);
-}
-
 /* Where the kernel itself would say no before it waits. */
-static bool is_into_pipe(const off64_t *in_offset, int out, const off64_t *out_offset, unsigned flags)
+static bool is_into_pipe(const off_t *in_offset, int out, const off_t *out_offset, unsigned flags)
 {
 	int saved = errno;
 	bool is_pipe = !in_offset && !out_offset && !(flags & ~SPLICE_FLAGS) && REAL(fcntl)(out, F_GETPIPE_SZ) >= 0 &&
@@ -138,8 +133,19 @@ static ssize_t splice_looked_at(struct sock *sock, int in, int out, size_t lengt
 	return exchange_receive(&transfer);
 }
 
+/* Likewise. The thread may be cancelled in it. */
+static ssize_t splice_and_let_go(struct sock *sock, int in, int out, size_t length, unsigned flags, struct block *seen)
+{
+	ssize_t result;
+
+	pthread_cleanup_push(let_go, seen);
+	result = splice_looked_at(sock, in, out, length, flags, seen);
+	pthread_cleanup_pop(true);
+	return result;
+}
+
 /* Consumes the lock. */
-static ssize_t splice_unseen(struct sock *sock, int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length,
+static ssize_t splice_unseen(struct sock *sock, int in, off_t *in_offset, int out, off_t *out_offset, size_t length,
 			     unsigned flags)
 {
 	bool is_request = fdtable_get(out) == sock;
@@ -155,7 +161,27 @@ static ssize_t splice_unseen(struct sock *sock, int in, off64_t *in_offset, int 
 			  REAL(splice)(in, in_offset, out, out_offset, length, flags));
 }
 
-static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
+/* musl's is no cancellation point, glibc's is one. */
+static void begin_splice(int *cancel_state)
+{
+#ifdef __GLIBC__
+	(void)cancel_state;
+	pthread_testcancel();
+#else
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel_state);
+#endif
+}
+
+static void end_splice(int cancel_state)
+{
+#ifdef __GLIBC__
+	(void)cancel_state;
+#else
+	pthread_setcancelstate(cancel_state, NULL);
+#endif
+}
+
+static ssize_t splice_tracked(int in, off_t *in_offset, int out, off_t *out_offset, size_t length, unsigned flags)
 {
 	bool is_request = fdtable_get(out);
 	int option = is_request ? SOCKET_OPTION_SNDTIMEO : SOCKET_OPTION_RCVTIMEO;
@@ -164,28 +190,29 @@ static ssize_t splice_tracked(int in, off64_t *in_offset, int out, off64_t *out_
 	const struct other_end from = {in, in_offset, out_offset, true, flags},
 			       into = {out, out_offset, in_offset, true, flags};
 	struct sock *sock = NULL;
-	ssize_t result;
 
-	pthread_testcancel();
 	if (length && !enter_unseen(is_request ? out : in, option, is_request ? &from : &into, &sock))
 		return -1;
 	if (!sock)
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
 	if (!is_request && sock->state == SOCK_OPEN && !protocol_status(&sock->protocol).skippable_answer &&
 	    is_into_pipe(in_offset, out, out_offset, flags) && blocks_grow(&seen, 0, looked)) {
-		pthread_cleanup_push(let_go, &seen);
-		result = splice_looked_at(sock, in, out, looked, flags, &seen);
-		pthread_cleanup_pop(true);
-		return result;
+		return splice_and_let_go(sock, in, out, looked, flags, &seen);
 	}
 	return splice_unseen(sock, in, in_offset, out, out_offset, length, flags);
 }
 
-EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags)
+EXPORT ssize_t splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t length, unsigned flags)
 {
+	int cancel_state = 0;
+	ssize_t result;
+
 	if (fdtable_is_internal(in) || fdtable_is_internal(out))
 		return FAIL(EBADF);
 	if (!fdtable_get(in) && !fdtable_get(out))
 		return REAL(splice)(in, in_offset, out, out_offset, length, flags);
-	return splice_tracked(in, in_offset, out, out_offset, length, flags);
+	begin_splice(&cancel_state);
+	result = splice_tracked(in, in_offset, out, out_offset, length, flags);
+	end_splice(cancel_state);
+	return result;
 }

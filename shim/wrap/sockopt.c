@@ -349,7 +349,7 @@ static int request_tracked(int fd, unsigned long request, void *argument)
 	return result;
 }
 
-EXPORT int ioctl(int fd, unsigned long request, ...)
+EXPORT int ioctl(int fd, ioctl_request request, ...)
 {
 	va_list arguments;
 	void *argument;

@@ -15,6 +15,7 @@
 
 #include "shim/base/fdtable.h"
 #include "shim/base/home.h"
+#include "shim/base/libcs.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/exchange/eof.h"
@@ -208,11 +209,9 @@ static void note_number(long number, const long a[6])
 	case SYS_seccomp: /* its first two operations are the modes, the others only ask */
 		fork_before_seccomp((unsigned long)a[0] <= 1 ? (long)a[0] + 1 : 0, (const void *)a[2]);
 		break;
-#ifdef SYS_pidfd_getfd
 	case SYS_pidfd_getfd: /* perhaps of this process, which can't be told */
 		handoff_to_stranger((int)a[1]);
 		break;
-#endif
 	}
 }
 
@@ -233,7 +232,8 @@ EXPORT long syscall(long number, ...)
 	if (fdtable_get((int)a[0]) && (receive(number, a, &result) || transmit(number, a, &result) ||
 				       ask(number, a, &result) || handle_descriptor(number, a, &result)))
 		return result;
-	if (sock_n_tracked && call_anyway(number, a, &result))
+	/* That one is about all descriptors, and about what comes later, too. */
+	if ((sock_n_tracked || number == SYS_close_range) && call_anyway(number, a, &result))
 		return result;
 	if (!is_clone(number, a, &flags)) {
 		note_number(number, a);

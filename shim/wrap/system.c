@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "shim/base/alone.h"
 #include "shim/base/fdlimit.h"
 #include "shim/base/home.h"
 #include "shim/base/real.h"
@@ -38,9 +38,9 @@ static void begin_shell(struct environment *environment)
 	handoff_unused_inheritable();
 	sock_share_all(true);
 	/* A handler may have left an earlier call by longjmp. */
-	if (__libc_single_threaded)
+	if (is_alone())
 		exec_state_forget(environ);
-	size = __libc_single_threaded ? exec_state_size(environ, 0) : 0;
+	size = is_alone() ? exec_state_size(environ, 0) : 0;
 	if (size && blocks_grow(&environment->memory, 0, size))
 		environ = environment->prepared = exec_state_prepare(environment->memory.bytes, size, environ, 0);
 	errno = saved;

@@ -68,4 +68,43 @@ __asm__(".text\n"
 	"	movq %rdi, %rax\n"
 	"	ret\n"
 	".size vfork, .-vfork\n");
+#elif defined(__aarch64__)
+/* The same by clone(2), since there is no such system call. The kernel preserves all registers but %x0: what
+ * vfork_prepare() said waits in %w5, what we were before in %w6, where that is noted in %x7. */
+__asm__(".text\n"
+	".globl vfork\n"
+	".type vfork, %function\n"
+	"vfork:\n"
+	"	stp x29, x30, [sp, #-16]!\n"
+	"	bl vfork_prepare\n"
+	"	ldp x29, x30, [sp], #16\n"
+	"	mov w5, w0\n"
+	"	mrs x7, tpidr_el0\n"
+	"	adrp x3, :gottprel:vfork_is_child\n"
+	"	ldr x3, [x3, :gottprel_lo12:vfork_is_child]\n"
+	"	add x7, x7, x3\n"
+	"	ldr w6, [x7]\n"
+	"	mov x0, #0x4111\n" /* CLONE_VM | CLONE_VFORK | SIGCHLD */
+	"	mov x1, xzr\n"
+	"	mov x2, xzr\n"
+	"	mov x3, xzr\n"
+	"	mov x4, xzr\n"
+	"	mov x8, #220\n" /* __NR_clone */
+	"	svc #0\n"
+	"	cbnz x0, 1f\n"
+	"	mov w1, #1\n"
+	"	str w1, [x7]\n"
+	"	ret\n"
+	"1:	str w6, [x7]\n"
+	"	stp x29, x30, [sp, #-32]!\n"
+	"	str x0, [sp, #16]\n"
+	"	mov w0, w5\n"
+	"	bl vfork_conclude\n"
+	"	ldr x0, [sp, #16]\n"
+	"	ldp x29, x30, [sp], #32\n"
+	"	cmn x0, #4095\n"
+	"	b.cc 2f\n"
+	"	b vfork_fail\n"
+	"2:	ret\n"
+	".size vfork, .-vfork\n");
 #endif

@@ -25,7 +25,7 @@ static void print_error(int fd)
 	socklen_t length = sizeof error;
 
 	CALL(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length));
-	say("SO_ERROR %s", strerrorname_np(error));
+	say("SO_ERROR %s", error_name(error));
 }
 
 /* The first write is accepted; a server that has closed answers it with a reset. */

@@ -283,7 +283,7 @@ static void *exchange_in_thread(void *unused)
 		free(malloc((size_t)i));
 		if (QUIETLY_INSIDE(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server)) ||
 		    QUIETLY_INSIDE(send(fd, request, sizeof request - 1, MSG_NOSIGNAL)) < 0)
-			say("no exchange: %s", strerrorname_np(errno));
+			say("no exchange: %s", error_name(errno));
 		while (QUIETLY_INSIDE(read(fd, bytes, sizeof bytes)) > 0)
 			;
 		QUIETLY_INSIDE(close(fd));

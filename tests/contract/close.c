@@ -65,7 +65,7 @@ static void run_loop(void)
 	probe_exchange("/bytes/10");
 	for (int fd = 3; fd < 1024; fd++)
 		if (close(fd) == 0 || errno != EBADF)
-			say("close(%d) did something: %s", fd, strerrorname_np(errno));
+			say("close(%d) did something: %s", fd, error_name(errno));
 	exchange("/bytes/10");
 	for (int fd = 3; fd < 1024; fd++)
 		close(fd);
@@ -103,6 +103,16 @@ static void run_close_range(void)
 	CALL(close_range(5, 3, 0));
 	CALL(close_range(3, 100, 0xff));
 	CALL(close_range(3, ~0U, 4));
+	exchange("/bytes/20");
+}
+
+/* As programs do it for older C libraries. */
+static void run_close_range_raw(void)
+{
+	probe_exchange("/bytes/10");
+	CALL(syscall(SYS_close_range, 3, ~0U, 0));
+	exchange("/bytes/10");
+	CALL(syscall(SYS_close_range, 3, ~0U, 0));
 	exchange("/bytes/20");
 }
 
@@ -181,7 +191,7 @@ static void run_limit(void)
 		probe_exchange("/bytes/10");
 	while (n < 128 && (fds[n] = open("/dev/null", O_RDONLY)) >= 0)
 		n++;
-	say("%d files fit: %s", n, strerrorname_np(errno));
+	say("%d files fit: %s", n, error_name(errno));
 	CALL(socket(AF_INET, SOCK_STREAM, 0));
 	CALL(dup(0));
 	close(fds[--n]);
@@ -192,7 +202,7 @@ static void run_limit(void)
 		close(fds[--n]);
 	while (n < 128 && (fds[n] = socket(AF_INET, SOCK_STREAM, 0)) >= 0)
 		n++;
-	say("%d sockets fit: %s", n, strerrorname_np(errno));
+	say("%d sockets fit: %s", n, error_name(errno));
 	for (int i = 0; i < n; i++)
 		if (connect(fds[i], (struct sockaddr *)&probe_server, sizeof probe_server) == 0)
 			probe_ask(fds[i], "/bytes/10");
@@ -216,7 +226,7 @@ static void run_hard_limit(void)
 		exchange("/bytes/10");
 	while (n < 64 && (fds[n] = socket(AF_INET, SOCK_STREAM, 0)) >= 0)
 		n++;
-	say("%d sockets fit: %s", n, strerrorname_np(errno));
+	say("%d sockets fit: %s", n, error_name(errno));
 	for (int i = 0; i < n; i++)
 		if (connect(fds[i], (struct sockaddr *)&probe_server, sizeof probe_server) == 0)
 			probe_ask(fds[i], "/bytes/10");
@@ -323,6 +333,7 @@ static const struct probe_case cases[] = {
 	{"loop-to-limit", run_loop_to_limit},
 	{"loop-raw", run_loop_raw},
 	{"close-range", run_close_range},
+	{"close-range-raw", run_close_range_raw},
 	{"close-range-open", run_close_range_open},
 	{"closefrom", run_closefrom},
 	{"foreign", run_foreign},

@@ -16,8 +16,8 @@ static void print_names(const char *when, int fd)
 	int r2 = getpeername(fd, (struct sockaddr *)&peer, &peer_length);
 	int e2 = r2 ? errno : 0;
 
-	say("%s: name %d %s family %d %s port %s; peer %d %s family %d %s port %s", when, r1, strerrorname_np(e1),
-	    name.sin_family, inet_ntoa(name.sin_addr), name.sin_port ? "some" : "none", r2, strerrorname_np(e2),
+	say("%s: name %d %s family %d %s port %s; peer %d %s family %d %s port %s", when, r1, error_name(e1),
+	    name.sin_family, inet_ntoa(name.sin_addr), name.sin_port ? "some" : "none", r2, error_name(e2),
 	    peer.sin_family, inet_ntoa(peer.sin_addr), peer.sin_port == probe_server.sin_port ? "server's" : "other");
 }
 

@@ -17,7 +17,7 @@ static void reap(pid_t pid)
 	int status = -1;
 
 	if (waitpid(pid, &status, 0) != pid)
-		say("waitpid failed: %s", strerrorname_np(errno));
+		say("waitpid failed: %s", error_name(errno));
 	say("ended with %x", (unsigned)status);
 }
 
@@ -39,7 +39,7 @@ static void begin(void)
 	strcpy(strrchr(witness, '/'), "/witness");
 	if (!mkdtemp(folder) || chdir(folder) < 0 || mkdir("here", 0700) < 0 || chdir("here") < 0 ||
 	    link(witness, "witness") < 0)
-		say("no folder: %s", strerrorname_np(errno));
+		say("no folder: %s", error_name(errno));
 }
 
 static void end(void)
@@ -261,7 +261,7 @@ static void spawn(const char *path, bool is_searched, const posix_spawn_file_act
 	error = (is_searched ? posix_spawnp : posix_spawn)(&pid, path, actions, &attributes, some_arguments, environ);
 	/* The program prints, too. */
 	if (error)
-		say("spawn: %s", strerrorname_np(error));
+		say("spawn: %s", error_name(error));
 	else
 		reap(pid);
 	posix_spawnattr_destroy(&attributes);

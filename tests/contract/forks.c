@@ -18,7 +18,7 @@ static void reap(const char *what, pid_t pid)
 	int status = -1;
 
 	if (waitpid(pid, &status, 0) != pid)
-		say("%s: no such child: %s", what, strerrorname_np(errno));
+		say("%s: no such child: %s", what, error_name(errno));
 	else if (WIFSIGNALED(status))
 		say("%s was killed by %d", what, WTERMSIG(status));
 	else
@@ -31,7 +31,7 @@ static int dial(void)
 	int fd = probe_socket();
 
 	if (connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server) && errno != EISCONN && errno != EINTR)
-		say("connect: %s", strerrorname_np(errno));
+		say("connect: %s", error_name(errno));
 	return fd;
 }
 
@@ -58,7 +58,7 @@ static int exchange(void)
 
 	/* If a handler has forked, both processes go on to send the request, and only one can. */
 	if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0 && !is_twice)
-		say("not sent: %s", strerrorname_np(errno));
+		say("not sent: %s", error_name(errno));
 	result = take_answer(fd, 139);
 	close(fd);
 	return result;

@@ -261,7 +261,7 @@ static void run_odd_receives(void)
 		CALL(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
 		CALL(recvmsg(fd, &message, MSG_DONTWAIT));
 		if (stage)
-			say("name %u control %zu flags %x", message.msg_namelen, message.msg_controllen,
+			say("name %u control %zu flags %x", message.msg_namelen, (size_t)message.msg_controllen,
 			    (unsigned)message.msg_flags);
 		CALL(recv(fd, bytes, 10, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 		CALL(recv(fd, bytes, 10, MSG_DONTWAIT | MSG_WAITFORONE));

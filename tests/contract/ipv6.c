@@ -24,7 +24,7 @@ static void print_name(const char *when, int fd, bool peer)
 			  : getsockname(fd, (struct sockaddr *)&name, &length);
 
 	if (result) {
-		say("%s: %s", when, strerrorname_np(errno));
+		say("%s: %s", when, error_name(errno));
 		return;
 	}
 	inet_ntop(AF_INET6, &name.sin6_addr, text, sizeof text);

@@ -88,7 +88,7 @@ static void print_options(const char *when, int fd)
 		char text[64] = "";
 
 		if (getsockopt(fd, options[i].level, options[i].name, value, &length)) {
-			say("  %s: %s", options[i].text, strerrorname_np(errno));
+			say("  %s: %s", options[i].text, error_name(errno));
 			continue;
 		}
 		for (unsigned j = 0; options[i].shown == BY_VALUE && j < length && j < 24; j++)
@@ -120,7 +120,7 @@ static void print_state(const char *when, int fd)
 	socklen_t length = sizeof info;
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length))
-		say("%s: %s", when, strerrorname_np(errno));
+		say("%s: %s", when, error_name(errno));
 	else
 		say("%s: state %d", when, info.tcpi_state);
 }
@@ -150,7 +150,7 @@ static void set(int fd, int level, int name, int value, const char *text)
 
 	if (getsockopt(fd, level, name, &seen, &length))
 		seen = -errno;
-	say("set %s to %d: %d %s, now %d", text, value, result, strerrorname_np(error), seen);
+	say("set %s to %d: %d %s, now %d", text, value, result, error_name(error), seen);
 }
 
 static void set_many(int fd)

@@ -106,8 +106,7 @@ static void receive_all(size_t i, int fd, bool is_all)
 		if (!is_all)
 			break;
 	}
-	say("%s: %ld bytes, then %ld %s", receivers[i].name, total, n < 0 ? n : n > 0,
-	    n < 0 ? strerrorname_np(errno) : "");
+	say("%s: %ld bytes, then %ld %s", receivers[i].name, total, n < 0 ? n : n > 0, n < 0 ? error_name(errno) : "");
 }
 
 static void run_receiving(void)
@@ -248,7 +247,6 @@ static void run_readiness(void)
 {
 	struct pollfd entry = {.events = POLLIN | POLLRDHUP};
 	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
-	struct timeval limit = {1, 0};
 	struct timespec patience = {1, 0};
 	int set = (int)syscall(SYS_epoll_create1, 0), fd = dial();
 	fd_set in;
@@ -265,6 +263,8 @@ static void run_readiness(void)
 	CALL(syscall(SYS_epoll_pwait, set, &event, 1, 1000, NULL, 8));
 	say("events %x", event.events);
 #ifdef SYS_poll
+	struct timeval limit = {1, 0};
+
 	CALL(syscall(SYS_poll, &entry, 1, 1000));
 	CALL(syscall(SYS_select, fd + 1, &in, NULL, NULL, &limit));
 	CALL(syscall(SYS_epoll_wait, set, &event, 1, 1000));

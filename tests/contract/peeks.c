@@ -29,7 +29,7 @@ static int answered(const char *path)
 static void show(const char *what, long n)
 {
 	if (n < 0)
-		say("%s: %ld %s", what, n, strerrorname_np(errno));
+		say("%s: %ld %s", what, n, error_name(errno));
 	else
 		say("%s: %ld checksum %08x", what, n, sum_of(bytes, n));
 }
@@ -222,7 +222,7 @@ static void run_send_in_time(void)
 		n = send(fd, body, 4000000, MSG_NOSIGNAL);
 		total += n > 0 ? n : 0;
 	} while (n > 0);
-	say("%s after %ld00 ms, something was sent: %d", strerrorname_np(errno), tens_of_ms(&begin), total > 0);
+	say("%s after %ld00 ms, something was sent: %d", error_name(errno), tens_of_ms(&begin), total > 0);
 	CALL(send(fd, body, 10, MSG_NOSIGNAL | MSG_DONTWAIT));
 	probe_poll("full", fd, POLLOUT, 0);
 	close(accepted);

@@ -16,7 +16,7 @@ static void reap(const char *what, pid_t pid)
 	int status = -1;
 
 	if (waitpid(pid, &status, 0) != pid)
-		say("%s: waitpid failed: %s", what, strerrorname_np(errno));
+		say("%s: waitpid failed: %s", what, error_name(errno));
 	say("%s ended with %x", what, (unsigned)status);
 }
 

@@ -24,8 +24,7 @@ static void print_waiting(const char *when, int fd)
 	int r1 = ioctl(fd, FIONREAD, &in), e1 = r1 ? errno : 0;
 	int r2 = ioctl(fd, SIOCOUTQ, &out), e2 = r2 ? errno : 0;
 
-	say("%s: FIONREAD %d %d %s, SIOCOUTQ %d %d %s", when, r1, in, strerrorname_np(e1), r2, out,
-	    strerrorname_np(e2));
+	say("%s: FIONREAD %d %d %s, SIOCOUTQ %d %d %s", when, r1, in, error_name(e1), r2, out, error_name(e2));
 }
 
 static void run_peek(void)
@@ -90,7 +89,7 @@ static void run_wait_all_vector(void)
 	probe_read(fd, 20);
 	CALL(recvmsg(fd, &message, MSG_WAITALL));
 	say("%.50s %.1s %.20s", bytes, bytes + 100, rest + sizeof rest - 20);
-	say("name %u flags %x control %zu", message.msg_namelen, message.msg_flags, message.msg_controllen);
+	say("name %u flags %x control %zu", message.msg_namelen, message.msg_flags, (size_t)message.msg_controllen);
 	CALL(recvmsg(fd, &message, MSG_WAITALL));
 	CALL(recvmsg(fd, &message, MSG_WAITALL));
 	CALL(close(fd));

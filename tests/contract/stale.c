@@ -13,8 +13,7 @@ static void drain(const char *what, int fd)
 
 	while ((n = poll(&pollfd, 1, 3000)) == 1 && (n = read(fd, bytes, sizeof bytes)) > 0)
 		total += n;
-	say("%s: %s, then %s", what, total ? "an answer" : "nothing",
-	    n == 0 ? "EOF or nothing" : strerrorname_np(errno));
+	say("%s: %s, then %s", what, total ? "an answer" : "nothing", n == 0 ? "EOF or nothing" : error_name(errno));
 }
 
 static int own_listener = -1;
@@ -87,7 +86,7 @@ static int dial_own(void)
 	int fd = probe_socket();
 
 	if (connect(fd, (struct sockaddr *)&own_address, sizeof own_address))
-		say("connect: %s", strerrorname_np(errno));
+		say("connect: %s", error_name(errno));
 	return fd;
 }
 

@@ -89,7 +89,7 @@ static void run_messages(void)
 		long n = CALL(recvmsg(fd, &message, 0));
 
 		say("flags %x name %u control %zu", (unsigned)message.msg_flags, message.msg_namelen,
-		    message.msg_controllen);
+		    (size_t)message.msg_controllen);
 		if (n <= 0)
 			break;
 	}
@@ -267,7 +267,7 @@ static void splice_out(const char *path, size_t read_before)
 		while (n > 0)
 			n -= read(pipes[0], bytes, (size_t)n);
 	}
-	say("%ld bytes, end %ld %s", total, n, n ? strerrorname_np(errno) : "EOF");
+	say("%ld bytes, end %ld %s", total, n, n ? error_name(errno) : "EOF");
 	probe_poll("spliced", fd, POLLIN | POLLRDHUP, 500);
 	CALL(close(fd));
 	CALL(close(pipes[0]));

@@ -63,7 +63,7 @@ static void tally(bool ok, const char *what, long i)
 	if (ok)
 		n_ok++;
 	else if (n_failed++ < 5)
-		say("request %ld (%s) failed: %s", i, what, strerrorname_np(errno));
+		say("request %ld (%s) failed: %s", i, what, error_name(errno));
 }
 
 /* Optionally beside a control message of a level that TCP sockets ignore. */

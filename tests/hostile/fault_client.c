@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/lib/error_name.h"
+
 #define HANG_MS 2000
 
 static struct plan *plan;
@@ -38,7 +40,7 @@ static int dial(void)
 	if (is_miss)
 		bind(fd, (struct sockaddr *)&own, sizeof(own));
 	if (connect(fd, (struct sockaddr *)&server, sizeof(server)) && errno != EINPROGRESS)
-		printf("connect: %s ", strerrorname_np(errno));
+		printf("connect: %s ", error_name(errno));
 	else if (strcmp(way, "block"))
 		poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, HANG_MS);
 	return fd;
@@ -73,7 +75,7 @@ static size_t read_answer(int fd, int set, char *bytes, size_t most, const char 
 			break;
 		}
 		if (n <= 0) {
-			*end = !n ? "EOF" : errno == EINTR ? "HANGS" : strerrorname_np(errno);
+			*end = !n ? "EOF" : errno == EINTR ? "HANGS" : error_name(errno);
 			break;
 		}
 		length += (size_t)n;
@@ -107,7 +109,7 @@ static void warm(void)
 	plan->fault = FAULT_NONE;
 	fd = dial();
 	if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
-		printf("the request before: %s ", strerrorname_np(errno));
+		printf("the request before: %s ", error_name(errno));
 	length = read_answer(fd, -1, answer, sizeof(answer), &end);
 	if (length < 5 || memcmp(answer + length - 5, "plain", 5) || memcmp(answer, "HTTP/1.1 200", 12) ||
 	    strcmp(end, "EOF"))

@@ -26,7 +26,7 @@ static void fail(const char *what, long id)
 	int error = errno;
 
 	if (n_failed++ < 10)
-		say("request %ld: %s: %s", id, what, strerrorname_np(error));
+		say("request %ld: %s: %s", id, what, error_name(error));
 }
 
 static int dial(bool waits)

@@ -21,6 +21,8 @@ HOLDLINE = os.path.join(os.path.abspath(PRODUCT), "holdline")
 BUILD = os.path.join(ROOT, "build", "tests")
 # The libraries to preload: the shim, or a sanitizer's runtime and the shim.
 SHIM = os.environ.get("HL_PRELOAD") or os.path.join(os.path.abspath(PRODUCT), "libholdline.so")
+# What `make MUSL=1` makes: the library, and the headers that musl-gcc lacks.
+MUSL = os.environ.get("HL_MUSL") or os.path.join(ROOT, "build", "musl")
 HEAVY = "--heavy" in sys.argv or os.environ.get("TORTURE") == "1"
 # How many attempts a verdict gets that may differ on a loaded machine.
 ATTEMPTS = 3
@@ -39,7 +41,7 @@ def python():
 PYTHON = python()
 
 
-def compile_program(output, sources, flags=()):
+def compile_program(output, sources, flags=(), compiler=CC):
     """Compiles sources (relative to the root) into build/tests/OUTPUT unless it is newer; returns its path."""
     path = os.path.join(BUILD, output)
     sources = [os.path.join(ROOT, source) for source in sources]
@@ -48,7 +50,7 @@ def compile_program(output, sources, flags=()):
     if os.path.exists(path) and os.path.getmtime(path) >= max(os.path.getmtime(i) for i in inputs):
         return path
     temporary = "%s.%d" % (path, os.getpid())
-    subprocess.run([CC, *CFLAGS, "-o", temporary, *sources, *flags, "-lpthread"], check=True)
+    subprocess.run([compiler, *CFLAGS, "-o", temporary, *sources, *flags, "-lpthread", "-ldl", "-lrt"], check=True)
     os.rename(temporary, path)
     return path
 

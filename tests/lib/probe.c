@@ -38,7 +38,7 @@ void probe_mute(bool mute)
 void probe_result(const char *what, long result, int error)
 {
 	if (result < 0)
-		say("%s = %ld %s", what, result, strerrorname_np(error) ? strerrorname_np(error) : "?");
+		say("%s = %ld %s", what, result, error_name(error));
 	else
 		say("%s = %ld%s", what, result, error == 4242 ? "" : " (errno touched)");
 }
@@ -48,7 +48,7 @@ int probe_socket(void)
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0) {
-		say("probe: socket: %s", strerrorname_np(errno));
+		say("probe: socket: %s", error_name(errno));
 		exit(98);
 	}
 	return fd;
@@ -59,7 +59,7 @@ int probe_dial(void)
 	int fd = probe_socket();
 
 	if (connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server)) {
-		say("probe: connect: %s", strerrorname_np(errno));
+		say("probe: connect: %s", error_name(errno));
 		exit(98);
 	}
 	return fd;
@@ -71,7 +71,7 @@ int probe_dial_nonblocking(void)
 	struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
 
 	if (connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server) && errno != EINPROGRESS) {
-		say("probe: connect: %s", strerrorname_np(errno));
+		say("probe: connect: %s", error_name(errno));
 		exit(98);
 	}
 	poll(&pollfd, 1, 5000);
@@ -84,7 +84,7 @@ static void ask(int fd, const char *path, const char *version, const char *field
 	int length = snprintf(request, sizeof request, "GET %s HTTP/%s\r\nHost: test\r\n%s\r\n", path, version, field);
 
 	if (send(fd, request, (size_t)length, MSG_NOSIGNAL) != length)
-		say("probe: request not sent: %s", strerrorname_np(errno));
+		say("probe: request not sent: %s", error_name(errno));
 }
 
 void probe_ask(int fd, const char *path)
@@ -150,7 +150,7 @@ long probe_drain(int fd)
 		sum = checksum(sum, bytes, n);
 		total += n;
 	}
-	say("drained %ld checksum %08x end %s", total, sum, n == 0 ? "EOF" : strerrorname_np(errno));
+	say("drained %ld checksum %08x end %s", total, sum, n == 0 ? "EOF" : error_name(errno));
 	return total;
 }
 
@@ -228,7 +228,7 @@ void probe_wait_end(const char *what, int fd)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	while ((n = read(fd, bytes, sizeof bytes)) > 0)
 		total += n;
-	say("%s: %s, then %s", what, total ? "an answer" : "nothing", n == 0 ? "EOF" : strerrorname_np(errno));
+	say("%s: %s, then %s", what, total ? "an answer" : "nothing", n == 0 ? "EOF" : error_name(errno));
 }
 
 void probe_print_epoll(const char *when, int epoll_fd, int timeout_ms)

@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lib/error_name.h"
+
 struct probe_case {
 	const char *name;
 	void (*run)(void);

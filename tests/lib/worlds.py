@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import harness
+import musl_root
 
 
 def find_library(pattern):
@@ -28,9 +29,11 @@ def compiler_library(name):
 
 class World:
     """The basic world: the shim alone, with a pool of the process's own."""
-    name, suffix, flags = "local", "", ()
+    name, suffix, flags, compiler = "local", "", (), harness.CC
     skipped = ()
     is_allocator = False
+    is_fetched = False  # needs a source package: not every day
+    command = harness.HOLDLINE if os.path.exists(harness.HOLDLINE) else None  # which serves the static programs that are executed
 
     def missing(self):
         """Why this world can't be used here, or None."""
@@ -52,9 +55,13 @@ class World:
         environment = dict(self.settings(preloaded, place))
         if libraries:
             environment["LD_PRELOAD"] = ":".join(libraries)
-        if preloaded:
-            environment["HOLDLINE_COMMAND"] = harness.HOLDLINE
+        if preloaded and self.command:
+            environment["HOLDLINE_COMMAND"] = self.command
         return environment
+
+    def start(self, command, environment):
+        """The command and the variables by which a program is started."""
+        return command, environment
 
     def skips(self, program, case):
         return program in self.skipped or "%s/%s" % (program, case) in self.skipped
@@ -182,5 +189,24 @@ class AsanStatic(Asan):
         return World.preloads(self, preloaded)
 
 
+class Musl(World):
+    """Programs of another C library, with the library that is built for it, among programs of that C library."""
+    name, suffix, compiler = "musl", "-musl", musl_root.COMPILER
+    flags = ("-isystem", musl_root.INCLUDE, "-Wno-stringop-overread")
+    command = None  # it is none of musl's
+    is_fetched = True
+    # musl has no swapcontext(), and its smallest stack has 2 KiB.
+    skipped = ("coroutines", "handlers/small-thread")
+
+    def missing(self):
+        return musl_root.missing()
+
+    def preloads(self, preloaded):
+        return [musl_root.LIBRARY] if preloaded else []
+
+    def start(self, command, environment):
+        return musl_root.prefix(environment) + command, {}
+
+
 WORLDS = [World(), Shared(), Relayed(), Eatmydata(), InsideEatmydata(), Jemalloc(), InsideJemalloc(), Tcmalloc(), Mimalloc(), Faketime(), Asan(),
-          AsanStatic()]
+          AsanStatic(), Musl()]

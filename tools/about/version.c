@@ -16,15 +16,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "pool/base/kernel.h"
 #include "tools/base/cli.h"
 #include "tools/base/library.h"
 #include "tools/base/version.h"
 #include "tools/commands.h"
 #include "tools/program/preload.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
 
 static const struct cli cli = {
 	"version",

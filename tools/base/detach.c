@@ -7,7 +7,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "pool/base/kernel.h"
 
 #define ARGUMENTS_MAX 8
 
@@ -24,7 +27,7 @@ static void keep_only(int fd)
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
 	dup2(fd, DETACH_FD);
-	close_range(DETACH_FD + 1, ~0u, 0);
+	syscall(SYS_close_range, DETACH_FD + 1, ~0u, 0);
 }
 
 static void reset_signals(void)

@@ -172,6 +172,9 @@ static int take_entry(const struct nlmsghdr *header, void *context)
 	return MNL_CB_ERROR;
 }
 
+/* CTA_STATUS_MASK, which older headers lack. */
+#define STATUS_MASK 26
+
 static int read_table(struct nat *nat)
 {
 	uint8_t room[256] __attribute__((aligned(MNL_ALIGNTO)));
@@ -184,7 +187,7 @@ static int read_table(struct nat *nat)
 	family->version = NFNETLINK_V0;
 	/* Kernels that don't know this filter send all entries. */
 	mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_SRC_NAT));
-	mnl_attr_put_u32(header, CTA_STATUS_MASK, htonl(IPS_SRC_NAT));
+	mnl_attr_put_u32(header, STATUS_MASK, htonl(IPS_SRC_NAT));
 	return netlink_dump(NETLINK_NETFILTER, header, take_entry, nat);
 }
 

@@ -2,7 +2,6 @@
 #include "tools/relay/connects.h"
 
 #include <errno.h>
-#include <linux/landlock.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "pool/base/kernel.h"
 #include "pool/base/clock.h"
 #include "tools/relay/client.h"
 #include "tools/relay/core.h"

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "pool/base/kernel.h"
 #include "tools/base/proc_file.h"
 
 /* linux/pidfd.h, Linux 6.9; not in the headers of today. */

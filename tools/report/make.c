@@ -17,6 +17,14 @@
 
 #define MAX_DESTINATIONS 200
 
+/* Before 2.32 glibc had the names of signals in an array, which no header declares. */
+#if __GLIBC_PREREQ(2, 32)
+#define SHORT_NAME(signal) sigabbrev_np(signal)
+#else
+extern const char *const sys_sigabbrev[];
+#define SHORT_NAME(signal) sys_sigabbrev[signal]
+#endif
+
 static void add_counters(cJSON *object, const struct stats_counts *counts)
 {
 	static const enum stats_counter shown[] = {STATS_CONNECTS, STATS_DIALED,    STATS_REUSED,
@@ -147,13 +155,15 @@ static void add_command(cJSON *root, char *const *command)
 
 static void add_end(cJSON *root, int status)
 {
+	const char *short_name;
 	char name[16];
 
 	if (WIFEXITED(status)) {
 		cJSON_AddNumberToObject(root, "exit_status", WEXITSTATUS(status));
 		return;
 	}
-	snprintf(name, sizeof(name), "SIG%s", sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+	short_name = SHORT_NAME(WTERMSIG(status));
+	snprintf(name, sizeof(name), "SIG%s", short_name ? short_name : "?");
 	cJSON_AddStringToObject(root, "signal", name);
 }
 

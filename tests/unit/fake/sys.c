@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/base/kernel.h"
+
 struct mapping {
 	void *memory;
 	uint64_t length;

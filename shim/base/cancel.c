@@ -1,0 +1,69 @@
+/*
+ * What glibc's pthread_cleanup_push() calls, and pthread_testcancel(): hidden functions of the same names in this
+ * library, which look up glibc's.
+ *
+ * glibc moved its own from libpthread to libc in 2.34. A reference to them would have that version, and this library
+ * would load with no older glibc. There a program that is not linked with libpthread has none of them, and no thread
+ * that could be cancelled.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "shim/base/symbols.h"
+
+#ifdef __GLIBC__
+static void (*test)(void);
+static void (*push)(__pthread_unwind_buf_t *);
+static void (*pop)(__pthread_unwind_buf_t *);
+static void (*unwind)(__pthread_unwind_buf_t *);
+
+static _Atomic(bool) is_bound;	    /* all of them */
+static _Atomic(unsigned) looked_at; /* the generation of objects in which they were looked for */
+
+/* Threads may come with a library that is loaded later. What several threads write at once is the same. */
+__attribute__((noinline)) static bool bind_calls(void)
+{
+	if (looked_at == symbols_generation)
+		return false;
+	looked_at = symbols_generation;
+	test = (void (*)(void))symbols_find_anywhere("pthread_testcancel");
+	push = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_register_cancel");
+	pop = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_unregister_cancel");
+	unwind = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_unwind_next");
+	is_bound = test && push && pop && unwind;
+	return is_bound;
+}
+
+static bool is_there(void)
+{
+	return __builtin_expect(is_bound, 1) || bind_calls();
+}
+
+void pthread_testcancel(void)
+{
+	if (is_there())
+		test();
+}
+
+void __pthread_register_cancel(__pthread_unwind_buf_t *buffer)
+{
+	if (is_there())
+		push(buffer);
+}
+
+void __pthread_unregister_cancel(__pthread_unwind_buf_t *buffer)
+{
+	if (is_there())
+		pop(buffer);
+}
+
+/* Only a thread that is being cancelled calls it. */
+void __pthread_unwind_next(__pthread_unwind_buf_t *buffer)
+{
+	if (is_there())
+		unwind(buffer);
+	abort();
+}
+#endif
