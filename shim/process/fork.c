@@ -105,8 +105,7 @@ void fork_before_clone(unsigned long flags)
 	else if (!(flags & CLONE_VM) && is_home) {
 		handoff_settle_fences();
 		sock_share_all(false);
-	}
-	else if (!is_thread && is_home) {
+	} else if (!is_thread && is_home) {
 		eof_make();
 		handoff_settle_fences();
 	}

@@ -64,8 +64,8 @@ static enum outcome try_redis(int i, const char *word)
 		snprintf(command, sizeof(command), "*2\r\n$4\r\nECHO\r\n$%zu\r\n%s\r\n", strlen(word), word);
 		break;
 	case 1:
-		snprintf(command, sizeof(command), "*4\r\n$4\r\nEVAL\r\n$14\r\nreturn ARGV[1]\r\n$1\r\n0\r\n$%zu\r\n%s\r\n",
-			 strlen(word), word);
+		snprintf(command, sizeof(command),
+			 "*4\r\n$4\r\nEVAL\r\n$14\r\nreturn ARGV[1]\r\n$1\r\n0\r\n$%zu\r\n%s\r\n", strlen(word), word);
 		break;
 	case 2:
 		strcpy(command, "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*2\r\n$3\r\nGET\r\n$5\r\nwhere\r\n");
@@ -89,10 +89,10 @@ static enum outcome try_memcached(int i, const char *word)
 
 	if (fd < 0)
 		return FAILED;
-	snprintf(command, sizeof(command), "set %s 0 60 %zu%s\r\n%s\r\nget %s\r\n", word, strlen(word), i % 3 ? "" : " noreply",
-		 word, word);
-	snprintf(expected, sizeof(expected), "%sVALUE %s 0 %zu\r\n%s\r\nEND\r\n", i % 3 ? "STORED\r\n" : "", word, strlen(word),
-		 word);
+	snprintf(command, sizeof(command), "set %s 0 60 %zu%s\r\n%s\r\nget %s\r\n", word, strlen(word),
+		 i % 3 ? "" : " noreply", word, word);
+	snprintf(expected, sizeof(expected), "%sVALUE %s 0 %zu\r\n%s\r\nEND\r\n", i % 3 ? "STORED\r\n" : "", word,
+		 strlen(word), word);
 	outcome = ask(fd, command, expected);
 	close(fd);
 	return outcome;
