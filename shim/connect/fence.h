@@ -52,8 +52,9 @@ enum fence_result {
 /* The state of an open connection that is to be leased, of another protocol than HTTP. */
 enum fence_result fence_look(struct conn *conn);
 
-/* True if the answer that is due may come in front of those to a program that connects at `caller`: its server has been
- * right so far, and was asked just now, by the same place in the program, which is seen to read all by calls of ours. */
+/* True if the answer that is due may come in front of those to a program that connects at `caller`: its server has
+ * been right so far, and was asked just now, by the same place in the program, which is seen to read all by calls of
+ * ours. */
 bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_ns);
 
 /* True if there was ever one. */

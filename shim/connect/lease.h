@@ -40,8 +40,8 @@ bool lease_begin_dial(const struct sock *sock, int fd) __attribute__((warn_unuse
 /* Its own connection under its numbers, dialled now: in progress, and followed. False: something failed. Locked. */
 bool lease_dial_in_place(struct sock *sock) __attribute__((warn_unused_result));
 
-/* True if a kept connection is ready for the next program, and there is room for it or for the socket's own, which is not:
- * its server would have to answer first. Locked. */
+/* True if a kept connection is ready for the next program, and there is room for it or for the socket's own, which is
+ * not: its server would have to answer first. Locked. */
 bool lease_has_ready_instead(const struct sock *sock);
 
 /* Another idle connection of the same destination takes the place of the one that was leased and not used, which is

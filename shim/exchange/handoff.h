@@ -19,8 +19,8 @@ void handoff_inheritable(void);
  * may be stale. (In a program without threads.) Before they are shared. */
 void handoff_unused_inheritable(void);
 
-/* Two processes are about to have the same sockets: what our fences are still to be answered (fence_ahead.h) is taken out
- * of all. */
+/* Two processes are about to have the same sockets: the answers that are still due to our fences (fence_ahead.h) are
+ * taken out of all. */
 void handoff_settle_fences(void);
 
 /* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is

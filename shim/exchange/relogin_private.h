@@ -74,8 +74,8 @@ enum relogin_step {
 /* Looks at what has come on the descriptor. Locked; does not block. */
 enum relogin_step relogin_look(struct relogin *relogin, int fd);
 
-/* Shows the program the greeting though the fence is still to be answered: what the program says is sent behind it, and it
- * hears of nothing before the answer was right. False: it has been shown. Locked. */
+/* Shows the program the greeting though the fence is still to be answered: what the program says is sent behind it, and
+ * it hears of nothing before the answer was right. False: it has been shown. Locked. */
 bool relogin_show_ahead(struct relogin *relogin);
 
 /* All that was shown has been read. */

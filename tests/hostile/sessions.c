@@ -1,6 +1,6 @@
 /*
- * Fresh connections to Redis, memcached and MariaDB in turn, each with a word that nobody else says: what comes back has
- * to be that word. Usage: sessions REDIS MEMCACHED MARIADB REQUESTS THREADS. Prints `done N wrong N failed N`.
+ * Fresh connections to Redis, memcached and MariaDB in turn, each with a word that nobody else says: what comes back
+ * has to be that word. Usage: sessions REDIS MEMCACHED MARIADB REQUESTS THREADS. Prints `done N wrong N failed N`.
  */
 #include <arpa/inet.h>
 #include <mariadb/mysql.h>

@@ -93,8 +93,8 @@ CLIENTS = {
 
 # Their interpreters are much to install.
 LONG_ONLY = ("node mysql", "ruby mysql2")
-# It does not say that it knows of authentication plugins (CLIENT_PLUGIN_AUTH): where a login could not be carried over, it might
-# not understand the question for another scramble.
+# It does not say that it knows of authentication plugins (CLIENT_PLUGIN_AUTH): where a login could not be carried
+# over, it might not understand the question for another scramble.
 NEVER_KEPT = ("node mysql",)
 # Debian's modules, for whichever node is there.
 NODE_PATH = {"NODE_PATH": "/usr/share/nodejs"}

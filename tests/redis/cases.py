@@ -252,7 +252,7 @@ def flags(world):
     info = c.ask("CLIENT", "INFO")
     c.close()
     wanted = ("name", "flags", "db", "sub", "psub", "multi", "user", "redir", "resp", "lib-name", "lib-ver")
-    # Valkey 8.1 shows on a connection that had a transaction, and has none, that it has no commands (the manual says so).
+    # Valkey 8.1 shows on a connection that had a transaction, and has none, that it has no commands: see the manual.
     info = info.replace(" multi=0 ", " multi=-1 ") if " flags=N " in info else info
     return [sorted(word for word in info.split() if word.split("=")[0] in wanted)]
 
