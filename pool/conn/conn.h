@@ -36,6 +36,7 @@ struct conn {
 	uint32_t requests_left; /* the server's own limit, UINT32_MAX: not said */
 	uint32_t protocol;	/* what was spoken on it last, enum protocol_number; another one is not for it */
 	struct fence fence;	/* what its last user's traces were undone by, until that is proven */
+	uint32_t fences_proven; /* fence_kind() of those that its server has answered on it */
 	uintptr_t fenced_by;	/* where the user whose traces are undone by it connected; 0: in another process */
 	int status_flags;	/* O_NONBLOCK and kin of the description, as when it was parked */
 	struct socket_options options; /* as they are set on it now */

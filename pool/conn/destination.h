@@ -66,7 +66,6 @@ struct destination {
 	bool serves_one;	 /* its server takes the next connection when the last one has ended */
 	bool lacks_reset;	 /* its server can't undo what users leave on a connection */
 	uint8_t n_fences_failed; /* in a row */
-	uint32_t fences_proven; /* fence_kind() of those that its server has answered, and no other one wrongly since */
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */

@@ -1,6 +1,7 @@
 /* See login_memory.h. */
 #include "pool/conn/login_memory.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* Another one where anything in it changes. */
@@ -23,8 +24,11 @@ void login_memory_write(struct login_memory *memory, const struct login *login)
 
 bool login_memory_read(const struct login_memory *memory, struct login *login)
 {
-	struct login_memory copy = *memory; /* it may change under our eyes */
+	struct login_memory copy;
 
+	/* It may change under our eyes: it is read once. */
+	memcpy(&copy, memory, sizeof(copy));
+	atomic_signal_fence(memory_order_seq_cst);
 	if (copy.magic != MAGIC || !copy.greeting_length || copy.greeting_length > LOGIN_GREETING_MAX ||
 	    copy.goodbye_length > LOGIN_GOODBYE_MAX)
 		return false;

@@ -75,12 +75,10 @@ static void note_outcome(struct conn *conn, enum fence_proof proof)
 
 	if (!pool_enter(guard_now_ns()))
 		return;
-	if (proof != FENCE_PROOF_GOOD)
-		destination->fences_proven = 0;
 	switch (proof) {
 	case FENCE_PROOF_GOOD:
 		destination->n_fences_failed = 0;
-		destination->fences_proven |= fence_kind(&conn->fence);
+		conn->fences_proven |= fence_kind(&conn->fence);
 		break;
 	case FENCE_PROOF_WRONG:
 		destination->lacks_reset |= conn->fence.is_plain && ++destination->n_fences_failed >= FAILURES_MAX;
@@ -93,10 +91,10 @@ static void note_outcome(struct conn *conn, enum fence_proof proof)
 }
 
 /* Some of what has come of the answer, at most so much. False: something else, or the end. */
-static bool read_answer(struct conn *conn, size_t most, bool *is_empty)
+static bool read_answer(struct conn *conn, int fd, size_t most, bool *is_empty)
 {
 	char answer[ANSWER_MAX]; /* also of a wrong one, which may say why */
-	ssize_t n = real.recv(conn->fd, answer, most < sizeof(answer) ? most : sizeof(answer), MSG_DONTWAIT);
+	ssize_t n = real.recv(fd, answer, most < sizeof(answer) ? most : sizeof(answer), MSG_DONTWAIT);
 	enum fence_proof proof = FENCE_PROOF_WRONG;
 
 	*is_empty = n < 0;
@@ -118,7 +116,7 @@ static enum fence_result look(struct conn *conn)
 
 	/* A server that never ends its answer is not to keep us here. */
 	for (int i = 0; i < READS_MAX && !is_empty && fence_n_awaited(&conn->fence); i++)
-		if (!read_answer(conn, ANSWER_MAX, &is_empty))
+		if (!read_answer(conn, conn->fd, ANSWER_MAX, &is_empty))
 			return FENCE_WRONG;
 	if (fence_n_awaited(&conn->fence))
 		return FENCE_AWAITED;
@@ -137,12 +135,12 @@ enum fence_result fence_look(struct conn *conn)
 	return result;
 }
 
-enum fence_result fence_take_answer(struct conn *conn)
+enum fence_result fence_take_answer(struct conn *conn, int fd)
 {
 	bool is_empty = false;
 
 	while (!is_empty && fence_n_awaited(&conn->fence))
-		if (!read_answer(conn, fence_n_awaited(&conn->fence), &is_empty))
+		if (!read_answer(conn, fd, fence_n_awaited(&conn->fence), &is_empty))
 			return FENCE_WRONG;
 	if (fence_n_awaited(&conn->fence))
 		return FENCE_AWAITED;
@@ -153,7 +151,7 @@ enum fence_result fence_take_answer(struct conn *conn)
 bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_ns)
 {
 	return conn->fenced_by == caller && protocols[conn->protocol]->knows_each_reply &&
-	       fence_has_known_length(&conn->fence) && (conn->destination->fences_proven & fence_kind(&conn->fence)) &&
+	       fence_has_known_length(&conn->fence) && (conn->fences_proven & fence_kind(&conn->fence)) &&
 	       now_ns - conn->idle_since_ns < fence_patience_ns(conn, true);
 }
 

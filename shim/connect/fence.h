@@ -53,16 +53,16 @@ enum fence_result {
 enum fence_result fence_look(struct conn *conn);
 
 /* True if the answer that is due may come in front of those to a program that connects at `caller`: its server has
- * been right so far, and was asked just now, by the same place in the program, which is seen to read all by calls of
- * ours. */
+ * been right on this connection, and was asked just now, by the same place in the program, which is seen to read all by
+ * calls of ours. */
 bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_ns);
 
 /* True if there was ever one. */
 extern _Atomic(bool) fence_was_ahead;
 
-/* Takes out what has come of such an answer, and nothing behind it: FENCE_GOOD, FENCE_AWAITED or FENCE_WRONG. errno is
- * lost. */
-enum fence_result fence_take_answer(struct conn *conn);
+/* Takes out what has come of such an answer, and nothing behind it: FENCE_GOOD, FENCE_AWAITED or FENCE_WRONG. `fd` is
+ * the connection's. errno is lost. */
+enum fence_result fence_take_answer(struct conn *conn, int fd);
 
 /* Asks the server of a cold one. False: it can't be asked. */
 bool fence_ask(struct conn *conn) __attribute__((warn_unused_result));

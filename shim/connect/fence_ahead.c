@@ -3,11 +3,17 @@
 
 #include <errno.h>
 
+#include "pool/base/clock.h"
+#include "pool/conn/ending.h"
+#include "shim/base/clock.h"
 #include "shim/base/home.h"
+#include "shim/base/real.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
-#define SETTLE_TRIES 4
+/* A server that is busy for longer is given up. */
+#define SETTLE_NS (3 * SECOND_NS)
+#define SETTLE_STEP_NS (50 * MILLISECOND_NS)
 
 enum fence_result fence_ahead_look(struct sock *sock)
 {
@@ -15,7 +21,7 @@ enum fence_result fence_ahead_look(struct sock *sock)
 	enum fence_result result = FENCE_WRONG;
 
 	if (sock->conn)
-		result = fence_take_answer(sock->conn);
+		result = fence_take_answer(sock->conn, sock->conn->fd >= 0 ? sock->conn->fd : sock->fds[0]);
 	if (result == FENCE_GOOD)
 		sock->awaits_fence = false;
 	/* What is left of the answer is shorter, or there is nothing left. */
@@ -25,17 +31,29 @@ enum fence_result fence_ahead_look(struct sock *sock)
 	return result;
 }
 
-/* A vfork child sees its parent's. */
-bool fence_ahead_settle(struct sock *sock)
+void fence_ahead_end(struct sock *sock)
+{
+	real.shutdown(sock->fds[0], SHUT_RDWR);
+	ending_drain(&sock_pool_sys, sock->fds[0]);
+	sock->awaits_fence = false;
+}
+
+/* Only a process without threads has such a connection: nobody else waits for the lock. A vfork child, which sees its
+ * parent's, finds it settled. */
+void fence_ahead_settle(struct sock *sock)
 {
 	enum fence_result result = FENCE_AWAITED;
+	uint64_t begin_ns = guard_clock_ns();
 	int saved = errno;
 
-	for (int i = 0; i < SETTLE_TRIES && result == FENCE_AWAITED && guard_is_home(); i++) {
+	if (!guard_is_home())
+		return;
+	while (result == FENCE_AWAITED && guard_clock_ns() - begin_ns < SETTLE_NS) {
 		result = fence_ahead_look(sock);
 		if (result == FENCE_AWAITED && options_hide(sock, 0))
-			fence_wait(sock->fds[0], fence_patience_ns(sock->conn, true));
+			fence_wait(sock->fds[0], SETTLE_STEP_NS);
 	}
+	if (result != FENCE_GOOD)
+		fence_ahead_end(sock);
 	errno = saved;
-	return result == FENCE_GOOD;
 }

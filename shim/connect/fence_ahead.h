@@ -4,11 +4,10 @@
  * left costs no round trip. Meanwhile nobody who waits for bytes is told of it (SO_RCVLOWAT).
  *
  * A wrong answer comes too late for what was sent: such a connection ends as if its server had reset it. Therefore it
- * is done where the server has answered rightly before (fence_may_be_ahead()).
+ * is done where the server has answered rightly on it before (fence_may_be_ahead()); and in processes without threads,
+ * one of which could read the answer past us.
  */
 #pragma once
-
-#include <stdbool.h>
 
 #include "shim/connect/fence.h"
 
@@ -17,5 +16,8 @@ struct sock;
 /* Takes out what has come: FENCE_GOOD (then the socket awaits nothing), FENCE_AWAITED or FENCE_WRONG. Locked. */
 enum fence_result fence_ahead_look(struct sock *sock);
 
+/* Nobody is to read what comes or has come: the connection is shut down. Locked. */
+void fence_ahead_end(struct sock *sock);
+
 /* For sock_settle_fence. */
-bool fence_ahead_settle(struct sock *sock);
+void fence_ahead_settle(struct sock *sock);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pool/conn/idle_timeout.h"
+#include "shim/base/alone.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/connect/dial.h"
@@ -79,8 +80,12 @@ static void put_back(struct conn *conn)
 {
 	struct idle_pool *pool = pool_enter(guard_now_ns());
 
-	if (!pool)
+	if (!pool) {
+		/* Its object is lost to the pool, not its descriptor. */
+		fdtable_close_internal(conn->fd);
+		conn->fd = -1;
 		return;
+	}
 	stats_add(&conn->destination->stats->counts.counter[STATS_LEASED], (uint64_t)-1);
 	idle_pool_take_in(pool, conn);
 	pool_leave();
@@ -93,8 +98,9 @@ static bool fits_login(const struct conn *conn, const void *what)
 
 	if (!conn->login)
 		return true;
-	return sock->policy->mysql_share ? login_habits_allow(&conn->destination->logins, sock->caller, conn->login)
-					 : login_habits_expect(&conn->destination->logins, sock->caller, conn->login);
+	return sock->policy->mysql_share && !conn->login->offers_tls
+		       ? login_habits_allow(&conn->destination->logins, sock->caller, conn->login)
+		       : login_habits_expect(&conn->destination->logins, sock->caller, conn->login);
 }
 
 /* One of another process. */
@@ -192,7 +198,7 @@ static bool give(struct sock *sock, struct conn *conn);
 /* The program need not wait for what its server still has to say to us. */
 static bool may_be_ahead(const struct sock *sock, const struct conn *conn)
 {
-	return !(sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT) &&
+	return is_alone() && !(sock->wanted.set & 1u << SOCKET_OPTION_RCVLOWAT) &&
 	       fence_may_be_ahead(conn, sock->caller, guard_now_ns());
 }
 
@@ -221,6 +227,11 @@ static enum taken take_with_session(struct sock *sock, struct conn *conn)
 	}
 	if (conn->login)
 		return give(sock, conn) ? TAKEN : TAKEN_NEXT;
+	/* One that came from elsewhere without what belongs to it. */
+	if (protocol_is_greeted(conn->protocol)) {
+		discard(conn, REFUSAL_ERROR);
+		return TAKEN_NEXT;
+	}
 	switch (fence_look(conn)) {
 	case FENCE_GOOD:
 		return give(sock, conn) ? TAKEN : TAKEN_NEXT;
@@ -398,7 +409,7 @@ static bool give(struct sock *sock, struct conn *conn)
 		return false;
 	}
 	sock->conn = conn;
-	if (__builtin_expect(fence_n_awaited(&conn->fence), 0))
+	if (__builtin_expect(fence_n_awaited(&conn->fence), 0) && protocols[conn->protocol]->knows_each_reply)
 		begin_behind_fence(sock);
 	sock_set_state(sock, SOCK_OPEN);
 	sock->is_leased = true;

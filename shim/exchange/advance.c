@@ -9,6 +9,7 @@
 #include "pool/proto/http1/memo.h"
 #include "shim/base/large.h"
 #include "shim/base/real.h"
+#include "shim/connect/fence_ahead.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/park.h"
 #include "shim/exchange/transport.h"
@@ -92,6 +93,9 @@ int exchange_recover(struct sock *sock, int longest_ms)
 		return -EBUSY;
 	if (sock->has_sent && !replay_prepare(&sock->replay, &sock->protocol))
 		return -EBUSY;
+	/* The answer to a question of ours is none to the program. */
+	if (__builtin_expect(sock->awaits_fence, 0))
+		fence_ahead_look(sock);
 	/* Another process may have had the answer. */
 	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
 		return -EBUSY;

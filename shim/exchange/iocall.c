@@ -64,6 +64,8 @@ static int why_never_native(const struct transfer *t)
 		return 0;
 	if (sock == FDTABLE_INTERNAL)
 		return EBADF;
+	if (sock->awaits_fence && t->kind <= TRANSFER_SPLICE)
+		return EAGAIN;
 	return sock->transport ? ECONNRESET : 0;
 }
 

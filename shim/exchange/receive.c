@@ -354,9 +354,11 @@ static ssize_t receive_on_connection(struct sock *sock, struct transfer *transfe
 	if (is_beside_stream(transfer, length))
 		return receive_native(sock, transfer);
 	if (__builtin_expect(sock->awaits_fence, 0)) {
-		sock = receive_behind_fence(sock, transfer);
+		ssize_t result;
+
+		sock = receive_behind_fence(sock, transfer, &result);
 		if (!sock || sock->state != SOCK_OPEN)
-			return sock ? receive_native(sock, transfer) : -1;
+			return sock ? receive_native(sock, transfer) : result;
 	}
 	return receive_all_is_asked(transfer) ? receive_all(sock, transfer, length) : receive_from(sock, transfer);
 }

@@ -86,8 +86,12 @@ static enum missed why_not_on_kept(struct sock *sock, const struct transfer *tra
 	look_ahead(&scratch, transfer, total);
 	if (protocol_status(&scratch).wants_fresh)
 		return MISSED_WANTS_FRESH;
-	if (sock->awaits_fence)
-		return fence_ahead_look(sock) == FENCE_WRONG ? MISSED_FENCE_FAILED : MISSED_NONE;
+	if (sock->awaits_fence) {
+		enum fence_result result = fence_ahead_look(sock);
+
+		if (result != FENCE_GOOD)
+			return result == FENCE_WRONG ? MISSED_FENCE_FAILED : MISSED_NONE;
+	}
 	return ledger_is_quiet(&sock_pool_sys, transfer->fd) ? MISSED_NONE : MISSED_STALE;
 }
 

@@ -186,6 +186,8 @@ bool options_is_forced(const struct sock *sock, int level, int name)
 		return true;
 	if (!sock->is_leased)
 		return false;
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		return sock->awaits_fence;
 	if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_LINGER2))
 		return true;
 	return level == IPPROTO_TCP && name == TCP_USER_TIMEOUT && sock->has_forced_timeout;

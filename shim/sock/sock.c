@@ -319,7 +319,7 @@ void sock_end(struct sock *sock)
 	atomic_fetch_sub(&sock_n_tracked, 1);
 }
 
-bool (*sock_settle_fence)(struct sock *sock);
+void (*sock_settle_fence)(struct sock *sock);
 
 void sock_untrack(struct sock *sock, enum refusal why)
 {
@@ -328,9 +328,8 @@ void sock_untrack(struct sock *sock, enum refusal why)
 	if (sock->state == SOCK_FREE || (sock->state == SOCK_RELEASED && stays))
 		return;
 	spare_drop(sock);
-	/* What comes then is nobody's. */
-	if (__builtin_expect(sock->awaits_fence, 0) && !sock_settle_fence(sock))
-		real.shutdown(sock->fds[0], SHUT_RDWR);
+	if (__builtin_expect(sock->awaits_fence, 0) && sock->n_fds)
+		sock_settle_fence(sock);
 	if (why != REFUSAL_NONE) {
 		log_event("native", sock, stats_refusal_names[why]);
 		events_refuse(sock, why);

@@ -199,9 +199,9 @@ static inline int sock_connection_of(const struct sock *sock, int fd)
 	return __builtin_expect(sock->has_stand_in, 0) && sock->conn ? sock->conn->fd : fd;
 }
 
-/* Takes out what would be read in front of the program's answers (sock->awaits_fence); waits for it, for a moment.
- * False: it has not come, or is wrong. Locked. Set before main(). */
-extern bool (*sock_settle_fence)(struct sock *sock);
+/* Takes out what would be read in front of the program's answers (sock->awaits_fence), and waits for it; where it does
+ * not come, or is wrong, the connection is shut down. Locked. Set before main(). */
+extern void (*sock_settle_fence)(struct sock *sock);
 
 /* Back to native for good: our descriptor of the connection is closed, options are what the program set, every
  * number is untracked and the state SOCK_FREE; or SOCK_RELEASED where the connection has to be ended by us at its

@@ -13,6 +13,7 @@
 
 #include "shim/base/fdtable.h"
 #include "shim/base/lock.h"
+#include "shim/base/memory_file.h"
 #include "shim/base/real.h"
 #include "shim/process/init.h"
 #include "shim/tls/audit.h"
@@ -79,15 +80,9 @@ void wire_put(struct wire *wire)
 
 static int open_memory(void)
 {
-	int fd = (int)libc.syscall(SYS_memfd_create, "holdline-tls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memory_file_make("holdline-tls", TLS_STATE_SIZE);
 
-	if (fd < 0)
-		return -errno;
-	if (libc.syscall(SYS_ftruncate, fd, (long)TLS_STATE_SIZE) < 0 || real.fcntl(fd, F_ADD_SEALS, SEALS) < 0) {
-		real.close(fd);
-		return -EPERM;
-	}
-	return fdtable_move_high(fd);
+	return fd >= 0 ? fdtable_move_high(fd) : -EPERM;
 }
 
 bool wire_make_state(struct wire *wire)

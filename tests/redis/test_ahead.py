@@ -18,8 +18,8 @@ LATE_S = 0.004
 ANSWER = b"+RESET\r\n"
 
 
-def serve_late(answer=ANSWER, from_then_on=0):
-    """A server that names the connection in each answer; what it says to RESET comes late, and after so many right ones is
+def serve_late(answer=ANSWER, from_then_on=0, then_late_s=LATE_S):
+    """A server that repeats what is said; what it says to RESET comes late, and after so many right ones so late, and is
     `answer`: bytes, or a function of the connection."""
     n_right = [0]
 
@@ -28,8 +28,8 @@ def serve_late(answer=ANSWER, from_then_on=0):
             if words != [b"RESET"]:
                 connection.sendall(b"+%s\r\n" % b" ".join(words))
                 continue
-            time.sleep(LATE_S)
             n_right[0] += 1
+            time.sleep(LATE_S if n_right[0] <= from_then_on else then_late_s)
             if n_right[0] <= from_then_on:
                 connection.sendall(ANSWER)
             elif callable(answer):
@@ -144,8 +144,80 @@ for i in range(5):
     c.close()
     say(Client.tcp(port).ask('SELECT', i))
 """ % use
-        with Fake(serve_late()) as server:
-            same("ahead, " + name, text, server.port)
+        for late_s in LATE_S, 0.2:
+            with Fake(serve_late(from_then_on=5, then_late_s=late_s)) as server:
+                same("ahead, %s, %g s" % (name, late_s), text, server.port)
+
+
+# What makes the library give a socket up, or look at it, while the answer is due.
+AMID = {
+    "subscribes": "c.send(encode('SELECT', i) + encode('SUBSCRIBE', i)); say(c.read(), c.read())",
+    "stdio": "c.send(encode('ECHO', i)); f = libc.fdopen(os.dup(c.socket.fileno()), b'r'); b = ctypes.create_string_buffer(99); "
+             "libc.fgets(b, 99, f); say(b.value); libc.fclose(f)",
+    "vfork": "c.send(encode('ECHO', i)); say(subprocess.run(['true']).returncode, c.read())",
+    "low water": "say(c.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)); say(c.ask('ECHO', i))",
+    "hang-up is looked for": "time.sleep(0.05); p = select.poll(); p.register(c.socket, select.POLLIN | 0x2000); say(p.poll(0)); say(c.ask('ECHO', i))",
+}
+
+
+def closes_at_once(connection):
+    connection.sendall(ANSWER)
+    return True
+
+
+def test_amid():
+    """... on a server that is slow by then, and on one that answers and hangs up."""
+    for name, use in AMID.items():
+        text = """
+import ctypes, select, subprocess
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+libc.fgets.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
+libc.fclose.argtypes = [ctypes.c_void_p]
+for i in range(10, 16):
+    once('SELECT', i)
+for i in range(16, 19):
+    c = Client.tcp(port)
+    %s
+    c.close()
+    once('SELECT', i)
+""" % use
+        with Fake(serve_late(from_then_on=5, then_late_s=0.15)) as server:
+            same("amid, %s, slow" % name, text, server.port)
+        with Fake(serve_late(closes_at_once, 5)) as server:
+            same("amid, %s, ends" % name, text.replace("c = Client.tcp(port)", "c = Client.tcp(port); time.sleep(0.02)"), server.port)
+
+
+def test_several_servers():
+    """Behind one address, one of which has no RESET: nobody's command is carried out where another one was."""
+    seen = []
+
+    def serve(connection, number):
+        database = b"0"
+        for words in commands(connection):
+            if words == [b"RESET"]:
+                time.sleep(LATE_S)
+                connection.sendall(ANSWER if number % 2 else b"-ERR unknown command\r\n")
+                database = b"0" if number % 2 else database
+                continue
+            if words[0] == b"SELECT":
+                database = words[1]
+            if words[0] == b"SET":
+                seen.append(database)
+            connection.sendall(b"+OK\r\n")
+
+    with Fake(serve) as server:
+        run_logged("""
+for i in range(30):
+    try:
+        a = Client.tcp(port); b = Client.tcp(port)
+        say(a.ask('SELECT', 1), b.ask('SELECT', 1))
+        a.close(); b.close()
+        once('SET', 'k', 'v')
+    except (Gone, ConnectionError) as error:
+        say(error)
+""", server.port)
+        tally.expect("several servers", seen and set(seen) == {b"0"}, seen)
 
 
 WRONG = {"another": b"+OK\r\n", "error": b"-ERR unknown command\r\n", "shorter": b"+R\r\n", "in the midst": b"+RESEX\r\n",

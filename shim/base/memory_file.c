@@ -1,0 +1,36 @@
+/* See memory_file.h. */
+#include "shim/base/memory_file.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "shim/base/real.h"
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* A file that grows beyond the program's limit ends the program (setrlimit(2), RLIMIT_FSIZE). */
+static bool is_within_limit(long size)
+{
+	struct {
+		unsigned long long now, most;
+	} limit;
+
+	return libc.syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0 && limit.now >= (unsigned long long)size;
+}
+
+int memory_file_make(const char *name, long size)
+{
+	int fd =
+		is_within_limit(size) ? (int)libc.syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+
+	if (fd < 0)
+		return -1;
+	if (libc.syscall(SYS_ftruncate, fd, size) == 0 && real.fcntl(fd, F_ADD_SEALS, SEALS) == 0)
+		return fd;
+	real.close(fd);
+	return -1;
+}
