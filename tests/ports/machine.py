@@ -68,7 +68,7 @@ def archive(folder, output, *unwanted):
 def boot(job, timeout, kernel=None):
     """Runs shell lines in the tree. Returns the status and what was printed; the machine ends with them."""
     with open(TREE + "/job", "w") as file:
-        file.write("cd %s\nexport BUILD=%s CK_TIMEOUT_MULTIPLIER=20\n%s\n" % (harness.ROOT, PRODUCT, job))
+        file.write("cd %s\nexport BUILD=%s CK_TIMEOUT_MULTIPLIER=20 HL_PATIENCE=5\n%s\n" % (harness.ROOT, PRODUCT, job))
     memory = os.path.join(roots.FOLDER, "arm64.memory")
     with open(memory, "wb") as output:
         archive(root(), output, "./boot", "./usr/share/doc", "./usr/share/man")
