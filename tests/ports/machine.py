@@ -48,7 +48,8 @@ def stage():
     """The tree as the machine will see it, at this tree's own place; the test programs are cross-built there."""
     inside = TREE + harness.ROOT
     shutil.rmtree(TREE, ignore_errors=True)
-    shutil.copytree(os.path.join(harness.ROOT, "tests"), inside + "/tests", ignore=shutil.ignore_patterns("__pycache__", "fuzz"))
+    for folder in "tests", "pool":
+        shutil.copytree(os.path.join(harness.ROOT, folder), os.path.join(inside, folder), ignore=shutil.ignore_patterns("__pycache__", "fuzz"))
     os.makedirs(inside + "/build/arm64")
     for name in "libholdline.so", "holdline", "unit-tests":
         shutil.copy(os.path.join(PRODUCT, name), inside + "/build/arm64")

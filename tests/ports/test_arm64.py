@@ -53,4 +53,4 @@ def test_arm64_large_pages():
         kernel = roots.make("arm64-16k", "trixie", ["linux-image-arm64-16k"], "--variant=extract", "--architectures=arm64") + "/boot/vmlinuz-*"
         status, text = machine.boot("tests/contract/run --world=local " + FEW.replace("\n", " "), 900, glob.glob(kernel)[0])
         tally.expect("the pages are large", "pages of 16384" in text, text[:500])
-        roots.expect_suite("contract", (status, text), 60)
+        roots.expect_suite("contract with large pages", (status, text), 50)
