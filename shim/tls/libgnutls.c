@@ -9,8 +9,8 @@
 #include "shim/tls/function.h"
 
 #define SONAME "libgnutls.so.30"
-/* Whose ClientHellos are known to depend on what is followed (gnutls_set.c) alone: those of 3.7, and of 3.8 the one with
- * which the tests have run (Debian 13). */
+/* Whose ClientHellos are known to depend on what is followed (gnutls_set.c) alone: those of 3.7, and of 3.8 the one
+ * with which the tests have run (Debian 13). */
 #define VERSION_FIRST 0x030705u
 #define VERSION_END 0x030800u
 #define VERSION_TESTED 0x030809u
