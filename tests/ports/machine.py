@@ -48,7 +48,8 @@ def stage():
     """The tree as the machine will see it, at this tree's own place; the test programs are cross-built there."""
     inside = TREE + harness.ROOT
     shutil.rmtree(TREE, ignore_errors=True)
-    shutil.copytree(os.path.join(harness.ROOT, "tests"), inside + "/tests", ignore=shutil.ignore_patterns("__pycache__", "foreign", "fuzz"))
+    for folder in "tests", "pool":
+        shutil.copytree(os.path.join(harness.ROOT, folder), os.path.join(inside, folder), ignore=shutil.ignore_patterns("__pycache__", "fuzz"))
     os.makedirs(inside + "/build/arm64")
     for name in "libholdline.so", "holdline", "unit-tests":
         shutil.copy(os.path.join(PRODUCT, name), inside + "/build/arm64")
@@ -68,13 +69,13 @@ def archive(folder, output, *unwanted):
 def boot(job, timeout, kernel=None):
     """Runs shell lines in the tree. Returns the status and what was printed; the machine ends with them."""
     with open(TREE + "/job", "w") as file:
-        file.write("cd %s\nexport BUILD=%s CK_TIMEOUT_MULTIPLIER=20\n%s\n" % (harness.ROOT, PRODUCT, job))
+        file.write("cd %s\nexport BUILD=%s CK_TIMEOUT_MULTIPLIER=20 HL_PATIENCE=5\n%s\n" % (harness.ROOT, PRODUCT, job))
     memory = os.path.join(roots.FOLDER, "arm64.memory")
     with open(memory, "wb") as output:
         archive(root(), output, "./boot", "./usr/share/doc", "./usr/share/man")
         archive(TREE, output)
     kernel = kernel or glob.glob(root() + "/boot/vmlinuz-*")[0]
-    done = harness.run(["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "4096", "-nographic", "-no-reboot", "-nic", "none",
+    done = harness.run(["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a76", "-smp", "2", "-m", "4096", "-nographic", "-no-reboot", "-nic", "none",
                         "-kernel", kernel, "-initrd", memory, "-append", "console=ttyAMA0 quiet panic=-1"], False, timeout)
     text = done.output.decode("utf-8", "replace").replace("\r", "")
     return 0 if "\nstatus 0\n" in text else 1, text
