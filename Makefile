@@ -183,7 +183,7 @@ $(BUILD)/fuzz_redis: TOOL_LIBS += -lhiredis
 $(BUILD)/tools/%.o $(BUILD)/hardened/%.o: HL_CFLAGS += $(HARDEN)
 $(SHIM_OBJ) $(POOL_OBJ): HL_CFLAGS += $(LTO)
 # A sanitizer's runtime calls getrlimit() and sysconf() before it is ready for code of its own kind.
-$(BUILD)/shim/base/fdlimit.o $(BUILD)/shim/wrap/rlimit.o $(BUILD)/shim/base/real.o $(BUILD)/shim/base/symbols.o: HL_CFLAGS += -fno-sanitize=all
+$(addprefix $(BUILD)/shim/,base/alone.o base/fdlimit.o base/libcs.o base/real.o base/symbols.o wrap/rlimit.o): HL_CFLAGS += -fno-sanitize=all
 # The link-time optimizer doesn't see a function in assembly, and would drop its name.
 $(BUILD)/shim/wrap/vfork.o: LTO =
 # make would take one rule for both targets as a recipe that makes both at once.
