@@ -22,17 +22,21 @@ static void (*unwind)(__pthread_unwind_buf_t *);
 static _Atomic(bool) is_bound;	    /* all of them */
 static _Atomic(unsigned) looked_at; /* the generation of objects in which they were looked for */
 
-/* Threads may come with a library that is loaded later. What several threads write at once is the same. */
+/* Threads may come with a library that is loaded later. What several threads write at once is the same; that it was
+ * looked for is said last, so that nobody else finds less than there is: a push without its pop, or the reverse, leaves
+ * a dead frame in libc's list. */
 __attribute__((noinline)) static bool bind_calls(void)
 {
-	if (looked_at == symbols_generation)
-		return false;
-	looked_at = symbols_generation;
+	unsigned generation = symbols_generation;
+
+	if (looked_at == generation)
+		return is_bound;
 	test = (void (*)(void))symbols_find_anywhere("pthread_testcancel");
 	push = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_register_cancel");
 	pop = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_unregister_cancel");
 	unwind = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_unwind_next");
 	is_bound = test && push && pop && unwind;
+	looked_at = generation;
 	return is_bound;
 }
 

@@ -11,8 +11,6 @@
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
-/* A server that is busy for longer is given up. */
-#define SETTLE_NS (3 * SECOND_NS)
 #define SETTLE_STEP_NS (50 * MILLISECOND_NS)
 
 enum fence_result fence_ahead_look(struct sock *sock)
@@ -38,22 +36,24 @@ void fence_ahead_end(struct sock *sock)
 	sock->awaits_fence = false;
 }
 
-/* Only a process without threads has such a connection: nobody else waits for the lock. A vfork child, which sees its
- * parent's, finds it settled. */
-void fence_ahead_settle(struct sock *sock)
+/* Only a process without threads is given such a connection: hardly anybody else waits for the lock. A vfork child,
+ * which sees its parent's, finds it settled. */
+void fence_ahead_settle_by(struct sock *sock, uint64_t end_ns)
 {
-	enum fence_result result = FENCE_AWAITED;
-	uint64_t begin_ns = guard_clock_ns();
+	enum fence_result result;
 	int saved = errno;
 
 	if (!guard_is_home())
 		return;
-	while (result == FENCE_AWAITED && guard_clock_ns() - begin_ns < SETTLE_NS) {
-		result = fence_ahead_look(sock);
-		if (result == FENCE_AWAITED && options_hide(sock, 0))
+	while ((result = fence_ahead_look(sock)) == FENCE_AWAITED && guard_clock_ns() < end_ns)
+		if (options_hide(sock, 0))
 			fence_wait(sock->fds[0], SETTLE_STEP_NS);
-	}
 	if (result != FENCE_GOOD)
 		fence_ahead_end(sock);
 	errno = saved;
+}
+
+void fence_ahead_settle(struct sock *sock)
+{
+	fence_ahead_settle_by(sock, guard_clock_ns() + FENCE_SETTLE_NS);
 }

@@ -9,6 +9,9 @@
  */
 #pragma once
 
+#include <stdint.h>
+
+#include "pool/base/clock.h"
 #include "shim/connect/fence.h"
 
 struct sock;
@@ -19,5 +22,11 @@ enum fence_result fence_ahead_look(struct sock *sock);
 /* Nobody is to read what comes or has come: the connection is shut down. Locked. */
 void fence_ahead_end(struct sock *sock);
 
+/* A server that is busy for longer is given up. */
+#define FENCE_SETTLE_NS (3 * SECOND_NS)
+
 /* For sock_settle_fence. */
 void fence_ahead_settle(struct sock *sock);
+
+/* The same, no later than by a time of guard_clock_ns(). */
+void fence_ahead_settle_by(struct sock *sock, uint64_t end_ns);

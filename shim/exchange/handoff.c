@@ -1,5 +1,4 @@
 /* See handoff.h. */
-#include "shim/connect/fence_ahead.h"
 #include "shim/exchange/handoff.h"
 
 #include <errno.h>
@@ -7,8 +6,10 @@
 #include <sys/socket.h>
 
 #include "shim/base/alone.h"
+#include "shim/base/clock.h"
 #include "shim/base/home.h"
 #include "shim/base/usermem.h"
+#include "shim/connect/fence_ahead.h"
 #include "shim/connect/limit.h"
 #include "shim/connect/redial.h"
 #include "shim/exchange/enter.h"
@@ -148,15 +149,17 @@ void handoff_unused_inheritable(void)
 }
 
 /* Two processes would read it. */
-void handoff_settle_fences(void)
+void handoff_settle_fences(bool only_inheritable)
 {
+	uint64_t end_ns = guard_clock_ns() + FENCE_SETTLE_NS;
+
 	for (int fd = 0, end = fdtable_end(); fence_was_ahead && fd < end; fd++) {
 		struct sock *sock = fdtable_get(fd) ? sock_enter(fd) : NULL;
 
 		if (!sock)
 			continue;
-		if (sock->awaits_fence)
-			fence_ahead_settle(sock);
+		if (sock->awaits_fence && (!only_inheritable || is_inherited(sock, fd)))
+			fence_ahead_settle_by(sock, end_ns);
 		sock_leave(sock);
 	}
 }

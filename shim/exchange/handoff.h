@@ -19,9 +19,9 @@ void handoff_inheritable(void);
  * may be stale. (In a program without threads.) Before they are shared. */
 void handoff_unused_inheritable(void);
 
-/* Two processes are about to have the same sockets: the answers that are still due to our fences (fence_ahead.h) are
- * taken out of all. */
-void handoff_settle_fences(void);
+/* Two processes are about to have the same sockets, or another program those that it inherits: the answers that are
+ * still due to our fences (fence_ahead.h) are taken out. */
+void handoff_settle_fences(bool only_inheritable);
 
 /* A new program is about to inherit descriptors: a socket among them that waits for its turn becomes one that is
  * dialled. */

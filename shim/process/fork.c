@@ -57,7 +57,7 @@ static void before_fork(void)
 	bool is_home = guard_is_home();
 
 	if (is_home) {
-		handoff_settle_fences();
+		handoff_settle_fences(false);
 		sock_share_all(false);
 	}
 	begin_fork(is_home, true, true);
@@ -103,11 +103,11 @@ void fork_before_clone(unsigned long flags)
 	if ((flags & CLONE_FILES) && !is_thread && guard_is_home_to_be())
 		sock_retire_all();
 	else if (!(flags & CLONE_VM) && is_home) {
-		handoff_settle_fences();
+		handoff_settle_fences(false);
 		sock_share_all(false);
 	} else if (!is_thread && is_home) {
 		eof_make();
-		handoff_settle_fences();
+		handoff_settle_fences(false);
 	}
 	begin_fork(is_home, false, !is_thread);
 	/* A child that shares our memory without being a thread, as vfork's does. */
@@ -131,7 +131,7 @@ static void hand_over(bool only_inheritable)
 	if (atomic_load_explicit(&sock_n_tracked, memory_order_relaxed)) {
 		handoff_waiting();
 		if (guard_is_home()) {
-			handoff_settle_fences();
+			handoff_settle_fences(only_inheritable);
 			handoff_unused_inheritable();
 		}
 		sock_share_all(only_inheritable);

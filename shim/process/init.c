@@ -1,5 +1,4 @@
 /* See init.h. */
-#include "shim/connect/fence_ahead.h"
 #include "shim/process/init.h"
 
 #include <errno.h>
@@ -19,6 +18,7 @@
 #include "shim/base/stats_page.h"
 #include "shim/base/symbols.h"
 #include "shim/base/usermem.h"
+#include "shim/connect/fence_ahead.h"
 #include "shim/connect/lease.h"
 #include "shim/connect/listen.h"
 #include "shim/exchange/logins.h"

@@ -25,7 +25,7 @@ __attribute__((used)) int vfork_prepare(void)
 		return false;
 	/* The program that the child executes sees the kernel's own state. */
 	eof_make();
-	handoff_settle_fences();
+	handoff_settle_fences(false);
 	return fdlimit_hold();
 }
 
@@ -75,6 +75,7 @@ __asm__(".text\n"
 	".globl vfork\n"
 	".type vfork, %function\n"
 	"vfork:\n"
+	"	hint #34\n" /* bti c: where indirect jumps may go */
 	"	stp x29, x30, [sp, #-16]!\n"
 	"	bl vfork_prepare\n"
 	"	ldp x29, x30, [sp], #16\n"
