@@ -177,9 +177,11 @@ static _Atomic(uint64_t) *seen_place(struct seen_pages *seen, uintptr_t address)
 	return &seen->page[address >> 12 & (SEEN_PAGES - 1)];
 }
 
+/* A place that was never used looks like the first page in every 4096th tick; nothing is there. */
 static bool was_seen(struct seen_pages *seen, uintptr_t address)
 {
-	return atomic_load_explicit(seen_place(seen, address), memory_order_relaxed) == seen_value(address);
+	return address >= 4096 &&
+	       atomic_load_explicit(seen_place(seen, address), memory_order_relaxed) == seen_value(address);
 }
 
 static bool note_seen(struct seen_pages *seen, uintptr_t address, bool is_there)
