@@ -1,4 +1,4 @@
-"""A root of musl programs alone: busybox, built from Debian's source package with musl-gcc, and musl's loader. What is to
+"""A root of musl programs alone: busybox and curl, built from Debian's source packages with musl-gcc, and musl's loader. What is to
 run there lies in the build folder, which it shows at its own place."""
 import fcntl
 import glob
@@ -49,10 +49,20 @@ def build_busybox():
     return os.path.join(tree, "busybox")
 
 
+def build_curl():
+    """Without what would need other libraries for musl."""
+    tree = sources.unpack("curl")
+    without = "--without-ssl --without-zlib --without-brotli --without-zstd --without-libpsl --without-nghttp2 --without-libidn2 --without-librtmp"
+    sources.build(tree, "./configure -q CC='%s -isystem %s' --disable-shared --disable-ldap --disable-manual --disable-threaded-resolver %s && "
+                  "make -s -j2 -C lib && make -s -j2 -C src curl" % (COMPILER, INCLUDE, without), {})
+    return os.path.join(tree, "src", "curl")
+
+
 def fill(folder):
     for name in "bin", "dev", "etc", "lib", "proc", "run", "sys", "tmp":
         os.makedirs(os.path.join(folder, name))
     shutil.copy(build_busybox(), os.path.join(folder, "bin", "busybox"))
+    shutil.copy(build_curl(), os.path.join(folder, "bin", "curl"))
     for applet in subprocess.run([os.path.join(folder, "bin", "busybox"), "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout.split():
         os.symlink("busybox", os.path.join(folder, "bin", applet))
     for loader in glob.glob("/lib/ld-musl-*.so.1"):

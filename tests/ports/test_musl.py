@@ -1,9 +1,10 @@
-"""The library for musl: what it exports, the contract, and busybox's programs."""
+"""The library for musl: what it exports, the contract, curl, and busybox's programs."""
 import os
 import re
 import shutil
 import subprocess
 
+import clients
 import harness
 import musl_root
 import roots
@@ -71,6 +72,34 @@ def compare(name, server, command, variables, most):
                  "bare %s %r %r, preloaded %s %r %r" % (bare.status, bare.output[-200:], bare.errors[-200:], subject.status, subject.output[-200:],
                                                         subject.errors[-200:]))
     tally.expect(name + ": connections", connections == [N_REQUESTS, most], connections)
+
+
+# As those of tests/integration/run, which has them for glibc.
+PATHS = ["/bytes/10", "/chunked/5000", "/slow-two-pieces/5", "/bytes/300000", "/204", "/bytes/0", "/bytes/10"]
+
+
+def test_musl_curl():
+    """curl of musl, in the ways in which the integration suite runs it."""
+    if not roots.is_asked():
+        return
+    reason = build()
+    if reason:
+        tally.skip("curl", reason)
+        return
+    with harness.Server() as server:
+        for client in [client for client in clients.LIST if client.needs == "curl"]:
+            outcomes, stats = [], []
+            for preloaded in False, True:
+                server.reset()
+                outcomes.append(in_root(client.command(server, PATHS), **({"LD_PRELOAD": musl_root.LIBRARY} if preloaded else {})))
+                stats.append(server.stats())
+            bare, subject = outcomes
+            most = stats[0]["connections"] if client.most is None else client.most
+            tally.expect("%s of musl: the same" % client.name, bare.status == 0 and (bare.status, bare.output, bare.errors) ==
+                         (subject.status, subject.output, subject.errors), "bare %s %r, preloaded %s %r" % (
+                             bare.status, bare.errors[-300:], subject.status, subject.errors[-300:]))
+            tally.expect("%s of musl: connections" % client.name, stats[1]["requests"] == stats[0]["requests"] >= len(PATHS) and
+                         stats[1]["connections"] <= most, stats, "%d bare, %d" % (stats[0]["connections"], stats[1]["connections"]))
 
 
 def test_musl_programs():
