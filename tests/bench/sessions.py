@@ -13,18 +13,19 @@ import network
 
 TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 HOST = "10.77.0.2"
-N, N_WARM = 120, 20
-ROUND_TRIPS_US = (0, 500, 5000)
+N_WARM = 20
+# {round trip: connections of a run}
+RUNS = {0: 1500, 500: 120, 5000: 120}
 
-PHP = "for ($i = 0; $i < %d; $i++) { if ($i == %d) $t = hrtime(true); %%s } fprintf(STDERR, \"%%%%f\", (hrtime(true) - $t) / 1e6);" % (N, N_WARM)
+PHP = "for ($i = 0; $i < $argv[1]; $i++) { if ($i == %d) $t = hrtime(true); %%s } fprintf(STDERR, \"%%%%f\", (hrtime(true) - $t) / 1e6);" % N_WARM
 PYMYSQL = """
 import sys, time, pymysql
-for i in range(%d):
+for i in range(int(sys.argv[1])):
     if i == %d: t = time.perf_counter()
     c = pymysql.connect(host="%s", port=7003, user="u", password="secret", database="db")
     k = c.cursor(); k.execute("select 1"); k.fetchall(); k.execute("select 2"); k.fetchall(); c.close()
 print((time.perf_counter() - t) * 1e3, file=sys.stderr)
-""" % (N, N_WARM, HOST)
+""" % (N_WARM, HOST)
 REDIS = "$r = new Redis(); $r->connect('%s', %d); %%s $r->set('k', 'v'); $r->get('k'); $r->close();"
 MEMCACHED = "$m = new Memcached(); $m->addServer('%s', 7002); $m->set('k', 'v'); $m->get('k'); $m->quit();" % HOST
 MYSQLI = "$c = new mysqli('%s', 'u', 'secret', 'db', 7003); $c->query('select 1'); $c->query('select 2'); $c->close();" % HOST
@@ -83,6 +84,7 @@ def ratios(delay, round_trip_us, rounds):
         stack.enter_context(servers(there, folder))
         found = {}
         for kind, (command, _) in KINDS.items():
+            command = [*command, str(RUNS[round_trip_us])]
             if not harness.wait_until(lambda: answers(command), 20):
                 raise RuntimeError("%s does not answer" % kind)
             times = {held: [] for held in (False, True)}
@@ -98,7 +100,7 @@ def bench(info, row, rounds):
         info("Redis, memcached, MariaDB", "skipped: needs root, and /dev/net/tun")
         return
     delay = harness.compile_program("bench_delay", ["tests/bench/delay.c"], ["-O2"])
-    for round_trip_us in ROUND_TRIPS_US:
+    for round_trip_us in RUNS:
         for kind, ratio in network.Inside(ratios, delay, round_trip_us, rounds).result().items():
             goal = KINDS[kind][1] if round_trip_us else MOST_ON_LOOPBACK
             row("%s, %g ms, of fresh" % (kind, round_trip_us / 1000), ratio, "%.2fx", "<= %.2fx" % goal, ratio <= goal)
