@@ -1,12 +1,11 @@
 """A way to a server on which everything that comes back takes its time: connections are given out while something on them is
 still to be answered."""
 import socket
-import tempfile
 import threading
 import time
 
-import harness
 from fake import reset
+from pairs import run_logged
 from suite import tally
 
 
@@ -86,9 +85,8 @@ class LateServer:
 def run_behind_fences(least):
     """With reuse, of which so much is of connections whose fence was not answered."""
     def run(command, timeout, given):
-        with tempfile.NamedTemporaryFile(prefix="holdline-log-") as log:
-            outcome = harness.run(command, True, timeout, given, HOLDLINE_LOG=log.name)
-            n = log.read().count(b"behind a fence")
+        outcome = run_logged(command, True, timeout, given)
+        n = sum("behind a fence" in line for line in outcome.log)
         tally.expect("pairs, in flight: behind fences", n > least, n, in_time=True)
         return outcome
     return run

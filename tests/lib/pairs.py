@@ -7,6 +7,7 @@ n_connections().
 import json
 import signal
 import sys
+import tempfile
 
 import harness
 from suite import tally
@@ -58,8 +59,9 @@ def compare(name, bare, reused, server, most, n_cases):
     tally.expect("pairs, %s: all steps" % name, bare.status == 0 and reused.status == 0 and len(seen) == len(expected) > n_cases,
                  "%s %s, %d of %d steps %s" % (bare.status, reused.status, len(seen), len(expected), reused.errors.decode()[-500:]))
     tally.expect("pairs, %s: no difference" % name, not differences, "%d\n%s" % (len(differences), "\n".join(differences[:20])))
-    tally.expect("pairs, %s: fewer connections" % name, server.n_connections() < most, "%d, at most %d" % (server.n_connections(), most),
-                 in_time=True)
+    # Those that were left alone for a while, behind several that could not be kept: a faster machine has more of them.
+    n = server.n_connections() - sum(line.endswith(" bypassed") for line in reused.log)
+    tally.expect("pairs, %s: fewer connections" % name, n < most, "%d, at most %d" % (n, most), in_time=True)
 
 
 class Pairs:
@@ -86,11 +88,19 @@ class Pairs:
             compare(name, bare, reused, server, n_bare * share, self.n_cases)
 
 
+def run_logged(command, preloaded, timeout, given, **settings):
+    """The outcome, with the log's lines."""
+    with tempfile.NamedTemporaryFile(prefix="holdline-log-") as log:
+        outcome = harness.run(command, preloaded, timeout, given, HOLDLINE_LOG=log.name, **settings)
+        outcome.log = log.read().decode().splitlines()
+    return outcome
+
+
 def run_local(command, timeout, given):
-    return harness.run(command, True, timeout, given)
+    return run_logged(command, True, timeout, given)
 
 
 def run_shared(world, **settings):
     """With a broker's world."""
-    return lambda command, timeout, given: harness.run([harness.HOLDLINE, "run", "--quiet", "--", *command], False, timeout, given,
-                                                       **world.environment(settings))
+    return lambda command, timeout, given: run_logged([harness.HOLDLINE, "run", "--quiet", "--", *command], False, timeout, given,
+                                                      **world.environment(settings))
