@@ -2,10 +2,10 @@
 #include "shim/base/memory_file.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "shim/base/real.h"
@@ -33,4 +33,12 @@ int memory_file_make(const char *name, long size)
 		return fd;
 	real.close(fd);
 	return -1;
+}
+
+bool memory_file_is_sound(int fd, long size)
+{
+	struct stat status;
+	int seals = fd >= 0 ? real.fcntl(fd, F_GET_SEALS) : -1;
+
+	return seals >= 0 && (seals & SEALS) == SEALS && libc.fstat(fd, &status) == 0 && status.st_size == (off_t)size;
 }

@@ -1,7 +1,6 @@
 /* See login_share.h. */
 #include "shim/kept/login_share.h"
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,20 +25,14 @@ int login_share_make(const struct login *login)
 	return -1;
 }
 
-/* No file of a file system, which may take for ever. */
-static bool is_memory(int fd)
-{
-	int seals = fd >= 0 ? real.fcntl(fd, F_GET_SEALS) : -1;
-
-	return seals >= 0 && (seals & F_SEAL_SHRINK);
-}
-
 bool login_share_open(int fd, struct login *login)
 {
 	struct mysql_greeting greeting;
 	struct login_memory memory;
 
-	return is_memory(fd) && libc.syscall(SYS_pread64, fd, &memory, sizeof(memory), 0) == sizeof(memory) &&
+	/* A file of a file system may take for ever. */
+	return memory_file_is_sound(fd, SIZE) &&
+	       libc.syscall(SYS_pread64, fd, &memory, sizeof(memory), 0) == sizeof(memory) &&
 	       login_memory_read(&memory, login) &&
 	       mysql_read_greeting(login->greeting, login->greeting_length, &greeting) && greeting.is_native &&
 	       greeting.has_reset && !greeting.offers_tls;

@@ -19,7 +19,6 @@
 #include "shim/tls/audit.h"
 #include "shim/tls/secret.h"
 
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 /* TLS 1.3 handshake messages that come later (RFC 8446 4). */
 #define MESSAGE_KEY_UPDATE 24
 
@@ -132,16 +131,6 @@ bool wire_share_state(struct wire *wire)
 	return true;
 }
 
-/* Its size can't be changed any more, or looking at it could end the process (memfd_create(2)). */
-static bool is_sound_memory(int fd)
-{
-	struct stat status;
-	int seals = real.fcntl(fd, F_GET_SEALS);
-
-	return seals >= 0 && (seals & SEALS) == SEALS && libc.fstat(fd, &status) == 0 &&
-	       status.st_size == (off_t)TLS_STATE_SIZE;
-}
-
 static bool copy_state(struct wire *wire)
 {
 	uint32_t used = wire->shared->used;
@@ -157,7 +146,7 @@ static bool copy_state(struct wire *wire)
 
 struct wire *wire_open(int fd)
 {
-	int own = is_sound_memory(fd) ? fdtable_dup_high(fd) : -1;
+	int own = memory_file_is_sound(fd, TLS_STATE_SIZE) ? fdtable_dup_high(fd) : -1;
 	struct wire *wire = own >= 0 ? wire_take() : NULL;
 
 	if (!wire) {
