@@ -108,19 +108,29 @@ static bool read_answer(struct conn *conn, int fd, size_t most, bool *is_empty)
 	return proof == FENCE_PROOF_GOOD;
 }
 
-static enum fence_result look(struct conn *conn)
+/* Takes out what has come of the answer: FENCE_GOOD, FENCE_AWAITED or FENCE_WRONG. `is_last`: nothing may be behind
+ * it. */
+static enum fence_result take_answer(struct conn *conn, int fd, bool is_last)
 {
-	struct ledger_reading reading;
-
 	bool is_empty = false;
 
-	/* A server that never ends its answer is not to keep us here. */
-	for (int i = 0; i < READS_MAX && !is_empty && fence_n_awaited(&conn->fence); i++)
-		if (!read_answer(conn, conn->fd, ANSWER_MAX, &is_empty))
+	/* A server that never ends its answer is not to keep us here; one of known length ends by itself. */
+	for (int i = 0; (i < READS_MAX || !is_last) && !is_empty && fence_n_awaited(&conn->fence); i++)
+		if (!read_answer(conn, fd, is_last ? ANSWER_MAX : fence_n_awaited(&conn->fence), &is_empty))
 			return FENCE_WRONG;
 	if (fence_n_awaited(&conn->fence))
 		return FENCE_AWAITED;
 	conn->fence = (struct fence){0};
+	return FENCE_GOOD;
+}
+
+static enum fence_result look(struct conn *conn)
+{
+	struct ledger_reading reading;
+	enum fence_result result = take_answer(conn, conn->fd, true);
+
+	if (result != FENCE_GOOD)
+		return result;
 	if (ledger_check(&sock_pool_sys, conn->fd, &conn->ledger, &reading) != LEDGER_EXACT)
 		return FENCE_GONE;
 	return reading.last_data_ms <= FENCE_YOUNG_MS ? FENCE_GOOD : FENCE_COLD;
@@ -137,15 +147,7 @@ enum fence_result fence_look(struct conn *conn)
 
 enum fence_result fence_take_answer(struct conn *conn, int fd)
 {
-	bool is_empty = false;
-
-	while (!is_empty && fence_n_awaited(&conn->fence))
-		if (!read_answer(conn, fd, fence_n_awaited(&conn->fence), &is_empty))
-			return FENCE_WRONG;
-	if (fence_n_awaited(&conn->fence))
-		return FENCE_AWAITED;
-	conn->fence = (struct fence){0};
-	return FENCE_GOOD;
+	return take_answer(conn, fd, false);
 }
 
 bool fence_may_be_ahead(const struct conn *conn, uintptr_t caller, uint64_t now_ns)
