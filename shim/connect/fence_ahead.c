@@ -22,7 +22,7 @@ enum fence_result fence_ahead_look(struct sock *sock)
 		result = fence_take_answer(sock->conn, sock->conn->fd >= 0 ? sock->conn->fd : sock->fds[0]);
 	if (result == FENCE_GOOD)
 		sock->awaits_fence = false;
-	/* What is left of the answer is shorter, or there is nothing left. */
+	/* The rest of the answer is shorter, or there is none. */
 	if (result != FENCE_WRONG && !options_hide(sock, fence_n_awaited(&sock->conn->fence)))
 		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 	errno = saved;

@@ -371,7 +371,7 @@ static void begin_behind_fence(struct sock *sock)
 {
 	sock->awaits_fence = true;
 	atomic_store_explicit(&fence_was_ahead, true, memory_order_relaxed);
-	/* Who is told too early that there is something to read, finds nothing. */
+	/* A program that is told of something to read too early finds nothing. */
 	if (!options_hide(sock, fence_n_awaited(&sock->conn->fence)))
 		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 }

@@ -12,7 +12,7 @@
 #include "shim/exchange/iocall.h"
 #include "shim/sock/sock.h"
 
-/* Whatever comes is not for this program. Consumes the lock. */
+/* Nothing that comes is for this program. Consumes the lock. */
 static struct sock *end_it(struct sock *sock)
 {
 	fence_ahead_end(sock);

@@ -63,7 +63,7 @@ static enum relogin_step show(struct relogin *relogin, const struct arrived *arr
 	return RELOGIN_SHOWN;
 }
 
-/* What comes behind it is for the program. */
+/* The bytes behind it are for the program. */
 static enum relogin_step pass_fence(struct relogin *relogin, int fd, const struct arrived *arrived, size_t length)
 {
 	take(relogin, fd, length - (arrived->length - arrived->n_kernel));

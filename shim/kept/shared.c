@@ -114,7 +114,7 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	return conn;
 }
 
-/* What came with it. False: it is nothing of ours, and so the connection is of no use. */
+/* Opens the memory that came with it. False: it is nothing of ours, and so the connection is of no use. */
 static bool open_session(struct idle_pool *pool, struct conn *conn, int session)
 {
 	(void)pool;
@@ -240,7 +240,7 @@ static int offer_login(struct idle_pool *pool, struct conn *conn)
 	uint64_t kind = sessions_login_kind(conn->destination->policy->mysql_share);
 	int memory, error;
 
-	/* Who asks for TLS there could not be served. */
+	/* A program that asks for TLS there could not be served. */
 	if (!kind || conn->ticket_number || conn->login->offers_tls || (memory = login_share_make(conn->login)) < 0)
 		return 0;
 	error = broker_client_offer_session(pool->broker, conn, conn->began_unfit, kind, memory);

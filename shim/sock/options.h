@@ -33,8 +33,8 @@ int options_forgo_linger(struct conn *conn, int fd) __attribute__((warn_unused_r
 /* What is sent on it goes out though something before it has not been acknowledged (TCP_NODELAY). 0 or -errno. */
 int options_send_at_once(struct conn *conn, int fd) __attribute__((warn_unused_result));
 
-/* What is read on it is seen by nobody who waits for bytes before so many more have come (SO_RCVLOWAT); 0: as the
- * program wants it. False: it can't be. */
+/* Nobody who waits for bytes on it is woken before more than so many have come (SO_RCVLOWAT); 0: as the program wants
+ * it. False: it can't be. */
 bool options_hide(struct sock *sock, unsigned n) __attribute__((warn_unused_result));
 
 /* Sets exactly what the program asked for on fd, whose connection goes native. */

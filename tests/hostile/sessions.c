@@ -49,7 +49,7 @@ static enum outcome ask(int fd, const char *command, const char *expected)
 	return memcmp(answer, expected, length) == 0 ? RIGHT : WRONG;
 }
 
-/* What the user before has left must not be seen: a database, a name, a script's answer. */
+/* Nothing that the user before has left may be seen: a database, a name, a script's answer. */
 static enum outcome try_redis(int i, const char *word)
 {
 	char command[512], expected[128];

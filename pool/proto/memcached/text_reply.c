@@ -30,7 +30,7 @@ static void end_reply(struct memcached_text *text)
 	if (awaited(text) == MEMCACHED_REPLY_QUIET)
 		return;
 	text->n_answered++;
-	/* What was said before this command is over, too. */
+	/* Everything that was said before this command is over, too. */
 	if (text->n_answered >= text->quiet_at)
 		text->quiet_at = 0;
 	if (--text->runs[0].n == 0)

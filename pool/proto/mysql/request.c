@@ -114,7 +114,7 @@ static void read_capabilities(struct mysql *mysql)
 		mysql_lose(mysql, REFUSAL_REFUSED_COMMAND);
 }
 
-/* What is answered to a greeting, or to a question about it, is nobody's business any more. */
+/* The answer to a greeting, or to a question about it, is nobody's business any more. */
 static void forget(struct mysql_packet *packet)
 {
 	explicit_bzero(packet->start, sizeof(packet->start));

@@ -3,7 +3,7 @@
 
 #include "pool/proto/redis/framing.h"
 
-/* What a command does to its connection. */
+/* The effect of a command on its connection. */
 enum redis_class {
 	REDIS_PLAIN,	 /* nothing */
 	REDIS_LEAVES,	 /* something that RESET undoes */

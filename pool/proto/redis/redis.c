@@ -84,7 +84,7 @@ static bool measure_request(const char *bytes, size_t length, size_t *end)
 	return session_measure_request(&framing, bytes, length, end);
 }
 
-/* What is asked at a reset, in this order: see struct fence, `parts`. */
+/* The questions at a reset, in this order: see struct fence, `parts`. */
 enum {
 	PART_NONCE = 1,	  /* scripts and modules may have answered like a server: none of them knows this */
 	PART_LIBRARY = 2, /* what RESET leaves (Redis 7.2, CLIENT SETINFO) */

@@ -72,7 +72,7 @@ static void begin_element(struct redis *redis, char type)
 	}
 }
 
-/* What may stand on a line of this type. */
+/* The bytes that may stand on a line of this type. */
 static bool is_text_of(char type, char byte)
 {
 	switch (type) {
@@ -137,7 +137,7 @@ static void begin_elements(struct redis *redis, const struct redis_number *count
 	}
 	if (redis->reply_type == '%' || redis->reply_type == '|')
 		n *= 2;
-	/* What attributes describe comes behind them, and is the element that they stand in for. */
+	/* Attributes come before the element that they describe, and stand in for it. */
 	if (redis->reply_type == '|' && !redis->reply_is_top)
 		n++;
 	redis->elements_left += n;

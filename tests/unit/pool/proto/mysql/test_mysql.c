@@ -540,7 +540,7 @@ START_TEST(a_fence_is_proven_whole)
 	ck_assert_int_eq(mysql_read_answer(&fence, bytes, length, &whole), answers[_i].answer);
 	if (answers[_i].answer == MYSQL_ANSWER_GOOD)
 		ck_assert_uint_eq(whole, length);
-	/* What follows is not its. */
+	/* The byte behind it is not its. */
 	memset(bytes + length, 0, 1);
 	ck_assert_int_eq(mysql_read_answer(&fence, bytes, length + 1, &whole), answers[_i].answer);
 	if (answers[_i].answer == MYSQL_ANSWER_GOOD)
