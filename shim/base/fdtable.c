@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "shim/base/alone.h"
 #include "shim/base/fdlimit.h"
 #include "shim/base/large.h"
 #include "shim/base/real.h"
@@ -19,6 +20,15 @@ static _Atomic(int) n_internal;
 /* Above those that we took among the program's, since its limit could not be raised just then. */
 static _Atomic(int) passing_end;
 
+/* The kernel gives a process a table of so many descriptors. To make it larger in a process with threads it waits until
+ * each processor has been seen idle or switching (synchronize_rcu() in expand_fdtable()): 15 to 50 ms. */
+#define FIRST_TABLE 64
+/* Ours in it. No program with threads can rely on which number it gets: another thread may be quicker. */
+#define N_FIRST 32
+#define FIRST_FLOOR (FIRST_TABLE - N_FIRST)
+/* They are a sixteenth of such a limit. */
+#define FIRST_LIMIT 512
+
 bool fdtable_set(int fd, struct sock *sock)
 {
 	_Atomic(int) *last = sock == FDTABLE_INTERNAL ? &internal_end : &end;
@@ -29,7 +39,8 @@ bool fdtable_set(int fd, struct sock *sock)
 	while (sock && seen <= fd && !atomic_compare_exchange_weak(last, &seen, fd + 1))
 		;
 	seen = atomic_load_explicit(&internal_begin, memory_order_relaxed);
-	while (sock == FDTABLE_INTERNAL && seen > fd && !atomic_compare_exchange_weak(&internal_begin, &seen, fd))
+	while (sock == FDTABLE_INTERNAL && fd >= FIRST_TABLE && seen > fd &&
+	       !atomic_compare_exchange_weak(&internal_begin, &seen, fd))
 		;
 	atomic_store_explicit(&fdtable[fd], sock, memory_order_release);
 	return true;
@@ -60,9 +71,17 @@ static int find_floor(const struct rlimit *own, bool is_for_good)
 	return (rlim_t)n < own->rlim_cur / 16 ? floor : -EMFILE;
 }
 
-int fdtable_internal_begin(void)
+int fdtable_next_internal(int from)
 {
-	return atomic_load_explicit(&internal_begin, memory_order_relaxed);
+	int begin = atomic_load_explicit(&internal_begin, memory_order_relaxed);
+
+	for (int fd = from; fd < fdtable_internal_end(); fd++) {
+		if (fd == FIRST_TABLE && begin > fd)
+			fd = begin;
+		if (fdtable_is_internal(fd))
+			return fd;
+	}
+	return -1;
 }
 
 int fdtable_internal_end(void)
@@ -70,12 +89,51 @@ int fdtable_internal_end(void)
 	return atomic_load_explicit(&internal_end, memory_order_relaxed);
 }
 
-int fdtable_dup_high(int fd)
+/* True while nothing is known to be beyond the first table. */
+static bool has_first_table(void)
+{
+	return fdtable_end() <= FIRST_FLOOR && fdtable_internal_end() <= FIRST_TABLE;
+}
+
+/* True in a process where the kernel's table would better not grow. */
+static bool is_growth_slow(void)
+{
+	return !is_alone() && has_first_table();
+}
+
+/* A number in the first table. -EMFILE: there is none for us. */
+static int dup_first(int fd)
+{
+	struct rlimit own;
+	int first;
+
+	if (count_internal(FIRST_FLOOR, FIRST_TABLE) == N_FIRST || REAL(getrlimit)(RLIMIT_NOFILE, &own) < 0 ||
+	    own.rlim_cur < FIRST_LIMIT)
+		return -EMFILE;
+	first = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, FIRST_FLOOR);
+	if (first < 0)
+		return -errno;
+	if (first < FIRST_TABLE)
+		return first;
+	real.close(first);
+	return -EMFILE;
+}
+
+/* Where the program's own begin to be used, those that we keep have to go. */
+static void note_passing(int fd)
+{
+	int seen = atomic_load(&passing_end);
+
+	while (seen <= fd && !atomic_compare_exchange_weak(&passing_end, &seen, fd + 1))
+		;
+}
+
+static int dup_above(int fd)
 {
 	struct rlimit own = {0};
 	enum fdlimit_result limit = fdlimit_raise(&own);
 	int floor = limit == FDLIMIT_RAISED ? (int)own.rlim_cur : find_floor(&own, limit == FDLIMIT_NO_ROOM);
-	int high, seen = atomic_load(&passing_end);
+	int high;
 
 	if (floor < 0)
 		return floor;
@@ -84,14 +142,44 @@ int fdtable_dup_high(int fd)
 		high = -errno;
 	if (limit == FDLIMIT_RAISED)
 		fdlimit_restore();
-	while (limit == FDLIMIT_BUSY && seen <= high && !atomic_compare_exchange_weak(&passing_end, &seen, high + 1))
-		;
-	if (high >= 0 && !fdtable_set(high, FDTABLE_INTERNAL)) {
-		real.close(high);
+	if (limit == FDLIMIT_BUSY)
+		note_passing(high);
+	return high;
+}
+
+/* Marks a new descriptor as ours. */
+static int keep(int fd)
+{
+	if (fd < 0)
+		return fd;
+	if (!fdtable_set(fd, FDTABLE_INTERNAL)) {
+		real.close(fd);
 		return -EMFILE;
 	}
-	atomic_fetch_add(&n_internal, high >= 0);
-	return high;
+	atomic_fetch_add(&n_internal, 1);
+	return fd;
+}
+
+static int dup_in_first(int fd)
+{
+	int saved = errno, first = dup_first(fd);
+
+	if (first >= 0)
+		note_passing(first);
+	errno = saved;
+	return keep(first);
+}
+
+int fdtable_dup_high(int fd)
+{
+	int first = is_growth_slow() ? dup_in_first(fd) : -EMFILE;
+
+	return first >= 0 ? first : keep(dup_above(fd));
+}
+
+int fdtable_dup_if_cheap(int fd)
+{
+	return is_growth_slow() ? dup_in_first(fd) : fdtable_dup_high(fd);
 }
 
 int fdtable_move_high(int fd)
@@ -106,7 +194,7 @@ int fdtable_renew_high(int fd)
 {
 	int high;
 
-	if (fd >= atomic_load_explicit(&passing_end, memory_order_relaxed))
+	if (fd >= atomic_load_explicit(&passing_end, memory_order_relaxed) || (fd < FIRST_TABLE && has_first_table()))
 		return fd;
 	high = fdtable_dup_high(fd);
 	if (high < 0)

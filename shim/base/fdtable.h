@@ -47,20 +47,25 @@ bool fdtable_set(int fd, struct sock *sock);
 /* One more than the highest number of a socket that was ever stored: where walks over the program's sockets end. */
 int fdtable_end(void);
 
-/* The range of our own descriptors, for walks. Sockets may be among them. */
-int fdtable_internal_begin(void);
+/* Our own descriptors, for walks: the first one at `from` or above, or -1; and one more than the highest ever. */
+int fdtable_next_internal(int from);
 int fdtable_internal_end(void);
 
 /* Duplicates or moves a descriptor of ours out of the program's way: above its soft limit where the hard limit
  * allows, so that it costs the program no number; else, and while a process is being made that would inherit what we
- * raise it to, among its last, for want of better. Close-on-exec, marked internal. The new one, or -errno. */
+ * raise it to, among its last, for want of better. In a process with threads that uses few descriptors it stays below
+ * 64: the kernel would stop the thread for 15 to 50 ms to enlarge its table. Close-on-exec, marked internal. The new
+ * one, or -errno. */
 int fdtable_dup_high(int fd) __attribute__((warn_unused_result));
+
+/* The same for what we can do without: -EMFILE where it would stop the thread. */
+int fdtable_dup_if_cheap(int fd) __attribute__((warn_unused_result));
 
 /* The same, and closes the low one (also on failure). */
 int fdtable_move_high(int fd) __attribute__((warn_unused_result));
 
-/* For a descriptor that we keep: moves it above the limit if fdtable_dup_high() had to take a low one because a
- * process was just being created. Returns the new one, or `fd`. */
+/* For a descriptor that we keep: moves it above the limit if fdtable_dup_high() had to take a low one, and the reason
+ * is gone. Returns the new one, or `fd`. */
 int fdtable_renew_high(int fd) __attribute__((warn_unused_result));
 
 /* Closes an internal descriptor. errno is preserved. */

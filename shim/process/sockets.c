@@ -86,8 +86,8 @@ void sock_after_fork_in_child(void)
 	spare_forget_all();
 	blocks_after_fork();
 	pool_end_after_fork(is_sound);
-	for (int fd = fdtable_internal_begin(), end = fdtable_internal_end(); fd < end; fd++)
-		if (fdtable_is_internal(fd) && fd != log_fd())
+	for (int fd = fdtable_next_internal(0); fd >= 0; fd = fdtable_next_internal(fd + 1))
+		if (fd != log_fd())
 			fdtable_close_internal(fd);
 	for (int fd = 0, end = fdtable_end(); fd < end; fd++) {
 		struct sock *sock = fdtable_get_sock(fd);

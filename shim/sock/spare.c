@@ -90,7 +90,7 @@ void spare_prepare(struct sock *sock)
 	if (sock->state != SOCK_NEW || !is_untouched(sock) || !identity_is_steady())
 		spare_drop(sock);
 	else if (sock->spare < 0)
-		sock->spare = fdtable_dup_high(sock->fds[0]);
+		sock->spare = fdtable_dup_if_cheap(sock->fds[0]);
 }
 
 void spare_keep(struct sock *sock)
