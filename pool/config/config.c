@@ -333,21 +333,39 @@ _Static_assert(sizeof(enum config_tls_h2) == sizeof(unsigned), "config_set() sto
 _Static_assert(sizeof(enum config_tls) == sizeof(unsigned), "config_set() stores choices as unsigned");
 _Static_assert(sizeof(enum config_unsafe_methods) == sizeof(unsigned), "config_set() stores choices as unsigned");
 
-/* The value of `name` in the environment, as getenv() finds it, or NULL. */
-static const char prefix[] = "HOLDLINE_";
-#define PREFIX_LENGTH (sizeof(prefix) - 1)
-
 static bool is_ours(const char *entry)
 {
-	return entry[0] == prefix[0] && strncmp(entry, prefix, PREFIX_LENGTH) == 0;
+	static const char prefix[] = "HOLDLINE_";
+
+	return entry[0] == prefix[0] && strncmp(entry, prefix, sizeof(prefix) - 1) == 0;
 }
 
+/* So many settings are looked for among themselves, and not among all variables for each option. */
+#define OURS_MAX 64
+
+/* Fills in the entries that are ours, in their order. Returns them, or all where there are too many. */
+static char *const *find_ours(char *const environment[], char *ours[])
+{
+	size_t n = 0;
+
+	for (char *const *at = environment; at && *at; at++) {
+		if (!is_ours(*at))
+			continue;
+		if (n == OURS_MAX)
+			return environment;
+		ours[n++] = *at;
+	}
+	ours[n] = NULL;
+	return ours;
+}
+
+/* The value of `name` in the environment, as getenv() finds it, or NULL. */
 static const char *find_variable(char *const environment[], const char *name)
 {
 	size_t length = strlen(name);
 
-	for (; environment && *environment; environment++)
-		if (is_ours(*environment) && strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
+	for (; *environment; environment++)
+		if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
 			return *environment + length + 1;
 	return NULL;
 }
@@ -377,9 +395,12 @@ static const char *default_of(const struct config *config, const struct config_o
 
 int config_read_environment(struct config *config, char *const environment[], const struct config_option **bad)
 {
+	char *found[OURS_MAX + 1];
+	char *const *ours = find_ours(environment, found);
+
 	/* The table begins with the profile; the rules are based on all the other options. */
 	for (size_t i = 0; i < config_n_options; i++) {
-		const char *value = find_variable(environment, config_options[i].variable);
+		const char *value = find_variable(ours, config_options[i].variable);
 
 		if (!value || !*value)
 			value = default_of(config, &config_options[i]);

@@ -17,7 +17,7 @@ struct tls_suite {
 	uint16_t number;  /* IANA's */
 	enum tls_cipher cipher;
 	uint8_t key_length, hash_length;
-	const char *name; /* OpenSSL's */
+	char name[32]; /* OpenSSL's */
 };
 
 /* NULL for one that is not followed: CBC, CCM, RSA key exchange. */

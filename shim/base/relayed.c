@@ -14,7 +14,7 @@ static bool is_relayed; /* immutable after init */
 bool relayed_init(char *const environment[])
 {
 	for (; environment && *environment; environment++)
-		if (strncmp(*environment, VARIABLE, sizeof(VARIABLE) - 1) == 0)
+		if (**environment == *VARIABLE && strncmp(*environment, VARIABLE, sizeof(VARIABLE) - 1) == 0)
 			is_relayed = (*environment)[sizeof(VARIABLE) - 1] != '\0';
 	return is_relayed;
 }

@@ -82,12 +82,22 @@ struct wanted {
 	uint32_t gnu_hash;
 };
 
+/* Returns where the name ends. */
+static const char *hash_name(const char *name, struct wanted *wanted)
+{
+	const char *at = name;
+
+	*wanted = (struct wanted){name, 5381};
+	for (; *at; at++)
+		wanted->gnu_hash = wanted->gnu_hash * 33 + (unsigned char)*at;
+	return at;
+}
+
 static struct wanted want(const char *name)
 {
-	struct wanted wanted = {name, 5381};
+	struct wanted wanted;
 
-	for (const unsigned char *at = (const unsigned char *)name; *at; at++)
-		wanted.gnu_hash = wanted.gnu_hash * 33 + *at;
+	hash_name(name, &wanted);
 	return wanted;
 }
 
@@ -203,14 +213,19 @@ static bool is_searched(const struct link_map *map)
 	return !is_vdso(map) && !is_this_library(map);
 }
 
-static void fulfil(const struct link_map *map, const struct wanted *wanted, void **found, unsigned n)
+/* True once all are found. */
+static bool fulfil(const struct link_map *map, const struct wanted *wanted, void **found, unsigned n)
 {
 	struct object object;
+	bool is_whole = true;
 
 	read_object(map, &object);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		if (!found[i])
 			found[i] = find_in(&object, &wanted[i]);
+		is_whole &= found[i] != NULL;
+	}
+	return is_whole;
 }
 
 static void bind_along(const struct link_map *map, const struct link_map *last, const struct symbols_list *list,
@@ -221,11 +236,11 @@ static void bind_along(const struct link_map *map, const struct link_map *last, 
 	unsigned n = list->n < WISHES_MAX ? list->n : WISHES_MAX;
 	const char *name = list->names;
 
-	for (unsigned i = 0; i < n; i++, name += strlen(name) + 1)
-		wanted[i] = want(name);
+	for (unsigned i = 0; i < n; i++)
+		name = hash_name(name, &wanted[i]) + 1;
 	for (; map; map = map == last ? NULL : map->l_next)
-		if (is_searched(map))
-			fulfil(map, wanted, found, n);
+		if (is_searched(map) && fulfil(map, wanted, found, n))
+			break;
 	for (unsigned i = 0; i < n; i++)
 		if (found[i])
 			memcpy(base + list->offsets[i], &found[i], sizeof(found[i]));

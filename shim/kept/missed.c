@@ -1,7 +1,7 @@
 /* See missed.h. */
 #include "shim/kept/missed.h"
 
-const char *const missed_names[MISSED_COUNT] = {
+const char missed_names[MISSED_COUNT][MISSED_NAME_SIZE] = {
 	[MISSED_NONE_IDLE] = "none_idle",
 	[MISSED_BROKER_NONE] = "broker_none",
 	[MISSED_BROKER_SILENT] = "broker_silent",

@@ -30,4 +30,5 @@ enum missed {
 	MISSED_COUNT
 };
 
-extern const char *const missed_names[MISSED_COUNT];
+#define MISSED_NAME_SIZE sizeof("server_idle_close")
+extern const char missed_names[MISSED_COUNT][MISSED_NAME_SIZE];

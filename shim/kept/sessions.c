@@ -26,7 +26,8 @@ void sessions_init(const struct config *config, char *const environment[])
 	index_authorities = are_wanted && config->ca_cache;
 	run = 0;
 	for (; !run && environment && *environment; environment++)
-		if (strncmp(*environment, VARIABLE, sizeof(VARIABLE) - 1) == 0 && (*environment)[sizeof(VARIABLE) - 1])
+		if (**environment == *VARIABLE && strncmp(*environment, VARIABLE, sizeof(VARIABLE) - 1) == 0 &&
+		    (*environment)[sizeof(VARIABLE) - 1])
 			run = broker_client_program_number(*environment, strlen(*environment));
 	kind = config->tls_share == CONFIG_TLS_SHARE_USER ? KIND_OF_USER : run;
 }

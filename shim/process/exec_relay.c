@@ -27,7 +27,7 @@ static const char *value_of(const char *entry, const char *name)
 {
 	size_t length = strlen(name);
 
-	return strncmp(entry, name, length) == 0 ? entry + length : NULL;
+	return *entry == *name && strncmp(entry, name, length) == 0 ? entry + length : NULL;
 }
 
 void exec_relay_init(char *const environment[])

@@ -28,9 +28,9 @@ void framing_restart(struct framing *framing, bool rewrite)
 enum framing_first framing_classify_first(const char *bytes, size_t length)
 {
 #define METHOD_NAME(number, name, string) #string " ",
-	static const char *const METHODS[] = {HTTP_METHOD_MAP(METHOD_NAME)};
+	static const char METHODS[][sizeof("UNSUBSCRIBE ")] = {HTTP_METHOD_MAP(METHOD_NAME)};
 #undef METHOD_NAME
-	static const char *const SAFE[] = {"GET ", "HEAD ", "OPTIONS ", "TRACE "};
+	static const char SAFE[][sizeof("OPTIONS ")] = {"GET ", "HEAD ", "OPTIONS ", "TRACE "};
 	size_t n_letters = 0;
 
 	if (length == 0)

@@ -9,18 +9,18 @@
 /* (memcached, doc/protocol.txt; proto_text.c of 1.4 to 1.6) Not followed, among others: watch, shutdown, lru_crawler,
  * slabs, cache_memlimit, refresh_certs. */
 const struct memcached_command memcached_commands[] = {
-	{"add", MEMCACHED_REPLY_STORED, "kuidN"},     {"append", MEMCACHED_REPLY_STORED, "kuidN"},
-	{"cas", MEMCACHED_REPLY_STORED, "kuidcN"},    {"decr", MEMCACHED_REPLY_NUMBER, "kcN"},
-	{"delete", MEMCACHED_REPLY_DELETED, "kZN"},   {"flush_all", MEMCACHED_REPLY_OK, "UN"},
-	{"gat", MEMCACHED_REPLY_VALUES, "ikK"},	      {"gats", MEMCACHED_REPLY_VALUES, "ikK"},
-	{"get", MEMCACHED_REPLY_VALUES, "kK"},	      {"gets", MEMCACHED_REPLY_VALUES, "kK"},
-	{"incr", MEMCACHED_REPLY_NUMBER, "kcN"},      {"ma", MEMCACHED_REPLY_META, "kF"},
-	{"md", MEMCACHED_REPLY_META, "kF"},	      {"me", MEMCACHED_REPLY_META, "kF"},
-	{"mg", MEMCACHED_REPLY_META, "kF"},	      {"mn", MEMCACHED_REPLY_META_END, ""},
-	{"ms", MEMCACHED_REPLY_META, "kdF"},	      {"prepend", MEMCACHED_REPLY_STORED, "kuidN"},
-	{"replace", MEMCACHED_REPLY_STORED, "kuidN"}, {"set", MEMCACHED_REPLY_STORED, "kuidN"},
-	{"stats", MEMCACHED_REPLY_STATS, "S"},	      {"touch", MEMCACHED_REPLY_TOUCHED, "kiN"},
-	{"verbosity", MEMCACHED_REPLY_OK, "uN"},      {"version", MEMCACHED_REPLY_VERSION, ""},
+	{"add", "kuidN", MEMCACHED_REPLY_STORED},     {"append", "kuidN", MEMCACHED_REPLY_STORED},
+	{"cas", "kuidcN", MEMCACHED_REPLY_STORED},    {"decr", "kcN", MEMCACHED_REPLY_NUMBER},
+	{"delete", "kZN", MEMCACHED_REPLY_DELETED},   {"flush_all", "UN", MEMCACHED_REPLY_OK},
+	{"gat", "ikK", MEMCACHED_REPLY_VALUES},	      {"gats", "ikK", MEMCACHED_REPLY_VALUES},
+	{"get", "kK", MEMCACHED_REPLY_VALUES},	      {"gets", "kK", MEMCACHED_REPLY_VALUES},
+	{"incr", "kcN", MEMCACHED_REPLY_NUMBER},      {"ma", "kF", MEMCACHED_REPLY_META},
+	{"md", "kF", MEMCACHED_REPLY_META},	      {"me", "kF", MEMCACHED_REPLY_META},
+	{"mg", "kF", MEMCACHED_REPLY_META},	      {"mn", "", MEMCACHED_REPLY_META_END},
+	{"ms", "kdF", MEMCACHED_REPLY_META},	      {"prepend", "kuidN", MEMCACHED_REPLY_STORED},
+	{"replace", "kuidN", MEMCACHED_REPLY_STORED}, {"set", "kuidN", MEMCACHED_REPLY_STORED},
+	{"stats", "S", MEMCACHED_REPLY_STATS},	      {"touch", "kiN", MEMCACHED_REPLY_TOUCHED},
+	{"verbosity", "uN", MEMCACHED_REPLY_OK},      {"version", "", MEMCACHED_REPLY_VERSION},
 };
 
 #define N_COMMANDS (sizeof(memcached_commands) / sizeof(memcached_commands[0]))

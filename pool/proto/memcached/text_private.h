@@ -7,10 +7,11 @@
 #define MEMCACHED_DATA_LIMIT (1 << 30) /* no server takes as much */
 
 /* Patterns: a letter for each argument, see command_fits() in text_commands.c. */
+/* No pointers, which the loader would have to set in each process. */
 struct memcached_command {
-	const char *name;
+	char name[sizeof("flush_all")];
+	char pattern[sizeof("kuidcN")];
 	enum memcached_reply reply;
-	const char *pattern;
 };
 
 extern const struct memcached_command memcached_commands[];

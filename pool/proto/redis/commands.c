@@ -6,8 +6,9 @@
 
 #include "pool/proto/redis/private.h"
 
+/* In the table itself: for a pointer the loader would have something to do in each process. */
 struct command {
-	const char *name;
+	char name[sizeof("GEORADIUSBYMEMBER_RO")];
 	enum redis_class class;
 };
 
