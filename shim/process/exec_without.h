@@ -1,6 +1,6 @@
 /*
- * An environment without this library, for programs of another word size: their loader would print that it cannot
- * preload it. Other libraries that are preloaded stay. Works on the caller's memory only; async-signal-safe.
+ * An environment without this library, for programs whose loader cannot load it: it would print that, or end the
+ * program. Other libraries that are preloaded stay. Works on the caller's memory only; async-signal-safe.
  */
 #pragma once
 

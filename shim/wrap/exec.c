@@ -1,4 +1,5 @@
 /* exec and posix_spawn: another program, which inherits sockets. */
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ extern char **environ;
 
 /* The environment without this library where the program can't have it, in the caller's frame. */
 #define FITTING(environment, kind)                                                                     \
-	((kind) == EXEC_KIND_OTHER_SIZE                                                                \
+	(exec_kind_cannot_load_us(kind)                                                                \
 		 ? exec_without_prepare(__builtin_alloca(exec_without_size(environment)), environment) \
 		 : (char **)(environment))
 
@@ -44,13 +45,26 @@ static void execute_relayed(const char *path, char *const arguments[], char *con
 	REAL(execve)(call.path, call.arguments, call.environment);
 }
 
+/* What will be executed; doubt means a program with us. */
+static enum exec_kind look(int directory, const char *path, char *const environment[])
+{
+	if (!exec_relay_may_look(environment) || !guard_readable(path, 1))
+		return EXEC_KIND_WITH_US;
+	return exec_kind_of(directory, path);
+}
+
+static enum exec_kind look_into(int fd, char *const environment[])
+{
+	return exec_relay_may_look(environment) ? exec_kind_of_open(fd) : EXEC_KIND_WITH_US;
+}
+
 static int execute(const char *path, char *const arguments[], char *const environment[])
 {
 	enum exec_kind kind;
 
 	fork_before_exec();
-	kind = exec_relay_may_look(environment) && guard_readable(path, 1) ? exec_kind_of(path) : EXEC_KIND_WITH_US;
-	if (kind == EXEC_KIND_WITHOUT_US && exec_relay_may(path, arguments, environment))
+	kind = look(AT_FDCWD, path, environment);
+	if (exec_kind_may_be_relayed(kind) && exec_relay_may(path, arguments, environment))
 		execute_relayed(path, arguments, environment);
 	environment = FITTING(environment, kind);
 	return REAL(execve)(path, arguments, WITH_INFLIGHT(environment, 0));
@@ -61,9 +75,9 @@ static enum exec_kind find_and_look(const char *file, char *const arguments[], c
 {
 	char found[EXEC_RELAY_PATH_MAX];
 	const char *path = exec_relay_may_look(environment) ? exec_relay_find(file, false, found) : NULL;
-	enum exec_kind kind = path ? exec_kind_of(path) : EXEC_KIND_WITH_US;
+	enum exec_kind kind = path ? exec_kind_of(AT_FDCWD, path) : EXEC_KIND_WITH_US;
 
-	if (kind == EXEC_KIND_WITHOUT_US && exec_relay_may(path, arguments, environment))
+	if (exec_kind_may_be_relayed(kind) && exec_relay_may(path, arguments, environment))
 		execute_relayed(path, arguments, environment);
 	return kind;
 }
@@ -99,13 +113,21 @@ EXPORT int execvp(const char *file, char *const arguments[])
 EXPORT int fexecve(int fd, char *const arguments[], char *const environment[])
 {
 	fork_before_exec();
+	environment = FITTING(environment, look_into(fd, environment));
 	return REAL(fexecve)(fd, arguments, WITH_INFLIGHT(environment, 0));
 }
 
 int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags);
 EXPORT int execveat(int directory, const char *path, char *const arguments[], char *const environment[], int flags)
 {
+	enum exec_kind kind;
+
 	fork_before_exec();
+	if ((flags & AT_EMPTY_PATH) && guard_readable(path, 1) && !*path)
+		kind = look_into(directory, environment);
+	else
+		kind = look(directory, path, environment);
+	environment = FITTING(environment, kind);
 	return REAL(execveat)(directory, path, arguments, WITH_INFLIGHT(environment, 0), flags);
 }
 
@@ -223,14 +245,15 @@ static int spawn(spawn_function *run, const struct spawn *call)
 
 	fork_before_spawn(call->actions);
 	path = exec_relay_may_look(environment) ? find_spawned(call, found) : NULL;
-	kind = path ? exec_kind_of(path) : EXEC_KIND_WITH_US;
-	environment = FITTING(environment, kind);
-	environment = WITH_INFLIGHT(environment, call->actions != NULL);
+	kind = path ? exec_kind_of(AT_FDCWD, path) : EXEC_KIND_WITH_US;
 	is_held = guard_is_home() && fdlimit_hold();
-	if (kind == EXEC_KIND_WITHOUT_US)
-		result = spawn_relayed(call, path, environment);
-	if (result)
-		result = run(call->pid, call->path, call->actions, call->attributes, call->arguments, environment);
+	if (exec_kind_may_be_relayed(kind))
+		result = spawn_relayed(call, path, WITH_INFLIGHT(environment, call->actions != NULL));
+	if (result) {
+		environment = FITTING(environment, kind);
+		result = run(call->pid, call->path, call->actions, call->attributes, call->arguments,
+			     WITH_INFLIGHT(environment, call->actions != NULL));
+	}
 	if (is_held)
 		fdlimit_release();
 	return result;

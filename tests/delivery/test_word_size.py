@@ -6,27 +6,9 @@ import shutil
 import subprocess
 import tempfile
 
+import executed
 import harness
 from suite import tally
-
-OTHER = "/usr/lib/other.so"
-SPAWN = "import os, sys; os.waitpid(os.posix_spawn%s(sys.argv[1], sys.argv[1:], os.environ), 0)"
-CALLS = {
-    "execve by a shell": ["sh", "-c", "exec ./small"],
-    "fork and execve": ["sh", "-c", "./small; true"],
-    "a script": ["sh", "-c", "./script; true"],
-    "found in PATH": ["sh", "-c", "exec small"],
-    "execvp": [harness.PYTHON, "-c", "import os; os.execvp('small', ['small'])"],
-    "posix_spawn": [harness.PYTHON, "-c", SPAWN % "", "./small"],
-    "posix_spawnp": [harness.PYTHON, "-c", SPAWN % "p", "small"],
-    "vfork": [harness.PYTHON, "-c", "import subprocess; subprocess.run(['small'], close_fds=False)"],
-    "system": ["perl", "-e", "system('small')"],
-    "holdline run": ["small"],
-}
-
-
-def variables(output):
-    return dict(line.split("=", 1) for line in output.decode().splitlines() if "=" in line)
 
 
 def test_environment_of_32_bit():
@@ -40,20 +22,17 @@ def test_environment_of_32_bit():
                                 "-O1", "-o", small, os.path.join(harness.ROOT, "tests/delivery/small.c")], capture_output=True, text=True)
         if not tally.expect("32 bit: it is built", built.returncode == 0, built.stderr):
             return
-        with open(os.path.join(folder, "script"), "w") as file:
-            file.write("#!%s\n" % small)
-        os.chmod(os.path.join(folder, "script"), 0o755)
-        path = folder + ":/usr/bin:/bin"
-        for title, command in CALLS.items():
-            for preload in ("", OTHER):
-                outcome = harness.run([harness.HOLDLINE, "run", "--quiet", "--pool=local", "--", *command], False, cwd=folder, PATH=path, LD_PRELOAD=preload,
-                                      HOLDLINE_LIBRARY=harness.SHIM.split(":")[-1], UNRELATED="x")
-                seen = variables(outcome.output)
-                tally.expect("32 bit: %s%s" % (title, ", with another library" if preload else ""), outcome.status == 0 and seen.get("UNRELATED") == "x" and
-                             seen.get("LD_PRELOAD", "") == preload, (outcome.output[-1500:], outcome.errors))
-        outcome = harness.run([harness.HOLDLINE, "run", "--quiet", "--pool=local", "--", "sh", "-c", "exec env"], False, cwd=folder, PATH=path,
-                              HOLDLINE_LIBRARY=harness.SHIM.split(":")[-1])
-        tally.expect("64 bit: the library stays", "libholdline.so" in variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
+        executed.place_script(folder)
+        run = [harness.HOLDLINE, "run", "--quiet", "--pool=local", "--"]
+        library = harness.SHIM.split(":")[-1]
+        for title, command in {**executed.CALLS, "holdline run": ["small"]}.items():
+            for preload in "", executed.OTHER:
+                # The loader of what starts it complains of the other library, which is not there.
+                outcome = executed.run([*run, *command], folder, LD_PRELOAD=preload, HOLDLINE_LIBRARY=library)
+                outcome.errors = b"" if preload else outcome.errors
+                executed.expect_without_us("32 bit: %s%s" % (title, ", with another library" if preload else ""), outcome, preload)
+        outcome = executed.run([*run, "sh", "-c", "exec env"], folder, HOLDLINE_LIBRARY=library)
+        tally.expect("64 bit: the library stays", "libholdline.so" in executed.variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
 
 
 def say(*command):

@@ -1,0 +1,65 @@
+"""Programs of another C library or another machine that a program with the library starts, where no relay serves them: they run as bare, without the
+library, which their loader could not load."""
+import os
+import shutil
+import subprocess
+import tempfile
+
+import executed
+import harness
+from suite import tally
+
+LIBRARY = harness.SHIM.split(":")[-1]
+RUN = [harness.HOLDLINE, "run", "--quiet", "--pool=local"]
+EMULATOR = "/usr/bin/qemu-aarch64-static"
+# The kernel executes files of that machine by the emulator (binfmt_misc), in a user namespace of their own.
+KNOWN = r"""mount -t binfmt_misc none /proc/sys/fs/binfmt_misc &&
+    echo ':arm64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:%s:F' \
+    >/proc/sys/fs/binfmt_misc/register && exec "$@" """ % EMULATOR
+
+
+def build(folder, compiler, *flags):
+    """Why not, or None."""
+    if not shutil.which(compiler):
+        return "no " + compiler
+    small = os.path.join(folder, "small")
+    source = os.path.join(harness.ROOT, "tests/delivery/variables.c")
+    built = subprocess.run([compiler, "-O1", *flags, "-o", small, source], capture_output=True, text=True)
+    executed.place_script(folder)
+    return built.stderr or None
+
+
+def test_musl_child_without_relay():
+    with tempfile.TemporaryDirectory(prefix="holdline-musl-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("musl", reason)
+            return
+        for title, command in executed.CALLS.items():
+            for mode in "--mode=observe", "--relay=off":
+                executed.expect_without_us("musl, %s: %s" % (mode, title), executed.run([*RUN, mode, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+            # As the drop-in of `holdline enable` does.
+            executed.expect_without_us("musl, preloaded alone: " + title, executed.run(["env", "LD_PRELOAD=" + LIBRARY, *command], folder))
+        cases = {"little memory": ["sh", "-c", "ulimit -v 4000000; exec ./small"],
+                 "where the library is off": ["sh", "-c", "HOLDLINE_MODE=off; export HOLDLINE_MODE; exec sh -c 'exec ./small'"]}
+        if shutil.which("strace"):
+            cases["traced"] = ["strace", "-f", "-o", "trace", "sh", "-c", "exec ./small"]
+        for title, command in cases.items():
+            executed.expect_without_us("musl: " + title, executed.run([*RUN, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+        outcome = executed.run(["env", "LD_PRELOAD=" + LIBRARY, "./small"], folder)
+        tally.expect("musl: with the library it does not run", outcome.status != 0, outcome.output)
+
+
+def test_child_of_another_machine():
+    if os.uname().machine != "x86_64" or not os.path.exists(EMULATOR) or not shutil.which("aarch64-linux-gnu-gcc"):
+        if harness.HEAVY:
+            tally.skip("another machine", "needs x86_64, qemu-user-static and gcc-aarch64-linux-gnu")
+        return
+    with tempfile.TemporaryDirectory(prefix="holdline-arm64-") as folder:
+        known = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", KNOWN, "sh"]
+        reason = build(folder, "aarch64-linux-gnu-gcc", "-static")
+        if reason or executed.run([*known, "./small"], folder).status:
+            tally.skip("another machine", reason or "the kernel has no binfmt_misc for a user namespace")
+            return
+        for title, command in executed.CALLS.items():
+            executed.expect_without_us("another machine: " + title, executed.run([*known, *RUN, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
