@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "pool/base/call_filter.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/process/exec_kind.h"
@@ -19,8 +23,17 @@
 #define AT_EXECVE_CHECK 0x10000
 #endif
 
+#if defined(__x86_64__)
+#define OUR_AUDIT_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OUR_AUDIT_ARCH AUDIT_ARCH_AARCH64
+#else
+#define OUR_AUDIT_ARCH 0 /* filters refuse it */
+#endif
+
 static char command[EXEC_RELAY_PATH_MAX]; /* immutable after init; "": there is none */
-static _Atomic(bool) is_forbidden;
+/* For the rest of the process's life. */
+static _Atomic(bool) is_forbidden, is_blind;
 
 /* The value, if this is the entry of the variable. The name has the `=`. */
 static const char *value_of(const char *entry, const char *name)
@@ -43,8 +56,27 @@ void exec_relay_init(char *const environment[])
 	}
 }
 
-void exec_relay_forbid(void)
+/* Each call that a look makes, those for a large environment, and those for doubtful pointers. */
+static bool allows_looks(const struct sock_fprog *filter)
 {
+	static const int numbers[] = {SYS_newfstatat, SYS_openat, SYS_pread64, SYS_close,
+				      SYS_mmap,	      SYS_munmap, SYS_futex,   SYS_msync};
+	struct seccomp_data call = {.arch = OUR_AUDIT_ARCH, .instruction_pointer = (uintptr_t)libc.syscall};
+
+	if (!guard_readable(filter->filter, filter->len * sizeof(*filter->filter)))
+		return false;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		call.nr = numbers[i];
+		if (!call_filter_allows(filter->filter, filter->len, &call))
+			return false;
+	}
+	return true;
+}
+
+void exec_relay_note_filter(const struct sock_fprog *filter)
+{
+	if (!filter || !allows_looks(filter))
+		atomic_store(&is_blind, true);
 	atomic_store(&is_forbidden, true);
 }
 
@@ -66,7 +98,7 @@ static bool is_opposed(const char *entry)
 
 bool exec_relay_may_look(char *const environment[])
 {
-	if (atomic_load_explicit(&is_forbidden, memory_order_relaxed) || !environment)
+	if (atomic_load_explicit(&is_blind, memory_order_relaxed) || !environment)
 		return false;
 	for (char *const *at = environment;; at++) {
 		if (!guard_readable(at, sizeof(*at)))
@@ -113,7 +145,7 @@ static bool can_be_executed(const char *path, char *const arguments[], char *con
 
 bool exec_relay_may(const char *path, char *const arguments[], char *const environment[])
 {
-	if (!command[0])
+	if (!command[0] || atomic_load_explicit(&is_forbidden, memory_order_relaxed))
 		return false;
 	for (char *const *at = environment; *at; at++)
 		if (is_opposed(*at))

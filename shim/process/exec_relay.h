@@ -21,8 +21,10 @@
 /* In the constructor: the path of the holdline command, which the environment names. Without it nothing is done. */
 void exec_relay_init(char *const environment[]);
 
-/* The program has a filter of system calls of its own from now on. */
-void exec_relay_forbid(void);
+/* The program has one more filter of system calls of its own from now on (NULL: it cannot be read, or is the strict
+ * mode): no relay any more, and looks at files only where the filter allows their calls. */
+struct sock_fprog;
+void exec_relay_note_filter(const struct sock_fprog *filter);
 
 /* A first look, without a system call: true if a program with this environment would have this library where its loader
  * obeys, so that the file is worth a look. Its entries can be read then. */

@@ -16,6 +16,16 @@ EMULATOR = "/usr/bin/qemu-aarch64-static"
 KNOWN = r"""mount -t binfmt_misc none /proc/sys/fs/binfmt_misc &&
     echo ':arm64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:%s:F' \
     >/proc/sys/fs/binfmt_misc/register && exec "$@" """ % EMULATOR
+# A filter that lets all calls pass, by prctl(2): PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP; BPF_RET of SECCOMP_RET_ALLOW.
+FILTERED = """import ctypes, os
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+program = Program(1, (6).to_bytes(4, "little") + (0x7fff0000).to_bytes(4, "little"))
+assert libc.prctl(22, 2, ctypes.byref(program)) == 0
+os.execv("./small", ["small"])
+"""
 
 
 def build(folder, compiler, *flags):
@@ -40,7 +50,7 @@ def test_musl_child_without_relay():
                 executed.expect_without_us("musl, %s: %s" % (mode, title), executed.run([*RUN, mode, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
             # As the drop-in of `holdline enable` does.
             executed.expect_without_us("musl, preloaded alone: " + title, executed.run(["env", "LD_PRELOAD=" + LIBRARY, *command], folder))
-        cases = {"little memory": ["sh", "-c", "ulimit -v 4000000; exec ./small"],
+        cases = {"little memory": ["sh", "-c", "ulimit -v 4000000; exec ./small"], "a filter of its own": [harness.PYTHON, "-c", FILTERED],
                  "where the library is off": ["sh", "-c", "HOLDLINE_MODE=off; export HOLDLINE_MODE; exec sh -c 'exec ./small'"]}
         if shutil.which("strace"):
             cases["traced"] = ["strace", "-f", "-o", "trace", "sh", "-c", "exec ./small"]
