@@ -16,7 +16,7 @@
 #endif
 
 /* Of the calling thread, as vfork() has returned to it: not 0 in the child, which runs in our memory and on its
- * parent's stack until it executes something. */
+ * parent's stack until it executes something; 2 in that one's child. */
 extern __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 
 /* False in a child of vfork(), or of a clone() that ran no fork handlers: their memory or their descriptors are not the

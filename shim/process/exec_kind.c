@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "shim/base/real.h"
+#include "shim/process/exec_known.h"
 
 /* The machine and the dynamic loader that this library is made for. */
 #ifdef __GLIBC__
@@ -45,12 +46,10 @@ struct head {
 
 /* Opening anything else might do something. As the next ones, raw calls: exec is no cancellation point. `flags` as
  * those of fstatat(2). */
-static bool is_plain_program(int directory, const char *path, int flags)
+static bool is_plain_program(int directory, const char *path, int flags, struct stat *status)
 {
-	struct stat status;
-
-	return libc.syscall(SYS_newfstatat, directory, path, &status, flags) == 0 && S_ISREG(status.st_mode) &&
-	       (status.st_mode & MODES_OF_EXECUTION) && !(status.st_mode & (S_ISUID | S_ISGID));
+	return libc.syscall(SYS_newfstatat, directory, path, status, flags) == 0 && S_ISREG(status->st_mode) &&
+	       (status->st_mode & MODES_OF_EXECUTION) && !(status->st_mode & (S_ISUID | S_ISGID));
 }
 
 static ssize_t read_at(int fd, void *bytes, size_t length, uint64_t offset)
@@ -110,13 +109,17 @@ static bool is_marked_program(const char *piece, size_t length)
 	return false;
 }
 
+static bool is_elf(const struct head *head)
+{
+	return head->length > EI_CLASS && memcmp(head->bytes, ELFMAG, SELFMAG) == 0;
+}
+
 static bool is_elf_of_ours(const struct head *head, ElfW(Ehdr) * header)
 {
 	memcpy(header, head->bytes, sizeof(*header));
-	return head->length >= sizeof(*header) && memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
-	       header->e_ident[EI_CLASS] == OUR_CLASS && header->e_machine == MACHINE &&
-	       (header->e_type == ET_EXEC || header->e_type == ET_DYN) && header->e_phentsize == sizeof(ElfW(Phdr)) &&
-	       header->e_phnum && header->e_phoff <= head->length &&
+	return head->length >= sizeof(*header) && is_elf(head) && header->e_ident[EI_CLASS] == OUR_CLASS &&
+	       header->e_machine == MACHINE && (header->e_type == ET_EXEC || header->e_type == ET_DYN) &&
+	       header->e_phentsize == sizeof(ElfW(Phdr)) && header->e_phnum && header->e_phoff <= head->length &&
 	       header->e_phnum <= (head->length - header->e_phoff) / sizeof(ElfW(Phdr));
 }
 
@@ -126,7 +129,7 @@ static bool is_elf_of_another_machine(const struct head *head)
 {
 	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)(const void *)head->bytes;
 
-	return head->length >= offsetof(ElfW(Ehdr), e_version) && memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
+	return head->length >= offsetof(ElfW(Ehdr), e_version) && is_elf(head) &&
 	       (header->e_ident[EI_CLASS] != OUR_CLASS || (exec_kind_has_machine && header->e_machine != MACHINE)) &&
 	       (header->e_ident[EI_CLASS] == ELFCLASS32 || header->e_ident[EI_CLASS] == ELFCLASS64);
 }
@@ -199,17 +202,21 @@ static enum exec_kind judge(const struct head *head)
 /* The head stays, for the interpreter's name in it. */
 static enum exec_kind judge_file(struct head *head, int directory, const char *path)
 {
-	enum exec_kind kind;
+	enum exec_kind kind = EXEC_KIND_WITH_US;
+	struct stat status;
 
 	head->length = 0;
-	if (!is_plain_program(directory, path, 0))
-		return EXEC_KIND_WITH_US;
+	if (!is_plain_program(directory, path, 0, &status) || exec_known_find(&status, &kind))
+		return kind;
 	head->fd = (int)libc.syscall(SYS_openat, directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
 	if (head->fd < 0)
 		return EXEC_KIND_WITH_US;
 	read_head(head);
 	kind = judge(head);
 	libc.syscall(SYS_close, head->fd);
+	/* A script is what its interpreter is by then. */
+	if (is_elf(head))
+		exec_known_note(&status, kind);
 	return kind;
 }
 
@@ -232,8 +239,9 @@ enum exec_kind exec_kind_of(int directory, const char *path)
 enum exec_kind exec_kind_of_open(int fd)
 {
 	struct head head = {.fd = fd};
+	struct stat status;
 
-	if (!is_plain_program(fd, "", AT_EMPTY_PATH))
+	if (!is_plain_program(fd, "", AT_EMPTY_PATH, &status))
 		return EXEC_KIND_WITH_US;
 	read_head(&head);
 	return judge_interpreter(&head, judge(&head));

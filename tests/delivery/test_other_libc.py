@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 import executed
 import harness
@@ -25,6 +26,20 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0
 program = Program(1, (6).to_bytes(4, "little") + (0x7fff0000).to_bytes(4, "little"))
 assert libc.prctl(22, 2, ctypes.byref(program)) == 0
 os.execv("./small", ["small"])
+"""
+
+# A large environment has a mapping of its own, which the parent of a vfork child must not keep.
+MANY = """import os, subprocess
+def n_mappings():
+    with open("/proc/self/maps") as file:
+        return len(file.readlines())
+many = dict(os.environ, **{"MANY_%d" % i: "x" for i in range(20000)})
+subprocess.run(["./small"], env=many, close_fds=False, stdout=subprocess.DEVNULL)
+before = n_mappings()
+for _ in range(30):
+    subprocess.run(["./small"], env=many, close_fds=False, stdout=subprocess.DEVNULL)
+assert n_mappings() < before + 15
+os.execve("./small", ["small"], many)
 """
 
 
@@ -50,7 +65,7 @@ def test_musl_child_without_relay():
                 executed.expect_without_us("musl, %s: %s" % (mode, title), executed.run([*RUN, mode, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
             # As the drop-in of `holdline enable` does.
             executed.expect_without_us("musl, preloaded alone: " + title, executed.run(["env", "LD_PRELOAD=" + LIBRARY, *command], folder))
-        cases = {"little memory": ["sh", "-c", "ulimit -v 4000000; exec ./small"], "a filter of its own": [harness.PYTHON, "-c", FILTERED],
+        cases = {"little memory": ["sh", "-c", "ulimit -v 4000000; exec ./small"], "a filter of its own": [harness.PYTHON, "-c", FILTERED], "many variables": [harness.PYTHON, "-c", MANY],
                  "where the library is off": ["sh", "-c", "HOLDLINE_MODE=off; export HOLDLINE_MODE; exec sh -c 'exec ./small'"]}
         if shutil.which("strace"):
             cases["traced"] = ["strace", "-f", "-o", "trace", "sh", "-c", "exec ./small"]
@@ -73,3 +88,23 @@ def test_child_of_another_machine():
             return
         for title, command in executed.CALLS.items():
             executed.expect_without_us("another machine: " + title, executed.run([*known, *RUN, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+
+
+def test_looks_are_remembered():
+    """A shell executes the same file twice, and looks into it once; not where it has become another one."""
+    with tempfile.TemporaryDirectory(prefix="holdline-looks-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("looks", reason)
+            return
+        shutil.copy("/usr/bin/env", os.path.join(folder, "changing"))
+        time.sleep(3)  # What was changed lately is not noted.
+        outcome = executed.run(["env", "LD_PRELOAD=" + LIBRARY, "sh", "-c", "./changing true; ./changing true && cat small >changing && ./changing"], folder)
+        executed.expect_without_us("looks: the file has changed", outcome)
+        if not shutil.which("strace") or executed.run(["strace", "true"], folder).status:
+            tally.skip("looks: how many", "needs strace")
+            return
+        trace = ["strace", "-f", "-e", "trace=openat", "-E", "LD_PRELOAD=" + LIBRARY, "sh", "-c", "%s; %s; %s"]
+        outcome = executed.run([word.replace("%s", "/usr/bin/env true >/dev/null") for word in trace], folder)
+        looks = [line for line in outcome.errors.decode().splitlines() if '"/usr/bin/env"' in line]
+        tally.expect("looks: how many", len(looks) == 1, looks)
