@@ -194,6 +194,10 @@ def test_files_of_the_root():
             tally.expect("root: the library in " + place, status == 0 and 'Environment="LD_PRELOAD=%s/libholdline.so"' % place in root.dropin("a.service"), said)
         status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY=root.at("usr/lib64/libholdline.so"))
         tally.expect("root: named from here", status == 0 and 'LD_PRELOAD=/usr/lib64/libholdline.so"' in root.dropin("a.service"), (said, root.dropin("a.service")))
+        for name in "usr/lib64/missing.so", "../libholdline.so":
+            before = root.dropin("a.service")
+            status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY=root.at(name))
+            tally.expect("root: it is not there: " + name, status == 1 and "it is not in that root" in said and root.dropin("a.service") == before, said)
         status, said = root.holdline("enable", "b", HOLDLINE_LIBRARY="")
         tally.expect("root: no command is there", status == 1 and "`holdline` is not in that root" in said and not root.dropin("b.service"), said)
         root.write("usr/bin/holdline", "")
