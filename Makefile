@@ -17,8 +17,9 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 MUSLARCH = $(if $(filter musl-gcc,$(CC)),$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))-linux-musl)
 LIBDIR = $(PREFIX)/lib$(addprefix /,$(if $(MUSL),$(MUSLARCH),$(MULTIARCH)))
 
-# Where systemd looks for users' units (systemd.unit(5)).
+# Where systemd looks for users' units and for the system's (systemd.unit(5)).
 UNITDIR = $(PREFIX)/lib/systemd/user
+SYSTEMUNITDIR = $(PREFIX)/lib/systemd/system
 MANDIR = $(PREFIX)/share/man
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
@@ -217,8 +218,9 @@ install-command: all
 	install -D -m 644 tools/packaging/completion/holdline.bash $(DESTDIR)$(BASHDIR)/holdline
 	install -D -m 644 tools/packaging/completion/_holdline $(DESTDIR)$(ZSHDIR)/_holdline
 	install -D -m 644 tools/packaging/completion/holdline.fish $(DESTDIR)$(FISHDIR)/holdline.fish
-	install -d $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSTEMUNITDIR)
 	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
+	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/systemd/holdline-metrics.service >$(DESTDIR)$(SYSTEMUNITDIR)/holdline-metrics.service
 
 uninstall: uninstall-library $(if $(MUSL),,uninstall-command)
 
@@ -230,7 +232,8 @@ uninstall-command:
 		$(foreach page,$(MANUAL),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page)) \
 		$(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json \
 		$(DESTDIR)$(BASHDIR)/holdline $(DESTDIR)$(ZSHDIR)/_holdline $(DESTDIR)$(FISHDIR)/holdline.fish \
-		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service
+		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service \
+		$(DESTDIR)$(SYSTEMUNITDIR)/holdline-metrics.service
 	-rmdir $(DESTDIR)$(PREFIX)/share/holdline
 
 deb:

@@ -93,6 +93,7 @@ def test_rpm():
         tally.expect("rpm: the library's files", rpm_files(paths["libholdline"]) == {library} | licence and licence, rpm_files(paths["libholdline"]))
         pages = {"/usr/share/man/man%s/%s" % (name[-1], name) for name in os.listdir(os.path.join(harness.ROOT, "tools/man"))}
         files = {"/usr/bin/holdline", "/usr/lib/systemd/user/holdline-broker.service", "/usr/lib/systemd/user/holdline-broker.socket",
+                 "/usr/lib/systemd/system/holdline-metrics.service",
                  "/usr/share/bash-completion/completions/holdline", "/usr/share/fish/vendor_completions.d/holdline.fish",
                  "/usr/share/zsh/site-functions/_holdline", "/usr/share/holdline", "/usr/share/holdline/holdline.rules.yml",
                  "/usr/share/holdline/holdline-dashboard.json"} | pages
