@@ -8,6 +8,7 @@ import tempfile
 
 import executed
 import harness
+import systems
 from suite import tally
 
 
@@ -35,26 +36,6 @@ def test_environment_of_32_bit():
         tally.expect("64 bit: the library stays", "libholdline.so" in executed.variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
 
 
-def say(*command):
-    return subprocess.run(command, capture_output=True, text=True).stdout
-
-
-def make_root(root):
-    """A Debian with programs of both sizes, from where apt gets packages here; None, or why not."""
-    suite = say("sh", "-c", ". /etc/os-release && echo $VERSION_CODENAME").strip()
-    targets = [line.split() for line in say("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages").splitlines()]
-    places = [target[0] for target in targets if target[1:] == [suite, "main"]]
-    if not places:
-        return "apt has no main component of %s" % suite
-    settings = root + ".conf"
-    with open(settings, "w") as file:
-        file.write("".join(line + "\n" for line in say("apt-config", "dump").splitlines() if line.startswith("Acquire::")))
-    done = subprocess.run(["mmdebstrap", "--variant=apt", "--architectures=amd64,i386", "--aptopt=" + settings,
-                           "--include=hello:i386,libcjson1,libmnl0,libseccomp2", suite, root, "deb %s %s main" % (places[0], suite)],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
-    return None if done.returncode == 0 else done.stderr[-500:]
-
-
 def test_32_bit():
     """The long form, with a 32-bit libc, in a system of its own."""
     if not harness.HEAVY:
@@ -64,7 +45,7 @@ def test_32_bit():
         return
     with tempfile.TemporaryDirectory(prefix="holdline-both-") as folder:
         root = os.path.join(folder, "root")
-        why_not = make_root(root)
+        why_not = systems.make_root(root, ["hello:i386", "libcjson1", "libmnl0", "libseccomp2"], "--architectures=amd64,i386")
         if why_not:
             tally.skip("32-bit libc", why_not)
             return
