@@ -9,7 +9,7 @@
 
 /* vfork() is wrapped in assembly per architecture, since a function that returns twice can't keep its return address
  * on the stack. Where there is none, guard_is_home() asks for the pid each time. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 #define VFORK_IS_SEEN 1
 #else
 #define VFORK_IS_SEEN 0
