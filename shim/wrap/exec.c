@@ -1,4 +1,5 @@
 /* exec and posix_spawn: another program, which inherits sockets. */
+#include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -223,6 +224,7 @@ struct spawn {
 	char *const *arguments;
 	char *const *environment;
 	bool is_searched; /* for `path` in PATH */
+	int error;	  /* the caller's errno: looks lose it, and the call itself hardly ever sets it */
 };
 
 /* What will be executed; NULL: that is not known. */
@@ -254,6 +256,7 @@ static int spawn_relayed(const struct spawn *call, const char *path, char *const
 	relayed = exec_relay_prepare(EXEC_ROOM(size), size, path, call->arguments, environment);
 	if (!relayed.path)
 		return -1;
+	errno = call->error;
 	return REAL(posix_spawn)(call->pid, relayed.path, call->actions, call->attributes, relayed.arguments,
 				 relayed.environment) == 0
 		       ? 0
@@ -276,9 +279,11 @@ static int spawn(spawn_function *run, const struct spawn *call)
 	is_held = guard_is_home() && fdlimit_hold();
 	if (exec_kind_may_be_relayed(kind))
 		result = spawn_relayed(call, path, PREPARED(environment, EXEC_KIND_WITHOUT_US, all));
-	if (result)
-		result = run(call->pid, call->path, call->actions, call->attributes, call->arguments,
-			     PREPARED(environment, kind, all));
+	if (result) {
+		environment = PREPARED(environment, kind, all);
+		errno = call->error;
+		result = run(call->pid, call->path, call->actions, call->attributes, call->arguments, environment);
+	}
 	exec_room_end(room);
 	if (is_held)
 		fdlimit_release();
@@ -288,7 +293,7 @@ static int spawn(spawn_function *run, const struct spawn *call)
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
-	struct spawn call = {pid, path, actions, attributes, arguments, environment, false};
+	struct spawn call = {pid, path, actions, attributes, arguments, environment, false, errno};
 
 	return spawn(REAL(posix_spawn), &call);
 }
@@ -296,7 +301,7 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
-	struct spawn call = {pid, file, actions, attributes, arguments, environment, true};
+	struct spawn call = {pid, file, actions, attributes, arguments, environment, true, errno};
 
 	return spawn(REAL(posix_spawnp), &call);
 }
