@@ -13,10 +13,13 @@ FUZZ_SECONDS ?= 60
 # 0: a new one each time. A check of a change takes always the same, so that it is judged by what it changed.
 FUZZ_SEED ?= 0
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-LIBDIR = $(PREFIX)/lib$(if $(MULTIARCH),/$(MULTIARCH))
+# musl-gcc has its libraries beside those of glibc; on Alpine there are no others.
+MUSLARCH = $(if $(filter musl-gcc,$(CC)),$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))-linux-musl)
+LIBDIR = $(PREFIX)/lib$(addprefix /,$(if $(MUSL),$(MUSLARCH),$(MULTIARCH)))
 
-# Where systemd looks for users' units (systemd.unit(5)).
+# Where systemd looks for users' units and for the system's (systemd.unit(5)).
 UNITDIR = $(PREFIX)/lib/systemd/user
+SYSTEMUNITDIR = $(PREFIX)/lib/systemd/system
 MANDIR = $(PREFIX)/share/man
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
@@ -201,9 +204,13 @@ $(BUILD)/hardened/llhttp/%.o: $(LLHTTP)/llhttp/%.c Makefile
 	$(compile)
 $(BUILD)/llhttp/%.o $(BUILD)/hardened/llhttp/%.o: HL_CFLAGS += -w -DNDEBUG -I$(LLHTTP)/include/llhttp
 
-install: all
-	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
+install: install-library $(if $(MUSL),,install-command)
+
+install-library: all
 	install -D -m 644 $(BUILD)/libholdline.so $(DESTDIR)$(LIBDIR)/libholdline.so
+
+install-command: all
+	install -D -m 755 $(BUILD)/holdline $(DESTDIR)$(PREFIX)/bin/holdline
 	for page in $(MANUAL); do install -D -m 644 tools/man/$$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page || exit; done
 	install -D -m 644 tools/packaging/systemd/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.socket
 	install -D -m 644 tools/prometheus/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml
@@ -211,15 +218,22 @@ install: all
 	install -D -m 644 tools/packaging/completion/holdline.bash $(DESTDIR)$(BASHDIR)/holdline
 	install -D -m 644 tools/packaging/completion/_holdline $(DESTDIR)$(ZSHDIR)/_holdline
 	install -D -m 644 tools/packaging/completion/holdline.fish $(DESTDIR)$(FISHDIR)/holdline.fish
-	install -d $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSTEMUNITDIR)
 	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/systemd/holdline-broker.service >$(DESTDIR)$(UNITDIR)/holdline-broker.service
+	sed 's|@PREFIX@|$(PREFIX)|' tools/packaging/systemd/holdline-metrics.service >$(DESTDIR)$(SYSTEMUNITDIR)/holdline-metrics.service
 
-uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/holdline $(DESTDIR)$(LIBDIR)/libholdline.so \
+uninstall: uninstall-library $(if $(MUSL),,uninstall-command)
+
+uninstall-library:
+	rm -f $(DESTDIR)$(LIBDIR)/libholdline.so
+
+uninstall-command:
+	rm -f $(DESTDIR)$(PREFIX)/bin/holdline \
 		$(foreach page,$(MANUAL),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page)) \
 		$(DESTDIR)$(PREFIX)/share/holdline/holdline.rules.yml $(DESTDIR)$(PREFIX)/share/holdline/holdline-dashboard.json \
 		$(DESTDIR)$(BASHDIR)/holdline $(DESTDIR)$(ZSHDIR)/_holdline $(DESTDIR)$(FISHDIR)/holdline.fish \
-		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service
+		$(DESTDIR)$(UNITDIR)/holdline-broker.socket $(DESTDIR)$(UNITDIR)/holdline-broker.service \
+		$(DESTDIR)$(SYSTEMUNITDIR)/holdline-metrics.service
 	-rmdir $(DESTDIR)$(PREFIX)/share/holdline
 
 deb:
@@ -245,4 +259,4 @@ clean:
 
 -include $(POOL_OBJ:.o=.d) $(TOOL_POOL_OBJ:.o=.d) $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
 .DELETE_ON_ERROR:
-.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install uninstall container deb rpm release distcheck clean
+.PHONY: help all deps demo check torture bench lint format asan tsan fuzz fuzzers install install-library install-command uninstall uninstall-library uninstall-command container deb rpm release distcheck clean

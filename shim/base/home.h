@@ -9,14 +9,14 @@
 
 /* vfork() is wrapped in assembly per architecture, since a function that returns twice can't keep its return address
  * on the stack. Where there is none, guard_is_home() asks for the pid each time. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 #define VFORK_IS_SEEN 1
 #else
 #define VFORK_IS_SEEN 0
 #endif
 
 /* Of the calling thread, as vfork() has returned to it: not 0 in the child, which runs in our memory and on its
- * parent's stack until it executes something. */
+ * parent's stack until it executes something; 2 in that one's child. */
 extern __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 
 /* False in a child of vfork(), or of a clone() that ran no fork handlers: their memory or their descriptors are not the

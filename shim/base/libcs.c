@@ -3,6 +3,9 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <unistd.h>
 
 #include "shim/base/real.h"
 
@@ -13,9 +16,55 @@ static int call_close_range(unsigned first, unsigned last, int flags)
 	return (int)libc.syscall(SYS_close_range, first, last, flags);
 }
 
+/* An entry of a folder, as the kernel gives it (getdents64(2)). */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	unsigned short length;
+	unsigned char type;
+	char name[];
+};
+
+/* Of a list of the process's descriptors; true if it closed any. */
+static bool close_listed(const char *list, long length, int first, int keep)
+{
+	bool any = false;
+
+	for (long at = 0; at < length;) {
+		const struct entry *entry = (const struct entry *)(const void *)(list + at);
+		int fd = 0;
+
+		for (const char *digit = entry->name; *digit >= '0' && *digit <= '9'; digit++)
+			fd = 10 * fd + *digit - '0';
+		if (*entry->name != '.' && fd >= first && fd != keep) {
+			libc.syscall(SYS_close, fd);
+			any = true;
+		}
+		at += entry->length;
+	}
+	return any;
+}
+
+/* Before Linux 5.9. The list is read anew where descriptors were closed, since that moves the rest of it. */
+static void close_each(int first)
+{
+	_Alignas(8) char list[2048];
+	int folder = (int)libc.syscall(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	long n;
+
+	while (folder >= 0 && (n = libc.syscall(SYS_getdents64, folder, list, sizeof(list))) > 0)
+		if (close_listed(list, n, first, folder))
+			libc.syscall(SYS_lseek, folder, 0, SEEK_SET);
+	if (folder >= 0)
+		libc.syscall(SYS_close, folder);
+}
+
 static void call_closefrom(int first)
 {
-	libc.syscall(SYS_close_range, first > 0 ? (unsigned)first : 0, UINT_MAX, 0);
+	if (first < 0)
+		first = 0;
+	if (libc.syscall(SYS_close_range, first, UINT_MAX, 0) < 0)
+		close_each(first);
 }
 
 static int call_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,

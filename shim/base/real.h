@@ -26,6 +26,7 @@
 #include <time.h>
 
 #include "shim/base/libcs.h"
+#include "shim/base/symbols.h"
 
 struct real {
 	ssize_t (*read)(int, void *, size_t);
@@ -142,6 +143,11 @@ extern struct libc libc;
 
 /* Binds everything. Idempotent, async-signal-safe. */
 void real_bind(void);
+
+/* Functions of libdl and librt, which a program with a glibc before 2.34 may have by a plug-in alone: looked for at
+ * each call where they were not there at the start, since that may be unloaded again. NULL: nobody has it. */
+#define REAL_OR_LATE(name) \
+	(__builtin_expect(REAL(name) != NULL, 1) ? real.name : (__typeof__(real.name))symbols_find_anywhere(#name))
 
 /* For those that may be called before the constructor. */
 #define REAL(name) (__builtin_expect(real.name != NULL, 1) ? real.name : (real_bind(), real.name))

@@ -2,6 +2,7 @@
 #include "shim/base/relayed.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "shim/base/real.h"
@@ -11,12 +12,11 @@
 
 static bool is_relayed; /* immutable after init */
 
-bool relayed_init(char *const environment[])
+void relayed_init(char *const environment[])
 {
 	for (; environment && *environment; environment++)
 		if (**environment == *VARIABLE && strncmp(*environment, VARIABLE, sizeof(VARIABLE) - 1) == 0)
 			is_relayed = (*environment)[sizeof(VARIABLE) - 1] != '\0';
-	return is_relayed;
 }
 
 /* The length that marks an address of this one; the same if it needs no mark. The longest cannot be made longer. */

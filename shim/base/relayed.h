@@ -8,11 +8,10 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <sys/socket.h>
 
-/* In the constructor: true if there is a relay. */
-bool relayed_init(char *const environment[]);
+/* In the constructor: looks whether there is a relay. */
+void relayed_init(char *const environment[]);
 
 /* connect(2), marked for the relay if there is one. Not marked: an address that cannot be read, or is not one of
  * IPv4, IPv6 or none (AF_UNSPEC). A cancellation point, as the C library's. */

@@ -23,8 +23,8 @@
 
 #define KERNEL_SIGSET_SIZE 8
 
-/* Main's stack, as far as it is in use, up to bytes that the kernel has put at its end (getauxval(3), AT_RANDOM).
- * Nothing else is mapped so near to it. */
+/* Main's stack, as far as it is in use, up to what the kernel has put at its end: arguments, environment, and behind
+ * them the program's path (getauxval(3), AT_EXECFN). Nothing else is mapped so near to it. */
 #define STACK_REACH (16u << 20)
 /* The end of another thread's stack, at the thread's own structure (glibc); other mappings are further away. */
 #define THREAD_STACK_REACH (256u << 10)
@@ -81,7 +81,9 @@ void guard_learn_memory(void)
 
 	main_thread = pthread_self();
 	page_size = (uintptr_t)getauxval(AT_PAGESZ);
-	stack_end = (uintptr_t)getauxval(AT_RANDOM);
+	stack_end = (uintptr_t)getauxval(AT_EXECFN);
+	if (stack_end < (uintptr_t)getauxval(AT_RANDOM))
+		stack_end = (uintptr_t)getauxval(AT_RANDOM);
 	symbols_bind_libc(&list, &heap_end);
 	find_image();
 }
@@ -159,7 +161,8 @@ static bool is_in_image(uintptr_t first, uintptr_t last)
  * and one that unmaps a page and passes it on in the same milliseconds, for an error, is not reckoned with.
  */
 #define TICK_SHIFT 22 /* of nanoseconds: 4 ms */
-#define SEEN_PAGES 16
+#define SEEN_PAGES 64
+#define SEEN_SHIFT 58 /* leaves numbers of them */
 
 struct seen_pages {
 	_Atomic(uint64_t) page[SEEN_PAGES]; /* with the tick in the bits below the page's number */
@@ -174,7 +177,8 @@ static uint64_t seen_value(uintptr_t address)
 
 static _Atomic(uint64_t) *seen_place(struct seen_pages *seen, uintptr_t address)
 {
-	return &seen->page[address >> 12 & (SEEN_PAGES - 1)];
+	/* Pages of one kind often lie at round distances from each other. */
+	return &seen->page[(address >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> SEEN_SHIFT];
 }
 
 /* A place that was never used looks like the first page in every 4096th tick; nothing is there. */

@@ -4,20 +4,27 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "shim/base/real.h"
+#include "shim/process/exec_known.h"
 
 /* The machine and the dynamic loader that this library is made for. */
+#ifdef __GLIBC__
+#define LOADER_OF(glibc, musl) glibc
+#else
+#define LOADER_OF(glibc, musl) musl
+#endif
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
-#define LOADER "ld-linux-x86-64.so.2"
+#define LOADER LOADER_OF("ld-linux-x86-64.so.2", "ld-musl-x86_64.so.1")
 #elif defined(__aarch64__)
 #define MACHINE EM_AARCH64
-#define LOADER "ld-linux-aarch64.so.1"
+#define LOADER LOADER_OF("ld-linux-aarch64.so.1", "ld-musl-aarch64.so.1")
 #else
 #define MACHINE EM_NONE
 #define LOADER ""
@@ -37,13 +44,12 @@ struct head {
 	_Alignas(8) unsigned char bytes[HEAD_MAX];
 };
 
-/* Opening anything else might do something. */
-static bool is_plain_program(const char *path)
+/* Opening anything else might do something. As the next ones, raw calls: exec is no cancellation point. `flags` as
+ * those of fstatat(2). */
+static bool is_plain_program(int directory, const char *path, int flags, struct stat *status)
 {
-	struct stat status;
-
-	return libc.stat(path, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & MODES_OF_EXECUTION) &&
-	       !(status.st_mode & (S_ISUID | S_ISGID));
+	return libc.syscall(SYS_newfstatat, directory, path, status, flags) == 0 && S_ISREG(status->st_mode) &&
+	       (status->st_mode & MODES_OF_EXECUTION) && !(status->st_mode & (S_ISUID | S_ISGID));
 }
 
 static ssize_t read_at(int fd, void *bytes, size_t length, uint64_t offset)
@@ -103,32 +109,40 @@ static bool is_marked_program(const char *piece, size_t length)
 	return false;
 }
 
+static bool is_elf(const struct head *head)
+{
+	return head->length > EI_CLASS && memcmp(head->bytes, ELFMAG, SELFMAG) == 0;
+}
+
 static bool is_elf_of_ours(const struct head *head, ElfW(Ehdr) * header)
 {
 	memcpy(header, head->bytes, sizeof(*header));
-	return head->length >= sizeof(*header) && memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
-	       header->e_ident[EI_CLASS] == OUR_CLASS && header->e_machine == MACHINE &&
-	       (header->e_type == ET_EXEC || header->e_type == ET_DYN) && header->e_phentsize == sizeof(ElfW(Phdr)) &&
-	       header->e_phnum && header->e_phoff <= head->length &&
+	return head->length >= sizeof(*header) && is_elf(head) && header->e_ident[EI_CLASS] == OUR_CLASS &&
+	       header->e_machine == MACHINE && (header->e_type == ET_EXEC || header->e_type == ET_DYN) &&
+	       header->e_phentsize == sizeof(ElfW(Phdr)) && header->e_phnum && header->e_phoff <= head->length &&
 	       header->e_phnum <= (head->length - header->e_phoff) / sizeof(ElfW(Phdr));
 }
 
-/* A program of this machine in 32 bit, where we have 64; any other machine's is none of our loader's. */
-static bool is_elf_of_other_size(const struct head *head)
+/* A program of another word size or another machine, which the kernel may know how to execute (binfmt_misc). The byte
+ * order of a large machine number is the file's own: such a file is another machine's in any case. */
+static bool is_elf_of_another_machine(const struct head *head)
 {
-	return head->length > EI_CLASS && memcmp(head->bytes, ELFMAG, SELFMAG) == 0 &&
-	       head->bytes[EI_CLASS] == (OUR_CLASS == ELFCLASS64 ? ELFCLASS32 : ELFCLASS64);
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)(const void *)head->bytes;
+
+	return head->length >= offsetof(ElfW(Ehdr), e_version) && is_elf(head) &&
+	       (header->e_ident[EI_CLASS] != OUR_CLASS || (exec_kind_has_machine && header->e_machine != MACHINE)) &&
+	       (header->e_ident[EI_CLASS] == ELFCLASS32 || header->e_ident[EI_CLASS] == ELFCLASS64);
 }
 
-/* A program of this machine that the loader does not take our library into. */
-static bool is_elf_without_us(const struct head *head)
+/* Of a program of this machine; doubt is about what cannot be read. */
+static enum exec_kind judge_elf_of_ours(const struct head *head)
 {
 	bool has_interpreter = false, has_our_loader = false, is_go = false, is_marked = false;
 	char piece[PIECE_MAX + 1];
 	ElfW(Ehdr) header;
 
 	if (!is_elf_of_ours(head, &header))
-		return false;
+		return EXEC_KIND_WITH_US;
 	for (unsigned i = 0; i < header.e_phnum; i++) {
 		ElfW(Phdr) segment;
 		size_t length;
@@ -141,16 +155,18 @@ static bool is_elf_without_us(const struct head *head)
 		length = read_piece(head, &segment, piece);
 		if (segment.p_type == PT_INTERP) {
 			has_interpreter = true;
-			has_our_loader = is_loader(piece);
+			has_our_loader = !length || is_loader(piece);
 		} else if (segment.p_type == PT_NOTE) {
 			is_go |= has_note_of_go(piece, length);
 		} else {
 			is_marked = is_marked_program(piece, length);
 		}
 	}
-	if (has_interpreter)
-		return is_go || !has_our_loader;
-	return header.e_type == ET_EXEC || is_marked;
+	if (has_interpreter && !has_our_loader)
+		return EXEC_KIND_OTHER_LIBC;
+	if (has_interpreter ? is_go : header.e_type == ET_EXEC || is_marked)
+		return EXEC_KIND_WITHOUT_US;
+	return EXEC_KIND_WITH_US;
 }
 
 /* The interpreter of a script, in place in its first line; NULL: it is no script, or one whose line is odd. */
@@ -171,43 +187,72 @@ static const char *find_interpreter(struct head *head)
 	return line;
 }
 
-static bool read_head(struct head *head, const char *path)
+static void read_head(struct head *head)
 {
-	ssize_t n;
+	ssize_t n = read_at(head->fd, head->bytes, sizeof(head->bytes), 0);
 
-	if (!is_plain_program(path))
-		return false;
-	/* Raw calls: exec is no cancellation point. */
-	head->fd = (int)libc.syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-	if (head->fd < 0)
-		return false;
-	n = read_at(head->fd, head->bytes, sizeof(head->bytes), 0);
 	head->length = n > 0 ? (size_t)n : 0;
-	return true;
 }
 
 static enum exec_kind judge(const struct head *head)
 {
-	if (is_elf_of_other_size(head))
-		return EXEC_KIND_OTHER_SIZE;
-	return is_elf_without_us(head) ? EXEC_KIND_WITHOUT_US : EXEC_KIND_WITH_US;
+	return is_elf_of_another_machine(head) ? EXEC_KIND_FOREIGN : judge_elf_of_ours(head);
+}
+
+/* The head stays, for the interpreter's name in it. */
+static enum exec_kind judge_file(struct head *head, int directory, const char *path)
+{
+	enum exec_kind kind = EXEC_KIND_WITH_US;
+	struct stat status;
+
+	head->length = 0;
+	if (!is_plain_program(directory, path, 0, &status) || exec_known_find(&status, &kind))
+		return kind;
+	head->fd = (int)libc.syscall(SYS_openat, directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	if (head->fd < 0)
+		return EXEC_KIND_WITH_US;
+	read_head(head);
+	kind = judge(head);
+	libc.syscall(SYS_close, head->fd);
+	/* A script is what its interpreter is by then. */
+	if (is_elf(head))
+		exec_known_note(&status, kind);
+	return kind;
 }
 
 /* One script's interpreter is looked at, not that of an interpreter. */
-enum exec_kind exec_kind_of(const char *path)
+static enum exec_kind judge_interpreter(struct head *head, enum exec_kind kind)
 {
-	const char *interpreter;
-	enum exec_kind kind;
-	struct head head;
+	const char *interpreter = find_interpreter(head);
 
-	if (!read_head(&head, path))
+	return interpreter ? judge_file(head, AT_FDCWD, interpreter) : kind;
+}
+
+enum exec_kind exec_kind_of(int directory, const char *path)
+{
+	struct head head;
+	enum exec_kind kind = judge_file(&head, directory, path);
+
+	return judge_interpreter(&head, kind);
+}
+
+enum exec_kind exec_kind_of_open(int fd)
+{
+	struct head head = {.fd = fd};
+	struct stat status;
+
+	if (!is_plain_program(fd, "", AT_EMPTY_PATH, &status))
 		return EXEC_KIND_WITH_US;
-	kind = judge(&head);
-	libc.syscall(SYS_close, head.fd);
-	interpreter = find_interpreter(&head);
-	if (!interpreter || !read_head(&head, interpreter))
-		return kind;
-	kind = judge(&head);
-	libc.syscall(SYS_close, head.fd);
-	return kind;
+	read_head(&head);
+	return judge_interpreter(&head, judge(&head));
+}
+
+bool exec_kind_may_be_relayed(enum exec_kind kind)
+{
+	return kind == EXEC_KIND_WITHOUT_US || kind == EXEC_KIND_OTHER_LIBC;
+}
+
+bool exec_kind_cannot_load_us(enum exec_kind kind)
+{
+	return kind == EXEC_KIND_OTHER_LIBC || kind == EXEC_KIND_FOREIGN;
 }

@@ -14,9 +14,19 @@ extern const bool exec_kind_has_machine;
 
 enum exec_kind {
 	EXEC_KIND_WITH_US,
-	EXEC_KIND_WITHOUT_US, /* a program of this machine: static, Go, another libc */
-	EXEC_KIND_OTHER_SIZE, /* a program of another word size, whose loader would complain of this library */
+	EXEC_KIND_WITHOUT_US, /* a program of this machine that has no loader, or makes its own calls: static, Go */
+	EXEC_KIND_OTHER_LIBC, /* a program of this machine with another C library's loader, which may end it for us */
+	EXEC_KIND_FOREIGN,    /* a program of another machine or word size, whose loader would complain of us */
 };
 
-/* Of the file, or of the interpreter of a script. */
-enum exec_kind exec_kind_of(const char *path);
+/* Of the file, or of the interpreter of a script; a relative path is looked for in that directory (openat(2)). */
+enum exec_kind exec_kind_of(int directory, const char *path);
+
+/* The same for a file that is open. Its offset stays. */
+enum exec_kind exec_kind_of_open(int fd);
+
+/* True where a relay can serve it. */
+bool exec_kind_may_be_relayed(enum exec_kind kind);
+
+/* True where its environment must not have this library, unless a relay serves it. */
+bool exec_kind_cannot_load_us(enum exec_kind kind);

@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "pool/base/call_filter.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/process/exec_kind.h"
@@ -19,8 +23,17 @@
 #define AT_EXECVE_CHECK 0x10000
 #endif
 
+#if defined(__x86_64__)
+#define OUR_AUDIT_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OUR_AUDIT_ARCH AUDIT_ARCH_AARCH64
+#else
+#define OUR_AUDIT_ARCH 0 /* filters refuse it */
+#endif
+
 static char command[EXEC_RELAY_PATH_MAX]; /* immutable after init; "": there is none */
-static _Atomic(bool) is_forbidden;
+/* For the rest of the process's life. */
+static _Atomic(bool) is_forbidden, is_blind;
 
 /* The value, if this is the entry of the variable. The name has the `=`. */
 static const char *value_of(const char *entry, const char *name)
@@ -43,8 +56,27 @@ void exec_relay_init(char *const environment[])
 	}
 }
 
-void exec_relay_forbid(void)
+/* Each call that a look makes, those for a large environment, and those for doubtful pointers. */
+static bool allows_looks(const struct sock_fprog *filter)
 {
+	static const int numbers[] = {SYS_newfstatat, SYS_openat, SYS_pread64, SYS_close,
+				      SYS_mmap,	      SYS_munmap, SYS_futex,   SYS_msync};
+	struct seccomp_data call = {.arch = OUR_AUDIT_ARCH, .instruction_pointer = (uintptr_t)libc.syscall};
+
+	if (!guard_readable(filter->filter, filter->len * sizeof(*filter->filter)))
+		return false;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		call.nr = numbers[i];
+		if (!call_filter_allows(filter->filter, filter->len, &call))
+			return false;
+	}
+	return true;
+}
+
+void exec_relay_note_filter(const struct sock_fprog *filter)
+{
+	if (!filter || !allows_looks(filter))
+		atomic_store(&is_blind, true);
 	atomic_store(&is_forbidden, true);
 }
 
@@ -66,7 +98,7 @@ static bool is_opposed(const char *entry)
 
 bool exec_relay_may_look(char *const environment[])
 {
-	if (atomic_load_explicit(&is_forbidden, memory_order_relaxed) || !environment)
+	if (atomic_load_explicit(&is_blind, memory_order_relaxed) || !environment)
 		return false;
 	for (char *const *at = environment;; at++) {
 		if (!guard_readable(at, sizeof(*at)))
@@ -113,7 +145,7 @@ static bool can_be_executed(const char *path, char *const arguments[], char *con
 
 bool exec_relay_may(const char *path, char *const arguments[], char *const environment[])
 {
-	if (!command[0])
+	if (!command[0] || atomic_load_explicit(&is_forbidden, memory_order_relaxed))
 		return false;
 	for (char *const *at = environment; *at; at++)
 		if (is_opposed(*at))
@@ -132,27 +164,29 @@ static bool is_there(const char *path, bool *is_in_doubt)
 	return false;
 }
 
-const char *exec_relay_find(const char *file, bool is_elsewhere, char path[EXEC_RELAY_PATH_MAX])
+const char *exec_relay_find(const char *file, char path[EXEC_RELAY_PATH_MAX])
 {
 	extern char **environ;
 	const char *search = NULL, *end;
 	bool is_in_doubt = false;
 	size_t length;
+	char *to;
 
 	if (!guard_readable(file, 1) || !*file)
 		return NULL;
 	if (strchr(file, '/'))
-		return is_elsewhere && *file != '/' ? NULL : file;
+		return file;
 	for (char **at = environ; at && *at && !search; at++)
 		search = value_of(*at, "PATH=");
 	length = strlen(file) + 1;
 	for (; search && !is_in_doubt; search = *end ? end + 1 : NULL) {
 		end = strchrnul(search, ':');
-		/* The working directory, which an empty entry means, too. */
-		if (*search != '/' || (size_t)(end - search) + 1 + length > EXEC_RELAY_PATH_MAX)
+		if ((size_t)(end - search) + 2 + length > EXEC_RELAY_PATH_MAX)
 			return NULL;
-		memcpy(mempcpy(path, search, (size_t)(end - search)), "/", 1);
-		memcpy(path + (end - search) + 1, file, length);
+		/* An empty entry means the working directory. */
+		to = search == end ? mempcpy(path, ".", 1) : mempcpy(path, search, (size_t)(end - search));
+		to = mempcpy(to, "/", 1);
+		memcpy(to, file, length);
 		if (is_there(path, &is_in_doubt))
 			return path;
 	}
@@ -203,31 +237,54 @@ size_t exec_relay_size(char *const arguments[], char *const environment[])
 	return (N_ADDED + n + 2 * count_for_loader(environment) + count(environment)) * sizeof(char *);
 }
 
-struct exec_relay_call exec_relay_prepare(void *buffer, const char *path, char *const arguments[],
-					  char *const environment[])
-{
-	char **to = buffer;
-	struct exec_relay_call call = {command, to, NULL};
+/* A vector that is filled. */
+struct vector {
+	char **to, **end;
+};
 
-	*to++ = command;
-	*to++ = "run";
-	*to++ = "--argv0";
-	*to++ = arguments[0];
+/* What has no room any more is left out. */
+static void put(struct vector *vector, char *entry)
+{
+	if (vector->to < vector->end)
+		*vector->to++ = entry;
+}
+
+static void put_arguments(struct vector *vector, const char *path, char *const arguments[], char *const environment[])
+{
+	put(vector, command);
+	put(vector, "run");
+	put(vector, "--argv0");
+	put(vector, arguments[0]);
 	for (char *const *at = environment; *at; at++) {
 		if (!is_for_loader(*at))
 			continue;
-		*to++ = "--env";
-		*to++ = *at;
+		put(vector, "--env");
+		put(vector, *at);
 	}
-	*to++ = "--";
-	*to++ = (char *)path;
+	put(vector, "--");
+	put(vector, (char *)path);
 	for (char *const *at = arguments + 1; *at; at++)
-		*to++ = *at;
-	*to++ = NULL;
-	call.environment = to;
+		put(vector, *at);
+	put(vector, NULL);
+}
+
+struct exec_relay_call exec_relay_prepare(void *buffer, size_t size, const char *path, char *const arguments[],
+					  char *const environment[])
+{
+	struct exec_relay_call call = {command, buffer, NULL};
+	struct vector vector;
+
+	if (!buffer)
+		return (struct exec_relay_call){0};
+	vector = (struct vector){buffer, (char **)buffer + size / sizeof(char *)};
+	put_arguments(&vector, path, arguments, environment);
+	call.environment = vector.to;
 	for (char *const *at = environment; *at; at++)
 		if (!is_for_loader(*at))
-			*to++ = *at;
-	*to = NULL;
+			put(&vector, *at);
+	/* Full: of an environment that has grown meanwhile, some may be missing. */
+	if (vector.to == vector.end)
+		return (struct exec_relay_call){0};
+	put(&vector, NULL);
 	return call;
 }

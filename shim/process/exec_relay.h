@@ -21,22 +21,23 @@
 /* In the constructor: the path of the holdline command, which the environment names. Without it nothing is done. */
 void exec_relay_init(char *const environment[]);
 
-/* The program has a filter of system calls of its own from now on. */
-void exec_relay_forbid(void);
+/* The program has one more filter of system calls of its own from now on (NULL: it cannot be read, or is the strict
+ * mode): no relay any more, and looks at files only where the filter allows their calls. */
+struct sock_fprog;
+void exec_relay_note_filter(const struct sock_fprog *filter);
 
 /* A first look, without a system call: true if a program with this environment would have this library where its loader
  * obeys, so that the file is worth a look. Its entries can be read then. */
 bool exec_relay_may_look(char *const environment[]);
 
-/* The file that execvp(3) would find, in `path` where it is not `file` itself; NULL: none, or that is in doubt.
- * `is_elsewhere`: the caller's working directory does not count. */
-const char *exec_relay_find(const char *file, bool is_elsewhere, char path[EXEC_RELAY_PATH_MAX]);
+/* The file that execvp(3) would find, in `path` where it is not `file` itself; NULL: none, or that is in doubt. */
+const char *exec_relay_find(const char *file, char path[EXEC_RELAY_PATH_MAX]);
 
 /* True if a program that the loader does not take this library into can be executed with these, and is to have a relay.
  * The environment has been looked at. */
 bool exec_relay_may(const char *path, char *const arguments[], char *const environment[]);
 
-/* The call to make instead of the program's own. */
+/* The call to make instead of the program's own; path NULL: there is none. */
 struct exec_relay_call {
 	const char *path;
 	char **arguments;
@@ -46,6 +47,7 @@ struct exec_relay_call {
 /* How large a buffer exec_relay_prepare() needs; 0: there are no such arguments. */
 size_t exec_relay_size(char *const arguments[], char *const environment[]);
 
-/* Fills the buffer (aligned for pointers, of that size) with the arguments and the environment of the call. */
-struct exec_relay_call exec_relay_prepare(void *buffer, const char *path, char *const arguments[],
+/* Fills the buffer (aligned for pointers, of that size) with the arguments and the environment of the call. There is no
+ * call where there is no buffer, or it is too small by now. */
+struct exec_relay_call exec_relay_prepare(void *buffer, size_t size, const char *path, char *const arguments[],
 					  char *const environment[]);

@@ -84,6 +84,12 @@ void exec_state_forget(char **environment)
 		at[0] = at[1];
 }
 
+/* Without the exchanges. */
+static size_t size_of(size_t n_environment)
+{
+	return (n_environment + 2) * sizeof(char *) + sizeof(EXEC_STATE_VARIABLE) + 1;
+}
+
 /* A first look without locks; exec_state_prepare() may find other ones, so the size is for the most that it can
  * take. */
 size_t exec_state_size(char *const environment[], int all)
@@ -97,8 +103,7 @@ size_t exec_state_size(char *const environment[], int all)
 	}
 	if (!n)
 		return 0;
-	return (count_environment(environment) + 2) * sizeof(char *) + sizeof(EXEC_STATE_VARIABLE) + 1 +
-	       n * RECORD_TEXT;
+	return size_of(count_environment(environment)) + n * RECORD_TEXT;
 }
 
 bool exec_state_is_preloaded(char *const environment[])
@@ -180,22 +185,26 @@ static void hand_off_in_child(int all)
 	errno = saved;
 }
 
+/* A file action may take along any of them, but to guess would harm those that stay. */
+void exec_state_give_up(int all)
+{
+	if (guard_is_home())
+		handoff_inheritable();
+	else
+		hand_off_in_child(all);
+}
+
 char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all)
 {
 	size_t n_environment = count_environment(environment);
-	char **result = buffer;
-	char *text = (char *)(result + n_environment + 2);
-	size_t most = (size - (n_environment + 2) * sizeof(char *) - sizeof(EXEC_STATE_VARIABLE) - 1) / RECORD_TEXT;
-	unsigned n = 0;
+	char **result = buffer, *text;
+	size_t least = size_of(n_environment), n = 0;
 
-	if (!will_receive(environment)) {
-		/* A file action may take along any of them, but to guess would harm those that stay. */
-		if (guard_is_home())
-			handoff_inheritable();
-		else
-			hand_off_in_child(all);
+	if (!buffer || size < least + RECORD_TEXT || !will_receive(environment)) {
+		exec_state_give_up(all);
 		return (char **)environment;
 	}
+	text = (char *)(result + n_environment + 2);
 	memcpy(result, environment, n_environment * sizeof(char *));
 	result[n_environment] = NULL;
 	/* The variables of a system() that was left by longjmp. */
@@ -204,7 +213,7 @@ char **exec_state_prepare(void *buffer, size_t size, char *const environment[], 
 	result[n_environment] = text;
 	result[n_environment + 1] = NULL;
 	text = stpcpy(text, EXEC_STATE_VARIABLE "=");
-	for (int fd = 0, end = fdtable_end(); fd < end && n < most; fd++) {
+	for (int fd = 0, end = fdtable_end(); fd < end && n < (size - least) / RECORD_TEXT; fd++) {
 		struct record record = {0};
 
 		if (!describe(fd, all, &record))

@@ -20,9 +20,12 @@
 size_t exec_state_size(char *const environment[], int all);
 
 /* Fills the buffer (aligned for pointers, of that size) with a new environment that carries them, and returns that.
- * Where the new program will not have this library, or have it switched off, the servers are asked to make the end of
- * file, and the environment stays what it is. */
+ * Where there is no buffer, or it is too small by now, or the new program will not have this library, or have it
+ * switched off, they are given up, and the environment stays what it is. */
 char **exec_state_prepare(void *buffer, size_t size, char *const environment[], int all);
+
+/* They do not follow: the servers are asked to make the end of file. */
+void exec_state_give_up(int all);
 
 /* True if a program with this environment has this library, where its loader obeys that. */
 bool exec_state_is_preloaded(char *const environment[]);

@@ -56,18 +56,23 @@ static bool copy_others(char *to, const char *entry)
 	return has_others;
 }
 
-char **exec_without_prepare(void *buffer, char *const environment[])
+char **exec_without_prepare(void *buffer, size_t size, char *const environment[])
 {
-	char **to = buffer, *text;
+	char **to = buffer, *text, *end;
 	size_t n = 0;
 
 	while (environment[n])
 		n++;
+	if (!buffer || size / sizeof(*to) < n + 1)
+		return (char **)environment;
 	text = (char *)(to + n + 1);
-	for (; *environment; environment++) {
-		if (!is_preload(*environment)) {
-			*to++ = *environment;
-		} else if (copy_others(text, *environment)) {
+	end = (char *)buffer + size;
+	for (char *const *at = environment; n > 0; at++, n--) {
+		if (!*at || !is_preload(*at)) {
+			*to++ = *at;
+		} else if (strlen(*at) >= (size_t)(end - text)) {
+			return (char **)environment;
+		} else if (copy_others(text, *at)) {
 			*to++ = text;
 			text += strlen(text) + 1;
 		}

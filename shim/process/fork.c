@@ -162,7 +162,7 @@ void fork_before_seccomp(long mode, const void *filter)
 						    : mode == SECCOMP_MODE_STRICT;
 
 	if (is_tried) {
-		exec_relay_forbid();
+		exec_relay_note_filter(mode == SECCOMP_MODE_FILTER ? filter : NULL);
 		log_leave_alone();
 	}
 	if (is_tried && guard_is_home())

@@ -170,16 +170,16 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 #endif
 	real_bind();
 	symbols_end_startup();
-	/* Where nothing is wanted of us, the relay is to do nothing either. */
-	if (relayed_init(environment))
-		guard_learn_memory();
+	/* Where nothing is wanted of us, the relay is to do nothing either, and programs are executed that cannot load
+	 * us. */
+	guard_learn_memory();
+	relayed_init(environment);
 	config_set_defaults(&config);
 	/* A wrong value: native, and silent about it; `holdline run` has said so before. */
 	if (is_another_users_tool() || config_read_environment(&config, environment, NULL) || !is_wanted(&config))
 		return;
 	if (off_switch_is_set())
 		return;
-	guard_learn_memory();
 	stats_page_choose_place(environment);
 	sessions_init(&config, environment);
 	fork_init();

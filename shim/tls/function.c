@@ -23,6 +23,8 @@ void *function_find(struct function *function, const char *name, const void *ret
 
 void function_pin_library(const char *soname, _Atomic(bool) *is_done)
 {
-	if (!atomic_exchange(is_done, true))
-		(void)!REAL(dlopen)(soname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	void *(*next)(const char *, int) = REAL_OR_LATE(dlopen);
+
+	if (next && !atomic_exchange(is_done, true))
+		(void)!next(soname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }

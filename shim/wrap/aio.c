@@ -23,14 +23,22 @@ static void pass(int fd, int priority)
 
 EXPORT int aio_read(struct aiocb *control)
 {
+	int (*next)(struct aiocb *) = REAL_OR_LATE(aio_read);
+
+	if (!next)
+		return FAIL(ENOSYS);
 	pass(control->aio_fildes, control->aio_reqprio);
-	return REAL(aio_read)(control);
+	return next(control);
 }
 
 EXPORT int aio_write(struct aiocb *control)
 {
+	int (*next)(struct aiocb *) = REAL_OR_LATE(aio_write);
+
+	if (!next)
+		return FAIL(ENOSYS);
 	pass(control->aio_fildes, control->aio_reqprio);
-	return REAL(aio_write)(control);
+	return next(control);
 }
 
 static bool is_mode(int mode)
@@ -40,10 +48,14 @@ static bool is_mode(int mode)
 
 EXPORT int lio_listio(int mode, LIO_LIST(list), int n, struct sigevent *event)
 {
+	int (*next)(int, LIO_LIST(), int, struct sigevent *) = REAL_OR_LATE(lio_listio);
+
+	if (!next)
+		return FAIL(ENOSYS);
 	for (int i = 0; i < n && is_mode(mode); i++)
 		if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
 			pass(list[i]->aio_fildes, list[i]->aio_reqprio);
-	return REAL(lio_listio)(mode, list, n, event);
+	return next(mode, list, n, event);
 }
 
 static int went_native(int result)

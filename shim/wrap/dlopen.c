@@ -2,7 +2,6 @@
 #include <dlfcn.h>
 
 #include "shim/base/real.h"
-#include "shim/base/symbols.h"
 #include "shim/process/init.h"
 #include "shim/wrap/wrap.h"
 
@@ -13,6 +12,10 @@
  */
 EXPORT void *dlopen(const char *path, int flags)
 {
+	void *(*next)(const char *, int) = REAL_OR_LATE(dlopen);
+
 	symbols_generation++;
-	return REAL(dlopen)(path, init_is_off() ? flags : flags & ~RTLD_DEEPBIND);
+	if (!next)
+		return NULL;
+	return next(path, init_is_off() ? flags : flags & ~RTLD_DEEPBIND);
 }

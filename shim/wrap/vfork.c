@@ -9,6 +9,7 @@
 #include "shim/base/fdlimit.h"
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
+#include "shim/process/exec_room.h"
 
 long vfork_fail(long error);
 __attribute__((used)) long vfork_fail(long error)
@@ -34,6 +35,7 @@ __attribute__((used)) void vfork_conclude(int is_held)
 {
 	if (is_held)
 		fdlimit_release();
+	exec_room_end_of_child();
 }
 
 #if defined(__x86_64__)
@@ -56,7 +58,8 @@ __asm__(".text\n"
 	"	movq vfork_is_child@gottpoff(%rip), %rcx\n"
 	"	testq %rax, %rax\n"
 	"	jnz 1f\n"
-	"	movl $1, %fs:(%rcx)\n"
+	"	incl %edx\n"
+	"	movl %edx, %fs:(%rcx)\n"
 	"	ret\n"
 	"1:	movl %edx, %fs:(%rcx)\n"
 	"	pushq %rax\n"
@@ -93,7 +96,7 @@ __asm__(".text\n"
 	"	mov x8, #220\n" /* __NR_clone */
 	"	svc #0\n"
 	"	cbnz x0, 1f\n"
-	"	mov w1, #1\n"
+	"	add w1, w6, #1\n"
 	"	str w1, [x7]\n"
 	"	ret\n"
 	"1:	str w6, [x7]\n"

@@ -3,6 +3,7 @@
 #include "tests/lib/probe.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -461,6 +462,71 @@ static void run_nothing_given(void)
 	end();
 }
 
+/* ---- More variables than the caller's stack has room for ---- */
+
+#define N_VARIABLES 40000
+#define SMALL_STACK (128 * 1024)
+
+static char *many[N_VARIABLES + 1000];
+
+static void execute_with_many(const char *path, char *const arguments[])
+{
+	pid_t pid;
+
+	pid = vfork();
+	if (pid == 0) {
+		execve(path, arguments, many);
+		_exit(77);
+	}
+	reap(pid);
+	pid = fork();
+	if (pid == 0) {
+		execve(path, arguments, many);
+		_exit(77);
+	}
+	reap(pid);
+	CALL(posix_spawn(&pid, path, NULL, NULL, arguments, many));
+	reap(pid);
+	CALL(execve("./missing", arguments, many));
+}
+
+static void *use_small_stack(void *unused)
+{
+	char *const shell[] = {"sh", "-c", "echo $MANY $LAST; cat <&5", NULL};
+	int fd;
+
+	(void)unused;
+	execute_with_many("./witness", plain_arguments);
+	fd = probe_dial();
+	probe_ask(fd, "/bytes/100");
+	dup2(fd, 5);
+	execute_with_many("/bin/sh", shell);
+	close(fd);
+	close(5);
+	return NULL;
+}
+
+static void run_many_variables(void)
+{
+	size_t n = N_VARIABLES;
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	for (size_t i = 0; i < N_VARIABLES; i++)
+		many[i] = "MANY=many";
+	for (char **at = environ; *at && n < N_VARIABLES + 998; at++)
+		many[n++] = *at;
+	many[n++] = "LAST=last";
+	many[n] = NULL;
+	begin();
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, SMALL_STACK);
+	if (pthread_create(&thread, &attributes, use_small_stack, NULL) == 0)
+		pthread_join(thread, NULL);
+	pthread_attr_destroy(&attributes);
+	end();
+}
+
 /* ---- Dynamic programs ---- */
 
 static void execute_dynamic(void)
@@ -499,6 +565,7 @@ static const struct probe_case cases[] = {
 	{"too-much", run_too_much},
 	{"bad-pointers", run_bad_pointers},
 	{"nothing-given", run_nothing_given},
+	{"many-variables", run_many_variables},
 	{"dynamic", run_dynamic},
 };
 PROBE_MAIN(cases)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.request
 
 import harness
 
@@ -198,6 +199,47 @@ def test_verified():
     holdline("disable", "live")
 
 
+def get_metrics(address):
+    try:
+        with urllib.request.urlopen("http://%s/metrics" % address, timeout=5) as answer:
+            return answer.read().decode()
+    except OSError as error:
+        return str(error)
+
+
+def wait_for_reuses(address, wanted):
+    """Until there are so many; returns how many there are."""
+    end, n = time.monotonic() + 20, -1
+    while n < wanted and time.monotonic() < end:
+        text = get_metrics(address)
+        n = sum(int(line.split()[-1]) for line in text.splitlines() if line.startswith("holdline_connection_reuses_total")) if "# EOF" in text else -1
+        time.sleep(0.1)
+    return n
+
+
+def test_metrics(server):
+    """The unit that packages have: it is hardened, and reads what users' programs have counted."""
+    with open("/opt/source/tools/packaging/systemd/holdline-metrics.service") as file:
+        text = file.read().replace("@PREFIX@/bin/holdline", harness.HOLDLINE)
+    write("holdline-metrics.service", text)
+    status, said = call("systemd-analyze", "verify", "--man=no", "%s/holdline-metrics.service" % UNITS)
+    tell("metrics: systemd-analyze verify", status == 0 and "holdline" not in said, said)
+    status, said = call("systemd-analyze", "security", "--no-pager", "--threshold=35", "holdline-metrics.service")
+    tell("metrics: systemd-analyze security", status == 0, said[-1500:])
+    add_service("counted.service", server, "User=nobody", "RuntimeDirectory=user/65534", "RuntimeDirectoryMode=0700", "Environment=XDG_RUNTIME_DIR=/run/user/65534",
+                command="%s run --pool=local -- %s %s" % (harness.HOLDLINE, PYTHON, CLIENT), more=" --stay /run/user/65534/live")
+    write("holdline-metrics.service.d/port.conf", "[Service]\nEnvironment=ADDRESS=127.0.0.1:9465\n")
+    call("systemctl", "daemon-reload")
+    call("systemctl", "start", "holdline-metrics")
+    before = wait_for_reuses("127.0.0.1:9465", 0)
+    call("systemctl", "start", "counted")
+    after = wait_for_reuses("127.0.0.1:9465", before + N - 1)
+    text = get_metrics("127.0.0.1:9465")
+    tell("metrics: those of another user", before >= 0 and after == before + N - 1 and "holdline_ephemeral_ports_usable" in text,
+         (before, after, text[-2000:], call("systemctl", "status", "--no-pager", "holdline-metrics", "counted")))
+    call("systemctl", "stop", "holdline-metrics", "counted")
+
+
 def wait_for(path):
     end = time.monotonic() + 20
     while not os.path.exists(path) and time.monotonic() < end:
@@ -220,4 +262,5 @@ if __name__ == "__main__":
         test_off_switch(server)
         test_relay(server)
         test_verified()
+        test_metrics(server)
         tell("end", True)

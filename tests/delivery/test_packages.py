@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 
 import harness
+import systems
 from suite import tally
 
 PACKAGING = os.path.join(harness.ROOT, "tools", "packaging")
@@ -62,14 +63,36 @@ def test_packages():
         if os.geteuid() != 0:
             tally.skip("installed", "needs root")
             return
+        installed = [packages(first)[next(name for name in packages(first) if name.startswith(kind))] for kind in ("holdline_", "libholdline_")]
+        run_autopkgtest(folder, installed)
         life = subprocess.run(["unshare", "--mount", "--propagation", "private", os.path.join(harness.ROOT, "tests/delivery/package_life"),
-                               packages(first)[next(n for n in packages(first) if n.startswith("holdline_"))],
-                               packages(first)[next(n for n in packages(first) if n.startswith("libholdline_"))]],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                               *installed], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         for line in life.stdout.splitlines():
             if line.startswith(("ok ", "FAIL ")):
                 tally.expect("packages: " + line.split(" ", 1)[1], line.startswith("ok "), life.stdout[-3000:] + life.stderr[-1000:])
         tally.expect("packages: to the end", "ok the end" in life.stdout.splitlines(), life.stdout[-3000:] + life.stderr[-3000:])
+
+
+# What the packages and autopkgtest itself need.
+TESTBED = "apt-utils curl dpkg-dev libcjson1 libdw1 libmicrohttpd12 libmnl0 libseccomp2 python3".split()
+
+
+def run_autopkgtest(folder, paths):
+    """debian/tests by Debian's own runner, in a new system that has the packages and what they depend on."""
+    missing = [name for name in ("autopkgtest", "mmdebstrap") if not shutil.which(name)]
+    root, tree = os.path.join(folder, "root"), os.path.join(folder, "tree")
+    why_not = "needs %s" % ", ".join(missing) if missing else systems.make_root(root, TESTBED)
+    if why_not:
+        tally.skip("autopkgtest", why_not)
+        return
+    shutil.copytree(os.path.join(PACKAGING, "debian"), tree + "/debian")
+    with open(tree + "/debian/changelog", "w") as file:
+        file.write("holdline (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- Nobody <nobody@localhost>  Thu, 01 Jan 1970 00:00:00 +0000\n" %
+                   os.path.basename(paths[0]).split("_")[1])
+    script = 'mount -t proc proc "$0/proc" && mount -t tmpfs none "$0/dev/shm" && exec autopkgtest --no-built-binaries "$@" -- chroot "$0"'
+    done = subprocess.run(["timeout", "-k", "5", "300", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--mount-proc", "sh", "-c",
+                           script, root, *paths, tree + "/"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    tally.expect("autopkgtest", done.returncode == 0 and re.search(r"(?m)^smoke +PASS$", done.stdout), (done.stdout[-2000:], done.stderr[-2000:]))
 
 
 def rpm_files(path):
@@ -93,6 +116,7 @@ def test_rpm():
         tally.expect("rpm: the library's files", rpm_files(paths["libholdline"]) == {library} | licence and licence, rpm_files(paths["libholdline"]))
         pages = {"/usr/share/man/man%s/%s" % (name[-1], name) for name in os.listdir(os.path.join(harness.ROOT, "tools/man"))}
         files = {"/usr/bin/holdline", "/usr/lib/systemd/user/holdline-broker.service", "/usr/lib/systemd/user/holdline-broker.socket",
+                 "/usr/lib/systemd/system/holdline-metrics.service",
                  "/usr/share/bash-completion/completions/holdline", "/usr/share/fish/vendor_completions.d/holdline.fish",
                  "/usr/share/zsh/site-functions/_holdline", "/usr/share/holdline", "/usr/share/holdline/holdline.rules.yml",
                  "/usr/share/holdline/holdline-dashboard.json"} | pages

@@ -166,6 +166,13 @@ def test_order_of_drop_ins():
             found = environment_of(root, "a-b-c@1")
             tally.expect("order: behind ours: " + line, found[0] == 1 and "zzzzz.conf comes behind" in found[1], found)
             tally.expect("enabled: overruled: " + line, "overruled by zzzzz.conf\n" in root.holdline("enabled")[1], root.holdline("enabled"))
+        root.write(ETC + "/a-.service.d/zzzz\x1b[31m.conf", "[Service]\nEnvironment=\n")
+        os.unlink(root.at(ETC + "/a-.service.d/zzzzz.conf"))
+        tally.expect("enabled: overruled by an odd name", "overruled by zzzz?[31m.conf" in root.holdline("enabled")[1] and "\x1b" not in root.holdline("enabled")[1],
+                     root.holdline("enabled"))
+        found = root.holdline("enable", "--dry-run", "a-b-c@1")
+        tally.expect("order: behind ours by an odd name", found[0] == 1 and "zzzz?[31m.conf comes behind" in found[1] and "\x1b" not in found[1], found)
+        os.unlink(root.at(ETC + "/a-.service.d/zzzz\x1b[31m.conf"))
         # What it sets itself, and clears of other names, is its own affair.
         root.write(ETC + "/a-.service.d/zzzzz.conf", "[Service]\nEnvironment=B=1\nUnsetEnvironment=\n")
         tally.expect("order: behind ours, something else", environment_of(root, "a-b-c@1")[0] == 0 and "overruled" not in root.holdline("enabled")[1],
@@ -194,6 +201,10 @@ def test_files_of_the_root():
             tally.expect("root: the library in " + place, status == 0 and 'Environment="LD_PRELOAD=%s/libholdline.so"' % place in root.dropin("a.service"), said)
         status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY=root.at("usr/lib64/libholdline.so"))
         tally.expect("root: named from here", status == 0 and 'LD_PRELOAD=/usr/lib64/libholdline.so"' in root.dropin("a.service"), (said, root.dropin("a.service")))
+        for name in "usr/lib64/missing.so", "../libholdline.so":
+            before = root.dropin("a.service")
+            status, said = root.holdline("enable", "a", HOLDLINE_LIBRARY=root.at(name))
+            tally.expect("root: it is not there: " + name, status == 1 and "it is not in that root" in said and root.dropin("a.service") == before, said)
         status, said = root.holdline("enable", "b", HOLDLINE_LIBRARY="")
         tally.expect("root: no command is there", status == 1 and "`holdline` is not in that root" in said and not root.dropin("b.service"), said)
         root.write("usr/bin/holdline", "")

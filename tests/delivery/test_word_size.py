@@ -6,27 +6,10 @@ import shutil
 import subprocess
 import tempfile
 
+import executed
 import harness
+import systems
 from suite import tally
-
-OTHER = "/usr/lib/other.so"
-SPAWN = "import os, sys; os.waitpid(os.posix_spawn%s(sys.argv[1], sys.argv[1:], os.environ), 0)"
-CALLS = {
-    "execve by a shell": ["sh", "-c", "exec ./small"],
-    "fork and execve": ["sh", "-c", "./small; true"],
-    "a script": ["sh", "-c", "./script; true"],
-    "found in PATH": ["sh", "-c", "exec small"],
-    "execvp": [harness.PYTHON, "-c", "import os; os.execvp('small', ['small'])"],
-    "posix_spawn": [harness.PYTHON, "-c", SPAWN % "", "./small"],
-    "posix_spawnp": [harness.PYTHON, "-c", SPAWN % "p", "small"],
-    "vfork": [harness.PYTHON, "-c", "import subprocess; subprocess.run(['small'], close_fds=False)"],
-    "system": ["perl", "-e", "system('small')"],
-    "holdline run": ["small"],
-}
-
-
-def variables(output):
-    return dict(line.split("=", 1) for line in output.decode().splitlines() if "=" in line)
 
 
 def test_environment_of_32_bit():
@@ -40,40 +23,17 @@ def test_environment_of_32_bit():
                                 "-O1", "-o", small, os.path.join(harness.ROOT, "tests/delivery/small.c")], capture_output=True, text=True)
         if not tally.expect("32 bit: it is built", built.returncode == 0, built.stderr):
             return
-        with open(os.path.join(folder, "script"), "w") as file:
-            file.write("#!%s\n" % small)
-        os.chmod(os.path.join(folder, "script"), 0o755)
-        path = folder + ":/usr/bin:/bin"
-        for title, command in CALLS.items():
-            for preload in ("", OTHER):
-                outcome = harness.run([harness.HOLDLINE, "run", "--quiet", "--pool=local", "--", *command], False, cwd=folder, PATH=path, LD_PRELOAD=preload,
-                                      HOLDLINE_LIBRARY=harness.SHIM.split(":")[-1], UNRELATED="x")
-                seen = variables(outcome.output)
-                tally.expect("32 bit: %s%s" % (title, ", with another library" if preload else ""), outcome.status == 0 and seen.get("UNRELATED") == "x" and
-                             seen.get("LD_PRELOAD", "") == preload, (outcome.output[-1500:], outcome.errors))
-        outcome = harness.run([harness.HOLDLINE, "run", "--quiet", "--pool=local", "--", "sh", "-c", "exec env"], False, cwd=folder, PATH=path,
-                              HOLDLINE_LIBRARY=harness.SHIM.split(":")[-1])
-        tally.expect("64 bit: the library stays", "libholdline.so" in variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
-
-
-def say(*command):
-    return subprocess.run(command, capture_output=True, text=True).stdout
-
-
-def make_root(root):
-    """A Debian with programs of both sizes, from where apt gets packages here; None, or why not."""
-    suite = say("sh", "-c", ". /etc/os-release && echo $VERSION_CODENAME").strip()
-    targets = [line.split() for line in say("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages").splitlines()]
-    places = [target[0] for target in targets if target[1:] == [suite, "main"]]
-    if not places:
-        return "apt has no main component of %s" % suite
-    settings = root + ".conf"
-    with open(settings, "w") as file:
-        file.write("".join(line + "\n" for line in say("apt-config", "dump").splitlines() if line.startswith("Acquire::")))
-    done = subprocess.run(["mmdebstrap", "--variant=apt", "--architectures=amd64,i386", "--aptopt=" + settings,
-                           "--include=hello:i386,libcjson1,libmnl0,libseccomp2", suite, root, "deb %s %s main" % (places[0], suite)],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
-    return None if done.returncode == 0 else done.stderr[-500:]
+        executed.place_script(folder)
+        run = [harness.HOLDLINE, "run", "--quiet", "--pool=local", "--"]
+        library = harness.SHIM.split(":")[-1]
+        for title, command in {**executed.CALLS, "holdline run": ["small"]}.items():
+            for preload in "", executed.OTHER:
+                # The loader of what starts it complains of the other library, which is not there.
+                outcome = executed.run([*run, *command], folder, LD_PRELOAD=preload, HOLDLINE_LIBRARY=library)
+                outcome.errors = b"" if preload else outcome.errors
+                executed.expect_without_us("32 bit: %s%s" % (title, ", with another library" if preload else ""), outcome, preload)
+        outcome = executed.run([*run, "sh", "-c", "exec env"], folder, HOLDLINE_LIBRARY=library)
+        tally.expect("64 bit: the library stays", "libholdline.so" in executed.variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
 
 
 def test_32_bit():
@@ -85,7 +45,7 @@ def test_32_bit():
         return
     with tempfile.TemporaryDirectory(prefix="holdline-both-") as folder:
         root = os.path.join(folder, "root")
-        why_not = make_root(root)
+        why_not = systems.make_root(root, ["hello:i386", "libcjson1", "libmnl0", "libseccomp2"], "--architectures=amd64,i386")
         if why_not:
             tally.skip("32-bit libc", why_not)
             return

@@ -194,6 +194,11 @@ static void interrupt(int number)
 
 int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "list") == 0) {
+		for (unsigned i = 0; i < faults_n_framings; i++)
+			puts(faults_framings[i].name);
+		return 0;
+	}
 	if (argc < 5 || !(plan = faults_map(argv[1])))
 		return 2;
 	sigaction(SIGALRM, &(struct sigaction){.sa_handler = interrupt}, NULL);

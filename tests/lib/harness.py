@@ -217,6 +217,13 @@ class Tally:
         return 1 if self.failed else 0
 
 
+def refuse_unknown(asked, known):
+    """Ends the run where a name that was asked for is none of those: nothing must pass because it was misspelt."""
+    unknown = set(asked) - set(known)
+    if unknown:
+        sys.exit("no such test: %s\ntests: %s" % (" ".join(sorted(unknown)), " ".join(sorted(known))))
+
+
 def need_shim():
     if not all(os.path.exists(library) for library in SHIM.split(":")):
         sys.exit("no shim to test at %s: run `make` first" % SHIM)

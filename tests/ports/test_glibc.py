@@ -65,5 +65,23 @@ def test_debian_11():
     look_at("debian-11")
 
 
+def test_debian_11_plugin():
+    """What a program has by a plug-in alone, or by us alone."""
+    if not roots.is_asked():
+        return
+    if not shutil.which("mmdebstrap") or not roots.mirror():
+        tally.skip("plug-in", "no mmdebstrap, or no mirror of Debian")
+        return
+    root = roots.make("debian-11", RELEASES["debian-11"], roots.PACKAGES)
+    product = roots.give_product(root)
+    place = os.path.join(harness.ROOT, "build")
+    script = "cd %s && gcc -D_GNU_SOURCE -o host tests/ports/plugin_host.c && gcc -D_GNU_SOURCE -shared -fPIC -o plugin.so tests/ports/plugin.c -ldl -lrt" % harness.ROOT
+    built = roots.run(root, ["sh", "-c", script.replace("-o ", "-o %s/" % place)], 60)
+    bare = roots.run(root, [place + "/host", place + "/plugin.so"], 20)
+    tally.expect("plug-in: bare", built[0] == 0 and bare == (0, "dlopen 1\naio_read 10\n"), (built, bare))
+    preloaded = roots.run(root, [place + "/host", place + "/plugin.so"], 20, LD_PRELOAD=product + "/libholdline.so")
+    tally.expect("plug-in: preloaded", preloaded == (0, bare[1] + "closefrom leaves 0\n"), preloaded)
+
+
 def test_debian_13():
     look_at("debian-13")

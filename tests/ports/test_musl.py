@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import clients
 import harness
@@ -43,6 +44,20 @@ def test_musl_names():
     tally.expect("it exports musl's names only", exported <= musl, exported - musl)
     needed = {name for name in names(musl_root.LIBRARY, "--undefined-only") if not name.startswith("_ITM_")}
     tally.expect("it needs musl's names only", needed <= musl, needed - musl)
+
+
+def test_musl_install():
+    """The library alone, beside that of glibc."""
+    reason = build()
+    if reason:
+        tally.skip("install", reason)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make = ["make", "--no-print-directory", "MUSL=1", "BUILD=build/musl", "LTO=", "CFLAGS=-O1 -g", "DESTDIR=" + folder, "PREFIX=/usr"]
+        for target, expected in ("install", ["/usr/lib/%s-linux-musl/libholdline.so" % os.uname().machine]), ("uninstall", []):
+            done = subprocess.run([*make, target], cwd=harness.ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            found = [os.path.join(place, name)[len(folder):] for place, _, names in os.walk(folder) for name in names]
+            tally.expect("make MUSL=1 " + target, done.returncode == 0 and found == expected, (found, done.stderr[-500:]))
 
 
 def test_musl_contract():

@@ -21,6 +21,8 @@ int main(void)
 	n_run = srunner_ntests_run(runner);
 	n_failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	if (!n_run)
+		fputs("no such test: see CK_RUN_SUITE and CK_RUN_CASE\n", stderr);
 	printf("%d passed, %d failed, 0 skipped\n", n_run - n_failed, n_failed);
-	return n_failed != 0;
+	return n_failed || !n_run;
 }

@@ -15,6 +15,7 @@
 
 #include "pool/base/path_trust.h"
 #include "tools/base/off_switch.h"
+#include "tools/base/text.h"
 #include "tools/commands.h"
 #include "tools/program/preload.h"
 #include "tools/run/settings.h"
@@ -115,8 +116,11 @@ static const char *explain(int error)
 
 static void print_lines(FILE *stream, const char *unit, const char *kind, size_t n, char *const *lines)
 {
-	for (size_t i = 0; i < n; i++)
-		fprintf(stream, "%s: %s%s\n", unit, kind, lines[i]);
+	for (size_t i = 0; i < n; i++) {
+		fprintf(stream, "%s: %s", unit, kind);
+		text_print_safe(stream, lines[i]);
+		putc('\n', stream);
+	}
 }
 
 /* The manager is told where one runs, and only of this system. */

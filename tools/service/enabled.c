@@ -115,7 +115,7 @@ static void print_settings(const struct unit *unit)
 
 static int print_unit(const char *root, const char *name, const char *path)
 {
-	char state[64], later[NAME_MAX + 1], *text = NULL;
+	char state[64], later[NAME_MAX + 1], shown[NAME_MAX + 1], *text = NULL;
 	struct unit unit = {.root = root};
 	size_t room = 0;
 	FILE *file = fopen(path, "re");
@@ -129,11 +129,15 @@ static int print_unit(const char *root, const char *name, const char *path)
 	free(text);
 	if (!error) {
 		describe_state(root, name, state, sizeof(state));
-		printf("%-32s %-8s %-20s", name, unit_get(&unit, "ExecStart") ? "relay" : "library", state);
+		snprintf(shown, sizeof(shown), "%s", name);
+		text_make_printable(shown);
+		printf("%-32s %-8s %-20s", shown, unit_get(&unit, "ExecStart") ? "relay" : "library", state);
 		print_settings(&unit);
 		find_later(root, name, later);
-		if (*later)
-			printf(" overruled by %s", later);
+		if (*later) {
+			fputs(" overruled by ", stdout);
+			text_print_safe(stdout, later);
+		}
 		putchar('\n');
 	}
 	unit_fini(&unit);

@@ -41,9 +41,9 @@ int in_root_translate(const char *root, const char *here, char path[PATH_MAX])
 	if (!realpath(root, real_root))
 		return -errno;
 	found = strip(real_root, here);
-	if (!found && *here == '/' && is_there(real_root, here))
-		found = here;
 	if (!found)
+		found = here;
+	if (*found != '/' || !is_there(real_root, found))
 		return -ENOENT;
 	snprintf(path, PATH_MAX, "%s", found);
 	return 0;

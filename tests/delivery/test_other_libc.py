@@ -1,0 +1,110 @@
+"""Programs of another C library or another machine that a program with the library starts, where no relay serves them: they run as bare, without the
+library, which their loader could not load."""
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import executed
+import harness
+from suite import tally
+
+LIBRARY = harness.SHIM.split(":")[-1]
+RUN = [harness.HOLDLINE, "run", "--quiet", "--pool=local"]
+EMULATOR = "/usr/bin/qemu-aarch64-static"
+# The kernel executes files of that machine by the emulator (binfmt_misc), in a user namespace of their own.
+KNOWN = r"""mount -t binfmt_misc none /proc/sys/fs/binfmt_misc &&
+    echo ':arm64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:%s:F' \
+    >/proc/sys/fs/binfmt_misc/register && exec "$@" """ % EMULATOR
+# A filter that lets all calls pass, by prctl(2): PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP; BPF_RET of SECCOMP_RET_ALLOW.
+FILTERED = """import ctypes, os
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+program = Program(1, (6).to_bytes(4, "little") + (0x7fff0000).to_bytes(4, "little"))
+assert libc.prctl(22, 2, ctypes.byref(program)) == 0
+os.execv("./small", ["small"])
+"""
+
+# A large environment has a mapping of its own, which the parent of a vfork child must not keep.
+MANY = """import os, subprocess
+def n_mappings():
+    with open("/proc/self/maps") as file:
+        return len(file.readlines())
+many = dict(os.environ, **{"MANY_%d" % i: "x" for i in range(20000)})
+subprocess.run(["./small"], env=many, close_fds=False, stdout=subprocess.DEVNULL)
+before = n_mappings()
+for _ in range(30):
+    subprocess.run(["./small"], env=many, close_fds=False, stdout=subprocess.DEVNULL)
+assert n_mappings() < before + 15
+os.execve("./small", ["small"], many)
+"""
+
+
+def build(folder, compiler, *flags):
+    """Why not, or None."""
+    if not shutil.which(compiler):
+        return "no " + compiler
+    small = os.path.join(folder, "small")
+    source = os.path.join(harness.ROOT, "tests/delivery/variables.c")
+    built = subprocess.run([compiler, "-O1", *flags, "-o", small, source], capture_output=True, text=True)
+    executed.place_script(folder)
+    return built.stderr or None
+
+
+def test_musl_child_without_relay():
+    with tempfile.TemporaryDirectory(prefix="holdline-musl-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("musl", reason)
+            return
+        for title, command in executed.CALLS.items():
+            for mode in "--mode=observe", "--relay=off":
+                executed.expect_without_us("musl, %s: %s" % (mode, title), executed.run([*RUN, mode, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+            # As the drop-in of `holdline enable` does.
+            executed.expect_without_us("musl, preloaded alone: " + title, executed.run(["env", "LD_PRELOAD=" + LIBRARY, *command], folder))
+        cases = {"little memory": ["sh", "-c", "ulimit -v 4000000; exec ./small"], "a filter of its own": [harness.PYTHON, "-c", FILTERED], "many variables": [harness.PYTHON, "-c", MANY],
+                 "where the library is off": ["sh", "-c", "HOLDLINE_MODE=off; export HOLDLINE_MODE; exec sh -c 'exec ./small'"]}
+        if shutil.which("strace"):
+            cases["traced"] = ["strace", "-f", "-o", "trace", "sh", "-c", "exec ./small"]
+        for title, command in cases.items():
+            executed.expect_without_us("musl: " + title, executed.run([*RUN, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+        outcome = executed.run(["env", "LD_PRELOAD=" + LIBRARY, "./small"], folder)
+        tally.expect("musl: with the library it does not run", outcome.status != 0, outcome.output)
+
+
+def test_child_of_another_machine():
+    if os.uname().machine != "x86_64" or not os.path.exists(EMULATOR) or not shutil.which("aarch64-linux-gnu-gcc"):
+        if harness.HEAVY:
+            tally.skip("another machine", "needs x86_64, qemu-user-static and gcc-aarch64-linux-gnu")
+        return
+    with tempfile.TemporaryDirectory(prefix="holdline-arm64-") as folder:
+        known = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", KNOWN, "sh"]
+        reason = build(folder, "aarch64-linux-gnu-gcc", "-static")
+        if reason or executed.run([*known, "./small"], folder).status:
+            tally.skip("another machine", reason or "the kernel has no binfmt_misc for a user namespace")
+            return
+        for title, command in executed.CALLS.items():
+            executed.expect_without_us("another machine: " + title, executed.run([*known, *RUN, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+
+
+def test_looks_are_remembered():
+    """A shell executes the same file twice, and looks into it once; not where it has become another one."""
+    with tempfile.TemporaryDirectory(prefix="holdline-looks-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("looks", reason)
+            return
+        shutil.copy("/usr/bin/env", os.path.join(folder, "changing"))
+        time.sleep(3)  # What was changed lately is not noted.
+        outcome = executed.run(["env", "LD_PRELOAD=" + LIBRARY, "sh", "-c", "./changing true; ./changing true && cat small >changing && ./changing"], folder)
+        executed.expect_without_us("looks: the file has changed", outcome)
+        if not shutil.which("strace") or executed.run(["strace", "true"], folder).status:
+            tally.skip("looks: how many", "needs strace")
+            return
+        trace = ["strace", "-f", "-e", "trace=openat", "-E", "LD_PRELOAD=" + LIBRARY, "sh", "-c", "%s; %s; %s"]
+        outcome = executed.run([word.replace("%s", "/usr/bin/env true >/dev/null") for word in trace], folder)
+        looks = [line for line in outcome.errors.decode().splitlines() if '"/usr/bin/env"' in line]
+        tally.expect("looks: how many", len(looks) == 1, looks)
