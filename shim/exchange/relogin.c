@@ -2,6 +2,7 @@
 #include "shim/exchange/relogin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -325,6 +326,9 @@ static bool receive_once(struct sock *sock, const struct transfer *transfer, str
 		return receive_later(sock, transfer, progress, step == RELOGIN_PAUSE, result);
 	progress->token = sock_token(sock);
 	error = begin_anew(sock, transfer->fd);
+	/* What a loop was told of was the connection's that has ended: after that, libuv takes bytes for the last ones. */
+	if (!error && (sock->status_flags & O_NONBLOCK) && sock->transport)
+		error = -EAGAIN;
 	sock_leave(sock);
 	if (!error)
 		return true;

@@ -60,6 +60,71 @@ def same(name, text, most=None, options=(), expected=None, **settings):
         tally.expect(name + ": connections", n <= most, n)
 
 
+NODE = """
+const mysql = require('mysql');
+const port = +process.argv[1], path = process.argv[2];
+function session(config, statement) {
+    const connection = mysql.createConnection(config);
+    return new Promise(done => connection.query(statement, (error, rows) => {
+        connection.on('error', () => null);
+        if (error) connection.destroy(); else return connection.end(() => done(rows));
+        done([error.code, error.errno, error.fatal, String(error.sqlMessage)]);
+    }));
+}
+const once = async (changes, statement = 'select current_user(), database(), @left, @left := 1') => console.log(JSON.stringify(await session(
+    {host: '127.0.0.1', port, user: 'u', password: 'secret', database: 'db', ...changes}, statement)));
+const root = statement => session({socketPath: path, user: 'root'}, statement);
+const times = async (n, changes) => { for (let i = 0; i < n; i++) await once(changes); };
+(async () => { %s })();
+"""
+# What node-mysql asks for, each between logins that are alike. It does not say that it knows of authentication plugins.
+NODE_CASES = {
+    "wrong password": "await once({password: 'wrong'});",
+    "no password": "await once({password: undefined});",
+    "empty password": "await once({password: ''});",
+    "a password too many": "await once({user: 'none'});",
+    "user without password": "await times(3, {user: 'none', password: undefined});",
+    "unknown user": "for (const user of ['nobody', 'no one', 'somebody', 'x', 'y']) await once({user});",
+    "other user": "await times(3, {user: 'second', password: 'other secret'});",
+    "no database": "await times(3, {database: undefined});",
+    "other database": "await once({database: 'other'});",
+    "unknown database": "await once({database: 'missing'});",
+    "database of others": "await once({user: 'second', password: 'other secret', database: 'other'});",
+    "other plugin": "await once({user: 'curve', password: 'third secret'});",
+    "one of two plugins": "await root(\"create user either@'%' identified via ed25519 using password('fourth') "
+                          "or mysql_native_password using password('fourth')\"); await root(\"grant all on db.* to either@'%'\"); await times(2, {user: 'either', password: 'fourth'}); await once({user: 'either', password: 'wrong'});",
+    "quoted name": 'await once({user: "\'u\'"});',
+    "long name": "await once({user: 'u'.repeat(200)});",
+    "several statements": "await once({multipleStatements: true}, 'select 1; select @left'); await once({}, 'select 1; select 2');",
+    "rows changed": "await once({flags: '-FOUND_ROWS'});",
+    "character set": "await once({charset: 'latin1_swedish_ci'}, 'select @@character_set_client, @@collation_connection');",
+    "account locked": "await root(\"alter user u@'%' account lock\"); await once(); await root(\"alter user u@'%' account unlock\");",
+    "password changed": "await root(\"alter user u@'%' identified by 'new'\"); await once(); await times(3, {password: 'new'});",
+    "plugin changed": "await root(\"alter user u@'%' identified via ed25519 using password('secret')\"); await once();",
+    "one connection a user": "await root(\"grant usage on *.* to u@'%' with max_user_connections 1\"); await times(3, {});",
+    "blocked": "await root('set global max_password_errors = 2'); await times(3, {password: 'wrong'});",
+    "killed": "await root('kill user u');",
+}
+
+
+@tally.timed
+def test_node():
+    """A client that is told of each failure what it is told bare."""
+    environment = {"NODE_PATH": "/usr/share/nodejs"}
+    if harness.run(["node", "-e", "require('mysql')"], False, **environment).status:
+        tally.skip("node", "there is no node-mysql")
+        return
+    for name, text in NODE_CASES.items():
+        outcomes = []
+        for preloaded in (False, True):
+            with MariaDB() as server:
+                program = NODE % ("await times(4, {}); %s await times(3, {});" % text)
+                outcomes.append(harness.run(["node", "-e", program, *server.arguments], preloaded, 60, **environment))
+        bare, reused = (outcome.text() for outcome in outcomes)
+        tally.expect("node: " + name, outcomes[0].status == 0 and bare == reused,
+                     "%s\ninstead of\n%s\n%s" % (reused, bare, outcomes[1].errors.decode()[-500:]))
+
+
 def test_switch():
     """--protocols and a rule leave MySQL alone."""
     text = "for _ in range(6): say(once())"
