@@ -91,6 +91,18 @@ static int unread(const struct sock *sock)
 	return (relogin_look(relogin, sock->fds[0]) == RELOGIN_SHOWN ? (int)relogin_n_unread(relogin) : 0) - before;
 }
 
+static bool offers(struct sock *sock)
+{
+	struct relogin *relogin = relogin_of(sock);
+
+	return relogin_n_unread(relogin) || relogin_show_ahead(relogin);
+}
+
+static bool is_none_for_program(struct sock *sock)
+{
+	return relogin_look(relogin_of(sock), sock->fds[0]) == RELOGIN_WAIT;
+}
+
 /* Locked. The connection can't be had, or is not what the program was told: it ends. */
 static void give_up(struct sock *sock, int fd)
 {
@@ -519,6 +531,8 @@ static const struct transport hooks = {
 	.adopt = adopt,
 	.end = end,
 	.unread = unread,
+	.offers = offers,
+	.is_none_for_program = is_none_for_program,
 };
 
 static struct relogin *relogin_of(const struct sock *sock)

@@ -463,6 +463,37 @@ def test_greeting_in_flight():
                              proxy.n_connections)
 
 
+POLLING = """
+def polled(password, flags=0):
+    s = socket.create_connection(('127.0.0.1', port))
+    poller = select.poll()
+    poller.register(s, select.POLLIN)
+    offered = len(poller.poll(0))
+    poller.poll(10000)
+    greeting = s.recv(4096, flags)
+    at = greeting.index(0, 5) + 1 + 4
+    scramble = pymysql._auth.scramble_native_password(password, greeting[at:at + 8] + greeting[at + 27:at + 39])
+    payload = struct.pack('<IIB23x', 0x8a285 | 0x8, 1 << 24, 33) + b'u\\0' + bytes([20]) + scramble + b'db\\0mysql_native_password\\0'
+    s.send(struct.pack('<I', len(payload))[:3] + b'\\1' + payload)
+    early = len(poller.poll(0))
+    told = len(poller.poll(10000))
+    answer = s.recv(4096, flags)[:7].hex()
+    s.close()
+    return offered, early, told, answer
+for i in range(5): polled(b'secret')
+for password in (b'secret', b'wrong', b'secret'): say(*polled(password, socket.MSG_DONTWAIT))
+"""
+
+
+def test_polling():
+    """Whoever polls is offered the greeting before the answer to the fence, and is not told of that."""
+    with MariaDB() as server, Proxy(server.port, late=0.05) as proxy:
+        outcome = harness.run([PYTHON, "-c", PRELUDE + POLLING, str(proxy.port), server.path], True, 60)
+        tally.expect("polling", outcome.text().split("\n")[:3] == ["1 0 1 07000002000000", "1 0 1 45000002ff1504", "0 0 1 07000002000000"],
+                     "%s %s" % (outcome.text(), outcome.errors.decode()[-500:]))
+        tally.expect("polling: connections", proxy.n_connections == 3, proxy.n_connections)
+
+
 def test_ends_everywhere():
     """The connection ends after each number of bytes: right values or an error of the client's, and nothing hangs."""
     text = """
