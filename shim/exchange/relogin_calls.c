@@ -196,7 +196,7 @@ static bool receive_once(struct sock *sock, const struct transfer *transfer, str
 		return receive_later(sock, transfer, progress, step == RELOGIN_PAUSE, result);
 	progress->token = sock_token(sock);
 	error = relogin_begin_anew(sock, transfer->fd);
-	/* What a loop was told of was the connection's that has ended: after that, libuv takes bytes for the last ones. */
+	/* A loop was told of the connection that has ended: after that, libuv takes bytes for the last ones. */
 	if (!error && (sock->status_flags & O_NONBLOCK) && sock->transport)
 		error = -EAGAIN;
 	sock_leave(sock);

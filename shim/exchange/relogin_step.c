@@ -125,8 +125,8 @@ static enum relogin_step answer_switch(struct relogin *relogin, int fd, const st
 	return RELOGIN_AGAIN;
 }
 
-/* It has judged the scramble of somebody whom it has let in so before: a fresh connection would hear the same, and count
- * as one more wrong password. */
+/* It has judged the scramble of somebody whom it has let in so before: a fresh connection would hear the same, and
+ * count as one more wrong password. */
 static bool has_judged(const struct relogin *relogin, const struct arrived *arrived)
 {
 	const uint8_t *number = arrived->bytes + MYSQL_HEAD + 1;

@@ -75,8 +75,8 @@ struct transport {
 	/* What the program could read beside what the kernel has. Locked. */
 	int (*unread)(const struct sock *sock);
 
-	/* Before the program waits for bytes: true if it has some to read that the kernel does not know of. Locked. NULL,
-	 * as the next one: it never has. */
+	/* Before the program waits for bytes: true if it has some to read that the kernel does not know of. Locked.
+	 * NULL, as the next one: it never has. */
 	bool (*offers)(struct sock *sock);
 
 	/* The kernel has bytes: true if none of them is for the program. They are taken out. Locked. */

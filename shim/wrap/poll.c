@@ -157,8 +157,8 @@ static bool ask_transport(int fd, bool is_before)
 
 #define READABLE (POLLIN | POLLRDNORM)
 
-/* Whoever waits for bytes that are not the kernel's is told of them at once, beside what the kernel knows of the others.
- * Returns 0, or as poll(). */
+/* Whoever waits for bytes that are not the kernel's is told of them at once, beside what the kernel knows of the
+ * others. Returns 0, or as poll(). */
 static int poll_offered(struct pollfd *fds, nfds_t n)
 {
 	int ready = -1;
