@@ -11,9 +11,6 @@
 #include "shim/kept/sessions.h"
 #include "shim/sock/sock.h"
 
-/* A client without them can't be asked for its password again. */
-#define NEEDED ((uint32_t)MYSQL_PLUGIN_AUTH | MYSQL_SECURE_CONNECTION)
-
 /* By this process, or by another one of its kind. */
 static bool is_wanted_again(const struct sock *sock, const struct login *login)
 {
@@ -33,7 +30,7 @@ enum refusal logins_note(struct sock *sock)
 	struct idle_pool *pool;
 
 	if (!mysql_read_greeting(login.greeting, login.greeting_length, &greeting) || !greeting.is_native ||
-	    (login.capabilities & NEEDED) != NEEDED)
+	    !mysql_can_be_asked(login.capabilities))
 		return REFUSAL_AUTHENTICATED;
 	if (!greeting.has_reset)
 		return REFUSAL_SESSION_STATE;

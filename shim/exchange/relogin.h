@@ -4,8 +4,9 @@
  *
  * - The program reads the greeting that the connection began with. To the kernel it is readable by what has come from
  *   the server: the answer to the fence, which is proven, and stays there until the program has read the greeting. So
- *   every way of waiting works as it does on a fresh connection, and nobody waits in connect(). Who reads before that
- *   has come, need not wait for it: his answer goes out behind the fence, and is heard of when that has been proven.
+ *   every way of waiting works as it does on a fresh connection, and nobody waits in connect(). Who reads or polls
+ *   before that has come, need not wait for it: his answer goes out behind the fence, and is heard of when that has
+ *   been proven.
  * - The program's answer is sent on as COM_CHANGE_USER: the server judges its password anew. The server asks for the
  *   scramble again, which is the one that the program has given.
  * - From the server's OK on the socket is as any other one: the transport has ended.

@@ -1,6 +1,8 @@
 /* The state of a login that is carried over; see relogin.h. */
 #pragma once
 
+#include <sys/types.h>
+
 #include "pool/proto/mysql/login.h"
 #include "shim/base/blocks.h"
 #include "shim/sock/transport.h"
@@ -89,3 +91,20 @@ bool relogin_forward(struct relogin *relogin, int fd) __attribute__((warn_unused
 
 /* True if a fresh connection may take the place of this one, now. */
 bool relogin_can_begin_anew(const struct relogin *relogin);
+
+/* The state of the socket's login; NULL: it has none. */
+struct relogin *relogin_of(const struct sock *sock);
+
+/* The socket is as any other one from now on; the state is gone. */
+void relogin_detach(struct relogin *relogin);
+
+/* The connection can't be had, or is not what the program was told: it ends, and so does the state. Locked. */
+void relogin_give_up(struct sock *sock, int fd);
+
+/* A fresh connection takes the place of this one, if one may; else it is given up. 0 or -errno. Locked, and again on
+ * return; the socket may be another one's by then, or have no such state. */
+int relogin_begin_anew(struct sock *sock, int fd) __attribute__((warn_unused_result));
+
+/* The program's calls: the transport's hooks (transport.h). */
+ssize_t relogin_send(struct sock *sock, struct transfer *transfer);
+ssize_t relogin_receive(struct sock *sock, struct transfer *transfer);

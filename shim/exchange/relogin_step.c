@@ -11,6 +11,7 @@
 
 #define FIRST_OK 0x00
 #define FIRST_ERROR 0xff
+#define ERROR_ACCESS_DENIED 1045
 #define NUMBER 3 /* where a packet's stands */
 
 static bool send_whole(const struct relogin *relogin, int fd, const uint8_t *bytes, size_t length)
@@ -124,6 +125,16 @@ static enum relogin_step answer_switch(struct relogin *relogin, int fd, const st
 	return RELOGIN_AGAIN;
 }
 
+/* It has judged the scramble of somebody whom it has let in so before: a fresh connection would hear the same, and
+ * count as one more wrong password. */
+static bool has_judged(const struct relogin *relogin, const struct arrived *arrived)
+{
+	const uint8_t *number = arrived->bytes + MYSQL_HEAD + 1;
+
+	return relogin->is_ahead && relogin->was_asked && arrived->length > MYSQL_HEAD + 2 &&
+	       (number[0] | number[1] << 8) == ERROR_ACCESS_DENIED;
+}
+
 static enum relogin_step take_reply(struct relogin *relogin, int fd, const struct arrived *arrived)
 {
 	size_t length = mysql_packet_length(arrived->bytes, arrived->length);
@@ -139,7 +150,7 @@ static enum relogin_step take_reply(struct relogin *relogin, int fd, const struc
 	if (first == FIRST_OK)
 		return show_packet(relogin, arrived, length, RELOGIN_DONE);
 	/* A fresh connection may know better. */
-	if (first == FIRST_ERROR && relogin_can_begin_anew(relogin))
+	if (first == FIRST_ERROR && relogin_can_begin_anew(relogin) && !has_judged(relogin, arrived))
 		return RELOGIN_ENDED;
 	/* The scramble was taken for the answer to something else. */
 	if (first != FIRST_ERROR && relogin->is_ahead)

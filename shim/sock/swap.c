@@ -10,6 +10,7 @@
 #include "shim/base/cookie.h"
 #include "shim/base/real.h"
 #include "shim/sock/sock.h"
+#include "shim/sock/watched.h"
 
 /* Once for each connection. */
 static bool ask_names(struct conn *names, int fd)
@@ -147,6 +148,16 @@ static void bring_back(struct sock *sock, unsigned n)
 	sock->n_registrations = kept;
 }
 
+/* False: a set that we don't know may go on watching. */
+static bool delete (struct registration *registration)
+{
+	if (real.epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, NULL) == 0)
+		return true;
+	/* The number may be another set's by now. */
+	registration->epfd = -1;
+	return watched_by_none(registration->fd);
+}
+
 bool swap_take_registrations_out(struct sock *sock)
 {
 	unsigned n_out = 0;
@@ -169,9 +180,7 @@ bool swap_take_registrations_out(struct sock *sock)
 		}
 	}
 	for (unsigned i = 0; i < sock->n_registrations; i++) {
-		struct registration registration = sock->registrations[i];
-
-		if (real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, registration.fd, NULL) < 0) {
+		if (!delete (&sock->registrations[i])) {
 			sock->cannot_swap = true;
 			break;
 		}
@@ -234,7 +243,7 @@ bool swap_delete_registrations(struct sock *sock, int fd)
 		struct registration registration = sock->registrations[i];
 
 		if (registration.fd == fd)
-			all &= real.epoll_ctl(registration.epfd, EPOLL_CTL_DEL, fd, NULL) == 0;
+			all &= delete (&registration);
 		else
 			sock->registrations[kept++] = registration;
 	}

@@ -75,6 +75,13 @@ struct transport {
 	/* What the program could read beside what the kernel has. Locked. */
 	int (*unread)(const struct sock *sock);
 
+	/* Before the program waits for bytes: true if it has some to read that the kernel does not know of. Locked.
+	 * NULL, as the next one: it never has. */
+	bool (*offers)(struct sock *sock);
+
+	/* The kernel has bytes: true if none of them is for the program. They are taken out. Locked. */
+	bool (*is_none_for_program)(struct sock *sock);
+
 	/* Puts the connection back where something stands in for it (sock->has_stand_in), and leaves the socket. */
 	void (*leave)(struct sock *sock);
 };

@@ -21,6 +21,7 @@
 #include "shim/exchange/eof.h"
 #include "shim/sock/pending.h"
 #include "shim/sock/sock.h"
+#include "shim/sock/transport.h"
 #include "shim/wrap/wrap.h"
 
 #define TOKENS_MAX 32
@@ -139,6 +140,51 @@ static bool is_over(const struct timespec *left)
 	return left && !left->tv_sec && !left->tv_nsec;
 }
 
+/* Asks what stands below the socket, of which the kernel knows nothing. */
+static bool ask_transport(int fd, bool is_before)
+{
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
+	const struct transport *transport = sock ? sock->transport : NULL;
+	bool (*ask)(struct sock *) = !transport ? NULL : is_before ? transport->offers : transport->is_none_for_program;
+	int saved = errno;
+	bool answer = ask && sock->state == SOCK_OPEN && !sock_is_being_replaced(sock) && ask(sock);
+
+	if (sock)
+		sock_leave(sock);
+	errno = saved;
+	return answer;
+}
+
+#define READABLE (POLLIN | POLLRDNORM)
+
+/* Whoever waits for bytes that are not the kernel's is told of them at once, beside what the kernel knows of the
+ * others. Returns 0, or as poll(). */
+static int poll_offered(struct pollfd *fds, nfds_t n)
+{
+	int ready = -1;
+
+	for (nfds_t i = 0; i < n; i++) {
+		if (!(fds[i].events & READABLE) || !ask_transport(fds[i].fd, true))
+			continue;
+		if (ready < 0)
+			ready = REAL(poll)(fds, n, 0);
+		if (ready < 0)
+			return ready;
+		ready += !fds[i].revents;
+		fds[i].revents |= fds[i].events & READABLE;
+	}
+	return ready < 0 ? 0 : ready;
+}
+
+/* What has come is not for the program. True: nothing else has happened. */
+static bool is_unseen(struct pollfd *entry)
+{
+	if (!(entry->revents & READABLE) || (entry->revents & HANG_UP_POLL) || !ask_transport(entry->fd, false))
+		return false;
+	entry->revents &= (short)~READABLE;
+	return !entry->revents;
+}
+
 static bool is_to_be_swallowed(const struct pollfd *entry, const struct timespec *left)
 {
 	if (entry->revents && turn_has_come(entry->fd))
@@ -150,7 +196,7 @@ static bool is_to_be_swallowed(const struct pollfd *entry, const struct timespec
 static int swallow_poll(struct pollfd *fds, nfds_t n, int ready, const struct timespec *left)
 {
 	for (nfds_t i = 0; i < n; i++) {
-		if (!is_to_be_swallowed(&fds[i], left))
+		if (!is_unseen(&fds[i]) && !is_to_be_swallowed(&fds[i], left))
 			continue;
 		fds[i].revents = 0;
 		ready--;
@@ -208,6 +254,9 @@ static int poll_tracked(struct pollfd *fds, nfds_t n, const struct timespec *tim
 	pending_is_awaited = true;
 	if (n > SIZE_MAX / sizeof(*fds) || !guard_readable(fds, n * sizeof(*fds)))
 		return REAL(ppoll)(fds, n, timeout, mask);
+	ready = any_in_window() ? poll_offered(fds, n) : 0;
+	if (ready)
+		return ready;
 	guard_get_time(CLOCK_MONOTONIC, &start);
 	do {
 		inside_of_poll(&tokens, fds, n);

@@ -270,6 +270,42 @@ static long wait_with(enum how how, int set, int fd, const sigset_t *mask)
 	return -1;
 }
 
+/* A set that is closed before the sockets in it. */
+static void run_set_gone(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int set = epoll_create1(0), fd = probe_dial(), other;
+		struct epoll_event event;
+
+		add(set, fd, EPOLLIN, 1);
+		probe_ask(fd, "/bytes/10");
+		probe_drain(fd);
+		close(set);
+		other = epoll_create1(0);
+		CALL(close(fd));
+		CALL(epoll_wait(other, &event, 1, 0));
+		close(other);
+	}
+}
+
+/* ... by one of its numbers. */
+static void run_set_known_twice(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int set = epoll_create1(0), other = dup(set), fd = probe_dial();
+		struct epoll_event event;
+
+		add(set, fd, EPOLLIN, 1);
+		close(set);
+		probe_ask(fd, "/bytes/10");
+		CALL(epoll_wait(other, &event, 1, 2000));
+		probe_drain(fd);
+		CALL(close(fd));
+		CALL(epoll_wait(other, &event, 1, 20));
+		close(other);
+	}
+}
+
 /* A signal that is unblocked only during the wait ends the wait, and is handled by then. */
 static void run_masks(void)
 {
@@ -365,5 +401,7 @@ static const struct probe_case cases[] = {
 	{"masks", run_masks},
 	{"time-left", run_time_left},
 	{"same-twice", run_same_twice},
+	{"set-gone", run_set_gone},
+	{"set-known-twice", run_set_known_twice},
 };
 PROBE_MAIN(cases)

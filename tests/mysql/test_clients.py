@@ -92,10 +92,7 @@ CLIENTS = {
 
 
 # Their interpreters are much to install.
-LONG_ONLY = ("node mysql", "ruby mysql2")
-# It does not say that it knows of authentication plugins (CLIENT_PLUGIN_AUTH): where a login could not be carried
-# over, it might not understand the question for another scramble.
-NEVER_KEPT = ("node mysql",)
+LONG_ONLY = ("ruby mysql2",)
 # Debian's modules, for whichever node is there.
 NODE_PATH = {"NODE_PATH": "/usr/share/nodejs"}
 
@@ -121,7 +118,7 @@ def test_loops():
             n_reused = server.n_connections() - before - n_bare
             tally.expect("loops: %s: values" % name, bare.status == 0 and reused.status == 0 and bare.output == reused.output,
                          "%s %s %s" % (bare.status, reused.status, reused.errors.decode()[-500:]))
-            tally.expect("loops: %s: connections" % name, n_bare == N and (n_reused == N if name in NEVER_KEPT else n_reused <= MOST),
+            tally.expect("loops: %s: connections" % name, n_bare == N and n_reused <= MOST,
                          "%d bare, %d" % (n_bare, n_reused))
         # A process that ends waits for an answer for a while, not for ever.
         tally.expect("loops: none was aborted", server.status("Aborted_clients") == 0, server.status("Aborted_clients"), in_time=True)

@@ -60,6 +60,71 @@ def same(name, text, most=None, options=(), expected=None, **settings):
         tally.expect(name + ": connections", n <= most, n)
 
 
+NODE = """
+const mysql = require('mysql');
+const port = +process.argv[1], path = process.argv[2];
+function session(config, statement) {
+    const connection = mysql.createConnection(config);
+    return new Promise(done => connection.query(statement, (error, rows) => {
+        connection.on('error', () => null);
+        if (error) connection.destroy(); else return connection.end(() => done(rows));
+        done([error.code, error.errno, error.fatal, String(error.sqlMessage)]);
+    }));
+}
+const once = async (changes, statement = 'select current_user(), database(), @left, @left := 1') => console.log(JSON.stringify(await session(
+    {host: '127.0.0.1', port, user: 'u', password: 'secret', database: 'db', ...changes}, statement)));
+const root = statement => session({socketPath: path, user: 'root'}, statement);
+const times = async (n, changes) => { for (let i = 0; i < n; i++) await once(changes); };
+(async () => { %s })();
+"""
+# What node-mysql asks for, each between logins that are alike. It does not say that it knows of authentication plugins.
+NODE_CASES = {
+    "wrong password": "await once({password: 'wrong'});",
+    "no password": "await once({password: undefined});",
+    "empty password": "await once({password: ''});",
+    "a password too many": "await once({user: 'none'});",
+    "user without password": "await times(3, {user: 'none', password: undefined});",
+    "unknown user": "for (const user of ['nobody', 'no one', 'somebody', 'x', 'y']) await once({user});",
+    "other user": "await times(3, {user: 'second', password: 'other secret'});",
+    "no database": "await times(3, {database: undefined});",
+    "other database": "await once({database: 'other'});",
+    "unknown database": "await once({database: 'missing'});",
+    "database of others": "await once({user: 'second', password: 'other secret', database: 'other'});",
+    "other plugin": "await once({user: 'curve', password: 'third secret'});",
+    "one of two plugins": "await root(\"create user either@'%' identified via ed25519 using password('fourth') "
+                          "or mysql_native_password using password('fourth')\"); await root(\"grant all on db.* to either@'%'\"); await times(2, {user: 'either', password: 'fourth'}); await once({user: 'either', password: 'wrong'});",
+    "quoted name": 'await once({user: "\'u\'"});',
+    "long name": "await once({user: 'u'.repeat(200)});",
+    "several statements": "await once({multipleStatements: true}, 'select 1; select @left'); await once({}, 'select 1; select 2');",
+    "rows changed": "await once({flags: '-FOUND_ROWS'});",
+    "character set": "await once({charset: 'latin1_swedish_ci'}, 'select @@character_set_client, @@collation_connection');",
+    "account locked": "await root(\"alter user u@'%' account lock\"); await once(); await root(\"alter user u@'%' account unlock\");",
+    "password changed": "await root(\"alter user u@'%' identified by 'new'\"); await once(); await times(3, {password: 'new'});",
+    "plugin changed": "await root(\"alter user u@'%' identified via ed25519 using password('secret')\"); await once();",
+    "one connection a user": "await root(\"grant usage on *.* to u@'%' with max_user_connections 1\"); await times(3, {});",
+    "blocked": "await root('set global max_password_errors = 2'); await times(3, {password: 'wrong'});",
+    "killed": "await root('kill user u');",
+}
+
+
+@tally.timed
+def test_node():
+    """A client that is told of each failure what it is told bare."""
+    environment = {"NODE_PATH": "/usr/share/nodejs"}
+    if harness.run(["node", "-e", "require('mysql')"], False, **environment).status:
+        tally.skip("node", "there is no node-mysql")
+        return
+    for name, text in NODE_CASES.items():
+        outcomes = []
+        for preloaded in (False, True):
+            with MariaDB() as server:
+                program = NODE % ("await times(4, {}); %s await times(3, {});" % text)
+                outcomes.append(harness.run(["node", "-e", program, *server.arguments], preloaded, 60, **environment))
+        bare, reused = (outcome.text() for outcome in outcomes)
+        tally.expect("node: " + name, outcomes[0].status == 0 and bare == reused,
+                     "%s\ninstead of\n%s\n%s" % (reused, bare, outcomes[1].errors.decode()[-500:]))
+
+
 def test_switch():
     """--protocols and a rule leave MySQL alone."""
     text = "for _ in range(6): say(once())"
@@ -396,6 +461,37 @@ def test_greeting_in_flight():
                              "%s %s" % (outcome.text(), outcome.errors.decode()[-500:]))
                 tally.expect("greeting in flight, %s: connections" % name, 2 <= proxy.n_connections <= (9 if "change" in way else 3),
                              proxy.n_connections)
+
+
+POLLING = """
+def polled(password, flags=0):
+    s = socket.create_connection(('127.0.0.1', port))
+    poller = select.poll()
+    poller.register(s, select.POLLIN)
+    offered = len(poller.poll(0))
+    poller.poll(10000)
+    greeting = s.recv(4096, flags)
+    at = greeting.index(0, 5) + 1 + 4
+    scramble = pymysql._auth.scramble_native_password(password, greeting[at:at + 8] + greeting[at + 27:at + 39])
+    payload = struct.pack('<IIB23x', 0x8a285 | 0x8, 1 << 24, 33) + b'u\\0' + bytes([20]) + scramble + b'db\\0mysql_native_password\\0'
+    s.send(struct.pack('<I', len(payload))[:3] + b'\\1' + payload)
+    early = len(poller.poll(0))
+    told = len(poller.poll(10000))
+    answer = s.recv(4096, flags)[:7].hex()
+    s.close()
+    return offered, early, told, answer
+for i in range(5): polled(b'secret')
+for password in (b'secret', b'wrong', b'secret'): say(*polled(password, socket.MSG_DONTWAIT))
+"""
+
+
+def test_polling():
+    """Whoever polls is offered the greeting before the answer to the fence, and is not told of that."""
+    with MariaDB() as server, Proxy(server.port, late=0.05) as proxy:
+        outcome = harness.run([PYTHON, "-c", PRELUDE + POLLING, str(proxy.port), server.path], True, 60)
+        tally.expect("polling", outcome.text().split("\n")[:3] == ["1 0 1 07000002000000", "1 0 1 45000002ff1504", "0 0 1 07000002000000"],
+                     "%s %s" % (outcome.text(), outcome.errors.decode()[-500:]))
+        tally.expect("polling: connections", proxy.n_connections == 3, proxy.n_connections)
 
 
 def test_ends_everywhere():

@@ -31,6 +31,23 @@ for i in range(%d):
     assert int(r.get("k")) == i
     r.close()
 """, "db=3"],
+    "a set that ends before its sockets": [PYTHON, "-c", """
+import select, socket, sys
+for i in range(%d):
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    watched = select.epoll()
+    watched.register(s, select.EPOLLIN)
+    for line in (b"set k %%d" %% i, %s b"get k"):
+        s.send(line + b"\\r\\n")
+        watched.poll()
+        answer = s.recv(99)
+    assert b"\\n%%d\\r" %% i in answer, answer
+    watched.close()
+    other = select.epoll()
+    s.close()
+    assert not other.poll(0)
+    other.close()
+""", "b'client setname x',"],
     "Perl Redis": ["perl", "-e", """
 use Redis;
 for my $i (1..%d) {
@@ -113,7 +130,8 @@ def judge(server, name, command, given=b""):
 
 
 def is_there(name):
-    check = {"phpredis": ["php", "-r", "new Redis();"], "redis-py": [PYTHON, "-c", "import redis"], "Perl Redis": ["perl", "-MRedis", "-e", "1"]}
+    check = {"phpredis": ["php", "-r", "new Redis();"], "a set that ends before its sockets": [PYTHON, "-c", ""],
+             "redis-py": [PYTHON, "-c", "import redis"], "Perl Redis": ["perl", "-MRedis", "-e", "1"]}
     return shutil.which(check[name][0]) and harness.run(check[name], False).status == 0
 
 

@@ -110,10 +110,33 @@ bool mysql_read_response(const uint8_t *packet, size_t length, struct mysql_resp
 	return !reader.is_short;
 }
 
+/* Those that node-mysql (since 2.15.0) says by default: no other client says all three, since they are about what goes
+ * on in itself. */
+#define NODE_MYSQL ((uint32_t)MYSQL_ODBC | MYSQL_IGNORE_SPACE | MYSQL_IGNORE_SIGPIPE)
+
+bool mysql_can_be_asked(uint32_t capabilities)
+{
+	return (capabilities & MYSQL_SECURE_CONNECTION) &&
+	       ((capabilities & MYSQL_PLUGIN_AUTH) || (capabilities & NODE_MYSQL) == NODE_MYSQL);
+}
+
+/* Whoever names no plugin, uses this one. */
+static bool uses_native(const struct mysql_response *response)
+{
+	return !(response->login.capabilities & MYSQL_PLUGIN_AUTH) ||
+	       is_native_name(response->plugin.at, response->plugin.length);
+}
+
+/* MariaDB takes these off at a login, but not at a change of user. */
+static bool is_quoted(const struct mysql_bytes *name)
+{
+	return name->length > 1 && name->at[0] == '\'' && name->at[name->length - 1] == '\'';
+}
+
 bool mysql_response_is_native(const struct mysql_response *response)
 {
-	return (response->login.capabilities & MYSQL_PLUGIN_AUTH) &&
-	       is_native_name(response->plugin.at, response->plugin.length) &&
+	return mysql_can_be_asked(response->login.capabilities) && uses_native(response) &&
+	       !is_quoted(&response->user) &&
 	       (response->scramble.length == MYSQL_SCRAMBLE || !response->scramble.length);
 }
 
@@ -199,7 +222,8 @@ size_t mysql_write_change_user(const struct mysql_response *response, uint8_t *t
 	write_text(&writer, response->database);
 	write_byte(&writer, response->character_set);
 	write_byte(&writer, 0);
-	write_text(&writer, response->plugin);
+	if (response->login.capabilities & MYSQL_PLUGIN_AUTH)
+		write_text(&writer, response->plugin);
 	write_bytes(&writer, response->attributes.at, response->attributes.length);
 	return write_end(&writer, 0);
 }
@@ -235,7 +259,8 @@ size_t mysql_write_response(const struct mysql_response *response, struct mysql_
 	write_bytes(&writer, scramble.at, scramble.length);
 	if (response->login.capabilities & MYSQL_CONNECT_WITH_DB)
 		write_text(&writer, response->database);
-	write_bytes(&writer, native, sizeof(native));
+	if (response->login.capabilities & MYSQL_PLUGIN_AUTH)
+		write_bytes(&writer, native, sizeof(native));
 	write_bytes(&writer, response->attributes.at, response->attributes.length);
 	return write_end(&writer, 1);
 }

@@ -50,6 +50,10 @@ bool mysql_read_greeting(const uint8_t *packet, size_t length, struct mysql_gree
 bool mysql_read_response(const uint8_t *packet, size_t length, struct mysql_response *response)
 	__attribute__((warn_unused_result));
 
+/* True if a client with these capabilities can be asked for another scramble (an AuthSwitchRequest), as servers may ask
+ * those who know of authentication plugins. node-mysql knows what it is asked, though it says nothing of it. */
+bool mysql_can_be_asked(uint32_t capabilities);
+
 /* True if it can be carried over: by a native scramble, or without a password. */
 bool mysql_response_is_native(const struct mysql_response *response);
 

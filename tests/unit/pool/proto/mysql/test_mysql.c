@@ -415,6 +415,34 @@ START_TEST(a_login_becomes_a_change_of_user)
 }
 END_TEST
 
+/* As node-mysql says by default, and one that is only older than plugins. */
+#define FIXED_NODE FIXED("\xcf\xf3\x06\0")
+#define NO_PLUGIN "user\0\x14" SCRAMBLE "db\0"
+
+START_TEST(who_names_no_plugin_gets_none)
+{
+	static const struct packet node = PACKET(CLIENT, 1, FIXED_NODE NO_PLUGIN),
+				   old = PACKET(CLIENT, 1, FIXED("\x0d\xa2\0\0") NO_PLUGIN),
+				   quoted = PACKET(CLIENT, 1, FIXED_NODE "'u'\0\x14" SCRAMBLE "db\0"),
+				   change = PACKET(CLIENT, 0, "\x11user\0\x14" SCRAMBLE "db\0\x21\0");
+	const struct mysql_bytes scramble = {(const uint8_t *)SCRAMBLE, 20};
+	uint8_t bytes[512], expected[512];
+	size_t n = write_packet(&change, expected);
+
+	read_response(&quoted);
+	ck_assert(!mysql_response_is_native(&response));
+	read_response(&old);
+	ck_assert(!mysql_response_is_native(&response));
+	read_response(&node);
+	ck_assert(mysql_response_is_native(&response));
+	ck_assert_uint_eq(mysql_write_change_user(&response, bytes, sizeof(bytes)), n);
+	ck_assert_mem_eq(bytes, expected, n);
+	n = write_packet(&node, expected);
+	ck_assert_uint_eq(mysql_write_response(&response, scramble, bytes, sizeof(bytes)), n);
+	ck_assert_mem_eq(bytes, expected, n);
+}
+END_TEST
+
 START_TEST(a_login_is_written_for_another_salt)
 {
 	static const struct packet plain = PACKET(CLIENT, 1, LOGIN),
@@ -585,6 +613,7 @@ Suite *mysql_suite(void)
 	tcase_add_test(all, a_greeting_is_read_whole_or_not);
 	tcase_add_test(all, other_greetings_are_told_apart);
 	tcase_add_test(all, a_login_becomes_a_change_of_user);
+	tcase_add_test(all, who_names_no_plugin_gets_none);
 	tcase_add_test(all, a_login_is_written_for_another_salt);
 	tcase_add_test(all, a_response_is_read_whole_or_not);
 	tcase_add_test(all, users_have_numbers);
