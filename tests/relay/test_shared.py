@@ -309,9 +309,10 @@ def test_fds():
         harness.wait_until(lambda: len(world.status()) == 1, 5)
         before = beside_kept()
         world.run(shell(300, static(server)), 120)
-        harness.wait_until(lambda: beside_kept() <= before, 3)
+        # A relay that has not left yet has a descriptor or two there; a leak would have one for each process.
+        harness.wait_until(lambda: beside_kept() <= before, 5)
         after = beside_kept()
-        tally.expect("300 processes: the broker's descriptors", after <= before, "%d before, %d after" % (before, after))
+        tally.expect("300 processes: the broker's descriptors", after <= before + 4, "%d before, %d after" % (before, after))
         process = world.start(go("client", "-n", 100000, "-pause", "10ms", "-quiet", server.url("/bytes/10")))
         harness.wait_until(lambda: len(world.pids()) == 2 and server.stats()["requests"] > 330, 10)
         relay = max(world.pids(), key=lambda pid: len(os.listdir("/proc/%d/fd" % pid)))
