@@ -248,7 +248,7 @@ ssize_t relogin_receive(struct sock *sock, struct transfer *transfer)
 		sock = exchange_return(progress.token, transfer->fd);
 		if (sock && relogin_of(sock))
 			continue;
-		/* What is left of a long receive can be had by the next. */
+		/* The rest of a long receive can be had by the next. */
 		if (!progress.done && sock)
 			return receive_natively(sock, transfer);
 		if (sock)

@@ -242,7 +242,7 @@ struct vector {
 	char **to, **end;
 };
 
-/* What has no room any more is left out. */
+/* An entry without room is left out. */
 static void put(struct vector *vector, char *entry)
 {
 	if (vector->to < vector->end)

@@ -16,7 +16,7 @@
 
 struct exec_room;
 
-/* What the thread has mapped before, for exec_room_end(). */
+/* The mapping that the thread had before, for exec_room_end(). */
 struct exec_room *exec_room_begin(void);
 
 /* Maps memory until exec_room_end(). */

@@ -10,7 +10,7 @@
 
 #include "shim/base/real.h"
 
-/* What getdents64(2) writes. */
+/* An entry as getdents64(2) writes it. */
 struct entry {
 	uint64_t inode;
 	int64_t offset;

@@ -43,7 +43,7 @@ static void execute_relayed(const char *path, char *const arguments[], char *con
 		REAL(execve)(call.path, call.arguments, call.environment);
 }
 
-/* What will be executed; doubt means a program with us. */
+/* The kind of the file to be executed; doubt means a program with us. */
 static enum exec_kind look(int directory, const char *path, char *const environment[])
 {
 	if (!exec_relay_may_look(environment) || !guard_readable(path, 1))

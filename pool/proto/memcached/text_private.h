@@ -6,8 +6,8 @@
 #define MEMCACHED_KEY_MAX 250u	       /* longer ones are refused by every server */
 #define MEMCACHED_DATA_LIMIT (1 << 30) /* no server takes as much */
 
-/* Patterns: a letter for each argument, see command_fits() in text_commands.c. */
-/* No pointers, which the loader would have to set in each process. */
+/* Patterns: a letter for each argument, see command_fits() in text_commands.c. No pointers,
+ * which the loader would have to set in each process. */
 struct memcached_command {
 	char name[sizeof("flush_all")];
 	char pattern[sizeof("kuidcN")];

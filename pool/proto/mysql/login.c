@@ -120,7 +120,7 @@ bool mysql_can_be_asked(uint32_t capabilities)
 	       ((capabilities & MYSQL_PLUGIN_AUTH) || (capabilities & NODE_MYSQL) == NODE_MYSQL);
 }
 
-/* Whoever names no plugin, uses this one. */
+/* A login that names no plugin uses this one. */
 static bool uses_native(const struct mysql_response *response)
 {
 	return !(response->login.capabilities & MYSQL_PLUGIN_AUTH) ||
