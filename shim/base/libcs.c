@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <unistd.h>
 
+#include "shim/base/fd_list.h"
 #include "shim/base/real.h"
 
 #define KERNEL_SIGSET_SIZE 8
@@ -16,31 +16,17 @@ static int call_close_range(unsigned first, unsigned last, int flags)
 	return (int)libc.syscall(SYS_close_range, first, last, flags);
 }
 
-/* An entry of a folder, as the kernel gives it (getdents64(2)). */
-struct entry {
-	uint64_t inode;
-	int64_t offset;
-	unsigned short length;
-	unsigned char type;
-	char name[];
-};
-
 /* Of a list of the process's descriptors; true if it closed any. */
 static bool close_listed(const char *list, long length, int first, int keep)
 {
 	bool any = false;
+	int fd;
 
-	for (long at = 0; at < length;) {
-		const struct entry *entry = (const struct entry *)(const void *)(list + at);
-		int fd = 0;
-
-		for (const char *digit = entry->name; *digit >= '0' && *digit <= '9'; digit++)
-			fd = 10 * fd + *digit - '0';
-		if (*entry->name != '.' && fd >= first && fd != keep) {
+	for (long at = 0; (fd = fd_list_next(list, length, &at)) >= 0;) {
+		if (fd >= first && fd != keep) {
 			libc.syscall(SYS_close, fd);
 			any = true;
 		}
-		at += entry->length;
 	}
 	return any;
 }

@@ -4,36 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 
+#include "shim/base/fd_list.h"
 #include "shim/base/real.h"
-
-/* An entry as getdents64(2) writes it. */
-struct entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
 
 /* Beyond so many calls there are more descriptors than the answer is worth. */
 #define READS_MAX 4
 #define ROOM 4096
-
-/* -1: it is no number. */
-static int number_of(const char *name)
-{
-	int number = 0;
-
-	if (*name < '0' || *name > '9')
-		return -1;
-	while (*name >= '0' && *name <= '9')
-		number = number * 10 + (*name++ - '0');
-	return number;
-}
 
 /* A set says so when it is asked to watch the same file by the same number again. */
 static bool is_watching(int epfd, int fd)
@@ -48,18 +27,17 @@ static bool is_watching(int epfd, int fd)
 
 static bool any_is_watching(const char *entries, long length, int fd)
 {
-	for (long at = 0; at < length; at += ((const struct entry *)(entries + at))->length) {
-		int number = number_of(((const struct entry *)(entries + at))->name);
+	int number;
 
-		if (number >= 0 && number != fd && is_watching(number, fd))
+	for (long at = 0; (number = fd_list_next(entries, length, &at)) >= 0;)
+		if (number != fd && is_watching(number, fd))
 			return true;
-	}
 	return false;
 }
 
 bool watched_by_none(int fd)
 {
-	_Alignas(struct entry) char entries[ROOM];
+	_Alignas(struct fd_list_entry) char entries[ROOM];
 	int saved = errno, list = libc.open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool is_watched = list < 0;
 	long length = 1;
