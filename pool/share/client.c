@@ -111,18 +111,16 @@ static int read_welcome(struct broker_client *client, int patience_ms)
 	return 0;
 }
 
-/* Before there is an answer to anything: one turn of the broker's instead of two. */
-static int ask_first(struct broker_client *client, const struct destination_key *key)
+/* Before there is an answer to anything. */
+static struct broker_request first_question(struct broker_client *client, const struct destination_key *key)
 {
-	struct broker_request request = {
+	client->is_asked = true;
+	return (struct broker_request){
 		.head = broker_wire_head(BROKER_LEASE, ++client->sequence, BROKER_IS_ASKED),
 		.slot = SLOTS_FIRST,
 		.generation = SLOTS_FIRST_GENERATION,
 		.key = *key,
 	};
-
-	client->is_asked = true;
-	return fdpass_send(client->sys, client->fd, &request, sizeof(request), -1);
 }
 
 int broker_client_introduce(struct broker_client *client, int fd, const struct config *config, const char *name,
@@ -137,10 +135,10 @@ int broker_client_introduce(struct broker_client *client, int fd, const struct c
 	int error;
 
 	strncpy(hello.name, name, sizeof(hello.name) - 1);
+	if (first)
+		hello.first = first_question(client, first);
 	client->fd = fd;
 	error = fdpass_send(client->sys, fd, &hello, sizeof(hello), -1);
-	if (!error && first)
-		error = ask_first(client, first);
 	if (error)
 		broker_client_end(client);
 	return error;

@@ -2,7 +2,7 @@
  * The messages between a process and its broker: one message a packet, on an AF_UNIX SOCK_SEQPACKET connection, in
  * the machine's own byte order, since both run on it. Descriptors travel beside (SCM_RIGHTS, unix(7)).
  *
- * A process says HELLO once. LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks
+ * A process says HELLO once; a first LEASE in it spares both sides a turn. LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks
  * each by broker_wire_check() before it looks into it.
  */
 #pragma once
@@ -12,13 +12,13 @@
 #include "pool/conn/destination.h"
 #include "pool/share/slots.h"
 
-#define BROKER_WIRE_VERSION 3
+#define BROKER_WIRE_VERSION 4
 #define BROKER_NAME_MAX 16
 
 enum broker_message {
 	/* To the broker. */
 	BROKER_HELLO = 1,
-	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved. The first may come before WELCOME */
+	BROKER_LEASE,	/* a connection for a key, into a slot that is reserved. The first may lie in HELLO */
 	BROKER_PARK,	/* a connection's first: the slot, and a descriptor */
 	BROKER_DROP,	/* a slot's connection goes its own way: the broker forgets its duplicate */
 	BROKER_LOOKED,	/* this program has opened a connection only to see whether it opens */
@@ -72,14 +72,6 @@ struct broker_head {
 	uint32_t flags;
 };
 
-struct broker_hello {
-	struct broker_head head;
-	uint32_t max_idle_conns; /* 0: no limit */
-	uint32_t max_idle_conns_per_host;
-	uint64_t program; /* a number for the executable */
-	char name[BROKER_NAME_MAX];
-};
-
 /* LEASE, PARK, DROP, PROBED, RELIEVE and TICKET. What a type has no use for is zero. */
 struct broker_request {
 	struct broker_head head;
@@ -90,6 +82,15 @@ struct broker_request {
 	uint64_t max_conns; /* TICKET: the limit, not 0 */
 	uint64_t session;   /* LEASE, PARK: 0, or who may have connections with sessions like this one's */
 	struct destination_key key;
+};
+
+struct broker_hello {
+	struct broker_head head;
+	uint32_t max_idle_conns; /* 0: no limit */
+	uint32_t max_idle_conns_per_host;
+	uint64_t program; /* a number for the executable */
+	char name[BROKER_NAME_MAX];
+	struct broker_request first; /* handled as if it were the next message; its type is 0: there is none */
 };
 
 struct broker_reply {

@@ -25,6 +25,16 @@ static struct slots_region *region;
 static int port;
 static unsigned long n_sent, n_cut_off;
 
+/* Of any type, also of one that never comes first. */
+static struct broker_request first_question(void)
+{
+	struct broker_request first = {.head = broker_wire_head((unsigned)rand() % 16, 1, (uint32_t)rand())};
+
+	first.slot = (unsigned)rand() % 8;
+	first.key.family = rand() % 4 ? AF_INET : (uint16_t)rand();
+	return first;
+}
+
 static int meet(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -34,6 +44,8 @@ static int meet(const char *path)
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 	unsigned n_passed;
 
+	if (rand() % 2)
+		hello.first = first_question();
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    fdpass_send(&sys, fd, &hello, sizeof(hello), -1) || poll(&entry, 1, 5000) <= 0 ||

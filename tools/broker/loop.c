@@ -46,6 +46,7 @@ struct loop {
 	int reserve; /* closed to accept one process and turn it away when there is no other descriptor left */
 	bool ends_when_idle;
 	bool has_to_end;
+	bool has_time; /* somebody has left, so nobody waits for an answer */
 	uint64_t idle_since_ns;
 	uint64_t next_tick_ns;
 };
@@ -104,6 +105,7 @@ static void cut_off(struct broker_process *process)
 {
 	close(process->fd);
 	broker_dismiss(&loop.broker, process);
+	loop.has_time = true;
 }
 
 static int send_list(struct broker_process *process, uint32_t first)
@@ -160,6 +162,22 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 	return result ? result : error;
 }
 
+/* What a HELLO asks for at once. */
+static int serve_first(struct broker_process *process, const struct broker_hello *hello)
+{
+	union broker_packet first = {.request = hello->first};
+
+	return first.head.type ? serve_packet(process, &first, sizeof(first.request), -1, 0) : 0;
+}
+
+static int serve_message(struct broker_process *process, const union broker_packet *packet, size_t length, int passed,
+			 unsigned n_passed)
+{
+	int error = serve_packet(process, packet, length, passed, n_passed);
+
+	return !error && packet->head.type == BROKER_HELLO ? serve_first(process, &packet->hello) : error;
+}
+
 static void serve(struct broker_process *process)
 {
 	if (process->ticket != TICKET_NONE) {
@@ -181,7 +199,7 @@ static void serve(struct broker_process *process)
 			broker_runs_add(loop.epoll, passed, process->pid, TAG_RUN);
 			continue;
 		}
-		if (length <= 0 || serve_packet(process, &packet, (size_t)length, passed, n_passed)) {
+		if (length <= 0 || serve_message(process, &packet, (size_t)length, passed, n_passed)) {
 			cut_off(process);
 			return;
 		}
@@ -195,7 +213,7 @@ static bool is_same_user(int fd, pid_t *pid)
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != geteuid())
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || peer.uid != loop.broker.euid)
 		return false;
 	*pid = peer.pid;
 	return true;
@@ -212,6 +230,8 @@ static void admit(int fd)
 		close(fd);
 	else if (watch_fd(fd, EPOLLIN | EPOLLRDHUP, (uintptr_t)process | TAG_PROCESS) < 0)
 		cut_off(process);
+	else
+		serve(process); /* it may have said something by now */
 }
 
 static int take_reserve(void)
@@ -227,18 +247,15 @@ static void turn_one_away(void)
 	loop.reserve = take_reserve();
 }
 
-static void accept_processes(void)
+/* One: the next turn tells of the others, and to ask in vain costs who waits. */
+static void accept_process(void)
 {
-	for (int i = 0; i < PACKETS_AT_ONCE; i++) {
-		int fd = accept4(loop.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(loop.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-		if (fd >= 0)
-			admit(fd);
-		else if (errno == EMFILE || errno == ENFILE)
-			turn_one_away();
-		else
-			return;
-	}
+	if (fd >= 0)
+		admit(fd);
+	else if (errno == EMFILE || errno == ENFILE)
+		turn_one_away();
 }
 
 static void handle(const struct epoll_event *event)
@@ -260,7 +277,7 @@ static void handle(const struct epoll_event *event)
 		break;
 	default:
 		if (event->data.u64 >> 2 == OUR_LISTENER)
-			accept_processes();
+			accept_process();
 		else
 			loop.has_to_end = true;
 	}
@@ -294,6 +311,9 @@ static void pass_time(void)
 		loop.idle_since_ns = now;
 	else if (loop.ends_when_idle && now - loop.idle_since_ns >= GRACE_NS)
 		loop.has_to_end = true;
+	if (loop.has_time)
+		broker_region_prepare();
+	loop.has_time = false;
 }
 
 void broker_loop_run(void)
@@ -345,6 +365,7 @@ int broker_loop_prepare(int listener, bool ends_when_idle)
 	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	loop.reserve = take_reserve();
+	broker_region_prepare();
 	if (loop.epoll < 0 || loop.signals < 0 || loop.reserve < 0 ||
 	    watch_fd(loop.listener, EPOLLIN, OUR_LISTENER << 2 | TAG_OURS) < 0 ||
 	    watch_fd(loop.signals, EPOLLIN, OUR_SIGNALS << 2 | TAG_OURS) < 0)

@@ -7,7 +7,12 @@
 
 #include "pool/share/slots.h"
 
-struct slots_region *broker_region_make(int *fd)
+static struct {
+	struct slots_region *memory; /* NULL: there is none */
+	int fd;
+} spare;
+
+static struct slots_region *make(int *fd)
 {
 	void *memory = MAP_FAILED;
 
@@ -22,6 +27,27 @@ struct slots_region *broker_region_make(int *fd)
 	close(*fd);
 	*fd = -1;
 	return NULL;
+}
+
+void broker_region_prepare(void)
+{
+	if (spare.memory)
+		return;
+	spare.memory = make(&spare.fd);
+	/* Its first page is there from now on. */
+	if (spare.memory)
+		atomic_store(&spare.memory->n_taken, 0);
+}
+
+struct slots_region *broker_region_make(int *fd)
+{
+	struct slots_region *memory = spare.memory;
+
+	if (!memory)
+		return make(fd);
+	*fd = spare.fd;
+	spare.memory = NULL;
+	return memory;
 }
 
 void *broker_region_map(int fd, uint64_t length)

@@ -133,16 +133,18 @@ static void check_ended(void)
 	check_no_fd_more();
 }
 
-/* After the introduction: its answer is read like any other. */
+/* In the introduction: its answer is read like any other. */
 START_TEST(first_question)
 {
+	struct broker_hello heard;
 	int fd, given = fake_wire_memory(10);
 
 	say_welcome();
 	answer(1, _i ? BROKER_NONE : BROKER_GIVEN, _i ? -1 : given);
 	ck_assert_int_eq(begin_as("program", &destination.key), 0);
-	hear(sizeof(struct broker_hello), false);
-	ck_assert_uint_eq(hear(sizeof(struct broker_request), false).head.flags, BROKER_IS_ASKED);
+	heard = hear(sizeof(struct broker_hello), false).hello;
+	ck_assert_uint_eq(heard.first.head.flags, BROKER_IS_ASKED);
+	ck_assert_int_eq(broker_wire_check((union broker_packet *)&heard.first, sizeof(heard.first), 0), 0);
 	ck_assert(broker_client_reserve(&client, &conn));
 	ck_assert_int_eq(conn.slot, SLOTS_FIRST);
 	ck_assert_uint_eq(conn.slot_generation, SLOTS_FIRST_GENERATION);
@@ -173,6 +175,7 @@ START_TEST(hello)
 	ck_assert_int_eq(begin(), 0);
 	heard = hear(sizeof(heard), false).hello;
 	ck_assert_uint_eq(heard.head.type, BROKER_HELLO);
+	ck_assert_uint_eq(heard.first.head.type, 0);
 	ck_assert_uint_eq(heard.head.flags, _i ? BROKER_IS_PRIVATE : 0);
 	ck_assert_uint_eq(heard.max_idle_conns, 3);
 	ck_assert_uint_eq(heard.max_idle_conns_per_host, 4);

@@ -153,7 +153,7 @@ START_TEST(layout_is_without_holes)
 	ck_assert_uint_eq(sum, sizeof(*key));
 	ck_assert_uint_eq(sizeof(packet.request), sizeof(packet.head) + 6 * sizeof(uint64_t) + sizeof(*key));
 	ck_assert_uint_eq(sizeof(packet.reply), sizeof(packet.head) + 3 * sizeof(uint64_t));
-	ck_assert_uint_eq(sizeof(packet.hello), sizeof(packet.head) + 16 + BROKER_NAME_MAX);
+	ck_assert_uint_eq(sizeof(packet.hello), sizeof(packet.head) + 16 + BROKER_NAME_MAX + sizeof(packet.request));
 }
 END_TEST
 
