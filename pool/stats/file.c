@@ -100,40 +100,60 @@ static int open_judged(const struct stats_sys *sys, const char *path, uid_t user
 	return error;
 }
 
+static int stat_folder(const struct stats_sys *sys, const char *path, int flags, struct stat *status)
+{
+	return sys->fstatat(AT_FDCWD, path, status, flags) < 0 ? -errno : 0;
+}
+
 static int check_steady(const struct stats_sys *sys, const char *path, uid_t user)
 {
-	int fd = sys->openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC), error = 0;
 	struct stat status;
+	int error = stat_folder(sys, path, 0, &status);
 
-	if (fd < 0)
-		return -errno;
-	if (sys->fstat(fd, &status) < 0)
-		error = -errno;
-	else if (!path_trust_is_steady(&status, user))
-		error = -EPERM;
-	sys->close(fd);
-	return error;
+	return error || path_trust_is_steady(&status, user) ? error : -EPERM;
+}
+
+static int check_private(const struct stats_sys *sys, const char *path, uid_t user)
+{
+	struct stat status;
+	int error = stat_folder(sys, path, AT_SYMLINK_NOFOLLOW, &status);
+
+	if (error == -ENOENT && sys->mkdir(path, 0700) == 0)
+		error = stat_folder(sys, path, AT_SYMLINK_NOFOLLOW, &status);
+	return error || path_trust_is_private(&status, user) ? error : -EPERM;
 }
 
 /* In /dev/shm anybody may have made our folder's parent, even as a symbolic link. sudo(8) may leave us another user's
- * $XDG_RUNTIME_DIR, and that user could replace the folder at any time. */
+ * $XDG_RUNTIME_DIR, and that user could replace the folder at any time. Nobody can once both are found good. */
 static int check_parents(const struct stats_sys *sys, char *path, uid_t user)
 {
 	char *last = cut_name(path), *slash = last ? cut_name(path) : NULL;
-	int error = slash ? check_steady(sys, path, user) : -EPERM, fd;
+	int error = slash ? check_steady(sys, path, user) : -EPERM;
 
 	if (slash)
 		*slash = '/';
-	if (!error) {
-		sys->mkdir(path, 0700);
-		fd = open_judged(sys, path, user, false);
-		error = fd < 0 ? fd : 0;
-		if (fd >= 0)
-			sys->close(fd);
-	}
+	if (!error)
+		error = check_private(sys, path, user);
 	if (last)
 		*last = '/';
 	return error;
+}
+
+/* Only where the parent is in memory. */
+static int make_default(const struct stats_sys *sys, char *path, uid_t user)
+{
+	char *last = cut_name(path);
+	int parent;
+
+	if (!last)
+		return -EPERM;
+	parent = open_judged(sys, path, user, false);
+	*last = '/';
+	if (parent < 0)
+		return parent;
+	sys->close(parent);
+	sys->mkdir(path, 0700);
+	return open_judged(sys, path, user, false);
 }
 
 int stats_file_open_default(const struct stats_sys *sys, char *path, uid_t user)
@@ -143,10 +163,7 @@ int stats_file_open_default(const struct stats_sys *sys, char *path, uid_t user)
 	if (error)
 		return error;
 	folder = open_judged(sys, path, user, false);
-	if (folder != -ENOENT)
-		return folder;
-	sys->mkdir(path, 0700);
-	return open_judged(sys, path, user, false);
+	return folder == -ENOENT ? make_default(sys, path, user) : folder;
 }
 
 __attribute__((noinline)) static void make_folder(const struct stats_sys *sys, const char *path)

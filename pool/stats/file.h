@@ -27,6 +27,7 @@ struct stats_sys {
 	int (*mkdir)(const char *path, mode_t mode);
 	int (*close)(int fd);
 	int (*fstat)(int fd, struct stat *status);
+	int (*fstatat)(int folder, const char *name, struct stat *status, int flags);
 	int (*fstatfs)(int fd, struct statfs *status);
 	ssize_t (*pread)(int fd, void *buffer, size_t length, off_t offset);
 	ssize_t (*pwrite)(int fd, const void *buffer, size_t length, off_t offset);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,11 +54,16 @@ static struct stats_sys sys;
 
 /* clang-format off */
 #define CALLS(F) \
-	F(openat) F(mkdir) F(close) F(fstat) F(fstatfs) F(pread) F(pwrite) F(fallocate) F(flock) \
+	F(openat) F(mkdir) F(close) F(fstat) F(fstatat) F(fstatfs) F(pread) F(pwrite) F(fallocate) F(flock) \
 	F(unlinkat) F(mmap) F(munmap) F(kill)
 /* clang-format on */
 #define AS_TEXT(name) #name "\0"
 #define AS_OFFSET(name) offsetof(struct stats_sys, name),
+
+static int call_fstatat(int folder, const char *name, struct stat *status, int flags)
+{
+	return (int)libc.syscall(SYS_newfstatat, folder, name, status, flags);
+}
 
 static void bind_libc(void)
 {
@@ -67,7 +73,9 @@ static void bind_libc(void)
 
 	_Static_assert(sizeof(sys) == sizeof(offsets) / sizeof(offsets[0]) * sizeof(void *), "each call is bound");
 	symbols_bind_libc(&list, &sys);
-	sys.fstat = libc.fstat; /* which is there with every version of it */
+	/* These are there with every version of it. */
+	sys.fstat = libc.fstat;
+	sys.fstatat = call_fstatat;
 }
 
 void stats_page_choose_place(char *const environment[])
@@ -276,9 +284,12 @@ static void add_private(int folder)
 {
 	struct stats_page *with_file = page;
 
+	name_program();
+	page->pid = (uint32_t)guard_pid();
+	if (stats_file_fold_total(&sys, folder, page) == 0)
+		return;
 	describe();
-	if (stats_file_fold_total(&sys, folder, page) < 0)
-		(void)!stats_file_take(&sys, folder, &with_file);
+	(void)!stats_file_take(&sys, folder, &with_file);
 }
 
 static void put_back(int folder)

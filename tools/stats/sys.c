@@ -12,6 +12,7 @@ const struct stats_sys stats_sys_libc = {
 	.mkdir = mkdir,
 	.close = close,
 	.fstat = fstat,
+	.fstatat = fstatat,
 	.fstatfs = fstatfs,
 	.pread = pread,
 	.pwrite = pwrite,
