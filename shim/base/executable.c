@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "pool/share/client.h"
 #include "shim/base/real.h"
@@ -20,6 +21,13 @@ uint64_t executable_number(void)
 		number = broker_client_program_number(path, length > 0 ? (size_t)length : 0);
 	}
 	return number;
+}
+
+uint64_t executable_name_number(void)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN);
+
+	return name ? broker_client_program_number(name, strlen(name)) : 0;
 }
 
 uint64_t executable_script_number(void)

@@ -31,6 +31,7 @@ static struct guard_lock question_lock;
 LARGE struct broker_client broker_link_client;
 static LARGE struct broker_client pending_client; /* a broker that has our introduction and has not answered */
 static uint64_t client_cookie;			  /* proves that the descriptor is still ours */
+static bool is_proven;				  /* for as long as this question takes */
 static _Atomic(uint64_t) down_until_ns;		  /* also looked at without a lock */
 static _Atomic(int) down_for_ms;		  /* for who would wait no longer than this */
 static _Atomic(uint32_t) client_euid;
@@ -65,7 +66,17 @@ static void unmap(void *memory, uint64_t length)
  * is not kept for long.) */
 static bool is_still_ours(int fd)
 {
-	return (fd != broker_link_client.fd && fd != pending_client.fd) || cookie_of(fd) == client_cookie;
+	if (fd != broker_link_client.fd && fd != pending_client.fd)
+		return true;
+	return (is_proven && guard_lock_is_own(&question_lock)) || cookie_of(fd) == client_cookie;
+}
+
+/* One look for all messages of a question. */
+static void prove(void)
+{
+	int fd = broker_link_client.fd >= 0 ? broker_link_client.fd : pending_client.fd;
+
+	is_proven = fd >= 0 && cookie_of(fd) == client_cookie;
 }
 
 static ssize_t send_message(int fd, const struct msghdr *message, int flags)
@@ -193,9 +204,10 @@ static void introduce(uint64_t now_ns, const struct destination_key *key)
 	if (fd < 0)
 		return;
 	client_cookie = cookie_of(fd);
+	is_proven = true;
 	client_euid = libc.geteuid();
 	if (broker_client_introduce(&pending_client, fd, sock_config, program_invocation_short_name,
-				    executable_number(), key))
+				    executable_name_number(), key))
 		close_client(fd);
 	else
 		down_until_ns = 0;
@@ -238,6 +250,7 @@ static bool begin_question(uint64_t now_ns, const struct destination_key *key, i
 {
 	if (!sock_config->broker_path[0] || is_marked_down(now_ns, patience_ms) || !guard_lock_try(&question_lock))
 		return false;
+	prove();
 	establish(now_ns, key, patience_ms);
 	return true;
 }
