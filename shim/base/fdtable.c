@@ -26,6 +26,8 @@ static _Atomic(int) passing_end;
 /* Ours in it. No program with threads can rely on which number it gets: another thread may be quicker. */
 #define N_FIRST 32
 #define FIRST_FLOOR (FIRST_TABLE - N_FIRST)
+/* No number below is more precious than those that select(2) can be asked of. */
+#define SELECT_END 1024
 /* They are a sixteenth of such a limit. */
 #define FIRST_LIMIT 512
 
@@ -60,11 +62,13 @@ static int count_internal(int from, int to)
 	return n;
 }
 
-/* The first of the program's descriptors that we may take: a sixteenth of them at the most. -EMFILE: all are used. */
+/* The first of the program's descriptors that we may take: a sixteenth of them at the most. -EMFILE: all are used.
+ * Not as high as can be: the kernel's table is as long as the highest number says, half a megabyte for 65,536. */
 static int find_floor(const struct rlimit *own, bool is_for_good)
 {
 	int room = own->rlim_cur > FDTABLE_SIZE ? FDTABLE_SIZE : (int)own->rlim_cur;
-	int floor = room - room / 4, last = fdtable_end() < room ? fdtable_end() : room;
+	int high = room - room / 4, floor = high < SELECT_END ? high : SELECT_END;
+	int last = fdtable_end() < room ? fdtable_end() : room;
 	/* Descriptors above the limit don't take numbers from the program. */
 	int n = is_for_good ? atomic_load(&n_internal) : count_internal(floor, last);
 
