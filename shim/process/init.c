@@ -92,7 +92,6 @@ static void make_memory_present(void)
 	size_t n = pool_parts(parts);
 
 	parts[n++] = stats_page_part();
-	parts[n++] = (struct large_part){&config, sizeof(config)};
 	large_make_present(parts, n);
 }
 
