@@ -260,7 +260,13 @@ EXPORT int gnutls_handshake_set_random(gnutls_session_t session, const gnutls_da
 EXPORT void gnutls_handshake_set_hook_function(gnutls_session_t session, unsigned type, int post,
 					       gnutls_handshake_hook_func hook)
 {
-	OPAQUE_VOID(gnutls_handshake_set_hook_function, session, type, post, hook);
+	__typeof__(&gnutls_handshake_set_hook_function) set = FUNCTION(gnutls_handshake_set_hook_function);
+
+	/* A ticket comes behind all that is compared, and in a repeated handshake, too (libcurl's, to keep it). */
+	if (type != GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)
+		gnutls_client_make_opaque(session, CALLER);
+	if (set)
+		set(session, type, post, hook);
 }
 
 EXPORT void gnutls_handshake_set_read_function(gnutls_session_t session, gnutls_handshake_read_func function)

@@ -8,7 +8,7 @@ import harness
 import programs
 import secure
 import servers
-from secure import ca, compare
+from secure import ca, compare, run_pair
 from suite import tally
 
 PATHS = ["/bytes/10", "/bytes/1024", "/chunked/5000", "/bytes/0", "/bytes/100000", "/bytes/10"]
@@ -61,7 +61,7 @@ def test_gnutls():
 
 
 # Ways of gnutls_ways.c. Native: what is not followed, and a connection that is not kept.
-GNUTLS_WAYS = "plain", "nonblock", "timeout", "object", "append", "judge", "judges", "later", "keylog", "small", "ticket"
+GNUTLS_WAYS = "plain", "nonblock", "timeout", "object", "append", "judge", "judges", "later", "keylog", "small", "ticket", "ticket-hook"
 GNUTLS_NATIVE = "hook", "log", "functions", "export", "fork"
 
 
@@ -74,6 +74,10 @@ def test_gnutls_ways():
                 command = build(ca(), urls)
                 compare("GnuTLS on TLS %s: %s" % (version, way), server, [command[0], way, *command[1:]], 1 if way in GNUTLS_WAYS else None,
                         native=way in GNUTLS_NATIVE)
+            # Its handshakes fail, or its first read.
+            command = build(ca(), urls)
+            pair = run_pair(server, [command[0], "ticket-refused", *command[1:]])
+            tally.expect("GnuTLS on TLS %s: a ticket refused" % version, pair.is_same() and b"(4 1)" in pair.bare.output, pair.text())
 
 
 def test_priority_file():

@@ -93,7 +93,7 @@ static int on_message(gnutls_session_t session, unsigned type, unsigned when, un
 	(void)when;
 	(void)message;
 	printf("(%u %u) ", type, incoming);
-	return 0;
+	return is("ticket-refused") ? GNUTLS_E_MEMORY_ERROR : 0;
 }
 
 static void on_log(int level, const char *line)
@@ -142,6 +142,9 @@ static void set(gnutls_session_t session, int fd)
 		gnutls_session_set_keylog_function(session, on_key);
 	if (is("hook"))
 		gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_POST, on_message);
+	if (is("ticket-hook") || is("ticket-refused"))
+		gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_BOTH,
+						   on_message);
 	if (is("ticket") && ticket.size)
 		gnutls_session_set_data(session, ticket.data, ticket.size);
 	if (is("small"))
