@@ -10,6 +10,8 @@
 #include "pool/tls/state.h"
 
 /* So much of each is recorded; a handshake of more is not. */
+/* Of a ClientHello: a key share of X25519MLKEM768 has 1,216 bytes, a session to be resumed up to 2,000. */
+#define TLS_HELLO_MAX 4096u
 #define TLS_CLIENT_MAX (16u << 10)
 #define TLS_SERVER_MAX (96u << 10)
 #define TLS_RANDOM_MAX (24u << 10)
@@ -39,7 +41,7 @@ struct tls_script {
 	const struct tls_state *state;
 	uint32_t client_at, server_at, random_at;
 	bool differs;	     /* something else was sent or drawn than is recorded */
-	uint8_t hello[1024]; /* the first bytes that were sent */
+	uint8_t hello[TLS_HELLO_MAX]; /* the first bytes that were sent */
 	uint32_t hello_length;
 	uint8_t finished[128]; /* the last record, where it can't be compared */
 	uint32_t finished_length;

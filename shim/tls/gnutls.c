@@ -75,7 +75,7 @@ static int ask_pull(const struct gnutls_client *client)
 	return fd;
 }
 
-static bool is_of_libcurl(gnutls_pull_func function)
+bool gnutls_is_of_libcurl(const void *function)
 {
 	static const struct symbols_list nothing = {"", NULL, 0};
 	uintptr_t begin, end, address = (uintptr_t)function;
@@ -91,7 +91,7 @@ static int descriptor_of(const struct gnutls_client *client)
 	if (client->has_own_timeout)
 		return -1;
 	if (client->own_pull && client->has_own_push)
-		return is_of_libcurl(client->own_pull) ? ask_pull(client) : -1;
+		return gnutls_is_of_libcurl((const void *)client->own_pull) ? ask_pull(client) : -1;
 	if (client->own_pull || client->has_own_push)
 		return -1;
 	libgnutls.gnutls_transport_get_int2(client->session, &receives, &sends);

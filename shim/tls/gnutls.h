@@ -13,6 +13,9 @@ bool gnutls_is_wanted(void);
 /* gnutls_handshake(). */
 int gnutls_shake_hands(gnutls_session_t session);
 
+/* True for a function of libcurl's, whose ways with a session are known. */
+bool gnutls_is_of_libcurl(const void *function);
+
 /* Our key log function, and the program's own behind it. */
 void gnutls_set_keylog(gnutls_session_t session, gnutls_keylog_func function);
 gnutls_keylog_func gnutls_get_keylog(gnutls_session_t session);

@@ -262,8 +262,9 @@ EXPORT void gnutls_handshake_set_hook_function(gnutls_session_t session, unsigne
 {
 	__typeof__(&gnutls_handshake_set_hook_function) set = FUNCTION(gnutls_handshake_set_hook_function);
 
-	/* A ticket comes behind all that is compared, and in a repeated handshake, too (libcurl's, to keep it). */
-	if (type != GNUTLS_HANDSHAKE_NEW_SESSION_TICKET)
+	/* A ticket comes behind all that is compared, and in a repeated handshake, too. libcurl's hook for any message
+	 * looks at tickets alone. */
+	if (type != GNUTLS_HANDSHAKE_NEW_SESSION_TICKET && !gnutls_is_of_libcurl((const void *)hook))
 		gnutls_client_make_opaque(session, CALLER);
 	if (set)
 		set(session, type, post, hook);

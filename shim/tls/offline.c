@@ -18,7 +18,6 @@
 
 /* Of a record: type, version, length; of the message in it: type, length, version. */
 #define RANDOM_AT 11u
-#define HELLO_MAX 4096u
 #define HANDSHAKE_RECORD 22
 /* As much as an answer has at least. */
 #define STAND_IN_WORD 256
@@ -128,7 +127,7 @@ static int go_native(struct sock *sock, int fd)
 	struct channel *channel = channel_of(sock->transport);
 	bool has_shown = channel->has_shown;
 	size_t length = channel->partial_length;
-	uint8_t hello[HELLO_MAX];
+	uint8_t hello[TLS_HELLO_MAX];
 	int error;
 
 	memcpy(hello, channel->partial, length);
@@ -229,7 +228,7 @@ static bool stand_in(struct sock *sock, struct channel *channel)
 static bool begin_awaiting(struct handshake *handshake, struct sock *sock, const uint8_t *hello, size_t length)
 {
 	static const struct channel_awaiting awaiting = {.send = send_awaited, .receive = receive_awaited};
-	struct channel *channel = length <= HELLO_MAX ? handshake_attach(handshake, sock) : NULL;
+	struct channel *channel = length <= TLS_HELLO_MAX ? handshake_attach(handshake, sock) : NULL;
 
 	if (!channel)
 		return false;
