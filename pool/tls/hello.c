@@ -122,6 +122,11 @@ static void canon_put_span(struct canon *canon, struct span span)
 	canon_put(canon, span.bytes, span.length);
 }
 
+struct extension {
+	uint16_t type;
+	struct span content;
+};
+
 /* What a ClientHello says, while it is read. */
 struct reading {
 	struct tls_hello *hello;
@@ -131,7 +136,7 @@ struct reading {
 	bool knows_1_3;
 	bool has_session_id;
 	unsigned n_extensions;
-	uint16_t seen[EXTENSIONS_MAX];
+	struct extension extensions[EXTENSIONS_MAX]; /* by type */
 };
 
 /* One name of a host, and nothing else (RFC 6066 3). */
@@ -226,16 +231,21 @@ static bool digest_key_shares(struct canon *canon, struct span content)
 	return true;
 }
 
-/* Whether there was none of this type before (RFC 8446 4.2: not more than one). */
-static bool is_first(struct reading *reading, uint16_t type)
+/* Takes it in where it belongs. False: there was one of this type before (RFC 8446 4.2: not more than one), or there
+ * is no room. */
+static bool note_extension(struct reading *reading, uint16_t type, struct span content)
 {
-	for (unsigned i = 0; i < reading->n_extensions; i++) {
-		if (reading->seen[i] == type)
-			return false;
-	}
-	if (reading->n_extensions == EXTENSIONS_MAX)
+	unsigned at = reading->n_extensions;
+
+	if (at == EXTENSIONS_MAX)
 		return false;
-	reading->seen[reading->n_extensions++] = type;
+	for (; at > 0 && reading->extensions[at - 1].type >= type; at--) {
+		if (reading->extensions[at - 1].type == type)
+			return false;
+		reading->extensions[at] = reading->extensions[at - 1];
+	}
+	reading->extensions[at] = (struct extension){type, content};
+	reading->n_extensions++;
 	return true;
 }
 
@@ -262,7 +272,6 @@ static bool read_meaning(struct reading *reading, uint32_t type, struct span con
 	}
 }
 
-/* One extension goes into the digest, unless it is about a session, which is put aside, or follows from the length. */
 static bool read_extension(struct reading *reading, struct span *extensions)
 {
 	struct span content;
@@ -270,19 +279,34 @@ static bool read_extension(struct reading *reading, struct span *extensions)
 
 	if (!take_number(extensions, 2, &type) || !take_vector(extensions, 2, &content))
 		return false;
-	if (!is_first(reading, (uint16_t)type) || !read_meaning(reading, type, content))
+	if (!note_extension(reading, (uint16_t)type, content) || !read_meaning(reading, type, content))
 		return false;
-	if (type == PRE_SHARED_KEY && extensions->length > 0) /* it is the last (RFC 8446 4.2.11) */
-		return false;
-	if (type == PRE_SHARED_KEY || type == PADDING)
+	/* It is the last (RFC 8446 4.2.11). */
+	return type != PRE_SHARED_KEY || extensions->length == 0;
+}
+
+/* Not what is about a session, which is put aside, or follows from the length. */
+static bool digest_extension(struct canon *canon, const struct extension *extension)
+{
+	if (extension->type == PRE_SHARED_KEY || extension->type == PADDING)
 		return true;
-	canon_put_number(&reading->canon, type);
-	if (type == SESSION_TICKET)
+	canon_put_number(canon, extension->type);
+	if (extension->type == SESSION_TICKET)
 		return true;
-	if (type == KEY_SHARE)
-		return digest_key_shares(&reading->canon, content);
-	canon_put_span(&reading->canon, content);
+	if (extension->type == KEY_SHARE)
+		return digest_key_shares(canon, extension->content);
+	canon_put_span(canon, extension->content);
 	return true;
+}
+
+/* By their types: GnuTLS shuffles them at random from 3.8.1 on. */
+static bool digest_extensions(struct reading *reading)
+{
+	bool is_fine = true;
+
+	for (unsigned i = 0; is_fine && i < reading->n_extensions; i++)
+		is_fine = digest_extension(&reading->canon, &reading->extensions[i]);
+	return is_fine;
 }
 
 /* The body of a ClientHello (RFC 8446 4.1.2). */
@@ -308,7 +332,7 @@ static bool read_body(struct reading *reading, struct span body)
 		if (!read_extension(reading, &extensions))
 			return false;
 	}
-	return true;
+	return digest_extensions(reading);
 }
 
 /* The one whole message of a record at the beginning of `bytes`, without its header. */

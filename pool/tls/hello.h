@@ -32,8 +32,9 @@ struct tls_hello {
 
 /* Reads the ClientHello at the beginning of what a program sends. Its digest (HMAC-SHA-256 with `salt`, which names the
  * library) covers all bytes but the random, the session id, the key shares' values, the contents of a session ticket,
- * the PSK and the padding: two programs whose digests are equal have asked for the same. Whether a session is offered
- * makes no difference to it, since the session is put aside before a replay. */
+ * the PSK, the padding, and the order of the extensions, which GnuTLS draws: two programs whose digests are equal have
+ * asked for the same. Whether a session is offered makes no difference to it, since the session is put aside before a
+ * replay. */
 enum tls_hello_verdict tls_hello_read(const struct tls_crypto *crypto, const uint8_t *bytes, size_t length,
 				      const uint8_t *salt, size_t salt_length, struct tls_hello *hello);
 
