@@ -98,15 +98,9 @@ static void make(const struct wish *wish, struct made *made)
 		unsigned type;
 		const char *content;
 	} extensions[] = {
-		{0, wish->server_name},
-		{16, wish->alpn},
-		{10, wish->groups},
-		{35, wish->ticket},
-		{43, wish->versions},
-		{51, wish->key_shares},
-		{0x1a1a, wish->unknown},
-		{21, wish->padding},
-		{41, wish->psk},
+		{0, wish->server_name},	 {16, wish->alpn},     {10, wish->groups},
+		{35, wish->ticket},	 {43, wish->versions}, {51, wish->key_shares},
+		{0x1a1a, wish->unknown}, {21, wish->padding},  {41, wish->psk},
 	};
 
 	begin_hello(made, wish->random, wish->session_id, wish->suites);
