@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -433,6 +434,18 @@ static void run_table_of_descriptors(void)
 	say("%d more", table_size() - before);
 }
 
+/* Nor does it grow to its end where the limit can't be raised any more: half a megabyte for 65,536 descriptors. */
+static void run_table_at_the_limit(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	CALL(setrlimit(RLIMIT_NOFILE, &limit));
+	exchange_thrice(NULL);
+	say("%s", table_size() > 2048 ? "large" : "small");
+}
+
 #define FIRST_NUMBER 30
 #define LAST_NUMBER 66
 
@@ -499,6 +512,7 @@ static const struct probe_case cases[] = {
 	{"poll-at-the-end", run_poll_at_the_end},
 	{"network-of-a-thread", run_network_of_a_thread},
 	{"table-of-descriptors", run_table_of_descriptors},
+	{"table-at-the-limit", run_table_at_the_limit},
 	{"numbers-of-ours", run_numbers_of_ours},
 	{"child-beside-ours", run_child_beside_ours},
 };
