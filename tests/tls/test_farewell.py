@@ -33,6 +33,13 @@ def run(server, name, command, n_ended, with_broker=False, **settings):
         outcome.status, *found, counted(server.stats()), outcome.errors.decode()[-500:]))
 
 
+def is_silent(server, command):
+    """Whether the program leaves without a close_notify bare (wget of Debian 13 leaves its connection to the kernel)."""
+    server.reset()
+    harness.run(command, False, 30)
+    return ended(server)[1] > 0
+
+
 def test_farewell():
     """By the program's end, by the idle timeout, for a POST, and by the broker."""
     for version in "1.3", "1.2":
@@ -44,6 +51,9 @@ def test_farewell():
                     ("wgets", lambda pause, *what: programs.shell('wget -q -O - --ca-certificate="$CA" "$URL"; sleep %g' % (pause / 1000))(ca(), what))):
                 title = "%s, TLS %s: " % (library, version)
                 one = command(0, url, url)
+                if library == "wgets" and is_silent(server, one):
+                    tally.skip(title + "farewell", "it says none bare")
+                    continue
                 run(server, title + "the program's end", one, 1 if library == "urllib" else 2, HOLDLINE_POOL="local")
                 run(server, title + "the broker's end", one, 1)
                 run(server, title + "the broker's idle timeout", one, 1, True, HOLDLINE_IDLE_CONN_TIMEOUT="300ms")
