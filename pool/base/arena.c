@@ -6,7 +6,7 @@
 
 #define CHUNK_MIN (64u * 1024)
 /* Most processes need few of anything: those lie together, on few pages. */
-#define FIRST_OBJECTS 4u
+#define FIRST_OBJECTS 2u
 
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size)
 {

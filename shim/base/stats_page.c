@@ -86,11 +86,6 @@ void stats_page_choose_place(char *const environment[])
 			strcpy(runtime, *environment + 16);
 }
 
-struct large_part stats_page_part(void)
-{
-	return (struct large_part){page, stats_size(first_room)};
-}
-
 void stats_page_init(const struct config *config, const struct stats_page_users *all)
 {
 	bind_libc();

@@ -7,7 +7,6 @@
 #include <stdbool.h>
 
 #include "pool/stats/stats.h"
-#include "shim/base/large.h"
 
 struct config;
 
@@ -16,9 +15,6 @@ extern struct stats_page *page;
 
 /* In the constructor, with what the process was started with: where the user's files are (XDG_RUNTIME_DIR). */
 void stats_page_choose_place(char *const environment[]);
-
-/* The memory that stats_page_init() and counting write to. */
-struct large_part stats_page_part(void);
 
 /* Those who keep pointers into the page, which are to follow where it moves. */
 struct stats_page_users {

@@ -115,13 +115,6 @@ static const struct pool_sys client_sys = {
 	.map_shared = map_shared,
 };
 
-size_t broker_link_parts(struct large_part *parts)
-{
-	parts[0] = (struct large_part){&broker_link_client, offsetof(struct broker_client, slots)};
-	parts[1] = (struct large_part){&pending_client, offsetof(struct broker_client, slots)};
-	return 2;
-}
-
 struct broker_client *broker_link_init(const struct config *config)
 {
 	broker_client_init(&broker_link_client, &client_sys);

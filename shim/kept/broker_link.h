@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "pool/share/client.h"
-#include "shim/base/large.h"
 
 struct config;
 struct conn;
@@ -18,9 +17,6 @@ struct idle_pool;
 
 /* Under the pool's lock but for its receiving, which is covered by the question. */
 extern struct broker_client broker_link_client;
-
-/* The memory that broker_link_init() writes to, in two parts. */
-size_t broker_link_parts(struct large_part *parts);
 
 /* When the library begins. NULL: nothing is shared. */
 struct broker_client *broker_link_init(const struct config *config);

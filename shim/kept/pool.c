@@ -25,9 +25,6 @@ static LARGE struct idle_pool pool;
 #define FIRST_MEMORY (384u * 1024)
 static LARGE _Alignas(64) char first_memory[FIRST_MEMORY];
 static _Atomic(uint64_t) first_used;
-/* A socket, its connection and its destination. */
-#define FIRST_PAGES (12u * 1024)
-#define FIRST_DESCRIPTORS 64
 
 static void *take_first_memory(uint64_t length)
 {
@@ -128,14 +125,6 @@ const struct pool_sys sock_pool_sys = {
 	.map = map_memory,
 	.unmap = unmap_memory,
 };
-
-size_t pool_parts(struct large_part parts[LARGE_PARTS_MAX])
-{
-	parts[0] = (struct large_part){first_memory, FIRST_PAGES};
-	parts[1] = (struct large_part){&pool, sizeof(pool)};
-	parts[2] = (struct large_part){fdtable, FIRST_DESCRIPTORS * sizeof(fdtable[0])};
-	return 3 + broker_link_parts(parts + 3);
-}
 
 void pool_init(const struct config *config)
 {

@@ -10,14 +10,9 @@
 #include "pool/base/sys.h"
 #include "pool/config/config.h"
 #include "pool/idle.h"
-#include "shim/base/large.h"
 
 extern const struct config *sock_config; /* immutable after init */
 extern const struct pool_sys sock_pool_sys;
-
-/* The memory that pool_init() and a first exchange write to; returns the number of parts, LARGE_PARTS_MAX - 2 at
- * most. */
-size_t pool_parts(struct large_part parts[LARGE_PARTS_MAX]);
 
 /* When the library begins (shim/process/init.h). */
 void pool_init(const struct config *config);

@@ -86,19 +86,9 @@ static void fini(void *unused)
 	stats_page_end();
 }
 
-static void make_memory_present(void)
-{
-	struct large_part parts[LARGE_PARTS_MAX];
-	size_t n = pool_parts(parts);
-
-	parts[n++] = stats_page_part();
-	large_make_present(parts, n);
-}
-
 static void begin(void)
 {
 	guard_set_home();
-	make_memory_present();
 	log_open(config.log_path);
 	stats_page_init(&config, &events_users);
 	callsite_init(&config);
