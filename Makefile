@@ -40,7 +40,8 @@ HARDEN_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 HL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -fasynchronous-unwind-tables -I. -isystem $(LLHTTP)/include \
 	-DHOLDLINE_MULTIARCH='"$(MULTIARCH)"' $(CFLAGS)
 # Lazy binding could happen in a signal handler or after fork: bind everything at load.
-SHIM_LDFLAGS = -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=$(EXPORTS) -Wl,-soname,libholdline.so
+# noseparate-code: two mappings less in each process, a third of what it costs to load the library.
+SHIM_LDFLAGS = -shared -Wl,-z,noseparate-code -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--version-script=$(EXPORTS) -Wl,-soname,libholdline.so
 
 EXPORTS = $(if $(MUSL),$(BUILD)/exports.map,shim/wrap/exports.map)
 # Empty: without HTTPS, for machines without the headers of OpenSSL 3 and GnuTLS 3.7.
