@@ -40,7 +40,7 @@ bool tls_recorder_save(const struct tls_recorder *recorder, struct tls_state *st
 struct tls_script {
 	const struct tls_state *state;
 	uint32_t client_at, server_at, random_at;
-	bool differs;	     /* something else was sent or drawn than is recorded */
+	bool differs;		      /* something else was sent or drawn than is recorded */
 	uint8_t hello[TLS_HELLO_MAX]; /* the first bytes that were sent */
 	uint32_t hello_length;
 	uint8_t finished[128]; /* the last record, where it can't be compared */
