@@ -84,7 +84,8 @@ deps:
 
 demo:
 	@tools/install-deps demo
-	@$(AGAIN) all
+	@echo 'building (about a minute on two processors)'
+	@$(AGAIN) -s all
 	@$(BUILD)/holdline demo
 
 check:
