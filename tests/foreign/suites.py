@@ -78,7 +78,7 @@ LOWERED = "test_close_fds_when_max_fd_is_lowered"
 CPYTHON_LIMITS = dict.fromkeys(["test_subprocess", "test_subprocess: %s (test.test_subprocess.POSIXProcessTestCase.%s)" % (LOWERED, LOWERED)],
                                "it looks beyond its limit of descriptors, where ours stand")
 INSERTED = "its server looks at the bytes of an HTTP/1.0 request, which keep-alive is inserted into"
-CURL_LIMITS = {"1 to 50: 47": INSERTED, "1050 to 1099: 1074": INSERTED,
+CURL_LIMITS = {"1 to 50: 47": INSERTED, "151 to 200: 181": INSERTED, "1050 to 1099: 1074": INSERTED,
                "1050 to 1099: 1078": "the server says keep-alive to HTTP/1.0 without being asked; the program sees close"}
 
 LIST = [

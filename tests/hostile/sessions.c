@@ -1,6 +1,7 @@
 /*
  * Fresh connections to Redis, memcached and MariaDB in turn, each with a word that nobody else says: what comes back
- * has to be that word. Usage: sessions REDIS MEMCACHED MARIADB REQUESTS THREADS. Prints `done N wrong N failed N`.
+ * has to be that word. Prints `done N wrong N failed N`, and a line once SAID requests are done, for who means to kill it
+ * then. Usage: sessions REDIS MEMCACHED MARIADB REQUESTS THREADS [SAID].
  */
 #include <arpa/inet.h>
 #include <mariadb/mysql.h>
@@ -14,6 +15,7 @@
 
 static int ports[3];
 static int n_requests; /* of a thread */
+static unsigned n_said;
 static unsigned n_done, n_wrong, n_failed;
 
 static int dial(int port)
@@ -130,7 +132,10 @@ static void *work(void *argument)
 		snprintf(word, sizeof(word), "w%d-%d-%d", (int)getpid(), number, i);
 		/* MariaDB's connections cost ten times as much. */
 		outcome = i % 16 == 15 ? try_mariadb(word) : i % 2 ? try_memcached(i, word) : try_redis(i / 2, word);
-		__atomic_add_fetch(&n_done, 1, __ATOMIC_RELAXED);
+		if (__atomic_add_fetch(&n_done, 1, __ATOMIC_RELAXED) == n_said) {
+			puts("these are done");
+			fflush(stdout);
+		}
 		if (outcome == WRONG)
 			__atomic_add_fetch(&n_wrong, 1, __ATOMIC_RELAXED);
 		if (outcome == FAILED)
@@ -150,6 +155,7 @@ int main(int argc, char *argv[])
 	for (int i = 0; i < 3; i++)
 		ports[i] = atoi(argv[1 + i]);
 	n_requests = atoi(argv[4]) / n_threads;
+	n_said = argc > 6 ? (unsigned)atoi(argv[6]) : 0;
 	for (long i = 0; i < n_threads; i++)
 		if (pthread_create(&threads[i], NULL, work, (void *)i))
 			return 2;
