@@ -80,6 +80,23 @@ static size_t request_end(const char *bytes)
 	return (size_t)(body - bytes);
 }
 
+static bool are_two(const struct framing *framing)
+{
+	return framing && strcmp(framing->name, "two-requests") == 0;
+}
+
+/* The second one alone, sent again after the answer to the first. */
+static bool is_second(const struct framing *framing, const char *request)
+{
+	return are_two(framing) && strstr(request, "Connection:") &&
+	       strstr(request, "Connection:") < strstr(request, "\r\n\r\n");
+}
+
+static const struct framing *framing_of_plan(void)
+{
+	return plan->framing >= 0 ? &faults_framings[plan->framing] : NULL;
+}
+
 /* Reads one request (two of them, if they come together). False: the connection is over. */
 static bool read_request(int fd, char *request, size_t size)
 {
@@ -105,8 +122,8 @@ static bool read_request(int fd, char *request, size_t size)
 		length += (size_t)n;
 		request[length] = 0;
 		end = request_end(request);
-	} while (!end || (plan->framing >= 0 && strcmp(faults_framings[plan->framing].name, "two-requests") == 0 &&
-			  !request_end(request + end)));
+	} while (!end ||
+		 (are_two(framing_of_plan()) && !is_second(framing_of_plan(), request) && !request_end(request + end)));
 	return true;
 }
 
@@ -118,7 +135,9 @@ static void *serve(void *argument)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	while (read_request(fd, request, sizeof(request))) {
 		static const char plain[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain";
-		const struct framing *framing = plan->framing >= 0 ? &faults_framings[plan->framing] : NULL;
+		const struct framing *framing = framing_of_plan();
+		const char *answer = framing ? framing->answer : plain;
+		size_t answer_length = framing ? framing->answer_length : sizeof(plain) - 1, position = plan->position;
 		int fault = plan->fault;
 		bool closes = strstr(request, "Connection: close") ||
 			      (strstr(request, "HTTP/1.0") && !strcasestr(request, "keep-alive"));
@@ -128,8 +147,13 @@ static void *serve(void *argument)
 			hang_up(fd, fault == FAULT_REQUEST_RST);
 			break;
 		}
-		if (!send_answer(fd, framing ? framing->answer : plain,
-				 framing ? framing->answer_length : sizeof(plain) - 1, fault, plan->position))
+		/* Of the two answers, which are equally long, the second half. */
+		if (is_second(framing, request)) {
+			answer_length /= 2;
+			answer += answer_length;
+			position = position > answer_length ? position - answer_length : 0;
+		}
+		if (!send_answer(fd, answer, answer_length, fault, position))
 			break;
 		if (closes || (framing && framing->server_closes)) {
 			hang_up(fd, false);

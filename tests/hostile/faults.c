@@ -59,7 +59,7 @@ const struct framing faults_framings[] = {
 	ENTRY("answer-closes", GET, OK "Content-Length: 2\r\nConnection: close\r\n\r\nhi", .server_closes = 1, SAFE),
 	ENTRY("upgrade", "GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n",
 	      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\nHTTP/1.1 bytes",
-	      .server_closes = 1),
+	      .server_closes = 1, SAFE),
 	ENTRY("connect", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", OK "\r\nContent-Length: 0\r\n\r\n",
 	      .server_closes = 1),
 	ENTRY("ntlm", "GET /a HTTP/1.1\r\nHost: x\r\nAuthorization: NTLM abcd\r\n\r\n",
