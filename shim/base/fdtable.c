@@ -8,6 +8,7 @@
 #include "shim/base/alone.h"
 #include "shim/base/fdlimit.h"
 #include "shim/base/large.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 
 LARGE _Atomic(struct sock *) fdtable[FDTABLE_SIZE];
@@ -30,6 +31,12 @@ static _Atomic(int) passing_end;
 #define SELECT_END 1024
 /* They are a sixteenth of such a limit. */
 #define FIRST_LIMIT 512
+
+/* Taken while a number of ours is taken and marked, or unmarked and given back: a number among the program's may be
+ * one that it has in mind just then. */
+static struct guard_lock number_lock;
+/* The program has asked for one of these by its number: it may ask for more of them. */
+static _Atomic(bool) is_first_contested;
 
 bool fdtable_set(int fd, struct sock *sock)
 {
@@ -102,7 +109,23 @@ static bool has_first_table(void)
 /* True in a process where the kernel's table would better not grow. */
 static bool is_growth_slow(void)
 {
-	return !is_alone() && has_first_table();
+	return !is_alone() && has_first_table() && !atomic_load_explicit(&is_first_contested, memory_order_relaxed);
+}
+
+bool fdtable_hold_number(int fd)
+{
+	return fd >= FIRST_FLOOR && fd < FIRST_TABLE && !is_alone() && guard_lock_try(&number_lock);
+}
+
+void fdtable_release_number(void)
+{
+	guard_unlock(&number_lock);
+}
+
+void fdtable_note_contest(int fd)
+{
+	if (fd < FIRST_TABLE)
+		is_first_contested = true;
 }
 
 /* A number in the first table. -EMFILE: there is none for us. */
@@ -166,12 +189,17 @@ static int keep(int fd)
 
 static int dup_in_first(int fd)
 {
-	int saved = errno, first = dup_first(fd);
+	int saved = errno, first;
 
+	if (!guard_lock_try(&number_lock))
+		return -EMFILE;
+	first = dup_first(fd);
 	if (first >= 0)
 		note_passing(first);
+	first = keep(first);
+	guard_unlock(&number_lock);
 	errno = saved;
-	return keep(first);
+	return first;
 }
 
 int fdtable_dup_high(int fd)
@@ -209,10 +237,13 @@ int fdtable_renew_high(int fd)
 
 int fdtable_close_internal(int fd)
 {
+	bool is_held = fdtable_hold_number(fd);
 	int error = errno;
 
 	fdtable_set(fd, NULL);
 	real.close(fd);
+	if (is_held)
+		guard_unlock(&number_lock);
 	atomic_fetch_sub(&n_internal, 1);
 	errno = error;
 	return 0;

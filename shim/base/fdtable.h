@@ -64,6 +64,14 @@ int fdtable_dup_if_cheap(int fd) __attribute__((warn_unused_result));
 /* The same, and closes the low one (also on failure). */
 int fdtable_move_high(int fd) __attribute__((warn_unused_result));
 
+/* For a call of the program's that names a number, around the look at whose it is and the call: while it is held, no
+ * number below 64 becomes one of ours or stops being one. False: nothing to release; `fd` is none of those. */
+bool fdtable_hold_number(int fd) __attribute__((warn_unused_result));
+void fdtable_release_number(void);
+
+/* The program has asked for a number that one of ours had: from here on ours stay above 64. */
+void fdtable_note_contest(int fd);
+
 /* For a descriptor that we keep: moves it above the limit if fdtable_dup_high() had to take a low one, and the reason
  * is gone. Returns the new one, or `fd`. */
 int fdtable_renew_high(int fd) __attribute__((warn_unused_result));

@@ -31,7 +31,6 @@ static struct guard_lock question_lock;
 LARGE struct broker_client broker_link_client;
 static LARGE struct broker_client pending_client; /* a broker that has our introduction and has not answered */
 static uint64_t client_cookie;			  /* proves that the descriptor is still ours */
-static bool is_proven;				  /* for as long as this question takes */
 static _Atomic(uint64_t) down_until_ns;		  /* also looked at without a lock */
 static _Atomic(int) down_for_ms;		  /* for who would wait no longer than this */
 static _Atomic(uint32_t) client_euid;
@@ -66,17 +65,7 @@ static void unmap(void *memory, uint64_t length)
  * is not kept for long.) */
 static bool is_still_ours(int fd)
 {
-	if (fd != broker_link_client.fd && fd != pending_client.fd)
-		return true;
-	return (is_proven && guard_lock_is_own(&question_lock)) || cookie_of(fd) == client_cookie;
-}
-
-/* One look for all messages of a question. */
-static void prove(void)
-{
-	int fd = broker_link_client.fd >= 0 ? broker_link_client.fd : pending_client.fd;
-
-	is_proven = fd >= 0 && cookie_of(fd) == client_cookie;
+	return (fd != broker_link_client.fd && fd != pending_client.fd) || cookie_of(fd) == client_cookie;
 }
 
 static ssize_t send_message(int fd, const struct msghdr *message, int flags)
@@ -197,7 +186,6 @@ static void introduce(uint64_t now_ns, const struct destination_key *key)
 	if (fd < 0)
 		return;
 	client_cookie = cookie_of(fd);
-	is_proven = true;
 	client_euid = libc.geteuid();
 	if (broker_client_introduce(&pending_client, fd, sock_config, program_invocation_short_name,
 				    executable_name_number(), key))
@@ -243,7 +231,6 @@ static bool begin_question(uint64_t now_ns, const struct destination_key *key, i
 {
 	if (!sock_config->broker_path[0] || is_marked_down(now_ns, patience_ms) || !guard_lock_try(&question_lock))
 		return false;
-	prove();
 	establish(now_ns, key, patience_ms);
 	return true;
 }
@@ -321,24 +308,25 @@ void broker_link_share(const struct conn *conn)
 		slots_share(region, conn->slot, conn->slot_generation);
 }
 
-void broker_link_move(int from)
+bool broker_link_move(int from)
 {
 	struct broker_client *client = pending_client.fd == from ? &pending_client : &broker_link_client;
 	struct idle_pool *pool;
 	int to;
 
 	if (client->fd != from)
-		return;
+		return false;
 	to = fdtable_dup_high(from);
 	if (to >= 0 || client == &pending_client) {
 		client->fd = to < 0 ? -1 : to;
-		return;
+		return true;
 	}
 	pool = pool_enter(guard_now_ns());
 	if (!pool)
-		return;
+		return false;
 	idle_pool_disconnect(pool);
 	pool_leave();
+	return true;
 }
 
 /* Nothing where something else is by now. */

@@ -60,8 +60,8 @@ void broker_link_mark_down(void);
  * child. */
 void broker_link_share(const struct conn *conn);
 
-/* The program takes over a descriptor at which our own connection to the broker may stand. */
-void broker_link_move(int from);
+/* The program takes over a descriptor at which our own connection to the broker may stand. True if it did. */
+bool broker_link_move(int from);
 
 /* In a fork's child: the broker knows the parent, not us. */
 void broker_link_after_fork(void);

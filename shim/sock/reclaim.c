@@ -4,10 +4,12 @@
 #include <errno.h>
 
 #include "pool/idle.h"
+#include "shim/base/alone.h"
 #include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/home.h"
 #include "shim/base/log.h"
+#include "shim/base/real.h"
 #include "shim/kept/broker_link.h"
 #include "shim/kept/pool.h"
 #include "shim/sock/sock.h"
@@ -54,42 +56,62 @@ int reclaim_open_socket(int domain, int type)
 	return fd == -EMFILE && reclaim_idle() ? fdtable_open_socket(domain, type) : fd;
 }
 
-static void move(int *ours, int fd)
+static bool move(int *ours, int fd)
 {
-	if (*ours == fd)
-		*ours = fdtable_dup_high(fd);
+	if (*ours != fd)
+		return false;
+	*ours = fdtable_dup_high(fd);
+	return true;
 }
 
 /* Moves the descriptor that stands at `fd`, if it belongs to this socket. */
-static void move_if_of(int socket_fd, int fd)
+static bool move_if_of(int socket_fd, int fd)
 {
 	struct sock *sock = sock_enter(socket_fd);
+	bool is_moved;
 
 	if (!sock)
-		return;
-	if (sock->conn)
-		move(&sock->conn->fd, fd);
-	move(&sock->spare, fd);
-	move(&sock->stub.end, fd);
-	move(&sock->stub.peer, fd);
+		return false;
+	is_moved = (sock->conn && move(&sock->conn->fd, fd)) || move(&sock->spare, fd) || move(&sock->stub.end, fd) ||
+		   move(&sock->stub.peer, fd);
 	sock_leave(sock);
+	return is_moved;
 }
+
+/* Nothing records the owner of such a descriptor, since this hardly ever happens: idle connections go, and what is in
+ * use is looked through. */
+static bool move_away(int fd)
+{
+	bool is_moved;
+
+	reclaim_idle();
+	if (!fdtable_is_internal(fd))
+		return true;
+	is_moved = broker_link_move(fd);
+	for (int other = 0; !is_moved && other < fdtable_end(); other++)
+		if (fdtable_get(other) && !fdtable_is_internal(other))
+			is_moved = move_if_of(other, fd);
+	if (is_moved)
+		fdtable_close_internal(fd);
+	return is_moved;
+}
+
+/* Another thread that is in the midst of a connect has it nowhere but in a variable, for a moment. */
+#define TRIES 1000
 
 void reclaim_number(int fd)
 {
-	int end = fdtable_end();
+	bool is_moved = false;
 
 	if (!fdtable_is_internal(fd) || !guard_is_home())
 		return;
-	/* Nothing records the owner of such a descriptor, since this hardly ever happens: idle connections go, and
-	 * what is in use is looked through. */
-	reclaim_idle();
-	if (!fdtable_is_internal(fd))
-		return;
+	fdtable_note_contest(fd);
 	log_move(fd);
-	broker_link_move(fd);
-	for (int other = 0; other < end; other++)
-		if (fdtable_get(other) && !fdtable_is_internal(other))
-			move_if_of(other, fd);
-	fdtable_close_internal(fd);
+	for (int i = 0; i < (is_alone() ? 1 : TRIES) && !is_moved; i++) {
+		if (i)
+			libc.sched_yield();
+		is_moved = move_away(fd);
+	}
+	if (!is_moved)
+		fdtable_close_internal(fd);
 }

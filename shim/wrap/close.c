@@ -21,12 +21,23 @@
 #include "shim/sock/spare.h"
 #include "shim/wrap/wrap.h"
 
+/* Where it is not open, another thread may be taking its number for us. */
+static int close_foreign(int fd)
+{
+	bool is_held = fdtable_hold_number(fd);
+	int result = is_held && fdtable_is_internal(fd) ? FAIL(EBADF) : real.close(fd);
+
+	if (is_held)
+		fdtable_release_number();
+	return result;
+}
+
 EXPORT int close(int fd)
 {
 	if (__builtin_expect(!fdtable_get(fd), 1)) {
 		/* It may be a set that waits for such an end. */
 		eof_make();
-		return real.close(fd);
+		return close_foreign(fd);
 	}
 	if (fdtable_is_internal(fd))
 		return FAIL(EBADF);

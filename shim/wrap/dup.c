@@ -73,13 +73,33 @@ static bool prepare_target(int from, int to)
 	return true;
 }
 
+/* As often as another thread takes the number for us in between. */
+#define TRIES 100
+
+/* No number of ours is at `to` when the kernel is asked. */
+static int take_over(int from, int to, int flags)
+{
+	bool is_held = fdtable_hold_number(to);
+	int result;
+
+	for (int i = 0; i < TRIES && is_held && fdtable_is_internal(to); i++) {
+		fdtable_release_number();
+		reclaim_number(to);
+		is_held = fdtable_hold_number(to);
+	}
+	result = flags < 0 ? REAL(dup2)(from, to) : REAL(dup3)(from, to, flags);
+	if (is_held)
+		fdtable_release_number();
+	return result;
+}
+
 EXPORT int dup2(int from, int to)
 {
 	if (fdtable_is_internal(from))
 		return FAIL(EBADF);
 	if (from == to || !prepare_target(from, to))
 		return REAL(dup2)(from, to);
-	return fdtable_get(from) ? note_alias(from, REAL(dup2)(from, to), false) : REAL(dup2)(from, to);
+	return fdtable_get(from) ? note_alias(from, take_over(from, to, -1), false) : take_over(from, to, -1);
 }
 
 EXPORT int dup3(int from, int to, int flags)
@@ -88,8 +108,8 @@ EXPORT int dup3(int from, int to, int flags)
 		return FAIL(EBADF);
 	if (from == to || (flags & ~O_CLOEXEC) || !prepare_target(from, to))
 		return REAL(dup3)(from, to, flags);
-	return fdtable_get(from) ? note_alias(from, REAL(dup3)(from, to, flags), flags & O_CLOEXEC)
-				 : REAL(dup3)(from, to, flags);
+	return fdtable_get(from) ? note_alias(from, take_over(from, to, flags), flags & O_CLOEXEC)
+				 : take_over(from, to, flags);
 }
 
 #define SETTABLE_FLAGS (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)

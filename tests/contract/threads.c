@@ -471,6 +471,49 @@ static void run_numbers_of_ours(void)
 	exchange_in_thread();
 }
 
+static _Atomic(bool) has_taken;
+
+static void *exchange_until_taken(void *unused)
+{
+	for (int i = 0; i < 20000 && !has_taken; i++)
+		probe_exchange("/bytes/10");
+	return unused;
+}
+
+/* A pipe at each number in turn, while other threads make requests: what comes out is what went in. */
+static int take_numbers(void)
+{
+	int pair[2], wrong = 0;
+
+	if (pipe(pair))
+		return -1;
+	for (int fd = FIRST_NUMBER; fd < LAST_NUMBER; fd++) {
+		char byte = 0;
+
+		wrong += dup2(pair[0], fd) != fd || write(pair[1], "x", 1) != 1 || read(fd, &byte, 1) != 1 ||
+			 byte != 'x' || close(fd) != 0;
+	}
+	close(pair[0]);
+	close(pair[1]);
+	return wrong;
+}
+
+static void run_numbers_in_turn(void)
+{
+	pthread_t threads[4];
+	int wrong = 0;
+
+	has_taken = false;
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, exchange_until_taken, NULL);
+	for (int i = 0; i < 400; i++)
+		wrong += take_numbers();
+	has_taken = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	say("%d wrong", wrong);
+}
+
 /* A child of a process whose kept connections have low numbers. */
 static void run_child_beside_ours(void)
 {
@@ -514,6 +557,7 @@ static const struct probe_case cases[] = {
 	{"table-of-descriptors", run_table_of_descriptors},
 	{"table-at-the-limit", run_table_at_the_limit},
 	{"numbers-of-ours", run_numbers_of_ours},
+	{"numbers-in-turn", run_numbers_in_turn},
 	{"child-beside-ours", run_child_beside_ours},
 };
 PROBE_MAIN(cases)
