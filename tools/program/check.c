@@ -39,8 +39,8 @@ static void print_imports(const struct imports *imports)
 		n_used += imports->calls[i].n_users > 0;
 		n_seen += imports->calls[i].n_users > 0 && imports->calls[i].is_interposed;
 	}
-	printf("  socket calls imported: %u, by it and %zu libraries; interposed: %u\n", n_used, imports->n_objects - 1,
-	       n_seen);
+	printf("  socket calls imported: %u, by it and %zu librar%s; interposed: %u\n", n_used, imports->n_objects - 1,
+	       imports->n_objects == 2 ? "y" : "ies", n_seen);
 	if (n_seen < n_used)
 		puts("  not interposed (a connection that these move bytes on is closed, not reused):");
 	for (size_t i = 0; i < imports->n_calls; i++) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/base/text.h"
 #include "tools/report/read.h"
 
 /* Above half of the ports, connect() gets slow; above this share, exhaustion is a matter of time. */
@@ -112,9 +113,10 @@ static void note_pool(const struct cJSON *root, struct report_verdict *verdict)
 	replay = report_object(most, "replay");
 	if (report_number(replay, "uses") < 2)
 		return;
-	note(verdict, "To %s a pool of %s would have dialed %s times for the last %s connections.",
+	note(verdict, "To %s a pool of %s would have dialed %s time%s for the last %s connections.",
 	     report_string(most, "destination"), report_count(report_number(replay, "pool_size"), pool),
-	     report_count(report_number(replay, "dials"), dials), report_count(report_number(replay, "uses"), uses));
+	     report_count(report_number(replay, "dials"), dials), text_plural(report_number(replay, "dials")),
+	     report_count(report_number(replay, "uses"), uses));
 }
 
 static void judge_observed(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
@@ -125,8 +127,9 @@ static void judge_observed(const struct cJSON *root, const struct cJSON *totals,
 
 	snprintf(
 		verdict->headline, REPORT_SENTENCE_MAX,
-		"%s of %s connections could have been kept and used again (%s). Nothing was changed: this run was observed.",
-		report_count(reusable, n), report_count(connects, of), report_percent(ratio, percent));
+		"%s of %s connection%s could have been kept and used again (%s). Nothing was changed: this run was observed.",
+		report_count(reusable, n), report_count(connects, of), text_plural(connects),
+		report_percent(ratio, percent));
 	verdict->level = ratio >= 0.5 ? REPORT_FINE : ratio > 0 ? REPORT_FAIR : REPORT_POOR;
 	note_pool(root, verdict);
 }
@@ -138,8 +141,9 @@ static void note_reason(const struct cJSON *root, struct report_verdict *verdict
 
 	if (!top || verdict->level == REPORT_FINE)
 		return;
-	note(verdict, "The most frequent reason for that: %s (%s times), %s.", top->string,
-	     report_count(report_number(refusals, top->string), n), report_explain(top->string));
+	note(verdict, "The most frequent reason for that: %s (%s time%s), %s.", top->string,
+	     report_count(report_number(refusals, top->string), n), text_plural(report_number(refusals, top->string)),
+	     report_explain(top->string));
 }
 
 /* HTTPS counts as reusable where only a setting stands against it. */
@@ -152,9 +156,10 @@ static void note_tls(const struct cJSON *root, const struct cJSON *totals, struc
 	if (n_opaque <= 0 || reusable <= 0)
 		return;
 	note(verdict,
-	     "%s connections were HTTPS; with --tls=reuse up to %s of them could be used again "
+	     "%s connection%s %s HTTPS; with --tls=reuse up to %s of them could be used again "
 	     "(see --tls-h2 where HTTP/2 is offered).",
-	     report_count(n_opaque, of), report_count(reusable < n_opaque ? reusable : n_opaque, n));
+	     report_count(n_opaque, of), text_plural(n_opaque), text_were(n_opaque),
+	     report_count(reusable < n_opaque ? reusable : n_opaque, n));
 }
 
 static void note_failures(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
@@ -168,11 +173,12 @@ static void note_failures(const struct cJSON *root, const struct cJSON *totals, 
 	worsen(verdict, REPORT_FAIR);
 	if (report_number(errors, "EADDRNOTAVAIL") > 0) {
 		worsen(verdict, REPORT_POOR);
-		note(verdict, "Of %s dials that failed %s found no free port (EADDRNOTAVAIL): see 'holdline doctor'.",
-		     report_count(failures, of), report_count(report_number(errors, "EADDRNOTAVAIL"), n));
+		note(verdict, "Of %s dial%s that failed %s found no free port (EADDRNOTAVAIL): see 'holdline doctor'.",
+		     report_count(failures, of), text_plural(failures),
+		     report_count(report_number(errors, "EADDRNOTAVAIL"), n));
 		return;
 	}
-	note(verdict, "%s dial%s failed%s with %s.", report_count(failures, of), failures > 1 ? "s" : "",
+	note(verdict, "%s dial%s failed%s with %s.", report_count(failures, of), text_plural(failures),
 	     report_number(errors, top->string) < failures ? ", most often" : "", top->string);
 }
 

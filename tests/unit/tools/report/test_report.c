@@ -78,6 +78,20 @@ START_TEST(failures_and_ports_are_told)
 }
 END_TEST
 
+START_TEST(one_is_singular)
+{
+	judge("{\"mode\":\"observe\",\"totals\":{\"connects\":1,\"dialed\":1,\"reusable\":1,\"dial_failures\":1},"
+	      "\"refusals\":{\"tls_opaque\":1},\"errors\":{\"EADDRNOTAVAIL\":1},\"destinations\":[{\"destination\":\"a:1\","
+	      "\"replay\":{\"uses\":2,\"dials\":1,\"pool_size\":1}}]}");
+	ck_assert_ptr_nonnull(strstr(verdict.headline, "1 of 1 connection could"));
+	ck_assert(has_note("would have dialed 1 time for"));
+	ck_assert(has_note("1 connection was HTTPS"));
+	ck_assert(has_note("Of 1 dial that failed 1 found"));
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":2,\"dialed\":2},\"refusals\":{\"stale\":1}}");
+	ck_assert(has_note("stale (1 time)"));
+}
+END_TEST
+
 START_TEST(observed_runs_are_told_apart)
 {
 	judge("{\"mode\":\"observe\",\"totals\":{\"connects\":100,\"dialed\":100,\"reusable\":98},"
@@ -309,6 +323,7 @@ Suite *report_suite(void)
 	tcase_add_test(tcase, reuse_is_fine);
 	tcase_add_test(tcase, no_reuse_has_a_reason);
 	tcase_add_test(tcase, failures_and_ports_are_told);
+	tcase_add_test(tcase, one_is_singular);
 	tcase_add_test(tcase, observed_runs_are_told_apart);
 	tcase_add_test(tcase, every_reason_is_explained);
 	tcase_add_test(tcase, numbers_are_readable);
