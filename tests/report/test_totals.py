@@ -12,6 +12,18 @@ from run_world import World, client, get, shell_loop, short
 from suite import tally
 
 
+FETCHES = """
+import os, socket, sys
+dial = lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for i in range(20):
+    s = dial()
+    s.send(b"GET /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+    while s.recv(999):
+        pass
+    s.close()
+"""
+
+
 def counted(name, n, stats, report, good=True):
     """Every connect is in all tables of the report once, and dials are what the server saw."""
     totals = report.get("totals", {})
@@ -102,6 +114,23 @@ def test_no_ports():
     tally.expect("no ports", get(report, "errors") == {"EADDRNOTAVAIL": 12} and get(report, "ports", "usable") == 18 and
                  get(report, "ports", "peak_used") == 18 and get(report, "ports", "peak_ratio") == 1 and
                  report["totals"]["dialed"] == 18, short(report))
+
+
+def test_without_outcome():
+    """A connect that is in no column, since a kill or the program's silence ended it, is in the sentence and in its whole."""
+    with World() as world, harness.Nginx() as nginx:
+        for name, end, flag in ("killed", "s = dial(); os.kill(os.getpid(), 9)", "--pool=local"), ("silent", "dial().close()", "--relay=always"):
+            if name == "silent" and b"(the relay): yes" not in world.holdline("version", "--verbose").output:
+                tally.skip(name, "no relay can be had here")
+                continue
+            _, report = world.report([PYTHON, "-c", FETCHES + end, str(nginx.port)], flag)
+            text = world.holdline("report", world.path("run.json")).output.decode()
+            served, dialed = report["totals"]["reused"], report["totals"]["dialed"]
+            ratio = report["totals"]["reuse_ratio"]
+            tally.expect(name, served + dialed == 20 and abs(ratio - served / 21) < 1e-9 and
+                         "%d of 21 connects were served by a kept connection (%.0f %%); %d had to be dialed, 1 without an outcome on record.\n" % (
+                             served, 100 * ratio, dialed) in text, text + short(report))
+            tally.expect(name + ": the table's share is the same", re.search(r"\n127.0.0.1:\d+ .* %.0f %% " % (100 * ratio), text), text)
 
 
 def test_nested_and_background():

@@ -76,21 +76,54 @@ static void worsen(struct report_verdict *verdict, enum report_level level)
 		verdict->level = level;
 }
 
+__attribute__((format(printf, 2, 3))) static void add_to_headline(struct report_verdict *verdict, const char *format,
+								  ...)
+{
+	size_t length = strlen(verdict->headline);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(verdict->headline + length, REPORT_SENTENCE_MAX - length, format, arguments);
+	va_end(arguments);
+}
+
+/* The connects that no kept connection served, so that the numbers of the sentence add up. A kill, or a program of the
+ * relay's that sends nothing, leaves a connect without an outcome. */
+static void add_others(const struct cJSON *totals, struct report_verdict *verdict)
+{
+	double dialed = report_number(totals, "dialed"), failed = report_number(totals, "dial_failures");
+	double abandoned = report_number(totals, "abandoned");
+	double others = report_number(totals, "connects") - report_number(totals, "reused");
+	double unknown = others - dialed - failed - abandoned;
+	char n[REPORT_TEXT_MAX];
+
+	add_to_headline(verdict, "; %s had to be dialed", report_count(dialed, n));
+	if (failed > 0)
+		add_to_headline(verdict, ", %s failed", report_count(failed, n));
+	if (abandoned > 0)
+		add_to_headline(verdict, ", %s %s given up", report_count(abandoned, n), text_were(abandoned));
+	if (unknown > 0)
+		add_to_headline(verdict, ", %s without an outcome on record", report_count(unknown, n));
+	add_to_headline(verdict, ".");
+}
+
 static void judge_full(const struct cJSON *totals, struct report_verdict *verdict)
 {
 	double connects = report_number(totals, "connects"), reused = report_number(totals, "reused");
 	double dialed = report_number(totals, "dialed"), ratio = reused / (reused + dialed);
-	char of[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX], rest[REPORT_TEXT_MAX];
+	char of[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX];
 
 	if (reused > 0) {
-		snprintf(verdict->headline, REPORT_SENTENCE_MAX,
-			 "%s of %s connects were served by a kept connection (%s); %s had to be dialed.",
-			 report_count(reused, n), report_count(connects, of), report_percent(ratio, percent),
-			 report_count(dialed, rest));
+		add_to_headline(verdict, "%s of %s connect%s %s served by a kept connection (%s)",
+				report_count(reused, n), report_count(connects, of), text_plural(connects),
+				text_were(reused), report_percent(reused < connects ? reused / connects : 1, percent));
+		add_others(totals, verdict);
+		/* A dial that failed is no fault of the reuse; see note_failures(). */
 		verdict->level = ratio >= 0.9 ? REPORT_FINE : ratio >= 0.5 ? REPORT_FAIR : REPORT_POOR;
 	} else if (connects > 1) {
-		snprintf(verdict->headline, REPORT_SENTENCE_MAX, "None of %s connects was served by a kept connection.",
-			 report_count(connects, n));
+		add_to_headline(verdict, "None of %s connects was served by a kept connection",
+				report_count(connects, n));
+		add_others(totals, verdict);
 		verdict->level = REPORT_POOR;
 	} else {
 		strcpy(verdict->headline, "One connect only: there was nothing to reuse.");

@@ -53,12 +53,38 @@ START_TEST(reuse_is_fine)
 }
 END_TEST
 
+/* The sentence's numbers add up, and its share is of the connects that it names. */
+START_TEST(every_connect_is_told)
+{
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":200,\"dialed\":1,\"reused\":184,\"dial_failures\":15}}");
+	ck_assert_str_eq(verdict.headline,
+			 "184 of 200 connects were served by a kept connection (92 %); 1 had to be dialed, 15 failed.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":151,\"dialed\":0,\"reused\":150}}");
+	ck_assert_str_eq(verdict.headline, "150 of 151 connects were served by a kept connection (99.34 %); "
+					   "0 had to be dialed, 1 without an outcome on record.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":2000,\"dialed\":3,\"reused\":1,\"dial_failures\":1,\"abandoned\":1}}");
+	ck_assert_str_eq(verdict.headline,
+			 "1 of 2,000 connects was served by a kept connection (0.05 %); "
+			 "3 had to be dialed, 1 failed, 1 was given up, 1,994 without an outcome on record.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":1,\"dialed\":0,\"reused\":1}}");
+	ck_assert_str_eq(verdict.headline,
+			 "1 of 1 connect was served by a kept connection (100 %); 0 had to be dialed.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":30,\"dialed\":18,\"dial_failures\":12}}");
+	ck_assert_str_eq(verdict.headline,
+			 "None of 30 connects was served by a kept connection; 18 had to be dialed, 12 failed.");
+	/* A request that was sent again on a fresh connection is in both columns. */
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":2,\"dialed\":2,\"reused\":2}}");
+	ck_assert_str_eq(verdict.headline,
+			 "2 of 2 connects were served by a kept connection (100 %); 2 had to be dialed.");
+}
+END_TEST
+
 START_TEST(no_reuse_has_a_reason)
 {
 	judge("{\"mode\":\"full\",\"totals\":{\"connects\":10,\"dialed\":10,\"reused\":0},"
 	      "\"refusals\":{\"stale\":3,\"server_close\":7}}");
 	ck_assert_int_eq(verdict.level, REPORT_POOR);
-	ck_assert_str_eq(verdict.headline, "None of 10 connects was served by a kept connection.");
+	ck_assert_str_eq(verdict.headline, "None of 10 connects was served by a kept connection; 10 had to be dialed.");
 	ck_assert(has_note("server_close (7 times)"));
 }
 END_TEST
@@ -321,6 +347,7 @@ Suite *report_suite(void)
 
 	tcase_add_checked_fixture(tcase, NULL, stop);
 	tcase_add_test(tcase, reuse_is_fine);
+	tcase_add_test(tcase, every_connect_is_told);
 	tcase_add_test(tcase, no_reuse_has_a_reason);
 	tcase_add_test(tcase, failures_and_ports_are_told);
 	tcase_add_test(tcase, one_is_singular);
