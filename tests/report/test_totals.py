@@ -104,9 +104,10 @@ def test_no_ports():
         with World() as world, harness.Server() as server:
             command = [PYTHON, "-c", "import socket\nfor i in range(30):\n try:\n  s = socket.create_connection(('127.0.0.1', %d))\n"
                        "  s.send(b'x'); s.shutdown(1); s.recv(99); s.close()\n except OSError: pass" % server.port]
-            return world.report(command, "--dial-timeout=50ms", "--port-scan=kernel")[1]
+            _, report = world.report(command, "--dial-timeout=50ms", "--port-scan=kernel")
+            return report, world.holdline("report", world.path("run.json")).output.decode()
     try:
-        report = network.Inside(exhaust).result()
+        report, text = network.Inside(exhaust).result()
     except RuntimeError as error:
         tally.skip("no ports", str(error).splitlines()[-1])
         return
@@ -114,6 +115,8 @@ def test_no_ports():
     tally.expect("no ports", get(report, "errors") == {"EADDRNOTAVAIL": 12} and get(report, "ports", "usable") == 18 and
                  get(report, "ports", "peak_used") == 18 and get(report, "ports", "peak_ratio") == 1 and
                  report["totals"]["dialed"] == 18, short(report))
+    tally.expect("no ports, in words", "None of 30 connects was served by a kept connection; 18 had to be dialed, 12 failed.\n" in text and
+                 text.count("18 of 18 usable ports (100 %)") == text.count("At the peak") == text.count("by all programs together") == 1, text)
 
 
 def test_without_outcome():

@@ -215,18 +215,26 @@ static void note_failures(const struct cJSON *root, const struct cJSON *totals, 
 	     report_number(errors, top->string) < failures ? ", most often" : "", top->string);
 }
 
-static void note_ports(const struct cJSON *root, struct report_verdict *verdict)
+/* The kernel's counts have no owner: a run of one dial may see thousands of TIME_WAITs of other programs. */
+static void judge_ports(const struct cJSON *root, struct report_verdict *verdict)
 {
 	const struct cJSON *ports = report_object(root, "ports");
 	double used = report_number(ports, "peak_used"), usable = report_number(ports, "usable");
 	char n[REPORT_TEXT_MAX], of[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX];
+	double ratio = used / usable;
 
-	if (usable <= 0 || used / usable < CLIFF_RATIO)
+	if (usable <= 0 || used <= 0)
 		return;
-	worsen(verdict, used / usable < FULL_RATIO ? REPORT_FAIR : REPORT_POOR);
-	note(verdict, "At the peak %s of %s usable ports to %s were in use (%s)%s.", report_count(used, n),
-	     report_count(usable, of), report_string(ports, "destination"), report_percent(used / usable, percent),
-	     used / usable < FULL_RATIO ? "; above half, connect() gets slow" : "");
+	snprintf(verdict->ports, REPORT_SENTENCE_MAX,
+		 "At the peak %s of %s usable ports (%s) from %s to %s %s in use, by all programs together%s.",
+		 report_count(used, n), report_count(usable, of), report_percent(ratio, percent),
+		 report_string(ports, "source"), report_string(ports, "destination"), text_were(used),
+		 ratio >= CLIFF_RATIO && ratio < FULL_RATIO ? "; above half, connect() gets slow" : "");
+	if (ratio < CLIFF_RATIO)
+		return;
+	worsen(verdict, ratio < FULL_RATIO ? REPORT_FAIR : REPORT_POOR);
+	note(verdict, "%s", verdict->ports);
+	verdict->ports[0] = '\0';
 }
 
 static void note_rest(const struct cJSON *root, struct report_verdict *verdict)
@@ -265,6 +273,6 @@ void report_judge(const struct cJSON *root, struct report_verdict *verdict)
 	note_reason(root, verdict);
 	note_tls(root, totals, verdict);
 	note_failures(root, totals, verdict);
-	note_ports(root, verdict);
+	judge_ports(root, verdict);
 	note_rest(root, verdict);
 }

@@ -97,10 +97,12 @@ START_TEST(failures_and_ports_are_told)
 	ck_assert(has_note("1 dial failed with ECONNREFUSED"));
 	judge("{\"mode\":\"full\",\"totals\":{\"connects\":20,\"dialed\":1,\"reused\":9,\"dial_failures\":10},"
 	      "\"errors\":{\"EADDRNOTAVAIL\":4,\"ETIMEDOUT\":6},"
-	      "\"ports\":{\"peak_used\":90,\"usable\":100,\"destination\":\"10.0.0.1:80\"}}");
+	      "\"ports\":{\"peak_used\":90,\"usable\":100,\"source\":\"10.0.0.2\",\"destination\":\"10.0.0.1:80\"}}");
 	ck_assert_int_eq(verdict.level, REPORT_POOR);
 	ck_assert(has_note("Of 10 dials that failed 4 found no free port"));
-	ck_assert(has_note("90 of 100 usable ports to 10.0.0.1:80 were in use (90 %)"));
+	ck_assert(has_note(
+		"90 of 100 usable ports (90 %) from 10.0.0.2 to 10.0.0.1:80 were in use, by all programs together."));
+	ck_assert_str_eq(verdict.ports, "");
 }
 END_TEST
 
@@ -115,6 +117,39 @@ START_TEST(one_is_singular)
 	ck_assert(has_note("Of 1 dial that failed 1 found"));
 	judge("{\"mode\":\"full\",\"totals\":{\"connects\":2,\"dialed\":2},\"refusals\":{\"stale\":1}}");
 	ck_assert(has_note("stale (1 time)"));
+}
+END_TEST
+
+static unsigned count_in(const char *text, const char *part)
+{
+	unsigned n = 0;
+
+	for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+		n++;
+	return n;
+}
+
+/* Whether a note tells of it or it comes last: once, and with whose ports they are. */
+START_TEST(the_peak_of_ports_is_told_once)
+{
+	static const char *const peaks[] = {"1", "51", "100"};
+
+	for (size_t i = 0; i < sizeof(peaks) / sizeof(peaks[0]); i++) {
+		char *text = NULL, json[256];
+		size_t length;
+		FILE *stream = open_memstream(&text, &length);
+
+		snprintf(json, sizeof(json),
+			 "{\"mode\":\"full\",\"totals\":{\"connects\":2,\"dialed\":1,\"reused\":1},\"ports\":{"
+			 "\"peak_used\":%s,\"usable\":100,\"source\":\"a\",\"destination\":\"b\"}}",
+			 peaks[i]);
+		judge(json);
+		report_print(stream, root);
+		fclose(stream);
+		ck_assert_uint_eq(count_in(text, "At the peak"), 1);
+		ck_assert_uint_eq(count_in(text, "in use, by all programs together"), 1);
+		free(text);
+	}
 }
 END_TEST
 
@@ -351,6 +386,7 @@ Suite *report_suite(void)
 	tcase_add_test(tcase, no_reuse_has_a_reason);
 	tcase_add_test(tcase, failures_and_ports_are_told);
 	tcase_add_test(tcase, one_is_singular);
+	tcase_add_test(tcase, the_peak_of_ports_is_told_once);
 	tcase_add_test(tcase, observed_runs_are_told_apart);
 	tcase_add_test(tcase, every_reason_is_explained);
 	tcase_add_test(tcase, numbers_are_readable);
