@@ -136,6 +136,22 @@ def test_without_outcome():
             tally.expect(name + ": the table's share is the same", re.search(r"\n127.0.0.1:\d+ .* %.0f %% " % (100 * ratio), text), text)
 
 
+def test_same_fields():
+    """The manual's lists are what the JSON has: of totals, of each destination, and of both."""
+    with World() as world, harness.Nginx() as nginx:
+        _, report = world.report([client(), str(nginx.port), "2", "exit"])
+        with open(os.path.join(harness.ROOT, "tools/man/holdline-report.1")) as file:
+            manual = file.read()
+        both = manual[manual.index(".It Va totals No and"):manual.index(".It Va refusals , errors , dial_seconds")]
+        listed = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"(?m)^\.It Va (.*)", both)).replace("No and each of Va", "")))
+        listed -= {"totals", "destinations"}
+        each = {"refusals", "errors", "dial_seconds"}
+        tally.expect("totals", set(report["totals"]) == listed, "%s, the manual: %s" % (sorted(report["totals"]), sorted(listed)))
+        tally.expect("destinations", set(report["destinations"][0]) - {"replay"} == listed | each | {"destination", "active", "idle"},
+                     str(sorted(report["destinations"][0])))
+        tally.expect("the whole run", each <= set(report) and set(report["destinations"][0]["dial_seconds"]) == set(report["dial_seconds"]), short(report))
+
+
 def test_nested_and_background():
     with World() as world, harness.Nginx() as nginx:
         fetch = "%s %d 3 " % (client(), nginx.port)
