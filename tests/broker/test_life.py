@@ -90,7 +90,7 @@ def test_status():
         tally.expect_in_time("status --json", len(rows) == 1 and rows[0]["destination"] == "127.0.0.1:%d" % server.port and rows[0]["uses"] == 2
                      and rows[0]["state"] == "idle" and rows[0]["program"] == "curl" and "pid" not in rows[0], rows)
         text = harness.run([HOLDLINE, "status"], False, 10, XDG_RUNTIME_DIR=world.folder).output.decode()
-        tally.expect_in_time("status", "1 connections, 1 idle" in text and "curl (ended)" in text, text)
+        tally.expect_in_time("status", "1 connection, 1 idle, by" in text and "curl (ended)" in text, text)
     with World() as world:
         text = harness.run([HOLDLINE, "status"], False, 10, XDG_RUNTIME_DIR=world.folder)
         tally.expect("status without a broker", text.status == 0 and b"No broker" in text.output, text.output)

@@ -265,6 +265,24 @@ def test_library_of_others():
         tally.expect("library: " + title, done.returncode == status and ("may be changed" in done.stderr) == (status == 1 or flag != ""), done)
 
 
+def test_no_manager():
+    """Where systemd does not run, `enable` says so; for another system's root it can't know."""
+    note = "note: systemd does not run here"
+    with Root() as root:
+        root.add_unit("a.service", DYNAMIC)
+        status, said = root.holdline("enable", "a")
+        tally.expect("no manager: a root", status == 0 and note not in said, said)
+    if why_no_other_etc():
+        tally.skip("no manager", why_no_other_etc())
+        return
+    script = ('mount -t tmpfs none /run && mkdir -p /etc/systemd/system /run/bin $3 && ln -s /bin/true /run/bin/systemctl && '
+              'printf "[Service]\\nExecStart=/bin/true\\n" >/etc/systemd/system/made-up.service && cp "$1" /run/libholdline.so && '
+              'PATH=/run/bin:$PATH HOLDLINE_LIBRARY=/run/libholdline.so exec "$0" enable $2 made-up')
+    for title, flag, folder, is_noted in (("without", "", "", True), ("with one", "", "/run/systemd/system", False), ("dry run", "--dry-run", "", False)):
+        done = in_other_etc(["sh", "-c", script, harness.HOLDLINE, LIBRARY, flag, folder])
+        tally.expect("no manager: " + title, done.returncode == 0 and "made-up.service" in done.stdout + done.stderr and (note in done.stderr) == is_noted, done)
+
+
 def test_flags():
     """Flags of `holdline run` become variables, quoted as systemd wants it."""
     with Root() as root:

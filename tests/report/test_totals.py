@@ -12,6 +12,18 @@ from run_world import World, client, get, shell_loop, short
 from suite import tally
 
 
+FETCHES = """
+import os, socket, sys
+dial = lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for i in range(20):
+    s = dial()
+    s.send(b"GET /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+    while s.recv(999):
+        pass
+    s.close()
+"""
+
+
 def counted(name, n, stats, report, good=True):
     """Every connect is in all tables of the report once, and dials are what the server saw."""
     totals = report.get("totals", {})
@@ -92,9 +104,10 @@ def test_no_ports():
         with World() as world, harness.Server() as server:
             command = [PYTHON, "-c", "import socket\nfor i in range(30):\n try:\n  s = socket.create_connection(('127.0.0.1', %d))\n"
                        "  s.send(b'x'); s.shutdown(1); s.recv(99); s.close()\n except OSError: pass" % server.port]
-            return world.report(command, "--dial-timeout=50ms", "--port-scan=kernel")[1]
+            _, report = world.report(command, "--dial-timeout=50ms", "--port-scan=kernel")
+            return report, world.holdline("report", world.path("run.json")).output.decode()
     try:
-        report = network.Inside(exhaust).result()
+        report, text = network.Inside(exhaust).result()
     except RuntimeError as error:
         tally.skip("no ports", str(error).splitlines()[-1])
         return
@@ -102,6 +115,41 @@ def test_no_ports():
     tally.expect("no ports", get(report, "errors") == {"EADDRNOTAVAIL": 12} and get(report, "ports", "usable") == 18 and
                  get(report, "ports", "peak_used") == 18 and get(report, "ports", "peak_ratio") == 1 and
                  report["totals"]["dialed"] == 18, short(report))
+    tally.expect("no ports, in words", "None of 30 connects was served by a kept connection; 18 had to be dialed, 12 failed.\n" in text and
+                 text.count("18 of 18 usable ports (100 %)") == text.count("At the peak") == text.count("by all programs together") == 1, text)
+
+
+def test_without_outcome():
+    """A connect that is in no column, since a kill or the program's silence ended it, is in the sentence and in its whole."""
+    with World() as world, harness.Nginx() as nginx:
+        for name, end, flag in ("killed", "s = dial(); os.kill(os.getpid(), 9)", "--pool=local"), ("silent", "dial().close()", "--relay=always"):
+            if name == "silent" and b"(the relay): yes" not in world.holdline("version", "--verbose").output:
+                tally.skip(name, "no relay can be had here")
+                continue
+            _, report = world.report([PYTHON, "-c", FETCHES + end, str(nginx.port)], flag)
+            text = world.holdline("report", world.path("run.json")).output.decode()
+            served, dialed = report["totals"]["reused"], report["totals"]["dialed"]
+            ratio = report["totals"]["reuse_ratio"]
+            tally.expect(name, served + dialed == 20 and abs(ratio - served / 21) < 1e-9 and
+                         "%d of 21 connects were served by a kept connection (%.0f %%); %d had to be dialed, 1 without an outcome on record.\n" % (
+                             served, 100 * ratio, dialed) in text, text + short(report))
+            tally.expect(name + ": the table's share is the same", re.search(r"\n127.0.0.1:\d+ .* %.0f %% " % (100 * ratio), text), text)
+
+
+def test_same_fields():
+    """The manual's lists are what the JSON has: of totals, of each destination, and of both."""
+    with World() as world, harness.Nginx() as nginx:
+        _, report = world.report([client(), str(nginx.port), "2", "exit"])
+        with open(os.path.join(harness.ROOT, "tools/man/holdline-report.1")) as file:
+            manual = file.read()
+        both = manual[manual.index(".It Va totals No and"):manual.index(".It Va refusals , errors , dial_seconds")]
+        listed = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"(?m)^\.It Va (.*)", both)).replace("No and each of Va", "")))
+        listed -= {"totals", "destinations"}
+        each = {"refusals", "errors", "dial_seconds"}
+        tally.expect("totals", set(report["totals"]) == listed, "%s, the manual: %s" % (sorted(report["totals"]), sorted(listed)))
+        tally.expect("destinations", set(report["destinations"][0]) - {"replay"} == listed | each | {"destination", "active", "idle"},
+                     str(sorted(report["destinations"][0])))
+        tally.expect("the whole run", each <= set(report) and set(report["destinations"][0]["dial_seconds"]) == set(report["dial_seconds"]), short(report))
 
 
 def test_nested_and_background():

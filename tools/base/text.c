@@ -90,3 +90,19 @@ const char *text_base_name(const char *path)
 
 	return slash ? slash + 1 : path;
 }
+
+/* Above 0 and below 2, since comparing for equality is not for fractions; counts have none. */
+static bool is_one(double n)
+{
+	return n > 0 && n < 2;
+}
+
+const char *text_plural(double n)
+{
+	return is_one(n) ? "" : "s";
+}
+
+const char *text_were(double n)
+{
+	return is_one(n) ? "was" : "were";
+}

@@ -13,5 +13,9 @@ void text_make_printable(char *text);
 /* Prints UTF-8 so that no terminal does anything but show it: control characters become '?'. */
 void text_print_safe(FILE *stream, const char *text);
 
+/* For a count before a noun or a verb: "s", or "" for one; "were", or "was" for one. Static storage. */
+const char *text_plural(double n);
+const char *text_were(double n);
+
 /* The part behind the last slash. */
 const char *text_base_name(const char *path);

@@ -98,8 +98,8 @@ static void print_json(const char *path, bool is_there, uint32_t flags, cJSON *a
 
 static void print_sum(const struct listing *listing, const char *path, uint32_t flags)
 {
-	printf("%s%u connections, %u idle, by the broker at %s\n", listing->n ? "\n" : "", listing->n, listing->n_idle,
-	       path);
+	printf("%s%u connection%s, %u idle, by the broker at %s\n", listing->n ? "\n" : "", listing->n,
+	       text_plural(listing->n), listing->n_idle, path);
 	if (!(flags & BROKER_IS_CONFINED))
 		puts("The broker runs without its filter of system calls: seccomp(2) is not to be had here.");
 }

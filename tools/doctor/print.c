@@ -7,6 +7,7 @@
 
 #include "tools/base/address.h"
 #include "tools/base/sparkline.h"
+#include "tools/base/text.h"
 
 #define MAX_ROWS 10
 #define FEW_ROWS 3 /* shown whatever they contain; further rows if they use a hundredth of the ports, or ten */
@@ -103,8 +104,8 @@ static void print_budget(const struct doctor_report *report, FILE *stream)
 	fprintf(stream, "usable    %u from each address to each destination\n", sample->n_usable);
 	fprintf(stream, "reuse of TIME_WAIT by connect()    %s (tcp_tw_reuse %d)\n", explain_reuse(&sample->settings),
 		sample->settings.reuse);
-	fprintf(stream, "sockets   %u TCP sockets, %u of them in TIME_WAIT; Linux %s\n", sample->n_sockets,
-		sample->n_time_wait, report->kernel);
+	fprintf(stream, "sockets   %u TCP socket%s, %u of them in TIME_WAIT; Linux %s\n", sample->n_sockets,
+		text_plural(sample->n_sockets), sample->n_time_wait, report->kernel);
 	if (report->pace.seconds > 0)
 		fprintf(stream, "dials     %.1f a second in all, over %.1f s\n",
 			(double)report->pace.n_dials / report->pace.seconds, report->pace.seconds);

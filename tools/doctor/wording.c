@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "tools/base/address.h"
+#include "tools/base/text.h"
 
 #define FEW_USES 5 /* fewer uses allow no conclusion */
 
@@ -52,12 +53,12 @@ static void describe_nat(const struct doctor_report *report, const struct nat_tu
 {
 	char source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
 	struct nat_range range;
+	unsigned long long n_dropped = report->nat.counters.n_dropped - report->nat_before.n_dropped;
 
 	if (!tuple) {
 		snprintf(text, DOCTOR_TEXT_MAX,
-			 "netfilter dropped %llu new connections in %.1f s, though ports are free here",
-			 (unsigned long long)(report->nat.counters.n_dropped - report->nat_before.n_dropped),
-			 report->pace.seconds);
+			 "netfilter dropped %llu new connection%s in %.1f s, though ports are free here", n_dropped,
+			 text_plural((double)n_dropped), report->pace.seconds);
 		return;
 	}
 	nat_find_range(&report->nat, tuple, &range);
@@ -93,9 +94,10 @@ static void describe_silence(const struct ports_tuple *tuple, char text[DOCTOR_T
 	address_write_port(&tuple->key.destination, tuple->key.interface, tuple->key.port, destination);
 	snprintf(
 		text, DOCTOR_TEXT_MAX,
-		"%u dials to %s have had no answer yet, though ports are free, and %u connections there stand: a server "
+		"%u dial%s to %s got no answer yet, though ports are free and %u connection%s could be made there: a server "
 		"whose queue is full, a firewall, or full NAT on the way",
-		tuple->n_unanswered, destination, tuple->n_established);
+		tuple->n_unanswered, text_plural(tuple->n_unanswered), destination, tuple->n_established,
+		text_plural(tuple->n_established));
 }
 
 void doctor_describe(const struct doctor_report *report, const struct doctor_finding *finding,

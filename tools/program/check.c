@@ -9,10 +9,14 @@
 #include "tools/program/preload.h"
 #include "tools/program/program.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tools/base/text.h"
 
@@ -39,8 +43,8 @@ static void print_imports(const struct imports *imports)
 		n_used += imports->calls[i].n_users > 0;
 		n_seen += imports->calls[i].n_users > 0 && imports->calls[i].is_interposed;
 	}
-	printf("  socket calls imported: %u, by it and %zu libraries; interposed: %u\n", n_used, imports->n_objects - 1,
-	       n_seen);
+	printf("  socket calls imported: %u, by it and %zu librar%s; interposed: %u\n", n_used, imports->n_objects - 1,
+	       imports->n_objects == 2 ? "y" : "ies", n_seen);
 	if (n_seen < n_used)
 		puts("  not interposed (a connection that these move bytes on is closed, not reused):");
 	for (size_t i = 0; i < imports->n_calls; i++) {
@@ -98,6 +102,48 @@ static void examine_imports(const char *path)
 	imports_fini(&imports);
 }
 
+/* A name without a slash is looked for in PATH only, as execvp(3) does, even where this folder has it. */
+static void complain(const char *path, int error)
+{
+	bool is_searched = !strchr(path, '/'), is_there;
+	struct stat status;
+
+	is_there = stat(path, &status) == 0;
+	fprintf(stderr, "holdline check: %s: %s", path, strerror(-error));
+	if (is_searched && error == -ENOENT)
+		fputs(": no folder of PATH has a program of that name", stderr);
+	else if (is_searched && error == -EACCES)
+		fputs(": what the folders of PATH have of that name is not executable", stderr);
+	else if (is_there && error == -EACCES && (!S_ISREG(status.st_mode) || access(path, X_OK) != 0))
+		fputs(": it is not an executable file", stderr);
+	fputc('\n', stderr);
+	if (is_searched && is_there)
+		fprintf(stderr, "holdline check: this folder was not looked at; what is here is ./%s\n", path);
+}
+
+/* Of a wrapper, as pyenv's, the verdict is on its shell, and says nothing of the program that connects. */
+static void print_script_limit(const struct program *program, const char *path)
+{
+	if (program->n_steps > 1)
+		printf("  this is about %s, which runs the script: programs that the script starts were not looked at\n",
+		       text_base_name(path));
+}
+
+static int print_verdict(const struct program *program, const char *path)
+{
+	if (program_fits_relay(program->obstacle)) {
+		printf("%s: %s: Holdline's relay serves it\n", path, program_explain(program->obstacle));
+		return 0;
+	}
+	if (program->obstacle != PROGRAM_NO_OBSTACLE) {
+		printf("%s: Holdline can't work: %s\n", path, program_explain(program->obstacle));
+		return EXIT_CANNOT;
+	}
+	printf("%s: Holdline can work\n", path);
+	examine_imports(path);
+	return 0;
+}
+
 int command_check(int argc, char **argv)
 {
 	static struct program program;
@@ -114,18 +160,10 @@ int command_check(int argc, char **argv)
 	print_steps(&program);
 	if (result < 0) {
 		fflush(stdout);
-		fprintf(stderr, "holdline check: %s: %s\n", path, strerror(-result));
+		complain(path, result);
 		return EXIT_USAGE;
 	}
-	if (program_fits_relay(program.obstacle)) {
-		printf("%s: %s: Holdline's relay serves it\n", path, program_explain(program.obstacle));
-		return 0;
-	}
-	if (program.obstacle != PROGRAM_NO_OBSTACLE) {
-		printf("%s: Holdline can't work: %s\n", path, program_explain(program.obstacle));
-		return EXIT_CANNOT;
-	}
-	printf("%s: Holdline can work\n", path);
-	examine_imports(path);
-	return 0;
+	result = print_verdict(&program, path);
+	print_script_limit(&program, path);
+	return result;
 }

@@ -113,7 +113,7 @@ static void print_preloaded(const struct imports *imports, const char *name, boo
 	printf("  preloaded %s Holdline: %s, which defines %s", is_ahead ? "ahead of" : "behind", name,
 	       neighbour.first);
 	if (neighbour.n_calls > 1)
-		printf(" and %u more calls", neighbour.n_calls - 1);
+		printf(" and %u more call%s", neighbour.n_calls - 1, text_plural(neighbour.n_calls - 1));
 	if (neighbour.goes_past && is_ahead)
 		puts(" and calls libc past it: what that connects is not kept");
 	else if (is_ahead)

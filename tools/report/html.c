@@ -146,7 +146,7 @@ static void write_tiles(FILE *stream, const struct cJSON *root)
 	write_tile(stream, report_count(report_number(totals, "dial_failures"), text), "dials failed");
 	if (report_number(ports, "usable") > 0)
 		write_tile(stream, report_percent(report_number(ports, "peak_ratio"), text),
-			   "of the ports at the peak");
+			   "of the ports at the peak, all programs");
 	fputs("</div>\n", stream);
 }
 

@@ -136,52 +136,41 @@ static void print_callsites(FILE *stream, const struct cJSON *root)
 	print_left_out(stream, n);
 }
 
-static void print_ports(FILE *stream, const struct cJSON *root)
-{
-	const struct cJSON *ports = report_object(root, "ports");
-	double used = report_number(ports, "peak_used"), usable = report_number(ports, "usable");
-	char n[REPORT_TEXT_MAX], of[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX];
-
-	if (usable <= 0 || used <= 0)
-		return;
-	fprintf(stream, "\nAt the peak %s of %s usable ports (%s) were in use from ", report_count(used, n),
-		report_count(usable, of), report_percent(used / usable, percent));
-	text_print_safe(stream, report_string(ports, "source"));
-	fputs(" to ", stream);
-	text_print_safe(stream, report_string(ports, "destination"));
-	fputs(".\n", stream);
-}
-
-static void print_headline(FILE *stream, const struct cJSON *root)
+static void print_headline(FILE *stream, const struct cJSON *root, const struct report_verdict *verdict)
 {
 	const struct cJSON *processes = report_object(root, "processes");
 	char command[60], duration[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX];
-	struct report_verdict verdict;
 	double n_processes = report_number(processes, "ended") + report_number(processes, "running");
 
-	report_judge(root, &verdict);
 	report_command(root, command, sizeof(command));
 	fputs("holdline: ", stream);
 	text_print_safe(stream, command);
 	fprintf(stream, ": %s, %s process%s with connections\n",
 		report_duration(report_number(root, "duration_seconds"), duration), report_count(n_processes, n),
 		n_processes > 1 || n_processes < 1 ? "es" : "");
-	text_print_safe(stream, verdict.headline);
+	text_print_safe(stream, verdict->headline);
 	fputc('\n', stream);
-	for (unsigned i = 0; i < verdict.n_notes; i++) {
-		text_print_safe(stream, verdict.notes[i]);
+	for (unsigned i = 0; i < verdict->n_notes; i++) {
+		text_print_safe(stream, verdict->notes[i]);
 		fputc('\n', stream);
 	}
 }
 
 void report_print(FILE *stream, const struct cJSON *root)
 {
-	print_headline(stream, root);
+	struct report_verdict verdict;
+
+	report_judge(root, &verdict);
+	print_headline(stream, root, &verdict);
 	if (report_number(report_object(root, "totals"), "connects") <= 0)
 		return;
 	print_destinations(stream, root);
 	print_ranking(stream, "not kept, or not used", report_object(root, "refusals"), true);
 	print_ranking(stream, "dials that failed", report_object(root, "errors"), false);
 	print_callsites(stream, root);
-	print_ports(stream, root);
+	if (!*verdict.ports)
+		return;
+	fputc('\n', stream);
+	text_print_safe(stream, verdict.ports);
+	fputc('\n', stream);
 }

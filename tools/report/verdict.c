@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/base/text.h"
 #include "tools/report/read.h"
 
 /* Above half of the ports, connect() gets slow; above this share, exhaustion is a matter of time. */
@@ -75,21 +76,54 @@ static void worsen(struct report_verdict *verdict, enum report_level level)
 		verdict->level = level;
 }
 
+__attribute__((format(printf, 2, 3))) static void add_to_headline(struct report_verdict *verdict, const char *format,
+								  ...)
+{
+	size_t length = strlen(verdict->headline);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(verdict->headline + length, REPORT_SENTENCE_MAX - length, format, arguments);
+	va_end(arguments);
+}
+
+/* The connects that no kept connection served, so that the numbers of the sentence add up. A kill, or a program of the
+ * relay's that sends nothing, leaves a connect without an outcome. */
+static void add_others(const struct cJSON *totals, struct report_verdict *verdict)
+{
+	double dialed = report_number(totals, "dialed"), failed = report_number(totals, "dial_failures");
+	double abandoned = report_number(totals, "abandoned");
+	double others = report_number(totals, "connects") - report_number(totals, "reused");
+	double unknown = others - dialed - failed - abandoned;
+	char n[REPORT_TEXT_MAX];
+
+	add_to_headline(verdict, "; %s had to be dialed", report_count(dialed, n));
+	if (failed > 0)
+		add_to_headline(verdict, ", %s failed", report_count(failed, n));
+	if (abandoned > 0)
+		add_to_headline(verdict, ", %s %s given up", report_count(abandoned, n), text_were(abandoned));
+	if (unknown > 0)
+		add_to_headline(verdict, ", %s without an outcome on record", report_count(unknown, n));
+	add_to_headline(verdict, ".");
+}
+
 static void judge_full(const struct cJSON *totals, struct report_verdict *verdict)
 {
 	double connects = report_number(totals, "connects"), reused = report_number(totals, "reused");
 	double dialed = report_number(totals, "dialed"), ratio = reused / (reused + dialed);
-	char of[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX], rest[REPORT_TEXT_MAX];
+	char of[REPORT_TEXT_MAX], n[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX];
 
 	if (reused > 0) {
-		snprintf(verdict->headline, REPORT_SENTENCE_MAX,
-			 "%s of %s connects were served by a kept connection (%s); %s had to be dialed.",
-			 report_count(reused, n), report_count(connects, of), report_percent(ratio, percent),
-			 report_count(dialed, rest));
+		add_to_headline(verdict, "%s of %s connect%s %s served by a kept connection (%s)",
+				report_count(reused, n), report_count(connects, of), text_plural(connects),
+				text_were(reused), report_percent(reused < connects ? reused / connects : 1, percent));
+		add_others(totals, verdict);
+		/* A dial that failed is no fault of the reuse; see note_failures(). */
 		verdict->level = ratio >= 0.9 ? REPORT_FINE : ratio >= 0.5 ? REPORT_FAIR : REPORT_POOR;
 	} else if (connects > 1) {
-		snprintf(verdict->headline, REPORT_SENTENCE_MAX, "None of %s connects was served by a kept connection.",
-			 report_count(connects, n));
+		add_to_headline(verdict, "None of %s connects was served by a kept connection",
+				report_count(connects, n));
+		add_others(totals, verdict);
 		verdict->level = REPORT_POOR;
 	} else {
 		strcpy(verdict->headline, "One connect only: there was nothing to reuse.");
@@ -112,9 +146,10 @@ static void note_pool(const struct cJSON *root, struct report_verdict *verdict)
 	replay = report_object(most, "replay");
 	if (report_number(replay, "uses") < 2)
 		return;
-	note(verdict, "To %s a pool of %s would have dialed %s times for the last %s connections.",
+	note(verdict, "To %s a pool of %s would have dialed %s time%s for the last %s connections.",
 	     report_string(most, "destination"), report_count(report_number(replay, "pool_size"), pool),
-	     report_count(report_number(replay, "dials"), dials), report_count(report_number(replay, "uses"), uses));
+	     report_count(report_number(replay, "dials"), dials), text_plural(report_number(replay, "dials")),
+	     report_count(report_number(replay, "uses"), uses));
 }
 
 static void judge_observed(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
@@ -125,8 +160,9 @@ static void judge_observed(const struct cJSON *root, const struct cJSON *totals,
 
 	snprintf(
 		verdict->headline, REPORT_SENTENCE_MAX,
-		"%s of %s connections could have been kept and used again (%s). Nothing was changed: this run was observed.",
-		report_count(reusable, n), report_count(connects, of), report_percent(ratio, percent));
+		"%s of %s connection%s could have been kept and used again (%s). Nothing was changed: this run was observed.",
+		report_count(reusable, n), report_count(connects, of), text_plural(connects),
+		report_percent(ratio, percent));
 	verdict->level = ratio >= 0.5 ? REPORT_FINE : ratio > 0 ? REPORT_FAIR : REPORT_POOR;
 	note_pool(root, verdict);
 }
@@ -138,8 +174,9 @@ static void note_reason(const struct cJSON *root, struct report_verdict *verdict
 
 	if (!top || verdict->level == REPORT_FINE)
 		return;
-	note(verdict, "The most frequent reason for that: %s (%s times), %s.", top->string,
-	     report_count(report_number(refusals, top->string), n), report_explain(top->string));
+	note(verdict, "The most frequent reason for that: %s (%s time%s), %s.", top->string,
+	     report_count(report_number(refusals, top->string), n), text_plural(report_number(refusals, top->string)),
+	     report_explain(top->string));
 }
 
 /* HTTPS counts as reusable where only a setting stands against it. */
@@ -152,9 +189,10 @@ static void note_tls(const struct cJSON *root, const struct cJSON *totals, struc
 	if (n_opaque <= 0 || reusable <= 0)
 		return;
 	note(verdict,
-	     "%s connections were HTTPS; with --tls=reuse up to %s of them could be used again "
+	     "%s connection%s %s HTTPS; with --tls=reuse up to %s of them could be used again "
 	     "(see --tls-h2 where HTTP/2 is offered).",
-	     report_count(n_opaque, of), report_count(reusable < n_opaque ? reusable : n_opaque, n));
+	     report_count(n_opaque, of), text_plural(n_opaque), text_were(n_opaque),
+	     report_count(reusable < n_opaque ? reusable : n_opaque, n));
 }
 
 static void note_failures(const struct cJSON *root, const struct cJSON *totals, struct report_verdict *verdict)
@@ -168,26 +206,35 @@ static void note_failures(const struct cJSON *root, const struct cJSON *totals, 
 	worsen(verdict, REPORT_FAIR);
 	if (report_number(errors, "EADDRNOTAVAIL") > 0) {
 		worsen(verdict, REPORT_POOR);
-		note(verdict, "Of %s dials that failed %s found no free port (EADDRNOTAVAIL): see 'holdline doctor'.",
-		     report_count(failures, of), report_count(report_number(errors, "EADDRNOTAVAIL"), n));
+		note(verdict, "Of %s dial%s that failed %s found no free port (EADDRNOTAVAIL): see 'holdline doctor'.",
+		     report_count(failures, of), text_plural(failures),
+		     report_count(report_number(errors, "EADDRNOTAVAIL"), n));
 		return;
 	}
-	note(verdict, "%s dial%s failed%s with %s.", report_count(failures, of), failures > 1 ? "s" : "",
+	note(verdict, "%s dial%s failed%s with %s.", report_count(failures, of), text_plural(failures),
 	     report_number(errors, top->string) < failures ? ", most often" : "", top->string);
 }
 
-static void note_ports(const struct cJSON *root, struct report_verdict *verdict)
+/* The kernel's counts have no owner: a run of one dial may see thousands of TIME_WAITs of other programs. */
+static void judge_ports(const struct cJSON *root, struct report_verdict *verdict)
 {
 	const struct cJSON *ports = report_object(root, "ports");
 	double used = report_number(ports, "peak_used"), usable = report_number(ports, "usable");
 	char n[REPORT_TEXT_MAX], of[REPORT_TEXT_MAX], percent[REPORT_TEXT_MAX];
+	double ratio = used / usable;
 
-	if (usable <= 0 || used / usable < CLIFF_RATIO)
+	if (usable <= 0 || used <= 0)
 		return;
-	worsen(verdict, used / usable < FULL_RATIO ? REPORT_FAIR : REPORT_POOR);
-	note(verdict, "At the peak %s of %s usable ports to %s were in use (%s)%s.", report_count(used, n),
-	     report_count(usable, of), report_string(ports, "destination"), report_percent(used / usable, percent),
-	     used / usable < FULL_RATIO ? "; above half, connect() gets slow" : "");
+	snprintf(verdict->ports, REPORT_SENTENCE_MAX,
+		 "At the peak %s of %s usable ports (%s) from %s to %s %s in use, by all programs together%s.",
+		 report_count(used, n), report_count(usable, of), report_percent(ratio, percent),
+		 report_string(ports, "source"), report_string(ports, "destination"), text_were(used),
+		 ratio >= CLIFF_RATIO && ratio < FULL_RATIO ? "; above half, connect() gets slow" : "");
+	if (ratio < CLIFF_RATIO)
+		return;
+	worsen(verdict, ratio < FULL_RATIO ? REPORT_FAIR : REPORT_POOR);
+	note(verdict, "%s", verdict->ports);
+	verdict->ports[0] = '\0';
 }
 
 static void note_rest(const struct cJSON *root, struct report_verdict *verdict)
@@ -226,6 +273,6 @@ void report_judge(const struct cJSON *root, struct report_verdict *verdict)
 	note_reason(root, verdict);
 	note_tls(root, totals, verdict);
 	note_failures(root, totals, verdict);
-	note_ports(root, verdict);
+	judge_ports(root, verdict);
 	note_rest(root, verdict);
 }

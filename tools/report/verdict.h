@@ -13,6 +13,7 @@ struct report_verdict {
 	char headline[REPORT_SENTENCE_MAX];
 	unsigned n_notes;
 	char notes[REPORT_MAX_NOTES][REPORT_SENTENCE_MAX]; /* further facts and advice */
+	char ports[REPORT_SENTENCE_MAX]; /* the ports at their peak; "": none was seen, or a note tells of them */
 };
 
 void report_judge(const struct cJSON *root, struct report_verdict *verdict);

@@ -135,6 +135,16 @@ static void reload(const struct request *request)
 		fprintf(stderr, "holdline %s: systemctl daemon-reload failed: run it\n", request->command);
 }
 
+/* In a container, say: the drop-in is right, and starts nothing. */
+static void note_no_manager(const struct request *request, const char *unit)
+{
+	if (!*request->root && !manager_runs())
+		fprintf(stderr,
+			"%s: note: systemd does not run here: the file is written, but nothing starts the service "
+			"with it until systemd does\n",
+			unit);
+}
+
 /* The path of this command, as the unit's system has it. */
 static int find_command(const struct request *request, char command[PATH_MAX])
 {
@@ -192,6 +202,7 @@ static int put_dropin(const struct request *request, const struct unit *unit, en
 	}
 	if (!request->is_dry) {
 		reload(request);
+		note_no_manager(request, unit->name);
 		printf("%s: from its next start on (systemctl restart %s); %s/" UNIT_DROPIN "\n", unit->name,
 		       unit->name, folder);
 	}

@@ -36,9 +36,9 @@ uint64_t stats_counts_failures(const struct stats_counts *counts)
 
 double stats_counts_reuse_ratio(const struct stats_counts *counts)
 {
-	double reused = (double)counts->counter[STATS_REUSED], dialed = (double)counts->counter[STATS_DIALED];
+	double reused = (double)counts->counter[STATS_REUSED], connects = (double)counts->counter[STATS_CONNECTS];
 
-	return reused > 0 ? reused / (reused + dialed) : 0;
+	return reused < connects ? reused / connects : reused > 0;
 }
 
 uint64_t stats_counts_dial_time_ns(const struct stats_counts *counts, double share)

@@ -19,7 +19,7 @@ uint64_t stats_counts_stale(const struct stats_counts *counts);
 /* Dials that failed, for any reason. */
 uint64_t stats_counts_failures(const struct stats_counts *counts);
 
-/* The share of connections that were kept ones: 0..1; 0 if there were none. */
+/* The share of all connects, failed ones too, that a kept connection served: 0..1; 0 if there were none. */
 double stats_counts_reuse_ratio(const struct stats_counts *counts);
 
 /* An upper bound of the time that this share (0..1) of the dials took. 0: there were no dials; UINT64_MAX: longer than

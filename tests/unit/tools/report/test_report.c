@@ -53,12 +53,38 @@ START_TEST(reuse_is_fine)
 }
 END_TEST
 
+/* The sentence's numbers add up, and its share is of the connects that it names. */
+START_TEST(every_connect_is_told)
+{
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":200,\"dialed\":1,\"reused\":184,\"dial_failures\":15}}");
+	ck_assert_str_eq(verdict.headline,
+			 "184 of 200 connects were served by a kept connection (92 %); 1 had to be dialed, 15 failed.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":151,\"dialed\":0,\"reused\":150}}");
+	ck_assert_str_eq(verdict.headline, "150 of 151 connects were served by a kept connection (99.34 %); "
+					   "0 had to be dialed, 1 without an outcome on record.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":2000,\"dialed\":3,\"reused\":1,\"dial_failures\":1,\"abandoned\":1}}");
+	ck_assert_str_eq(verdict.headline,
+			 "1 of 2,000 connects was served by a kept connection (0.05 %); "
+			 "3 had to be dialed, 1 failed, 1 was given up, 1,994 without an outcome on record.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":1,\"dialed\":0,\"reused\":1}}");
+	ck_assert_str_eq(verdict.headline,
+			 "1 of 1 connect was served by a kept connection (100 %); 0 had to be dialed.");
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":30,\"dialed\":18,\"dial_failures\":12}}");
+	ck_assert_str_eq(verdict.headline,
+			 "None of 30 connects was served by a kept connection; 18 had to be dialed, 12 failed.");
+	/* A request that was sent again on a fresh connection is in both columns. */
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":2,\"dialed\":2,\"reused\":2}}");
+	ck_assert_str_eq(verdict.headline,
+			 "2 of 2 connects were served by a kept connection (100 %); 2 had to be dialed.");
+}
+END_TEST
+
 START_TEST(no_reuse_has_a_reason)
 {
 	judge("{\"mode\":\"full\",\"totals\":{\"connects\":10,\"dialed\":10,\"reused\":0},"
 	      "\"refusals\":{\"stale\":3,\"server_close\":7}}");
 	ck_assert_int_eq(verdict.level, REPORT_POOR);
-	ck_assert_str_eq(verdict.headline, "None of 10 connects was served by a kept connection.");
+	ck_assert_str_eq(verdict.headline, "None of 10 connects was served by a kept connection; 10 had to be dialed.");
 	ck_assert(has_note("server_close (7 times)"));
 }
 END_TEST
@@ -71,10 +97,59 @@ START_TEST(failures_and_ports_are_told)
 	ck_assert(has_note("1 dial failed with ECONNREFUSED"));
 	judge("{\"mode\":\"full\",\"totals\":{\"connects\":20,\"dialed\":1,\"reused\":9,\"dial_failures\":10},"
 	      "\"errors\":{\"EADDRNOTAVAIL\":4,\"ETIMEDOUT\":6},"
-	      "\"ports\":{\"peak_used\":90,\"usable\":100,\"destination\":\"10.0.0.1:80\"}}");
+	      "\"ports\":{\"peak_used\":90,\"usable\":100,\"source\":\"10.0.0.2\",\"destination\":\"10.0.0.1:80\"}}");
 	ck_assert_int_eq(verdict.level, REPORT_POOR);
 	ck_assert(has_note("Of 10 dials that failed 4 found no free port"));
-	ck_assert(has_note("90 of 100 usable ports to 10.0.0.1:80 were in use (90 %)"));
+	ck_assert(has_note(
+		"90 of 100 usable ports (90 %) from 10.0.0.2 to 10.0.0.1:80 were in use, by all programs together."));
+	ck_assert_str_eq(verdict.ports, "");
+}
+END_TEST
+
+START_TEST(one_is_singular)
+{
+	judge("{\"mode\":\"observe\",\"totals\":{\"connects\":1,\"dialed\":1,\"reusable\":1,\"dial_failures\":1},"
+	      "\"refusals\":{\"tls_opaque\":1},\"errors\":{\"EADDRNOTAVAIL\":1},\"destinations\":[{\"destination\":\"a:1\","
+	      "\"replay\":{\"uses\":2,\"dials\":1,\"pool_size\":1}}]}");
+	ck_assert_ptr_nonnull(strstr(verdict.headline, "1 of 1 connection could"));
+	ck_assert(has_note("would have dialed 1 time for"));
+	ck_assert(has_note("1 connection was HTTPS"));
+	ck_assert(has_note("Of 1 dial that failed 1 found"));
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":2,\"dialed\":2},\"refusals\":{\"stale\":1}}");
+	ck_assert(has_note("stale (1 time)"));
+}
+END_TEST
+
+static unsigned count_in(const char *text, const char *part)
+{
+	unsigned n = 0;
+
+	for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+		n++;
+	return n;
+}
+
+/* Whether a note tells of it or it comes last: once, and with whose ports they are. */
+START_TEST(the_peak_of_ports_is_told_once)
+{
+	static const char *const peaks[] = {"1", "51", "100"};
+
+	for (size_t i = 0; i < sizeof(peaks) / sizeof(peaks[0]); i++) {
+		char *text = NULL, json[256];
+		size_t length;
+		FILE *stream = open_memstream(&text, &length);
+
+		snprintf(json, sizeof(json),
+			 "{\"mode\":\"full\",\"totals\":{\"connects\":2,\"dialed\":1,\"reused\":1},\"ports\":{"
+			 "\"peak_used\":%s,\"usable\":100,\"source\":\"a\",\"destination\":\"b\"}}",
+			 peaks[i]);
+		judge(json);
+		report_print(stream, root);
+		fclose(stream);
+		ck_assert_uint_eq(count_in(text, "At the peak"), 1);
+		ck_assert_uint_eq(count_in(text, "in use, by all programs together"), 1);
+		free(text);
+	}
 }
 END_TEST
 
@@ -307,8 +382,11 @@ Suite *report_suite(void)
 
 	tcase_add_checked_fixture(tcase, NULL, stop);
 	tcase_add_test(tcase, reuse_is_fine);
+	tcase_add_test(tcase, every_connect_is_told);
 	tcase_add_test(tcase, no_reuse_has_a_reason);
 	tcase_add_test(tcase, failures_and_ports_are_told);
+	tcase_add_test(tcase, one_is_singular);
+	tcase_add_test(tcase, the_peak_of_ports_is_told_once);
 	tcase_add_test(tcase, observed_runs_are_told_apart);
 	tcase_add_test(tcase, every_reason_is_explained);
 	tcase_add_test(tcase, numbers_are_readable);
