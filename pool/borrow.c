@@ -70,6 +70,8 @@ struct conn *borrow_conclude(struct idle_pool *pool, struct conn *conn, int answ
 			return conn;
 		}
 		stats_refuse(conn->destination->stats, REFUSAL_SERVER_IDLE_CLOSE);
+		/* Whatever it is, it has just come. */
+		conn->cookie = 0;
 	} else if (conn->slot >= 0 && answer >= 0 && answer != BROKER_GIVEN) {
 		slots_free(&pool->broker->slots, conn);
 	}

@@ -120,6 +120,24 @@ static bool claim(const struct idle_pool *pool, const struct conn *conn)
 	return conn->slot < 0 || slots_claim(&pool->broker->slots, conn);
 }
 
+/* A program that closes descriptors by raw system calls may have got the number for something of its own. */
+static bool is_still_its_own(const struct idle_pool *pool, const struct conn *conn)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	return !conn->cookie || (pool->sys->getsockopt(conn->fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 &&
+				 cookie == conn->cookie);
+}
+
+static void close_descriptor(const struct idle_pool *pool, const struct conn *conn, bool is_its_own)
+{
+	if (is_its_own)
+		pool->sys->close(conn->fd);
+	else if (pool->sys->forget)
+		pool->sys->forget(conn->fd);
+}
+
 /* See ending.h. */
 static void end_connection(struct idle_pool *pool, const struct conn *conn)
 {
@@ -140,11 +158,13 @@ static void end_connection(struct idle_pool *pool, const struct conn *conn)
  * must not end. */
 static void end_idle(struct idle_pool *pool, struct conn *conn, bool is_ours)
 {
-	if (is_ours)
+	bool is_its_own = is_still_its_own(pool, conn);
+
+	if (is_ours && is_its_own)
 		end_connection(pool, conn);
 	if (conn->slot >= 0)
 		slots_free(&pool->broker->slots, conn);
-	pool->sys->close(conn->fd);
+	close_descriptor(pool, conn, is_its_own);
 	change_state(pool, conn, CONN_FREE);
 }
 
@@ -157,13 +177,13 @@ void idle_pool_discard(struct idle_pool *pool, struct conn *conn)
 	if (conn->slot >= 0)
 		broker_client_drop(pool->broker, conn);
 	if (conn->fd >= 0)
-		pool->sys->close(conn->fd);
+		close_descriptor(pool, conn, is_still_its_own(pool, conn));
 	change_state(pool, conn, CONN_FREE);
 }
 
 void idle_pool_end(struct idle_pool *pool, struct conn *conn)
 {
-	if (conn->fd >= 0)
+	if (conn->fd >= 0 && is_still_its_own(pool, conn))
 		end_connection(pool, conn);
 	idle_pool_discard(pool, conn);
 }
@@ -173,7 +193,7 @@ static void leave(struct idle_pool *pool, struct conn *conn)
 {
 	if (conn->slot >= 0)
 		slots_leave(&pool->broker->slots, conn);
-	pool->sys->close(conn->fd);
+	close_descriptor(pool, conn, is_still_its_own(pool, conn));
 	change_state(pool, conn, CONN_FREE);
 }
 

@@ -22,6 +22,7 @@ struct pool_sys {
 	int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *length);
 	int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t length);
 	int (*close)(int fd);	       /* of a descriptor that the pool owns */
+	void (*forget)(int fd);	       /* the number is somebody else's by now. NULL: that can't be */
 	uint64_t (*now_ns)(void);      /* CLOCK_MONOTONIC or its coarse kin */
 	void *(*map)(uint64_t length); /* zeroed memory, NULL if there is none */
 	void (*unmap)(void *memory, uint64_t length);

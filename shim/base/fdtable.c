@@ -249,6 +249,13 @@ int fdtable_close_internal(int fd)
 	return 0;
 }
 
+void fdtable_forget_internal(int fd)
+{
+	if (fdtable_is_internal(fd))
+		fdtable_set(fd, NULL);
+	atomic_fetch_sub(&n_internal, 1);
+}
+
 int fdtable_open_socket(int domain, int type)
 {
 	int fd = REAL(socket)(domain, type | SOCK_CLOEXEC, 0);

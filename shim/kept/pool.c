@@ -121,6 +121,7 @@ const struct pool_sys sock_pool_sys = {
 	.sendmsg = pool_sendmsg,
 	.setsockopt = pool_setsockopt,
 	.close = fdtable_close_internal,
+	.forget = fdtable_forget_internal,
 	.now_ns = guard_now_ns,
 	.map = map_memory,
 	.unmap = unmap_memory,

@@ -78,8 +78,8 @@ START_TEST(a_lease_looks_at_the_deadline_itself)
 	fake_kernel.now_ns += 1;
 	ck_assert_ptr_null(fake_pool_lease(destination));
 	ck_assert_uint_eq(TIMED_OUT, 1);
-	/* It is over in any case; the kernel was only asked how to end it. */
-	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 2);
+	/* It is over in any case; the kernel was only asked whose it is, and how to end it. */
+	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 3);
 	fake_pool_clear_leaving(1);
 }
 END_TEST
@@ -289,6 +289,22 @@ START_TEST(what_teaches_nothing)
 }
 END_TEST
 
+/* A program that has closed it by a raw system call has got the number for something of its own. */
+START_TEST(what_is_not_its_own_any_more_is_left_alone)
+{
+	struct conn *conn;
+
+	fake_pool_park_new(fake_pool_find(1), 1, &conn);
+	fake_socket(conn->fd)->cookie += 1000;
+	expire_after(fake_kernel.now_ns + 90 * SECOND);
+	ck_assert_uint_eq(fake_pool.n_idle, 0);
+	ck_assert(fake_socket(conn->fd)->is_open);
+	ck_assert(!fake_socket(conn->fd)->was_disconnected);
+	fake_sys.close(conn->fd);
+	fake_pool_clear_leaving(0);
+}
+END_TEST
+
 START_TEST(expiry_does_not_look)
 {
 	static struct conn *conns[1000];
@@ -302,8 +318,8 @@ START_TEST(expiry_does_not_look)
 	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 0);
 	expire_after(fake_kernel.now_ns + 60 * SECOND);
 	ck_assert_uint_eq(fake_pool.n_idle, 0);
-	/* Asked only how each must be ended. */
-	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 1000);
+	/* Asked only whose each is, and how it must be ended. */
+	ck_assert_uint_eq(fake_kernel.n_calls[FAKE_CALL_GETSOCKOPT], 2000);
 	ck_assert_uint_eq(idle_timeout_limit_ns(fake_pool_find(1)), UINT64_MAX);
 	fake_pool_clear_leaving(0);
 }
@@ -329,6 +345,7 @@ Suite *idle_expiry_suite(void)
 	tcase_add_test(tcase, a_stale_one_teaches);
 	tcase_add_test(tcase, what_teaches_nothing);
 	tcase_add_test(tcase, expiry_does_not_look);
+	tcase_add_test(tcase, what_is_not_its_own_any_more_is_left_alone);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

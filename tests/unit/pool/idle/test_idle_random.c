@@ -109,7 +109,7 @@ static void dial(unsigned destination)
 
 	must(conn != NULL);
 	conn->fd = fake_socket_new();
-	conn->cookie = (uint64_t)rand_r(&seed);
+	conn->cookie = fake_socket(conn->fd)->cookie = (uint64_t)rand_r(&seed);
 	must(n_known < MAX_KNOWN);
 	known[n_known++] = (struct known){.conn = conn, .fd = conn->fd, .destination = destination};
 	note_open(destination);
