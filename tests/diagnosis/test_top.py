@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -35,6 +36,30 @@ def top_batch():
         outcome = harness.run([HOLDLINE, "top", "-b", *flags], False)
         results.append(["bad arguments: %s" % flags, outcome.status == 2 and outcome.errors != b"", outcome.text()])
     del held
+    return results
+
+
+def top_many():
+    """More destinations than any screen has lines: totals, filter and orders are of all of them."""
+    network.set_ports(30000, 59999)
+    listener = socket.socket()
+    listener.bind(("10.77.0.2", 8080))
+    listener.listen(16)
+    kept = [network.dial(("10.77.0.2", 8080)), listener.accept()[0]]
+    for i in range(1000):
+        sink = socket.create_server(("10.77.0.2", 10000 + i))
+        client, served = network.dial(sink.getsockname()), sink.accept()[0]
+        client.close()
+        served.recv(1)
+        served.close()
+        sink.close()
+    results = []
+    for flags, wanted in ([[], "and 981 more"], [["--filter=zzz"], None], [["--filter=:10999"], None]):
+        text = harness.run([HOLDLINE, "top", "-b", "-n", "1", "-d", "0.2", *flags], False).output.decode()
+        lines = text.splitlines()
+        results += [["totals %s" % flags, "; estab 1, t-wait 1000; " in lines[0], text],
+                    ["rows %s" % flags, lines[-1] == wanted if wanted else len(lines) == 2 + (flags == ["--filter=:10999"]), text]]
+    del kept
     return results
 
 
@@ -146,4 +171,5 @@ def top_screen():
 
 
 test_top_batch = in_network(top_batch)
+test_top_many = in_network(top_many)
 test_top_screen = in_network(top_screen)

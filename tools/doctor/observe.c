@@ -28,7 +28,7 @@ static void look_at(struct doctor_report *report, const struct ports_tuple *tupl
 
 	seen->tuple = tuple;
 	ports_forecast_make(&report->sample, tuple, report->pace.seconds > 0 ? &report->pace : NULL, &seen->forecast);
-	seen->n_shares = owners_share(&report->sample, tuple, seen->shares, DOCTOR_MAX_SHARES);
+	seen->n_shares = owners_share(tuple, seen->shares, DOCTOR_MAX_SHARES);
 	for (size_t i = 0; i < seen->n_shares; i++)
 		n_owned += seen->shares[i].n;
 	attribution_find(&counts->view, &tuple->key, counts->netns_cookie, symbolizer, &seen->counted);

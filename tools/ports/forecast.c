@@ -129,6 +129,9 @@ static double find_exhaustion(const struct ports_sample *sample, const struct po
 
 	if (ports_tuple_alive(tuple) + tuple->n_young >= sample->n_usable)
 		return 0;
+	/* Most tuples are small, and there may be thousands. */
+	if (trend->growth <= 0 && ports_tuple_used(tuple) + trend->closes * trend->waiting_s < usable)
+		return INFINITY;
 	for (double at_s = STEP_S; at_s <= trend->waiting_s; at_s += STEP_S) {
 		double after = blocked_in(tuple, trend, at_s);
 

@@ -149,18 +149,16 @@ static int compare_shares(const void *a, const void *b)
 	return (x->n < y->n) - (x->n > y->n);
 }
 
-size_t owners_share(const struct ports_sample *sample, const struct ports_tuple *tuple, struct owners_share *shares,
-		    size_t max)
+size_t owners_share(const struct ports_tuple *tuple, struct owners_share *shares, size_t max)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < sample->n_live; i++) {
-		const struct ports_live *live = &sample->live[i];
-		struct owners_share *share = live->tuple == tuple ? find_share(shares, n, live) : NULL;
+	for (const struct ports_live *live = tuple->live; live; live = live->next) {
+		struct owners_share *share = find_share(shares, n, live);
 
 		if (share)
 			share->n++;
-		if (share || live->tuple != tuple || n == max)
+		if (share || n == max)
 			continue;
 		shares[n] = (struct owners_share){.pid = live->pid, .uid = live->uid, .n = 1};
 		memcpy(shares[n++].ended, live->ended, sizeof(live->ended));

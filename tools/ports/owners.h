@@ -21,9 +21,8 @@ struct owners_share {
  * or -errno. */
 int owners_find(struct ports_sample *sample) __attribute__((warn_unused_result));
 
-/* The owners of the tuple's connections, most connections first, at most `max`. Returns how many. */
-size_t owners_share(const struct ports_sample *sample, const struct ports_tuple *tuple, struct owners_share *shares,
-		    size_t max);
+/* The owners of the connections of a sealed sample's tuple, most connections first, at most `max`. Returns how many. */
+size_t owners_share(const struct ports_tuple *tuple, struct owners_share *shares, size_t max);
 
 /* The program's name from /proc/PID/comm; "?" if it has ended. */
 void owners_name(pid_t pid, char name[OWNERS_NAME_MAX]);

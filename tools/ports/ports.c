@@ -309,6 +309,21 @@ static int compare_holders(const void *a, const void *b)
 	return x->port - y->port;
 }
 
+/* Sorts the connections, and gives each tuple its own: a search through all of them for each would be quadratic. */
+static void sort_live(struct ports_sample *sample)
+{
+	if (sample->n_live)
+		qsort(sample->live, sample->n_live, sizeof(sample->live[0]), compare_live);
+	for (struct ports_tuple *tuple = sample->tuples; tuple; tuple = tuple->hh.next)
+		tuple->live = NULL;
+	for (size_t i = sample->n_live; i > 0; i--) {
+		struct ports_live *live = &sample->live[i - 1];
+
+		live->next = live->tuple->live;
+		live->tuple->live = live;
+	}
+}
+
 void ports_sample_seal(struct ports_sample *sample)
 {
 	size_t n_kept = 0;
@@ -332,8 +347,7 @@ void ports_sample_seal(struct ports_sample *sample)
 	}
 	HASH_SORT(sample->tuples, compare_tuples);
 	HASH_SORT(sample->sources, compare_sources);
-	if (sample->n_live)
-		qsort(sample->live, sample->n_live, sizeof(sample->live[0]), compare_live);
+	sort_live(sample);
 	if (sample->n_holders)
 		qsort(sample->holders, sample->n_holders, sizeof(sample->holders[0]), compare_holders);
 	/* Only now are all ports known that have served. */

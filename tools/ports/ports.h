@@ -59,6 +59,7 @@ struct ports_tuple {
 	unsigned n_recent;	 /* TIME_WAITs that began within the window */
 	unsigned n_born, n_gone; /* connections that were made and given up within the window: ports_sample_compare() */
 	unsigned n_before;	 /* outside TIME_WAIT at the window's beginning: likewise */
+	struct ports_live *live; /* once sealed: its connections, by inode */
 	uint16_t *closed;	 /* PORTS_N_BINS: TIME_WAITs by age, the youngest first; NULL: none */
 	UT_hash_handle hh;
 };
@@ -70,6 +71,7 @@ struct ports_live {
 	uint64_t cookie;
 	char ended[PORTS_NAME_MAX]; /* ended program that left it to the broker; empty: `pid` is the owner */
 	struct ports_tuple *tuple;
+	struct ports_live *next; /* once sealed: of the same tuple */
 };
 
 /* The ports that one source address uses to all destinations together: bind(address, 0) can't have them. */

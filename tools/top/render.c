@@ -201,7 +201,7 @@ void top_render(const struct top_table *table, const struct top_view *view, FILE
 	bool is_screen = view->lines > 0;
 	/* Two lines above, one below. */
 	unsigned room = !is_screen ? BATCH_ROWS : view->lines > 3 ? view->lines - 3 : 0, n_shown = 0;
-	unsigned n_hidden = table->n_left_out;
+	unsigned n_hidden = 0;
 
 	put_summary(stream, table, view);
 	put_heading(stream, &layout, view);

@@ -1,4 +1,5 @@
 /* holdline top, the rows: from a sample of the kernel's sockets and from the programs' pages. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +12,22 @@
 
 #define MAX_SHARES 8
 
+static int compare_keys(const void *a, const void *b)
+{
+	return memcmp(&((const struct top_row *)a)->key, &((const struct top_row *)b)->key, sizeof(struct ports_key));
+}
+
+/* The table is sorted by keys. */
 static const struct top_row *find_row(const struct top_table *table, const struct ports_key *key)
 {
-	for (size_t i = 0; table && i < table->n_rows; i++)
-		if (memcmp(&table->rows[i].key, key, sizeof(*key)) == 0)
-			return &table->rows[i];
-	return NULL;
+	const struct top_row wanted = {.key = *key};
+
+	return table && table->n_rows ? bsearch(&wanted, table->rows, table->n_rows, sizeof(wanted), compare_keys)
+				      : NULL;
 }
 
 /* The process that dials most, or else the one with most connections, and how many more there are. */
-static void name_process(const struct ports_sample *sample, const struct ports_tuple *tuple,
-			 const struct attribution *counted, struct top_row *row)
+static void name_process(const struct ports_tuple *tuple, const struct attribution *counted, struct top_row *row)
 {
 	struct owners_share shares[MAX_SHARES];
 	char name[OWNERS_NAME_MAX];
@@ -32,7 +38,7 @@ static void name_process(const struct ports_sample *sample, const struct ports_t
 			 counted->processes[0].program);
 		return;
 	}
-	n = owners_share(sample, tuple, shares, MAX_SHARES);
+	n = owners_share(tuple, shares, MAX_SHARES);
 	if (n && shares[0].ended[0])
 		snprintf(row->process, sizeof(row->process), "- %.20s", shares[0].ended);
 	if (n == 0 || shares[0].pid == 0)
@@ -69,7 +75,6 @@ static void add_row(struct look *look, const struct ports_tuple *tuple, struct t
 	struct ports_forecast forecast;
 	struct attribution counted;
 
-	memset(row, 0, sizeof(*row));
 	row->key = tuple->key;
 	address_write(&tuple->key.source, tuple->key.interface, row->source);
 	address_write_port(&tuple->key.destination, tuple->key.interface, tuple->key.port, row->destination);
@@ -84,14 +89,14 @@ static void add_row(struct look *look, const struct ports_tuple *tuple, struct t
 	row->n_connects = counted.n_connects;
 	row->n_reused = counted.n_reused;
 	row->reuse_ratio = reuse_since(&counted, find_row(look->last, &tuple->key));
-	name_process(look->sample, tuple, &counted, row);
+	name_process(tuple, &counted, row);
 	if (counted.n_places)
 		memcpy(row->place, counted.places[0].text, sizeof(row->place));
 	table->n_established += row->n_established;
 	table->n_time_wait += row->n_time_wait;
 }
 
-static void make_table(struct look *look, struct top_table *table)
+static int make_table(struct look *look, struct top_table *table)
 {
 	*table = (struct top_table){.first_port = look->sample->settings.first,
 				    .last_port = look->sample->settings.last,
@@ -99,20 +104,27 @@ static void make_table(struct look *look, struct top_table *table)
 				    .dials = -1};
 	if (look->pace.seconds > 0)
 		table->dials = (double)look->pace.n_dials / look->pace.seconds;
-	for (const struct ports_tuple *tuple = look->sample->tuples; tuple; tuple = tuple->hh.next) {
-		if (table->n_rows < TOP_MAX_ROWS)
-			add_row(look, tuple, table);
-		else
-			table->n_left_out++;
-	}
+	table->rows = calloc(HASH_COUNT(look->sample->tuples) + 1, sizeof(table->rows[0]));
+	if (!table->rows)
+		return -ENOMEM;
+	for (const struct ports_tuple *tuple = look->sample->tuples; tuple; tuple = tuple->hh.next)
+		add_row(look, tuple, table);
+	return 0;
 }
 
-int top_rows(struct ports_sample *sample, const struct ports_sample *before, const struct top_table *last,
+void top_fini(struct top_table *table)
+{
+	free(table->rows);
+	memset(table, 0, sizeof(*table));
+}
+
+int top_rows(struct ports_sample *sample, const struct ports_sample *before, struct top_table *last,
 	     struct symbolizer *symbolizer, struct top_table *table)
 {
 	struct look look = {.sample = sample, .last = last, .symbolizer = symbolizer};
 	int error = ports_kernel_sample(sample, before);
 
+	memset(table, 0, sizeof(*table));
 	if (error)
 		return error;
 	error = owners_find(sample);
@@ -127,9 +139,13 @@ int top_rows(struct ports_sample *sample, const struct ports_sample *before, con
 	/* Without pages there are simply no counts. */
 	if (stats_read(&look.counts, NULL) != 0)
 		look.counts.n_folders = 0;
-	make_table(&look, table);
+	if (last && last->n_rows)
+		qsort(last->rows, last->n_rows, sizeof(last->rows[0]), compare_keys);
+	error = make_table(&look, table);
 	stats_view_fini(&look.counts);
-	return 0;
+	if (error)
+		ports_sample_fini(sample);
+	return error;
 }
 
 static int descend(double a, double b)
@@ -170,7 +186,8 @@ static int compare_rows(const void *a, const void *b, void *context)
 
 void top_sort(struct top_table *table, enum top_order order)
 {
-	qsort_r(table->rows, table->n_rows, sizeof(table->rows[0]), compare_rows, &order);
+	if (table->n_rows)
+		qsort_r(table->rows, table->n_rows, sizeof(table->rows[0]), compare_rows, &order);
 }
 
 const char *top_order_name(enum top_order order)

@@ -128,17 +128,24 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 	return !wrong && optind == argc;
 }
 
+static void fini(struct sight *sight)
+{
+	if (sight->has_sample)
+		ports_sample_fini(&sight->sample);
+	sight->has_sample = false;
+	top_fini(&sight->table);
+}
+
 static int look(struct sight *sight)
 {
-	static struct top_table table;
 	struct ports_sample sample;
+	struct top_table table;
 	int error = top_rows(&sample, sight->has_sample ? &sight->sample : NULL,
 			     sight->has_sample ? &sight->table : NULL, sight->symbolizer, &table);
 
 	if (error)
 		return error;
-	if (sight->has_sample)
-		ports_sample_fini(&sight->sample);
+	fini(sight);
 	sight->sample = sample;
 	sight->has_sample = true;
 	sight->table = table;
@@ -284,8 +291,7 @@ int command_top(int argc, char **argv)
 	} else if (!error) {
 		error = run_batch(&sight, &options);
 	}
-	if (sight.has_sample)
-		ports_sample_fini(&sight.sample);
+	fini(&sight);
 	symbolizer_free(sight.symbolizer);
 	if (error)
 		fprintf(stderr, "holdline top: %s\n", strerror(-error));

@@ -13,7 +13,6 @@
 #include "tools/ports/attribution.h"
 #include "tools/ports/forecast.h"
 
-#define TOP_MAX_ROWS 256
 #define TOP_PROCESS_MAX 48
 #define TOP_FILTER_MAX 64
 
@@ -35,9 +34,8 @@ struct top_row {
 struct top_table {
 	unsigned first_port, last_port, n_usable;
 	unsigned n_time_wait, n_established; /* of all rows */
-	unsigned n_left_out;		     /* tuples beyond TOP_MAX_ROWS, the least used ones */
 	double dials;			     /* a second, of the whole namespace; negative: not measured yet */
-	struct top_row rows[TOP_MAX_ROWS];
+	struct top_row *rows;		     /* all of them: a filter or another order may want any */
 	size_t n_rows;
 };
 
@@ -52,10 +50,11 @@ struct top_view {
 	bool has_help;
 };
 
-/* Looks at the kernel and at the programs' pages. `before`: the sample and the table of the last look, or NULL.
- * `symbolizer` may be NULL. 0 or -errno; then `sample` is empty. */
-int top_rows(struct ports_sample *sample, const struct ports_sample *before, const struct top_table *last,
+/* Looks at the kernel and at the programs' pages. `before`, `last`: the sample and the table of the last look, or NULL;
+ * the rows of `last` change their order. `symbolizer` may be NULL. 0 or -errno; then `sample` and `table` are empty. */
+int top_rows(struct ports_sample *sample, const struct ports_sample *before, struct top_table *last,
 	     struct symbolizer *symbolizer, struct top_table *table) __attribute__((warn_unused_result));
+void top_fini(struct top_table *table);
 
 /* Orders the rows. */
 void top_sort(struct top_table *table, enum top_order order);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct top_row rows[4];
 static struct top_table table;
 static struct top_view view;
 static char *text;
@@ -32,7 +33,8 @@ static void add(const char *destination, unsigned n_used, double dials, double r
 
 static void set_up(void)
 {
-	table = (struct top_table){.first_port = 40000, .last_port = 40199, .n_usable = 180, .dials = 3.25};
+	table = (struct top_table){
+		.first_port = 40000, .last_port = 40199, .n_usable = 180, .dials = 3.25, .rows = rows};
 	view = (struct top_view){.columns = 100, .lines = 10};
 	add("10.0.0.2:80", 90, 1.5, 0.25, INFINITY);
 	add("10.0.0.3:80", 180, 0, -1, 0);
@@ -152,10 +154,9 @@ END_TEST
 
 START_TEST(what_is_hidden_is_counted)
 {
-	table.n_left_out = 7;
 	view.lines = 5;
 	write_table();
-	ck_assert_ptr_nonnull(strstr(line(4), "9 more lines"));
+	ck_assert_ptr_nonnull(strstr(line(4), "2 more lines"));
 	view.is_typing = true;
 	strcpy(view.filter, "80");
 	write_table();
@@ -164,7 +165,7 @@ START_TEST(what_is_hidden_is_counted)
 	view.columns = view.lines = 0;
 	view.filter[0] = '\0';
 	write_table();
-	ck_assert_str_eq(line(6), "and 7 more");
+	ck_assert_uint_eq(count_lines(), 6);
 }
 END_TEST
 
