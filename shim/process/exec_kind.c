@@ -33,6 +33,9 @@
 #define OUR_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
 #define HEAD_MAX 1024
 #define PIECE_MAX 512
+/* Of a script: how much the kernel reads for the line with its interpreter, and how many scripts it follows. */
+#define SCRIPT_LINE_MAX 256
+#define SCRIPTS_MAX 5
 #define MODES_OF_EXECUTION (S_IXUSR | S_IXGRP | S_IXOTH)
 
 const bool exec_kind_has_machine = MACHINE != EM_NONE;
@@ -169,11 +172,12 @@ static enum exec_kind judge_elf_of_ours(const struct head *head)
 	return EXEC_KIND_WITH_US;
 }
 
-/* The interpreter of a script, in place in its first line; NULL: it is no script, or one whose line is odd. */
+/* The interpreter of a script, in place in its first line, which the file's end ends, too; NULL: it is no script, or one
+ * that the kernel refuses. The working directory is where a relative one is. */
 static const char *find_interpreter(struct head *head)
 {
 	char *line = (char *)head->bytes, *end;
-	size_t length = head->length < HEAD_MAX ? head->length : HEAD_MAX - 1;
+	size_t length = head->length < SCRIPT_LINE_MAX ? head->length : SCRIPT_LINE_MAX;
 
 	line[length] = '\0';
 	if (strncmp(line, "#!", 2) != 0)
@@ -181,7 +185,8 @@ static const char *find_interpreter(struct head *head)
 	line += 2;
 	line += strspn(line, " \t");
 	end = line + strcspn(line, " \t\n");
-	if (*line != '/' || !*end)
+	/* A name that fills all that is read may go on. */
+	if (end == line || end == (char *)head->bytes + SCRIPT_LINE_MAX)
 		return NULL;
 	*end = '\0';
 	return line;
@@ -199,7 +204,7 @@ static enum exec_kind judge(const struct head *head)
 	return is_elf_of_another_machine(head) ? EXEC_KIND_FOREIGN : judge_elf_of_ours(head);
 }
 
-/* The head stays, for the interpreter's name in it. */
+/* The head stays, for the interpreter's name in it. `path` may be in the head: it is used up before that is read. */
 static enum exec_kind judge_file(struct head *head, int directory, const char *path)
 {
 	enum exec_kind kind = EXEC_KIND_WITH_US;
@@ -220,12 +225,24 @@ static enum exec_kind judge_file(struct head *head, int directory, const char *p
 	return kind;
 }
 
-/* One script's interpreter is looked at, not that of an interpreter. */
-static enum exec_kind judge_interpreter(struct head *head, enum exec_kind kind)
+/* That of what is found from the working directory, where a spawned program may have another one: the call must then
+ * fail, which a relay would not see. */
+static enum exec_kind without_relay(enum exec_kind kind)
 {
-	const char *interpreter = find_interpreter(head);
+	return exec_kind_cannot_load_us(kind) ? EXEC_KIND_FOREIGN : EXEC_KIND_WITH_US;
+}
 
-	return interpreter ? judge_file(head, AT_FDCWD, interpreter) : kind;
+/* A script's interpreter may be a script again. The head is that of the file looked at last. */
+static enum exec_kind judge_interpreters(struct head *head, enum exec_kind kind)
+{
+	const char *interpreter;
+	bool is_relative = false;
+
+	for (int i = 0; i < SCRIPTS_MAX && (interpreter = find_interpreter(head)); i++) {
+		is_relative |= *interpreter != '/';
+		kind = judge_file(head, AT_FDCWD, interpreter);
+	}
+	return is_relative ? without_relay(kind) : kind;
 }
 
 enum exec_kind exec_kind_of(int directory, const char *path)
@@ -233,7 +250,7 @@ enum exec_kind exec_kind_of(int directory, const char *path)
 	struct head head;
 	enum exec_kind kind = judge_file(&head, directory, path);
 
-	return judge_interpreter(&head, kind);
+	return judge_interpreters(&head, kind);
 }
 
 enum exec_kind exec_kind_of_open(int fd)
@@ -244,7 +261,7 @@ enum exec_kind exec_kind_of_open(int fd)
 	if (!is_plain_program(fd, "", AT_EMPTY_PATH, &status))
 		return EXEC_KIND_WITH_US;
 	read_head(&head);
-	return judge_interpreter(&head, judge(&head));
+	return judge_interpreters(&head, judge(&head));
 }
 
 bool exec_kind_may_be_relayed(enum exec_kind kind)

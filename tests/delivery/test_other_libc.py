@@ -75,6 +75,41 @@ def test_musl_child_without_relay():
         tally.expect("musl: with the library it does not run", outcome.status != 0, outcome.output)
 
 
+def place(folder, name, *lines):
+    path = os.path.join(folder, name)
+    with open(path, "w") as file:
+        file.write("\n".join(lines))
+    os.chmod(path, 0o755)
+
+
+def test_scripts_of_musl():
+    """The kernel ends a script's first line with the file, takes a relative interpreter from the working directory, and follows scripts of scripts."""
+    with tempfile.TemporaryDirectory(prefix="holdline-scripts-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("scripts of musl", reason)
+            return
+        small = os.path.join(folder, "small")
+        place(folder, "unended", "#!" + small)
+        place(folder, "spaced", "#! \t" + small + " \t")
+        place(folder, "relative", "#!small", "")
+        place(folder, "longest", "#!" + "/" * (253 - len(small)) + small, "")
+        place(folder, "level1", "#!" + small, "")
+        for level in range(2, 7):
+            place(folder, "level%d" % level, "#!%s/level%d" % (folder, level - 1), "")
+        for name in "unended", "spaced", "relative", "longest", "level2", "level5":
+            for title, command in {"execve": ["sh", "-c", "exec ./" + name], "posix_spawn": [harness.PYTHON, "-c", executed.SPAWN % "", "./" + name]}.items():
+                executed.expect_without_us("scripts of musl, %s: %s" % (name, title), executed.run([*RUN, "--relay=off", "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+            executed.expect_without_us("scripts of musl, %s: with a relay" % name, executed.run([*RUN, "--", "sh", "-c", "exec ./" + name], folder, HOLDLINE_LIBRARY=LIBRARY))
+        place(folder, "itself", "#!%s/itself" % folder, "")
+        place(folder, "longer", "#!" + "/" * (254 - len(small)) + small, "")
+        place(folder, "endless", "#!" + "/" * 3000)
+        for name in "level6", "itself", "longer", "endless":
+            command = [harness.PYTHON, "-c", "import os\ntry: os.execv('%s', ['x'])\nexcept OSError as error: print(error.errno)" % name]
+            bare, ours = executed.run(command, folder), executed.run([*RUN, "--relay=off", "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+            tally.expect("scripts of musl, %s: refused as bare" % name, bare.output.strip().isdigit() and (bare.status, bare.output, bare.errors) == (ours.status, ours.output, ours.errors), (bare, ours))
+
+
 def test_child_of_another_machine():
     if os.uname().machine != "x86_64" or not os.path.exists(EMULATOR) or not shutil.which("aarch64-linux-gnu-gcc"):
         if harness.HEAVY:
