@@ -32,6 +32,13 @@
 #endif
 
 static char command[EXEC_RELAY_PATH_MAX]; /* immutable after init; "": there is none */
+/* Where execvp(3) looks without a PATH. */
+#ifdef __GLIBC__
+static const char default_search[] = "/bin:/usr/bin";
+#else
+static const char default_search[] = "/usr/local/bin:/bin:/usr/bin";
+#endif
+
 /* For the rest of the process's life. */
 static _Atomic(bool) is_forbidden, is_blind;
 
@@ -178,6 +185,8 @@ const char *exec_relay_find(const char *file, char path[EXEC_RELAY_PATH_MAX])
 		return file;
 	for (char **at = environ; at && *at && !search; at++)
 		search = value_of(*at, "PATH=");
+	if (!search)
+		search = default_search;
 	length = strlen(file) + 1;
 	for (; search && !is_in_doubt; search = *end ? end + 1 : NULL) {
 		end = strchrnul(search, ':');

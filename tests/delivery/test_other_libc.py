@@ -110,6 +110,21 @@ def test_scripts_of_musl():
             tally.expect("scripts of musl, %s: refused as bare" % name, bare.output.strip().isdigit() and (bare.status, bare.output, bare.errors) == (ours.status, ours.output, ours.errors), (bare, ours))
 
 
+def test_musl_without_path():
+    """Without a PATH, execvp(3) and posix_spawnp(3) look into folders of the system, where the program is one of musl for this test."""
+    with tempfile.TemporaryDirectory(prefix="holdline-path-") as folder:
+        reason = build(folder, "musl-gcc")
+        system = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$PWD/small" /usr/bin/cksum && exec "$@"', "sh"]
+        if reason or executed.run([*system, "true"], folder).status:
+            tally.skip("musl without PATH", reason or "needs a user namespace")
+            return
+        calls = {"execvp": ["env", "-u", "PATH", "cksum"], "posix_spawnp": [harness.PYTHON, "-c", "import os; os.unsetenv('PATH'); " + executed.SPAWN % "p", "cksum"]}
+        for title, command in calls.items():
+            for relay in ["--relay=off"], []:
+                outcome = executed.run([*system, *RUN, *relay, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("musl without PATH, %s%s" % (title, "" if relay else ", with a relay"), outcome)
+
+
 def test_child_of_another_machine():
     if os.uname().machine != "x86_64" or not os.path.exists(EMULATOR) or not shutil.which("aarch64-linux-gnu-gcc"):
         if harness.HEAVY:
