@@ -13,26 +13,33 @@
 #include "shim/base/real.h"
 #include "shim/process/exec_known.h"
 
-/* The machine and the dynamic loader that this library is made for. */
-#ifdef __GLIBC__
-#define LOADER_OF(glibc, musl) glibc
-#else
-#define LOADER_OF(glibc, musl) musl
-#endif
+/* The machine, its dynamic loaders, and a string of the other libc's loader: musl's finds its last stage by that name
+ * among its own symbols, whatever the file is called. glibc's has its name. */
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
-#define LOADER LOADER_OF("ld-linux-x86-64.so.2", "ld-musl-x86_64.so.1")
+#define LOADER_OF_GLIBC "ld-linux-x86-64.so.2"
+#define LOADER_OF_MUSL "ld-musl-x86_64.so.1"
 #elif defined(__aarch64__)
 #define MACHINE EM_AARCH64
-#define LOADER LOADER_OF("ld-linux-aarch64.so.1", "ld-musl-aarch64.so.1")
+#define LOADER_OF_GLIBC "ld-linux-aarch64.so.1"
+#define LOADER_OF_MUSL "ld-musl-aarch64.so.1"
 #else
 #define MACHINE EM_NONE
-#define LOADER ""
+#define LOADER_OF_GLIBC ""
+#define LOADER_OF_MUSL ""
+#endif
+#ifdef __GLIBC__
+#define LOADER LOADER_OF_GLIBC
+static const char string_of_other_loader[] = "\0__dls3";
+#else
+#define LOADER LOADER_OF_MUSL
+static const char string_of_other_loader[] = "\0" LOADER_OF_GLIBC;
 #endif
 
 #define OUR_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
 #define HEAD_MAX 1024
 #define PIECE_MAX 512
+#define STRINGS_MAX 65536
 /* Of a script: how much the kernel reads for the line with its interpreter, and how many scripts it follows. */
 #define SCRIPT_LINE_MAX 256
 #define SCRIPTS_MAX 5
@@ -98,18 +105,28 @@ static bool has_note_of_go(const char *piece, size_t length)
 	return false;
 }
 
-/* A program, as its linker marks it: the dynamic loader is a file without a loader, too, and takes our library into
- * what it runs. */
-static bool is_marked_program(const char *piece, size_t length)
+/* What the linker says in the dynamic section. */
+struct dynamic {
+	bool is_program;	 /* it is marked as one */
+	ElfW(Addr) strings;	 /* the string table of its symbols; 0: none */
+	uint64_t strings_length; /* in bytes */
+};
+
+static struct dynamic read_dynamic(const char *piece, size_t length)
 {
+	struct dynamic dynamic = {0};
 	ElfW(Dyn) entry;
 
 	for (size_t at = 0; at + sizeof(entry) <= length; at += sizeof(entry)) {
 		memcpy(&entry, piece + at, sizeof(entry));
 		if (entry.d_tag == DT_FLAGS_1)
-			return entry.d_un.d_val & DF_1_PIE;
+			dynamic.is_program = entry.d_un.d_val & DF_1_PIE;
+		else if (entry.d_tag == DT_STRTAB)
+			dynamic.strings = entry.d_un.d_ptr;
+		else if (entry.d_tag == DT_STRSZ)
+			dynamic.strings_length = entry.d_un.d_val;
 	}
-	return false;
+	return dynamic;
 }
 
 static bool is_elf(const struct head *head)
@@ -137,10 +154,55 @@ static bool is_elf_of_another_machine(const struct head *head)
 	       (header->e_ident[EI_CLASS] == ELFCLASS32 || header->e_ident[EI_CLASS] == ELFCLASS64);
 }
 
+static void read_segment(const struct head *head, const ElfW(Ehdr) * header, unsigned i, ElfW(Phdr) * segment)
+{
+	memcpy(segment, head->bytes + header->e_phoff + i * sizeof(*segment), sizeof(*segment));
+}
+
+/* Where in the file that address is; false: nowhere. */
+static bool find_offset(const struct head *head, const ElfW(Ehdr) * header, ElfW(Addr) address, uint64_t *offset)
+{
+	ElfW(Phdr) segment;
+
+	for (unsigned i = 0; i < header->e_phnum; i++) {
+		read_segment(head, header, i, &segment);
+		if (segment.p_type != PT_LOAD || address < segment.p_vaddr ||
+		    address - segment.p_vaddr >= segment.p_filesz)
+			continue;
+		*offset = segment.p_offset + (address - segment.p_vaddr);
+		return true;
+	}
+	return false;
+}
+
+/* The dynamic loader is a file without a loader. Ours takes our library into what it runs, another libc's must not. */
+static bool is_other_loader(const struct head *head, const ElfW(Ehdr) * header, const struct dynamic *dynamic)
+{
+	const size_t wanted = sizeof(string_of_other_loader), step = PIECE_MAX - wanted + 1;
+	uint64_t offset, end;
+	char piece[PIECE_MAX];
+
+	if (!dynamic->strings || !find_offset(head, header, dynamic->strings, &offset))
+		return false;
+	end = offset + (dynamic->strings_length < STRINGS_MAX ? dynamic->strings_length : STRINGS_MAX);
+	/* Each piece has the end of the one before. */
+	for (; offset + wanted <= end; offset += step) {
+		uint64_t left = end - offset;
+		ssize_t n = read_at(head->fd, piece, left < PIECE_MAX ? left : PIECE_MAX, offset);
+
+		if (n <= 0)
+			return false;
+		if (memmem(piece, (size_t)n, string_of_other_loader, wanted))
+			return true;
+	}
+	return false;
+}
+
 /* Of a program of this machine; doubt is about what cannot be read. */
 static enum exec_kind judge_elf_of_ours(const struct head *head)
 {
-	bool has_interpreter = false, has_our_loader = false, is_go = false, is_marked = false;
+	bool has_interpreter = false, has_our_loader = false, is_go = false;
+	struct dynamic dynamic = {0};
 	char piece[PIECE_MAX + 1];
 	ElfW(Ehdr) header;
 
@@ -150,7 +212,7 @@ static enum exec_kind judge_elf_of_ours(const struct head *head)
 		ElfW(Phdr) segment;
 		size_t length;
 
-		memcpy(&segment, head->bytes + header.e_phoff + i * sizeof(segment), sizeof(segment));
+		read_segment(head, &header, i, &segment);
 		if (segment.p_type != PT_INTERP && segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC)
 			continue;
 		if (segment.p_type == PT_DYNAMIC && has_interpreter)
@@ -162,14 +224,14 @@ static enum exec_kind judge_elf_of_ours(const struct head *head)
 		} else if (segment.p_type == PT_NOTE) {
 			is_go |= has_note_of_go(piece, length);
 		} else {
-			is_marked = is_marked_program(piece, length);
+			dynamic = read_dynamic(piece, length);
 		}
 	}
 	if (has_interpreter && !has_our_loader)
 		return EXEC_KIND_OTHER_LIBC;
-	if (has_interpreter ? is_go : header.e_type == ET_EXEC || is_marked)
+	if (has_interpreter ? is_go : header.e_type == ET_EXEC || dynamic.is_program)
 		return EXEC_KIND_WITHOUT_US;
-	return EXEC_KIND_WITH_US;
+	return !has_interpreter && is_other_loader(head, &header, &dynamic) ? EXEC_KIND_OTHER_LIBC : EXEC_KIND_WITH_US;
 }
 
 /* The interpreter of a script, in place in its first line, which the file's end ends, too; NULL: it is no script, or one

@@ -110,6 +110,33 @@ def test_scripts_of_musl():
             tally.expect("scripts of musl, %s: refused as bare" % name, bare.output.strip().isdigit() and (bare.status, bare.output, bare.errors) == (ours.status, ours.output, ours.errors), (bare, ours))
 
 
+def test_loader_of_musl():
+    """The loader itself is executed, by whatever name; ours takes the library into what it runs."""
+    with tempfile.TemporaryDirectory(prefix="holdline-loader-") as folder:
+        reason = build(folder, "musl-gcc")
+        loader = "/lib/ld-musl-%s.so.1" % os.uname().machine
+        if reason or not os.path.exists(loader):
+            tally.skip("loader of musl", reason or "no " + loader)
+            return
+        shutil.copy(loader, os.path.join(folder, "renamed"))
+        place(folder, "script", "#!%s %s/small" % (loader, folder), "")
+        by_fd = "import os; fd = os.open('renamed', os.O_RDONLY); os.set_inheritable(fd, True); os.execve(fd, ['ld', './small'], os.environ)"
+        calls = {"by its name": ["sh", "-c", loader + " ./small; true"], "its file": ["sh", "-c", "%s ./small; true" % os.path.realpath(loader)],
+                 "a copy": ["sh", "-c", "./renamed ./small; true"], "a script": ["sh", "-c", "./script; true"], "fexecve": [harness.PYTHON, "-c", by_fd],
+                 "posix_spawn": [harness.PYTHON, "-c", executed.SPAWN % "", loader, "./small"]}
+        for title, command in calls.items():
+            for relay in ["--relay=off"], []:
+                outcome = executed.run([*RUN, *relay, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("loader of musl, %s%s" % (title, "" if relay else ", with a relay"), outcome)
+        for relay in ["--relay=off"], []:
+            outcome = executed.run([*RUN, *relay, "--", "./renamed", "./small"], folder, HOLDLINE_LIBRARY=LIBRARY)
+            executed.expect_without_us("loader of musl: by the command%s" % ("" if relay else ", with a relay"), outcome)
+        own = subprocess.run(["readelf", "-p", ".interp", "/usr/bin/env"], capture_output=True, text=True).stdout.split()[-1]
+        shutil.copy(own, os.path.join(folder, "own"))
+        outcome = executed.run([*RUN, "--", "sh", "-c", "./own /usr/bin/env; true"], folder, HOLDLINE_LIBRARY=LIBRARY)
+        tally.expect("our loader: the library stays", "libholdline.so" in executed.variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
+
+
 def test_musl_without_path():
     """Without a PATH, execvp(3) and posix_spawnp(3) look into folders of the system, where the program is one of musl for this test."""
     with tempfile.TemporaryDirectory(prefix="holdline-path-") as folder:
