@@ -160,14 +160,15 @@ bool exec_relay_may(const char *path, char *const arguments[], char *const envir
 	return !is_traced() && has_memory() && can_be_executed(path, arguments, environment);
 }
 
-/* True for the first candidate that is there. Where that is not one to be executed, execvp() goes on; we don't. */
-static bool is_there(const char *path, bool *is_in_doubt)
+/* True for the first candidate that may be executed: execvp() goes on behind folders, files without permission, and
+ * what it may not see. */
+static bool is_found(const char *path, bool *is_in_doubt)
 {
 	struct stat status;
 
 	if (libc.stat(path, &status) == 0)
-		return true;
-	*is_in_doubt = errno != ENOENT && errno != ENOTDIR;
+		return S_ISREG(status.st_mode) && (status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH));
+	*is_in_doubt = errno != ENOENT && errno != ENOTDIR && errno != EACCES;
 	return false;
 }
 
@@ -196,7 +197,7 @@ const char *exec_relay_find(const char *file, char path[EXEC_RELAY_PATH_MAX])
 		to = search == end ? mempcpy(path, ".", 1) : mempcpy(path, search, (size_t)(end - search));
 		to = mempcpy(to, "/", 1);
 		memcpy(to, file, length);
-		if (is_there(path, &is_in_doubt))
+		if (is_found(path, &is_in_doubt))
 			return path;
 	}
 	return NULL;

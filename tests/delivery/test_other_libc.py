@@ -137,6 +137,23 @@ def test_loader_of_musl():
         tally.expect("our loader: the library stays", "libholdline.so" in executed.variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
 
 
+def test_musl_later_in_path():
+    """execvp(3) goes on behind what it cannot execute."""
+    with tempfile.TemporaryDirectory(prefix="holdline-later-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("musl later in PATH", reason)
+            return
+        os.makedirs(os.path.join(folder, "folders", "small"))
+        os.mkdir(os.path.join(folder, "data"))
+        shutil.copyfile("/usr/bin/env", os.path.join(folder, "data", "small"))
+        for first in "folders", "data", "small", "nonexistent":
+            for title, command in {"execvp": ["env", "small"], "posix_spawnp": [harness.PYTHON, "-c", executed.SPAWN % "p", "small"]}.items():
+                path = "PATH=%s/%s:%s:/usr/bin:/bin" % (folder, first, folder)
+                outcome = executed.run([*RUN, "--relay=off", "--", "env", path, *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("musl later in PATH, behind %s: %s" % (first, title), outcome)
+
+
 def test_musl_without_path():
     """Without a PATH, execvp(3) and posix_spawnp(3) look into folders of the system, where the program is one of musl for this test."""
     with tempfile.TemporaryDirectory(prefix="holdline-path-") as folder:
