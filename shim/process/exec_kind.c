@@ -2,6 +2,7 @@
 #include "shim/process/exec_kind.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stddef.h>
@@ -277,7 +278,7 @@ static enum exec_kind judge_file(struct head *head, int directory, const char *p
 		return kind;
 	head->fd = (int)libc.syscall(SYS_openat, directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
 	if (head->fd < 0)
-		return EXEC_KIND_WITH_US;
+		return errno == EMFILE || errno == ENFILE ? EXEC_KIND_UNSEEN : EXEC_KIND_WITH_US;
 	read_head(head);
 	kind = judge(head);
 	libc.syscall(SYS_close, head->fd);
@@ -291,7 +292,9 @@ static enum exec_kind judge_file(struct head *head, int directory, const char *p
  * fail, which a relay would not see. */
 static enum exec_kind without_relay(enum exec_kind kind)
 {
-	return exec_kind_cannot_load_us(kind) ? EXEC_KIND_FOREIGN : EXEC_KIND_WITH_US;
+	if (kind == EXEC_KIND_WITHOUT_US)
+		return EXEC_KIND_WITH_US;
+	return kind == EXEC_KIND_OTHER_LIBC ? EXEC_KIND_FOREIGN : kind;
 }
 
 /* A script's interpreter may be a script again. The head is that of the file looked at last. */

@@ -42,6 +42,20 @@ assert n_mappings() < before + 15
 os.execve("./small", ["small"], many)
 """
 
+# With no descriptor left, and none that the program inherits.
+FULL = """import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    while True:
+        os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+except OSError:
+    pass
+if sys.argv[1] == "spawn":
+    os.waitpid(os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ), 0)
+else:
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
 
 def build(folder, compiler, *flags):
     """Why not, or None."""
@@ -135,6 +149,19 @@ def test_loader_of_musl():
         shutil.copy(own, os.path.join(folder, "own"))
         outcome = executed.run([*RUN, "--", "sh", "-c", "./own /usr/bin/env; true"], folder, HOLDLINE_LIBRARY=LIBRARY)
         tally.expect("our loader: the library stays", "libholdline.so" in executed.variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
+
+
+def test_musl_without_descriptor():
+    """What cannot be looked at, as no descriptor is left, runs without the library: one of our libc as well."""
+    with tempfile.TemporaryDirectory(prefix="holdline-full-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("musl without a descriptor", reason)
+            return
+        for way in "execve", "spawn":
+            for program in "./small", "./script", "/usr/bin/env":
+                outcome = executed.run([*RUN, "--", harness.PYTHON, "-c", FULL, way, program], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("no descriptor left, %s: %s" % (way, program), outcome)
 
 
 def test_musl_later_in_path():
