@@ -1,6 +1,7 @@
 /*
  * The environment that a program gets which is about to be executed: the caller's, without this library where its
- * loader cannot load it, or with one more variable where exchanges in flight follow it (exec_state.h).
+ * loader cannot load it, or with one more variable where exchanges in flight follow it (exec_state.h). A program that
+ * could not be looked at gets this library for such exchanges alone: without it no more than reuse is lost.
  *
  * Where there is no memory for another one, or where another thread has changed it meanwhile, it is the caller's.
  */

@@ -16,10 +16,13 @@ enum exec_kind {
 	EXEC_KIND_WITH_US,
 	EXEC_KIND_WITHOUT_US, /* a program of this machine that has no loader, or makes its own calls: static, Go */
 	EXEC_KIND_OTHER_LIBC, /* a program of this machine with another C library's loader, which may end it for us */
-	EXEC_KIND_FOREIGN,    /* a program of another machine or word size, whose loader would complain of us */
+	EXEC_KIND_FOREIGN,    /* a program of another machine or word size, whose loader would complain of us; or one
+				 with another C library that a script has by a relative path, which no relay serves */
+	EXEC_KIND_UNSEEN,     /* no descriptor is left to look into it: any of these */
 };
 
-/* Of the file, or of the interpreter of a script; a relative path is looked for in that directory (openat(2)). */
+/* Of the file, or of the interpreter of a script, as the kernel finds it; a relative path is looked for in that
+ * directory (openat(2)). */
 enum exec_kind exec_kind_of(int directory, const char *path);
 
 /* The same for a file that is open. Its offset stays. */

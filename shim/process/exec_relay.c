@@ -32,6 +32,13 @@
 #endif
 
 static char command[EXEC_RELAY_PATH_MAX]; /* immutable after init; "": there is none */
+/* Where execvp(3) looks without a PATH. */
+#ifdef __GLIBC__
+static const char default_search[] = "/bin:/usr/bin";
+#else
+static const char default_search[] = "/usr/local/bin:/bin:/usr/bin";
+#endif
+
 /* For the rest of the process's life. */
 static _Atomic(bool) is_forbidden, is_blind;
 
@@ -153,14 +160,15 @@ bool exec_relay_may(const char *path, char *const arguments[], char *const envir
 	return !is_traced() && has_memory() && can_be_executed(path, arguments, environment);
 }
 
-/* True for the first candidate that is there. Where that is not one to be executed, execvp() goes on; we don't. */
-static bool is_there(const char *path, bool *is_in_doubt)
+/* True for the first candidate that may be executed: execvp() goes on behind folders, files without permission, and
+ * what it may not see. */
+static bool is_found(const char *path, bool *is_in_doubt)
 {
 	struct stat status;
 
 	if (libc.stat(path, &status) == 0)
-		return true;
-	*is_in_doubt = errno != ENOENT && errno != ENOTDIR;
+		return S_ISREG(status.st_mode) && (status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH));
+	*is_in_doubt = errno != ENOENT && errno != ENOTDIR && errno != EACCES;
 	return false;
 }
 
@@ -178,6 +186,8 @@ const char *exec_relay_find(const char *file, char path[EXEC_RELAY_PATH_MAX])
 		return file;
 	for (char **at = environ; at && *at && !search; at++)
 		search = value_of(*at, "PATH=");
+	if (!search)
+		search = default_search;
 	length = strlen(file) + 1;
 	for (; search && !is_in_doubt; search = *end ? end + 1 : NULL) {
 		end = strchrnul(search, ':');
@@ -187,7 +197,7 @@ const char *exec_relay_find(const char *file, char path[EXEC_RELAY_PATH_MAX])
 		to = search == end ? mempcpy(path, ".", 1) : mempcpy(path, search, (size_t)(end - search));
 		to = mempcpy(to, "/", 1);
 		memcpy(to, file, length);
-		if (is_there(path, &is_in_doubt))
+		if (is_found(path, &is_in_doubt))
 			return path;
 	}
 	return NULL;

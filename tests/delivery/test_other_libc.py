@@ -42,6 +42,20 @@ assert n_mappings() < before + 15
 os.execve("./small", ["small"], many)
 """
 
+# With no descriptor left, and none that the program inherits.
+FULL = """import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    while True:
+        os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+except OSError:
+    pass
+if sys.argv[1] == "spawn":
+    os.waitpid(os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ), 0)
+else:
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
 
 def build(folder, compiler, *flags):
     """Why not, or None."""
@@ -73,6 +87,113 @@ def test_musl_child_without_relay():
             executed.expect_without_us("musl: " + title, executed.run([*RUN, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
         outcome = executed.run(["env", "LD_PRELOAD=" + LIBRARY, "./small"], folder)
         tally.expect("musl: with the library it does not run", outcome.status != 0, outcome.output)
+
+
+def place(folder, name, *lines):
+    path = os.path.join(folder, name)
+    with open(path, "w") as file:
+        file.write("\n".join(lines))
+    os.chmod(path, 0o755)
+
+
+def test_scripts_of_musl():
+    """The kernel ends a script's first line with the file, takes a relative interpreter from the working directory, and follows scripts of scripts."""
+    with tempfile.TemporaryDirectory(prefix="holdline-scripts-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("scripts of musl", reason)
+            return
+        small = os.path.join(folder, "small")
+        place(folder, "unended", "#!" + small)
+        place(folder, "spaced", "#! \t" + small + " \t")
+        place(folder, "relative", "#!small", "")
+        place(folder, "longest", "#!" + "/" * (253 - len(small)) + small, "")
+        place(folder, "level1", "#!" + small, "")
+        for level in range(2, 7):
+            place(folder, "level%d" % level, "#!%s/level%d" % (folder, level - 1), "")
+        for name in "unended", "spaced", "relative", "longest", "level2", "level5":
+            for title, command in {"execve": ["sh", "-c", "exec ./" + name], "posix_spawn": [harness.PYTHON, "-c", executed.SPAWN % "", "./" + name]}.items():
+                executed.expect_without_us("scripts of musl, %s: %s" % (name, title), executed.run([*RUN, "--relay=off", "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
+            executed.expect_without_us("scripts of musl, %s: with a relay" % name, executed.run([*RUN, "--", "sh", "-c", "exec ./" + name], folder, HOLDLINE_LIBRARY=LIBRARY))
+        place(folder, "itself", "#!%s/itself" % folder, "")
+        place(folder, "longer", "#!" + "/" * (254 - len(small)) + small, "")
+        place(folder, "endless", "#!" + "/" * 3000)
+        for name in "level6", "itself", "longer", "endless":
+            command = [harness.PYTHON, "-c", "import os\ntry: os.execv('%s', ['x'])\nexcept OSError as error: print(error.errno)" % name]
+            bare, ours = executed.run(command, folder), executed.run([*RUN, "--relay=off", "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+            tally.expect("scripts of musl, %s: refused as bare" % name, bare.output.strip().isdigit() and (bare.status, bare.output, bare.errors) == (ours.status, ours.output, ours.errors), (bare, ours))
+
+
+def test_loader_of_musl():
+    """The loader itself is executed, by whatever name; ours takes the library into what it runs."""
+    with tempfile.TemporaryDirectory(prefix="holdline-loader-") as folder:
+        reason = build(folder, "musl-gcc")
+        loader = "/lib/ld-musl-%s.so.1" % os.uname().machine
+        if reason or not os.path.exists(loader):
+            tally.skip("loader of musl", reason or "no " + loader)
+            return
+        shutil.copy(loader, os.path.join(folder, "renamed"))
+        place(folder, "script", "#!%s %s/small" % (loader, folder), "")
+        by_fd = "import os; fd = os.open('renamed', os.O_RDONLY); os.set_inheritable(fd, True); os.execve(fd, ['ld', './small'], os.environ)"
+        calls = {"by its name": ["sh", "-c", loader + " ./small; true"], "its file": ["sh", "-c", "%s ./small; true" % os.path.realpath(loader)],
+                 "a copy": ["sh", "-c", "./renamed ./small; true"], "a script": ["sh", "-c", "./script; true"], "fexecve": [harness.PYTHON, "-c", by_fd],
+                 "posix_spawn": [harness.PYTHON, "-c", executed.SPAWN % "", loader, "./small"]}
+        for title, command in calls.items():
+            for relay in ["--relay=off"], []:
+                outcome = executed.run([*RUN, *relay, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("loader of musl, %s%s" % (title, "" if relay else ", with a relay"), outcome)
+        for relay in ["--relay=off"], []:
+            outcome = executed.run([*RUN, *relay, "--", "./renamed", "./small"], folder, HOLDLINE_LIBRARY=LIBRARY)
+            executed.expect_without_us("loader of musl: by the command%s" % ("" if relay else ", with a relay"), outcome)
+        own = subprocess.run(["readelf", "-p", ".interp", "/usr/bin/env"], capture_output=True, text=True).stdout.split()[-1]
+        shutil.copy(own, os.path.join(folder, "own"))
+        outcome = executed.run([*RUN, "--", "sh", "-c", "./own /usr/bin/env; true"], folder, HOLDLINE_LIBRARY=LIBRARY)
+        tally.expect("our loader: the library stays", "libholdline.so" in executed.variables(outcome.output).get("LD_PRELOAD", ""), outcome.output)
+
+
+def test_musl_without_descriptor():
+    """What cannot be looked at, as no descriptor is left, runs without the library: one of our libc as well."""
+    with tempfile.TemporaryDirectory(prefix="holdline-full-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("musl without a descriptor", reason)
+            return
+        for way in "execve", "spawn":
+            for program in "./small", "./script", "/usr/bin/env":
+                outcome = executed.run([*RUN, "--", harness.PYTHON, "-c", FULL, way, program], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("no descriptor left, %s: %s" % (way, program), outcome)
+
+
+def test_musl_later_in_path():
+    """execvp(3) goes on behind what it cannot execute."""
+    with tempfile.TemporaryDirectory(prefix="holdline-later-") as folder:
+        reason = build(folder, "musl-gcc")
+        if reason:
+            tally.skip("musl later in PATH", reason)
+            return
+        os.makedirs(os.path.join(folder, "folders", "small"))
+        os.mkdir(os.path.join(folder, "data"))
+        shutil.copyfile("/usr/bin/env", os.path.join(folder, "data", "small"))
+        for first in "folders", "data", "small", "nonexistent":
+            for title, command in {"execvp": ["env", "small"], "posix_spawnp": [harness.PYTHON, "-c", executed.SPAWN % "p", "small"]}.items():
+                path = "PATH=%s/%s:%s:/usr/bin:/bin" % (folder, first, folder)
+                outcome = executed.run([*RUN, "--relay=off", "--", "env", path, *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("musl later in PATH, behind %s: %s" % (first, title), outcome)
+
+
+def test_musl_without_path():
+    """Without a PATH, execvp(3) and posix_spawnp(3) look into folders of the system, where the program is one of musl for this test."""
+    with tempfile.TemporaryDirectory(prefix="holdline-path-") as folder:
+        reason = build(folder, "musl-gcc")
+        system = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$PWD/small" /usr/bin/cksum && exec "$@"', "sh"]
+        if reason or executed.run([*system, "true"], folder).status:
+            tally.skip("musl without PATH", reason or "needs a user namespace")
+            return
+        calls = {"execvp": ["env", "-u", "PATH", "cksum"], "posix_spawnp": [harness.PYTHON, "-c", "import os; os.unsetenv('PATH'); " + executed.SPAWN % "p", "cksum"]}
+        for title, command in calls.items():
+            for relay in ["--relay=off"], []:
+                outcome = executed.run([*system, *RUN, *relay, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY)
+                executed.expect_without_us("musl without PATH, %s%s" % (title, "" if relay else ", with a relay"), outcome)
 
 
 def test_child_of_another_machine():

@@ -120,6 +120,18 @@ static enum program_obstacle judge_privileges(const char *path)
 	return PROGRAM_NO_OBSTACLE;
 }
 
+/* musl's loader finds its last stage by this name among its own symbols, whatever the file is called. */
+static bool is_loader_of_musl(const struct elf *elf)
+{
+	struct elf_symbol symbol;
+	size_t position = 0;
+
+	while (elf_next_symbol(elf, &position, &symbol))
+		if (symbol.is_exported && strcmp(symbol.name, "__dls3") == 0)
+			return true;
+	return false;
+}
+
 static enum program_obstacle judge_elf(const struct elf *elf)
 {
 	enum program_obstacle obstacle = PROGRAM_NO_OBSTACLE;
@@ -135,7 +147,7 @@ static enum program_obstacle judge_elf(const struct elf *elf)
 	if (elf_parse(&self, mapping.bytes, mapping.size) < 0 || elf->machine != self.machine)
 		obstacle = PROGRAM_OTHER_ARCHITECTURE;
 	else if (!elf->interpreter)
-		obstacle = PROGRAM_STATIC;
+		obstacle = is_loader_of_musl(elf) ? PROGRAM_MUSL : PROGRAM_STATIC;
 	else if (strncmp(text_base_name(elf->interpreter), "ld-musl", strlen("ld-musl")) == 0)
 		obstacle = PROGRAM_MUSL;
 	else if (self.interpreter && strcmp(text_base_name(elf->interpreter), text_base_name(self.interpreter)) != 0)
