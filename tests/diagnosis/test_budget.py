@@ -157,17 +157,25 @@ def fixed_port():
 
 
 def servers():
-    """A server's connections take no ephemeral port of its own, also if its listener is gone."""
+    """A server's connections take no ephemeral port of its own, also in the ephemeral range, or if its listener is gone."""
     network.set_ports(40000, 49999)
-    listener = socket.create_server(("10.77.0.2", 8080))
-    held = []
-    for _ in range(50):
-        held += [network.dial(("10.77.0.2", 8080)), listener.accept()[0]]
-    listener.close()
-    status, report = doctor()
-    results = [verdict("the clients' end alone", OK, "healthy", status, report, len(report["tuples"]) == 1 and
-                       report["tuples"][0]["used_ports"] == 50 and not report["fixed_source_ports"])]
-    del held
+    results = []
+    for port in 8080, 41000:
+        listener, held = socket.create_server(("10.77.0.2", port)), []
+        for _ in range(50):
+            held += [network.dial(("10.77.0.2", port)), listener.accept()[0]]
+        for state in "listening", "its listener gone":
+            status, report = doctor()
+            tuples = [(item["destination"], item["used_ports"]) for item in report["tuples"]]
+            results.append(verdict("port %d, %s: the clients' end alone" % (port, state), OK, "healthy", status, report,
+                                   tuples == [("10.77.0.2:%d" % port, 50)] and not report["fixed_source_ports"]))
+            listener.close()
+        for client, served in zip(held[::2], held[1::2]):
+            served.close()
+            client.recv(1)
+            client.close()
+        status, report = doctor()
+        results.append(verdict("port %d, closed by the server first" % port, OK, "healthy", status, report, not report["tuples"]))
     return results
 
 

@@ -1,6 +1,8 @@
 /* See ports.h. There may be as many tuples as sockets: nothing here is quadratic. */
 #include "tools/ports/ports.h"
 
+#include "tools/ports/servers.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +268,7 @@ void ports_sample_add(void *context, const struct sock_diag_socket *socket)
 		sample->is_incomplete = true;
 		return;
 	}
+	tuple->source_port = socket->source_port;
 	note_source(sample, socket);
 	if (socket->state == TCP_TIME_WAIT)
 		add_time_wait(sample, tuple, socket->expires_ms);
@@ -337,6 +340,7 @@ void ports_sample_seal(struct ports_sample *sample)
 		sample->n_usable += is_usable(sample, port);
 	}
 	sample->n_held = sample->n_range - sample->n_reserved - sample->n_usable;
+	servers_drop(sample);
 	for (struct ports_source *source = sample->sources; source; source = source->hh.next)
 		source->n_tuples = 0;
 	for (struct ports_tuple *tuple = sample->tuples; tuple; tuple = tuple->hh.next) {

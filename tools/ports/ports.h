@@ -52,6 +52,8 @@ struct ports_key {
 
 struct ports_tuple {
 	struct ports_key key;
+	uint16_t source_port; /* of the connection that was added last */
+	bool is_servers;      /* while servers_drop() runs */
 	unsigned n_established, n_time_wait;
 	unsigned n_other;	 /* opening or closing */
 	unsigned n_unanswered;	 /* of those: with a retransmitted SYN */

@@ -172,6 +172,26 @@ START_TEST(servers_use_no_ephemeral_port)
 }
 END_TEST
 
+/* Nobody listens on 40100 any more. Two connections from one port, or several to one destination, prove nothing. */
+START_TEST(a_server_without_listener_has_no_destinations)
+{
+	for (unsigned peer = 40050; peer < 40054; peer++)
+		add(peer % 2 ? TCP_TIME_WAIT : TCP_ESTABLISHED, 40100, "10.0.0.9", peer);
+	add(TCP_ESTABLISHED, 40101, "10.0.0.9", 40060);
+	add(TCP_ESTABLISHED, 40101, "10.0.0.9", 40061);
+	for (unsigned peer = 8080; peer < 8090; peer++)
+		add(TCP_ESTABLISHED, 40102, "10.0.0.9", peer);
+	for (unsigned port = 40110; port < 40120; port++)
+		add(TCP_ESTABLISHED, port, "10.0.0.9", 40070);
+	ports_sample_seal(&sample);
+	ck_assert_uint_eq(HASH_COUNT(sample.tuples), 13);
+	ck_assert_uint_eq(sample.n_live, 22);
+	ck_assert_uint_eq(sample.sources->n_connections, 22);
+	for (const struct ports_tuple *tuple = sample.tuples; tuple; tuple = tuple->hh.next)
+		ck_assert(tuple->key.port < 40050 || tuple->key.port > 40053);
+}
+END_TEST
+
 START_TEST(a_port_of_the_programs_choice_shows)
 {
 	add(SOCK_DIAG_BOUND_INACTIVE, 5001, "0.0.0.0", 0);
@@ -420,6 +440,7 @@ Suite *ports_suite(void)
 	tcase_add_test(tests, reserved_and_held_ports_are_not_usable);
 	tcase_add_test(tests, each_destination_has_ports_of_its_own);
 	tcase_add_test(tests, servers_use_no_ephemeral_port);
+	tcase_add_test(tests, a_server_without_listener_has_no_destinations);
 	tcase_add_test(tests, a_port_of_the_programs_choice_shows);
 	tcase_add_test(tests, reuse_depends_on_the_setting_and_the_address);
 	tcase_add_test(tests, time_waits_that_can_be_reused_are_no_end);
