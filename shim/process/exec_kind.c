@@ -235,8 +235,8 @@ static enum exec_kind judge_elf_of_ours(const struct head *head)
 	return !has_interpreter && is_other_loader(head, &header, &dynamic) ? EXEC_KIND_OTHER_LIBC : EXEC_KIND_WITH_US;
 }
 
-/* The interpreter of a script, in place in its first line, which the file's end ends, too; NULL: it is no script, or one
- * that the kernel refuses. The working directory is where a relative one is. */
+/* The interpreter of a script, in place in its first line, which ends with the file at the latest. NULL: it is no
+ * script, or one that the kernel refuses. A relative one is in the working directory. */
 static const char *find_interpreter(struct head *head)
 {
 	char *line = (char *)head->bytes, *end;
