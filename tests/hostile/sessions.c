@@ -1,7 +1,7 @@
 /*
  * Fresh connections to Redis, memcached and MariaDB in turn, each with a word that nobody else says: what comes back
- * has to be that word. Prints `done N wrong N failed N`, and a line once SAID requests are done, for who means to kill it
- * then. Usage: sessions REDIS MEMCACHED MARIADB REQUESTS THREADS [SAID].
+ * has to be that word. Prints `done N wrong N failed N`, and a line once SAID requests are done, for who means to
+ * kill it then. Usage: sessions REDIS MEMCACHED MARIADB REQUESTS THREADS [SAID].
  */
 #include <arpa/inet.h>
 #include <mariadb/mysql.h>
