@@ -92,7 +92,8 @@ def compare(name, server, command, most=None, works=True, native=False, reuses=F
     # A broker on a busy machine may not answer in time.
     for _ in range(harness.ATTEMPTS):
         pair = run_pair(server, command, **options)
-        if most is None or pair.stats["connections"] <= most or not pair.is_same():
+        enough = (most is None or pair.stats["connections"] <= most) and (not reuses or pair.stats["connections"] < pair.bare_stats["connections"])
+        if enough or not pair.is_same():
             break
     if works and (pair.bare.status != 0 or not pair.bare.output or pair.bare_stats["requests"] == 0):
         tally.fail(name, "does not work bare: status %s, %s\n%s" % (pair.bare.status, counted(pair.bare_stats), pair.bare.errors.decode()[-1500:]))
