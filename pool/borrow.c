@@ -27,11 +27,9 @@ static bool is_as_said(const struct pool_sys *sys, const struct conn *conn)
 {
 	struct destination_key key = conn->destination->key;
 	struct sockaddr_storage address;
-	socklen_t length = sizeof(address), cookie_length = sizeof(uint64_t);
-	uint64_t cookie = 0;
+	socklen_t length = sizeof(address);
 
-	if (!conn->cookie || sys->getsockopt(conn->fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_length) < 0 ||
-	    cookie != conn->cookie)
+	if (!idle_pool_has_socket(sys, conn))
 		return false;
 	if (sys->getpeername(conn->fd, (struct sockaddr *)&address, &length) < 0 ||
 	    destination_key_set_peer(&key, (struct sockaddr *)&address, length))

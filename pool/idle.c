@@ -120,14 +120,19 @@ static bool claim(const struct idle_pool *pool, const struct conn *conn)
 	return conn->slot < 0 || slots_claim(&pool->broker->slots, conn);
 }
 
-/* A program that closes descriptors by raw system calls may have got the number for something of its own. */
-static bool is_still_its_own(const struct idle_pool *pool, const struct conn *conn)
+bool idle_pool_has_socket(const struct pool_sys *sys, const struct conn *conn)
 {
 	uint64_t cookie = 0;
 	socklen_t length = sizeof(cookie);
 
-	return !conn->cookie || (pool->sys->getsockopt(conn->fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 &&
-				 cookie == conn->cookie);
+	return conn->cookie && sys->getsockopt(conn->fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 &&
+	       cookie == conn->cookie;
+}
+
+/* One without a cookie has never been looked at. */
+static bool is_still_its_own(const struct idle_pool *pool, const struct conn *conn)
+{
+	return !conn->cookie || idle_pool_has_socket(pool->sys, conn);
 }
 
 static void close_descriptor(const struct idle_pool *pool, const struct conn *conn, bool is_its_own)

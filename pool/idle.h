@@ -62,6 +62,10 @@ struct conn *idle_pool_lease_fit(struct idle_pool *pool, struct destination *des
 				 bool (*fits)(const struct conn *conn, const void *what), const void *what,
 				 enum refusal *why);
 
+/* True if its descriptor is still of its socket, by SO_COOKIE: a program that closes descriptors by raw system calls
+ * may have got the number for something of its own. */
+bool idle_pool_has_socket(const struct pool_sys *sys, const struct conn *conn);
+
 /* Parks one that was leased and not used, as it came. Programs that ask a destination for several kinds of session may
  * have as many idle. Ends it where that can't be. */
 void idle_pool_give_back(struct idle_pool *pool, struct conn *conn, uint64_t now_ns);
