@@ -68,12 +68,18 @@ def build(folder, compiler, *flags):
     return built.stderr or None
 
 
-def test_musl_child_without_relay():
+def small_program(title):
+    """A folder with the small program of musl, once; where it can't be built a verdict says why, and there is none."""
     with tempfile.TemporaryDirectory(prefix="holdline-musl-") as folder:
         reason = build(folder, "musl-gcc")
         if reason:
-            tally.skip("musl", reason)
-            return
+            tally.skip(title, reason)
+        else:
+            yield folder
+
+
+def test_musl_child_without_relay():
+    for folder in small_program("musl"):
         for title, command in executed.CALLS.items():
             for mode in "--mode=observe", "--relay=off":
                 executed.expect_without_us("musl, %s: %s" % (mode, title), executed.run([*RUN, mode, "--", *command], folder, HOLDLINE_LIBRARY=LIBRARY))
@@ -98,11 +104,7 @@ def place(folder, name, *lines):
 
 def test_scripts_of_musl():
     """The kernel ends a script's first line with the file, takes a relative interpreter from the working directory, and follows scripts of scripts."""
-    with tempfile.TemporaryDirectory(prefix="holdline-scripts-") as folder:
-        reason = build(folder, "musl-gcc")
-        if reason:
-            tally.skip("scripts of musl", reason)
-            return
+    for folder in small_program("scripts of musl"):
         small = os.path.join(folder, "small")
         place(folder, "unended", "#!" + small)
         place(folder, "spaced", "#! \t" + small + " \t")
@@ -153,11 +155,7 @@ def test_loader_of_musl():
 
 def test_musl_without_descriptor():
     """What cannot be looked at, as no descriptor is left, runs without the library: one of our libc as well."""
-    with tempfile.TemporaryDirectory(prefix="holdline-full-") as folder:
-        reason = build(folder, "musl-gcc")
-        if reason:
-            tally.skip("musl without a descriptor", reason)
-            return
+    for folder in small_program("musl without a descriptor"):
         for way in "execve", "spawn":
             for program in "./small", "./script", "/usr/bin/env":
                 outcome = executed.run([*RUN, "--", harness.PYTHON, "-c", FULL, way, program], folder, HOLDLINE_LIBRARY=LIBRARY)
@@ -166,11 +164,7 @@ def test_musl_without_descriptor():
 
 def test_musl_later_in_path():
     """execvp(3) goes on behind what it cannot execute."""
-    with tempfile.TemporaryDirectory(prefix="holdline-later-") as folder:
-        reason = build(folder, "musl-gcc")
-        if reason:
-            tally.skip("musl later in PATH", reason)
-            return
+    for folder in small_program("musl later in PATH"):
         os.makedirs(os.path.join(folder, "folders", "small"))
         os.mkdir(os.path.join(folder, "data"))
         shutil.copyfile("/usr/bin/env", os.path.join(folder, "data", "small"))
@@ -213,11 +207,7 @@ def test_child_of_another_machine():
 
 def test_looks_are_remembered():
     """A shell executes the same file twice, and looks into it once; not where it has become another one."""
-    with tempfile.TemporaryDirectory(prefix="holdline-looks-") as folder:
-        reason = build(folder, "musl-gcc")
-        if reason:
-            tally.skip("looks", reason)
-            return
+    for folder in small_program("looks"):
         shutil.copy("/usr/bin/env", os.path.join(folder, "changing"))
         time.sleep(3)  # What was changed lately is not noted.
         outcome = executed.run(["env", "LD_PRELOAD=" + LIBRARY, "sh", "-c", "./changing true; ./changing true && cat small >changing && ./changing"], folder)
