@@ -79,7 +79,7 @@ int fdtable_renew_high(int fd) __attribute__((warn_unused_result));
 /* Closes an internal descriptor. errno is preserved. */
 int fdtable_close_internal(int fd);
 
-/* What was ours there has been closed without our knowledge. */
+/* A descriptor of ours has been closed there without our knowledge: the number is the program's. */
 void fdtable_forget_internal(int fd);
 
 /* socket(2) close-on-exec, also where the program has used up its soft limit. A low number, untracked; -errno. */

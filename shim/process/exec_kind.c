@@ -106,7 +106,7 @@ static bool has_note_of_go(const char *piece, size_t length)
 	return false;
 }
 
-/* What the linker says in the dynamic section. */
+/* The dynamic section, as far as it is looked at. */
 struct dynamic {
 	bool is_program;	 /* it is marked as one */
 	ElfW(Addr) strings;	 /* the string table of its symbols; 0: none */

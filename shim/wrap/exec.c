@@ -78,7 +78,7 @@ static enum exec_kind find_and_look(const char *file, char *const arguments[], c
 	const char *path = exec_relay_may_look(environment) ? exec_relay_find(file, found) : NULL;
 	enum exec_kind kind = path ? exec_kind_of(AT_FDCWD, path) : EXEC_KIND_WITH_US;
 
-	/* What lies in the working directory has another name for the program, if it was found there. */
+	/* A file of the working directory has another name for the program, if it was found there. */
 	if (exec_kind_may_be_relayed(kind) && (path == file || *path == '/') &&
 	    exec_relay_may(path, arguments, environment))
 		execute_relayed(path, arguments, environment);
@@ -227,7 +227,7 @@ struct spawn {
 	int error;	  /* the caller's errno: looks lose it, and the call itself hardly ever sets it */
 };
 
-/* What will be executed; NULL: that is not known. */
+/* The file that will be executed; NULL: that is not known. */
 static const char *find_spawned(const struct spawn *call, char found[EXEC_RELAY_PATH_MAX])
 {
 	if (call->is_searched)

@@ -162,7 +162,7 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 	return result ? result : error;
 }
 
-/* What a HELLO asks for at once. */
+/* The question that a HELLO may have with it. */
 static int serve_first(struct broker_process *process, const struct broker_hello *hello)
 {
 	union broker_packet first = {.request = hello->first};
