@@ -32,6 +32,12 @@ USERS = "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\nnobo
 GROUPS = "root:x:0:\nmessagebus:x:100:\nnogroup:x:65534:\n"
 
 
+def source():
+    """The tree, folder by folder: other users are to read it, also where a clone lies in a folder that is its user's alone."""
+    folders = [name for name in os.listdir(harness.ROOT) if os.path.isdir(os.path.join(harness.ROOT, name)) and not name.startswith(".")]
+    return ["--bind-ro=%s:%s" % (os.path.join(harness.ROOT, name), os.path.join(SOURCE, name)) for name in folders]
+
+
 def why_not():
     """Why no container can be started here; None if it can."""
     if os.geteuid() != 0:
@@ -68,7 +74,7 @@ def run(script, timeout=120):
         make_root(root)
         with open(os.path.join(root, "etc/systemd/system/driver.service"), "w") as file:
             file.write(DRIVER % (PRODUCT, PRODUCT, int(harness.HEAVY), SOURCE, SOURCE, os.path.join(SOURCE, "tests/delivery", script)))
-        command = ["systemd-nspawn", "--quiet", "--directory", root, "--bind-ro=/usr", "--bind-ro=%s:%s" % (harness.ROOT, SOURCE),
+        command = ["systemd-nspawn", "--quiet", "--directory", root, "--bind-ro=/usr", *source(),
                    "--bind-ro=%s:%s" % (os.path.abspath(harness.PRODUCT), PRODUCT), "--private-network", "--register=no", "--keep-unit",
                    "--boot", "--", "systemd.unit=test.target", "systemd.log_color=0"]
         done = subprocess.run(["timeout", "-k", "5", str(timeout), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
