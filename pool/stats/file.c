@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 
 /* Adding a page to a total takes some microseconds; the lock's holder may be descheduled. */
 #define LOCK_TRIES 200
+#define LOCK_WAIT_NS 50000
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 #define FILL_SIZE 4096
@@ -201,13 +201,14 @@ int stats_file_open(const struct stats_sys *sys, const char *setting, const char
 /* Opened and locked, or -errno. Unlocking ends the lock even if a forked child shares the descriptor. */
 static int open_locked(const struct stats_sys *sys, int folder, const char *name, unsigned tries)
 {
+	static const struct timespec wait = {0, LOCK_WAIT_NS};
 	int fd = sys->openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 
 	if (fd < 0)
 		return -errno;
 	while (sys->flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK && --tries) {
-			sched_yield();
+			sys->nanosleep(&wait, NULL);
 			continue;
 		}
 		sys->close(fd);

@@ -37,6 +37,7 @@ struct stats_sys {
 	void *(*mmap)(void *address, size_t length, int protection, int flags, int fd, off_t offset);
 	int (*munmap)(void *address, size_t length);
 	int (*kill)(pid_t pid, int signal_number);
+	int (*nanosleep)(const struct timespec *time, struct timespec *left);
 };
 
 #define STATS_SLOTS 1024

@@ -27,15 +27,14 @@ static _Atomic(uint64_t) held_until_ns[N_BRIEF];
 
 #define SPINS 1000
 
-/* The holder needs about 1 us but may be descheduled: yield, then give up. */
+/* The holder needs about 1 us but may be descheduled: wait, then give up. */
 static bool try_to_lock(void)
 {
-	for (int i = 0; i < SPINS; i++) {
-		if (n_making || guard_lock_is_own(&limit_lock))
-			return false;
+	for (unsigned step = 0; !n_making && !guard_lock_is_own(&limit_lock); step++) {
 		if (guard_lock_try_now(&limit_lock))
 			return true;
-		libc.sched_yield();
+		if (!guard_wait(step))
+			return false;
 	}
 	return false;
 }

@@ -1,15 +1,20 @@
 /* See lock.h. Raw system calls, since the wrappers' names are ours and libc's may be cancellation points. */
 #include "shim/base/lock.h"
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "pool/base/annotate.h"
+#include "pool/base/clock.h"
 #include "shim/base/alone.h"
 #include "shim/base/real.h"
 
-#define SPINS_BUSY 200
-#define SPINS_YIELDING 20000
+#define BUSY_STEPS 200
+#define SLEEP_NS (50 * MICROSECOND_NS)
 
 /* Of the calling thread: how many locks it holds, and what it was before the first (UNCHANGED: as it is). */
 static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
@@ -48,6 +53,27 @@ static void pause_briefly(void)
 #endif
 }
 
+/* The other thread has lost its processor. Whoever calls sched_yield() loses its own for a whole slice of the
+ * scheduler's, which is milliseconds where programs compute. Nobody changes the word or wakes us. */
+static void sleep_briefly(void)
+{
+	static unsigned word;
+	static const struct timespec time = {0, SLEEP_NS};
+	int saved = errno;
+
+	libc.syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &time);
+	errno = saved;
+}
+
+bool guard_wait(unsigned step)
+{
+	if (step < BUSY_STEPS)
+		pause_briefly();
+	else
+		sleep_briefly();
+	return step < GUARD_WAIT_STEPS;
+}
+
 static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 {
 	unsigned long owner = 0;
@@ -67,17 +93,13 @@ __attribute__((noinline)) static bool wait_for(struct guard_lock *lock, unsigned
 {
 	bool is_own = false;
 
-	for (int i = 0; i < SPINS_BUSY + SPINS_YIELDING; i++) {
+	for (unsigned step = 0; guard_wait(step); step++) {
 		if (try_once(lock, self, &is_own))
 			return true;
 		if (is_own)
 			guard_lock_is_abandoned(lock);
 		if (is_own || atomic_load_explicit(&lock->is_lost, memory_order_relaxed))
 			return false;
-		if (i < SPINS_BUSY)
-			pause_briefly();
-		else
-			libc.sched_yield();
 	}
 	atomic_store(&lock->is_lost, true);
 	return false;

@@ -14,7 +14,13 @@ struct guard_lock {
 	uintptr_t frame;	      /* where its stack was */
 };
 
-/* Spins for a bounded time. False if the calling thread itself holds it (we are in a signal handler that interrupted
+/* For loops that wait for what another thread is about to do: `for (step = 0; guard_wait(step); step++)`. The first
+ * steps take nanoseconds, later ones sleep for some 100 microseconds each. False: the other has had a tenth of a second,
+ * wait no longer. */
+#define GUARD_WAIT_STEPS 1200
+bool guard_wait(unsigned step);
+
+/* Waits for a bounded time. False if the calling thread itself holds it (we are in a signal handler that interrupted
  * the holder) or if it can't be had: then the caller does without. */
 bool guard_lock_try(struct guard_lock *lock) __attribute__((warn_unused_result));
 void guard_unlock(struct guard_lock *lock);

@@ -55,7 +55,7 @@ static struct stats_sys sys;
 /* clang-format off */
 #define CALLS(F) \
 	F(openat) F(mkdir) F(close) F(fstat) F(fstatat) F(fstatfs) F(pread) F(pwrite) F(fallocate) F(flock) \
-	F(unlinkat) F(mmap) F(munmap) F(kill)
+	F(unlinkat) F(mmap) F(munmap) F(kill) F(nanosleep)
 /* clang-format on */
 #define AS_TEXT(name) #name "\0"
 #define AS_OFFSET(name) offsetof(struct stats_sys, name),

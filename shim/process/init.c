@@ -11,6 +11,7 @@
 #include "shim/base/callsite.h"
 #include "shim/base/home.h"
 #include "shim/base/large.h"
+#include "shim/base/lock.h"
 #include "shim/base/log.h"
 #include "shim/base/off_switch.h"
 #include "shim/base/real.h"
@@ -42,7 +43,6 @@ enum phase {
 
 static _Atomic(enum phase) phase;
 static _Atomic(unsigned long) beginner; /* the thread that is in the midst of it */
-#define PATIENCE 10000
 /* Aligned so that what each process reads of it lies on one page. */
 static LARGE _Alignas(512) struct config config; /* immutable after init */
 
@@ -104,8 +104,10 @@ static void begin(void)
 /* Another thread is about to have done it; not so for a handler that has interrupted its own. */
 static bool wait_for_beginner(void)
 {
-	for (int i = 0; i < PATIENCE && phase == PHASE_BEGINNING && beginner != (unsigned long)pthread_self(); i++)
-		libc.sched_yield();
+	unsigned step = 0;
+
+	while (phase == PHASE_BEGINNING && beginner != (unsigned long)pthread_self() && guard_wait(step))
+		step++;
 	return phase == PHASE_DONE;
 }
 

@@ -2,7 +2,6 @@
 #include <stdatomic.h>
 
 #include "shim/base/lock.h"
-#include "shim/base/real.h"
 #include "shim/sock/sock.h"
 
 #define GATE 0x80000000u
@@ -12,10 +11,8 @@ struct inside_token sock_go_inside(struct sock *sock)
 	uint64_t inside = atomic_load(&sock->inside);
 
 	/* A swap takes microseconds; a handler that interrupted it must not wait for it. */
-	for (int i = 0; (inside & GATE) && i < 1000 && !guard_lock_is_own(&sock->lock); i++) {
-		libc.sched_yield();
+	for (unsigned step = 0; (inside & GATE) && !guard_lock_is_own(&sock->lock) && guard_wait(step); step++)
 		inside = atomic_load(&sock->inside);
-	}
 	inside = atomic_fetch_add(&sock->inside, 1);
 	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
 }

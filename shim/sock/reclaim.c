@@ -97,8 +97,6 @@ static bool move_away(int fd)
 }
 
 /* Another thread that is in the midst of a connect has it nowhere but in a variable, for a moment. */
-#define TRIES 1000
-
 void reclaim_number(int fd)
 {
 	bool is_moved = false;
@@ -107,11 +105,9 @@ void reclaim_number(int fd)
 		return;
 	fdtable_note_contest(fd);
 	log_move(fd);
-	for (int i = 0; i < (is_alone() ? 1 : TRIES) && !is_moved; i++) {
-		if (i)
-			libc.sched_yield();
+	is_moved = move_away(fd);
+	for (unsigned step = 0; !is_moved && !is_alone() && guard_wait(step); step++)
 		is_moved = move_away(fd);
-	}
 	if (!is_moved)
 		fdtable_close_internal(fd);
 }

@@ -90,3 +90,26 @@ def test_silence():
             tally.skip("no system call", "needs strace")
         else:
             tally.expect("no system call", b"(AF_" not in outcome.errors, outcome.errors)
+
+
+BEGINNERS = """
+import threading
+start = threading.Barrier(16)
+def work():
+    start.wait()
+    s = dial('/bytes/10'); s.recv(1000); s.close()
+threads = [threading.Thread(target=work) for i in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_waits():
+    """Threads that wait for each other sleep: one that yields loses its processor for as long as others compute."""
+    if not shutil.which("strace") or harness.run(["strace", "true"], False).status:
+        tally.skip("no yield", "needs strace")
+        return
+    with World() as world, harness.Server() as server:
+        outcomes = [world.run(["strace", "-f", "-e", "trace=sched_yield,futex", PYTHON, "-c", CLIENT + BEGINNERS, str(server.port)]) for _ in range(5)]
+        good = not any(outcome.status or b"sched_yield" in outcome.errors for outcome in outcomes)
+        tally.expect("no yield", good and server.stats()["requests"] == 80, outcomes[0].errors)

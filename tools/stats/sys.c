@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 const struct stats_sys stats_sys_libc = {
@@ -22,4 +23,5 @@ const struct stats_sys stats_sys_libc = {
 	.mmap = mmap,
 	.munmap = munmap,
 	.kill = kill,
+	.nanosleep = nanosleep,
 };
