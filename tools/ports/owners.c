@@ -114,7 +114,7 @@ static void find_parkers(struct ports_sample *sample)
 
 int owners_find(struct ports_sample *sample)
 {
-	struct search search;
+	struct search search = {0};
 	struct dirent *entry;
 	DIR *processes = NULL;
 	int error;
