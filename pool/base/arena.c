@@ -5,9 +5,9 @@
 #include <string.h>
 
 #define CHUNK_MIN (64u * 1024)
-/* Most processes need few of anything: those lie together, on few pages. */
-#define FIRST_OBJECTS 2u
-
+/* Each chunk has room for so many times what the one before it had. */
+#define GROWTH_SHIFT 3u
+#define MAX_GROWTHS 5u
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size)
 {
 	size_t align = _Alignof(max_align_t);
@@ -18,20 +18,24 @@ void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_s
 	arena->free_list = NULL;
 	arena->untouched = NULL;
 	arena->n_untouched = 0;
-	arena->has_chunk = false;
+	arena->n_chunks = 0;
 	arena->n_used = 0;
 }
 
 static int grow(struct arena *arena)
 {
-	size_t size = arena->chunk_size;
+	/* Most processes need one of a thing, or a few: those lie together, on few pages. */
+	unsigned shift = GROWTH_SHIFT * (arena->n_chunks < MAX_GROWTHS ? arena->n_chunks : MAX_GROWTHS);
+	size_t size = arena->object_size << shift;
 
-	if (!arena->has_chunk && size > FIRST_OBJECTS * arena->object_size)
-		size = FIRST_OBJECTS * arena->object_size;
+	if (size > arena->chunk_size)
+		size = arena->chunk_size;
 	arena->untouched = arena->sys->map(size);
 	arena->n_untouched = arena->untouched ? size / arena->object_size : 0;
-	arena->has_chunk |= arena->untouched != NULL;
-	return arena->untouched ? 0 : -1;
+	if (!arena->untouched)
+		return -1;
+	arena->n_chunks++;
+	return 0;
 }
 
 /* The next one of a chunk, whose memory the system gives when it is first written to. */

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <stddef.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "pool/base/sys.h"
@@ -18,12 +17,12 @@ struct arena {
 	void *free_list;
 	char *untouched; /* the rest of the newest chunk, never written to */
 	size_t n_untouched;
-	bool has_chunk;
+	unsigned n_chunks;
 	uint32_t n_used;
 };
 
-/* `object_size` in bytes, at least sizeof(void *). Chunks are of at least 64 KiB, but for the first, which has room
- * for four. */
+/* `object_size` in bytes, at least sizeof(void *). Chunks grow: the first has room for one, each
+ * further one for eight times as many, up to 64 KiB. */
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size);
 
 /* An object with unspecified contents, or NULL when the system has no memory. */
