@@ -27,13 +27,19 @@ uint64_t broker_client_program_number(const char *path, size_t length)
 	return number;
 }
 
-void broker_client_init(struct broker_client *client, const struct pool_sys *sys)
+static void reset(struct broker_client *client)
 {
-	client->sys = sys;
 	client->fd = -1;
 	client->sequence = 0;
 	client->is_asked = false;
 	slots_detach(&client->slots);
+}
+
+void broker_client_init(struct broker_client *client, const struct pool_sys *sys, struct slots_entry *entries)
+{
+	client->sys = sys;
+	slots_init(&client->slots, entries);
+	reset(client);
 }
 
 void broker_client_move(struct broker_client *to, struct broker_client *from)
@@ -43,7 +49,7 @@ void broker_client_move(struct broker_client *to, struct broker_client *from)
 	to->is_asked = from->is_asked;
 	to->fd = from->fd;
 	slots_move(&to->slots, &from->slots);
-	broker_client_init(from, from->sys);
+	reset(from);
 }
 
 /* The next packet, or -errno. Whatever descriptor came with it is the caller's. */

@@ -33,8 +33,8 @@ bool broker_client_trusts(const struct pool_sys *sys, int fd, uint32_t euid);
 /* A number for an executable, by which the broker tells programs apart, and no more. */
 uint64_t broker_client_program_number(const char *path, size_t length);
 
-/* `sys` is borrowed. */
-void broker_client_init(struct broker_client *client, const struct pool_sys *sys);
+/* `sys` is borrowed, and so are `entries`, as by slots_init(). */
+void broker_client_init(struct broker_client *client, const struct pool_sys *sys, struct slots_entry *entries);
 
 /* Hands a conversation over to another object, which has none: `from` is as after broker_client_init(). */
 void broker_client_move(struct broker_client *to, struct broker_client *from);

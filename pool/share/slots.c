@@ -24,11 +24,17 @@ static bool change(struct slot *slot, uint64_t generation, enum slot_state from,
 /* Entries from n_begun on were never used, and are zero still. */
 static void clear(struct slots *slots)
 {
-	memset(slots->entries, 0, slots->n_begun * sizeof(slots->entries[0]));
+	if (slots->n_begun)
+		memset(slots->entries, 0, slots->n_begun * sizeof(slots->entries[0]));
 	slots->region = NULL;
 	slots->n_begun = 0;
 	slots->n_free = 0;
 	slots->n_taken_seen = 0;
+}
+
+void slots_init(struct slots *slots, struct slots_entry *entries)
+{
+	*slots = (struct slots){.entries = entries};
 }
 
 void slots_attach(struct slots *slots, struct slots_region *region)
@@ -84,7 +90,8 @@ void slots_move(struct slots *to, struct slots *from)
 	to->n_begun = from->n_begun;
 	to->n_free = from->n_free;
 	to->n_taken_seen = from->n_taken_seen;
-	memcpy(to->entries, from->entries, from->n_begun * sizeof(from->entries[0]));
+	if (from->n_begun)
+		memcpy(to->entries, from->entries, from->n_begun * sizeof(from->entries[0]));
 	clear(from);
 }
 

@@ -66,20 +66,25 @@ struct slots_region {
 	struct slot slots[SLOTS_PER_REGION];
 };
 
+struct slots_entry {
+	struct conn *conn; /* whose slot it is; NULL: free, or left to the broker */
+	bool is_used;
+	uint16_t returned; /* a stack of indices that were given back, beside what belongs to this index */
+};
+
 /* The process's view. All zero: no region, every call a harmless failure. */
 struct slots {
 	struct slots_region *region;
+	struct slots_entry *entries; /* apart, so that the rest lies with what else each process writes to */
 	unsigned n_begun; /* entries from here on were never used and are zero: most processes touch one page */
 	unsigned n_free;
 	uint32_t n_taken_seen;
-	struct {
-		struct conn *conn; /* whose slot it is; NULL: free, or left to the broker */
-		bool is_used;
-		uint16_t returned; /* a stack of indices that were given back, beside what belongs to this index */
-	} entries[SLOTS_PER_REGION];
 };
 
-/* Begins to use a region that nobody else has used; the view is all zero at first. Borrowed until slots_detach(),
+/* Begins a view. `entries`, SLOTS_PER_REGION of them and all zero, are borrowed for as long as it is used. */
+void slots_init(struct slots *slots, struct slots_entry *entries);
+
+/* Begins to use a region that nobody else has used. Borrowed until slots_detach(),
  * which forgets it: connections that had slots have none any more. */
 void slots_attach(struct slots *slots, struct slots_region *region);
 void slots_detach(struct slots *slots);

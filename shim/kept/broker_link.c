@@ -28,11 +28,12 @@
 
 /* One question at a time. Taken outside of the pool's lock, which covers the client but for its receiving. */
 static struct guard_lock question_lock;
-LARGE struct broker_client broker_link_client;
-static LARGE struct broker_client pending_client; /* a broker that has our introduction and has not answered */
-static uint64_t client_cookie;			  /* proves that the descriptor is still ours */
-static _Atomic(uint64_t) down_until_ns;		  /* also looked at without a lock */
-static _Atomic(int) down_for_ms;		  /* for who would wait no longer than this */
+struct broker_client broker_link_client;
+static LARGE struct slots_entry entries[SLOTS_PER_REGION], pending_entries[SLOTS_PER_REGION];
+static struct broker_client pending_client; /* a broker that has our introduction and has not answered */
+static uint64_t client_cookie;		    /* proves that the descriptor is still ours */
+static _Atomic(uint64_t) down_until_ns;	    /* also looked at without a lock */
+static _Atomic(int) down_for_ms;	    /* for who would wait no longer than this */
 static _Atomic(uint32_t) client_euid;
 
 static void *mapped_last; /* stays when it is unmapped */
@@ -106,8 +107,8 @@ static const struct pool_sys client_sys = {
 
 struct broker_client *broker_link_init(const struct config *config)
 {
-	broker_client_init(&broker_link_client, &client_sys);
-	broker_client_init(&pending_client, &client_sys);
+	broker_client_init(&broker_link_client, &client_sys, entries);
+	broker_client_init(&pending_client, &client_sys, pending_entries);
 	return config->broker_path[0] ? &broker_link_client : NULL;
 }
 

@@ -127,7 +127,7 @@ static void meet(struct broker_client *client, const char *path)
 	config.max_idle_conns = config.policy.max_idle_conns_per_host = 0;
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	check(connect(fd, (struct sockaddr *)&address, sizeof(address)), "connect to the broker");
-	broker_client_init(client, &sys);
+	broker_client_init(client, &sys, calloc(SLOTS_PER_REGION, sizeof(struct slots_entry)));
 	check(broker_client_introduce(client, fd, &config, "bench", 1, NULL), "introduce");
 	check(broker_client_await_welcome(client, BROKER_PATIENCE_MS), "welcome");
 }

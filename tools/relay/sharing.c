@@ -20,6 +20,7 @@
 #define RELIEF_MS 2
 #define RELIEF_EVERY_NS (20 * MILLISECOND_NS)
 
+static struct slots_entry entries[SLOTS_PER_REGION];
 static struct broker_client client; /* without memory to share until the broker's welcome */
 static struct broker_board_view board;
 static uint64_t next_look_ns;
@@ -29,7 +30,7 @@ static const char *name;
 void sharing_begin(const char *program)
 {
 	name = program;
-	broker_client_init(&client, relay_core.pool.sys);
+	broker_client_init(&client, relay_core.pool.sys, entries);
 	if (relay_core.config.broker_path[0] && relay_core.config.pool == CONFIG_POOL_SHARED)
 		relay_core.pool.broker = &client;
 }

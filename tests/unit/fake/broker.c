@@ -148,7 +148,8 @@ static void begin(struct fake_process *process, const char *name, uint32_t flags
 	fake_sys.close(process->process->region_fd);
 	process->process->region_fd = -1;
 	/* On the stack, with whatever the memory contained. */
-	memset(&process->slots, 0, sizeof(process->slots));
+	memset(process->entries, 0, sizeof(process->entries));
+	slots_init(&process->slots, process->entries);
 	slots_attach(&process->slots, process->process->region);
 }
 

@@ -16,6 +16,7 @@
 struct fake_process {
 	struct broker_process *process; /* NULL: it has ended */
 	struct slots slots;
+	struct slots_entry entries[SLOTS_PER_REGION];
 };
 
 extern struct broker fake_broker;

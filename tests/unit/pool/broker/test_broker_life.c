@@ -465,7 +465,7 @@ START_TEST(a_hostile_region)
 	}
 	ck_assert_int_eq(fake_process_lease(&c, &two, 50), BROKER_GIVEN);
 	ck_assert_uint_eq(two.cookie, one.cookie);
-	memset(&a.slots.entries, 0, sizeof(a.slots.entries));
+	memset(a.entries, 0, sizeof(a.entries));
 	fake_process_end(&a);
 	pass(1000 * FAKE_IDLE);
 }

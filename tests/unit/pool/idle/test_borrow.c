@@ -32,6 +32,8 @@ static void unmap(void *memory, uint64_t length)
 	ck_assert_uint_eq(length, sizeof(region));
 }
 
+static struct slots_entry entries[SLOTS_PER_REGION];
+
 static const struct pool_sys client_sys = {.sendmsg = capture, .unmap = unmap};
 
 static void start(void)
@@ -39,8 +41,9 @@ static void start(void)
 	fake_pool_start();
 	memset(&region, 0, sizeof(region));
 	memset(&client, 0, sizeof(client));
+	memset(entries, 0, sizeof(entries));
 	n_dropped = 0;
-	broker_client_init(&client, &client_sys);
+	broker_client_init(&client, &client_sys, entries);
 	client.fd = 77;
 	slots_attach(&client.slots, &region);
 	fake_pool.broker = &client;

@@ -38,6 +38,8 @@ static void unmap(void *memory, uint64_t length)
 	n_unmapped++;
 }
 
+static struct slots_entry entries[SLOTS_PER_REGION];
+
 static const struct pool_sys client_sys = {.sendmsg = capture, .unmap = unmap};
 
 static void start(void)
@@ -45,9 +47,10 @@ static void start(void)
 	fake_pool_start();
 	memset(&region, 0, sizeof(region));
 	memset(&client, 0, sizeof(client));
+	memset(entries, 0, sizeof(entries));
 	n_sent = n_unmapped = 0;
 	send_error = 0;
-	broker_client_init(&client, &client_sys);
+	broker_client_init(&client, &client_sys, entries);
 	client.fd = 77;
 	slots_attach(&client.slots, &region);
 	fake_pool.broker = &client;

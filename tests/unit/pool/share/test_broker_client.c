@@ -22,6 +22,7 @@
 static struct broker_client client;
 static struct config config;
 static struct destination destination;
+static struct slots_entry entries[SLOTS_PER_REGION];
 static struct conn conn;
 static struct slots_region *region; /* the broker's view */
 static unsigned n_fds_before;
@@ -31,9 +32,10 @@ static void start(void)
 	fake_wire_start();
 	n_fds_before = fake_wire_n_fds();
 	memset(&client, 0, sizeof(client));
+	memset(entries, 0, sizeof(entries));
 	memset(&destination, 0, sizeof(destination));
 	config_init(&config);
-	broker_client_init(&client, &fake_wire_sys);
+	broker_client_init(&client, &fake_wire_sys, entries);
 	destination.key.family = AF_INET;
 	destination.key.port = 80;
 	conn = (struct conn){.fd = -1, .slot = -1, .cookie = 5, .destination = &destination};

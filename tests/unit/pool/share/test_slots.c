@@ -15,6 +15,7 @@
 #define N SLOTS_PER_REGION
 
 static struct slots_region region;
+static struct slots_entry entries[SLOTS_PER_REGION];
 static struct slots slots;
 static struct destination destination;
 static struct conn conns[N + 1];
@@ -27,6 +28,8 @@ static void start(void)
 	memset(&contents, 0, sizeof(contents));
 	for (unsigned i = 0; i <= N; i++)
 		conns[i] = (struct conn){.destination = &destination, .slot = -1, .cookie = i + 1};
+	memset(entries, 0, sizeof(entries));
+	slots_init(&slots, entries);
 	slots_attach(&slots, &region);
 }
 
