@@ -283,6 +283,15 @@ static int parse_text(const char *text, char *field, size_t room)
 	return 0;
 }
 
+static int set_path(struct config *config, const char *text, char *field)
+{
+	if (parse_text(text, field, PATH_MAX) < 0)
+		return -EINVAL;
+	if (field == config->log_path)
+		config->has_log = *text;
+	return 0;
+}
+
 void config_init(struct config *config)
 {
 	memset(config, 0, sizeof(*config));
@@ -319,9 +328,12 @@ int config_set(struct config *config, const struct config_option *option, const 
 	case CONFIG_KIND_COUNT:
 		return parse_count(text, (uint32_t *)(void *)field);
 	case CONFIG_KIND_PATH:
-		return parse_text(text, field, PATH_MAX);
+		return set_path(config, text, field);
 	case CONFIG_KIND_RULES:
-		return parse_text(text, field, CONFIG_RULES_TEXT_MAX);
+		if (parse_text(text, field, CONFIG_RULES_TEXT_MAX) < 0)
+			return -EINVAL;
+		config->has_rules = *text;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -410,7 +422,7 @@ int config_read_environment(struct config *config, char *const environment[], co
 			*bad = &config_options[i];
 		return -EINVAL;
 	}
-	if (rules_parse(config, NULL) == 0)
+	if (!config->has_rules || rules_parse(config, NULL) == 0)
 		return 0;
 	if (bad)
 		*bad = config_find("HOLDLINE_RULES");

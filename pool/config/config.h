@@ -76,6 +76,7 @@ struct config {
 	uint32_t max_idle_conns;	 /* HOLDLINE_MAX_IDLE_CONNS, default 500, 0: no limit */
 	enum config_callsites callsites; /* HOLDLINE_CALLSITES=off|address|stack, default address */
 	unsigned n_rules;		 /* first match wins */
+	bool has_log, has_rules;	 /* there is such a text: it costs a page to look */
 	/* Behind the fields that each process reads, so that these cost it no page. */
 	char stats_path[PATH_MAX];		/* HOLDLINE_STATS=auto|off|FOLDER, default auto: see stats/file.h */
 	char broker_path[PATH_MAX];		/* HOLDLINE_BROKER, default "": none; `holdline run` starts one */

@@ -4,4 +4,14 @@
  */
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
+
 #define LARGE __attribute__((section(".bss.large")))
+
+/* How far into it the next page begins. To align it would align all variables, and leave half a page unused before
+ * them. */
+static inline size_t large_page_offset(const void *memory)
+{
+	return -(uintptr_t)memory % 4096;
+}

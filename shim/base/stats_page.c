@@ -32,16 +32,20 @@ enum page_state {
 #define FIRST_CONNECTS 1
 #define FIRST_NS (5 * MILLISECOND_NS)
 
-/* Room for what is counted meanwhile: most processes go to one place. */
-static const uint32_t first_room[STATS_N_ARRAYS] = {4, 4, STATS_MAX_FRAMES, 8};
+/* Room for what is counted meanwhile, all on one page: most processes go to one place. A stack goes through several
+ * modules. */
+static const uint32_t first_room[STATS_N_ARRAYS] = {3, 3, 4, 8};
+static const uint32_t first_room_of_stacks[STATS_N_ARRAYS] = {4, 4, STATS_MAX_FRAMES, 8};
 #define FIRST_SIZE (16u * 1024)
-static LARGE _Alignas(64) char first[FIRST_SIZE];
-struct stats_page *page = (struct stats_page *)first;
+static LARGE _Alignas(64) char first_memory[FIRST_SIZE + 4096];
+static struct stats_page *first = (struct stats_page *)first_memory; /* later where a page of memory begins */
+struct stats_page *page = (struct stats_page *)first_memory;
 static _Atomic(enum page_state) state = PAGE_STAYS_PRIVATE;
 
 /* Immutable after init. */
 static const char *stats_path;
-static LARGE char runtime[PATH_MAX];
+static LARGE char runtime_path[PATH_MAX];
+static const char *runtime = "";
 static bool is_observing;
 
 static unsigned slot;			  /* while PAGE_SHARED */
@@ -82,15 +86,16 @@ void stats_page_choose_place(char *const environment[])
 {
 	for (; *environment; environment++)
 		if (**environment == 'X' && strncmp(*environment, "XDG_RUNTIME_DIR=", 16) == 0 &&
-		    strlen(*environment + 16) < sizeof(runtime))
-			strcpy(runtime, *environment + 16);
+		    strlen(*environment + 16) < sizeof(runtime_path))
+			runtime = strcpy(runtime_path, *environment + 16);
 }
 
 void stats_page_init(const struct config *config, const struct stats_page_users *all)
 {
 	bind_libc();
 	users = all;
-	stats_init(page, first_room);
+	page = first = (struct stats_page *)(first_memory + large_page_offset(first_memory));
+	stats_init(page, config->callsites == CONFIG_CALLSITES_STACK ? first_room_of_stacks : first_room);
 	stats_path = config->stats_path;
 	is_observing = config->policy.mode == CONFIG_MODE_OBSERVE;
 	if (strcmp(stats_path, "off") != 0)
@@ -105,8 +110,11 @@ static uint64_t read_clock(clockid_t clock, uint64_t unit_ns)
 	return ((uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec) / unit_ns;
 }
 
+static _Atomic(bool) is_program_named; /* by a call site */
+
 uint8_t stats_page_find_program(uint64_t load_address)
 {
+	atomic_store_explicit(&is_program_named, true, memory_order_relaxed);
 	return stats_find_module(page, program_path, load_address);
 }
 
@@ -156,7 +164,7 @@ static enum page_state give_file(void)
 	if (taken < 0)
 		return PAGE_STAYS_PRIVATE;
 	slot = (unsigned)taken;
-	if (former == (struct stats_page *)first || !replace(former, with_file)) {
+	if (former == first || !replace(former, with_file)) {
 		page = with_file;
 		users->follow(former);
 	}
@@ -269,8 +277,8 @@ void stats_page_after_fork(bool keeps_gauges)
 		state = PAGE_PRIVATE;
 	n_first = 0;
 	forget_counts(page, keeps_gauges);
-	if (page != (struct stats_page *)first)
-		forget_counts((struct stats_page *)first, false);
+	if (page != first)
+		forget_counts(first, false);
 }
 
 /* Without a file the counts go to the total at once; if the total is locked, to a file, as a killed process leaves
@@ -279,7 +287,8 @@ static void add_private(int folder)
 {
 	struct stats_page *with_file = page;
 
-	name_program();
+	if (is_program_named)
+		name_program();
 	page->pid = (uint32_t)guard_pid();
 	if (stats_file_fold_total(&sys, folder, page) == 0)
 		return;
@@ -290,8 +299,8 @@ static void add_private(int folder)
 static void put_back(int folder)
 {
 	/* Counts that arrived in the old page during the move. */
-	if (page != (struct stats_page *)first)
-		stats_move(page, (struct stats_page *)first);
+	if (page != first)
+		stats_move(page, first);
 	/* On failure the next owner of this slot adds our counts. */
 	(void)!stats_file_put(&sys, folder, slot, page);
 }

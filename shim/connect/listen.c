@@ -33,7 +33,7 @@ static void note_own_port(int fd)
 /* Listeners of a program that has made no connection yet, and may never make one: their ports are asked for when it
  * does. One that was closed meanwhile is no listener any more. */
 #define LISTENERS_MAX 64
-static _Atomic(int) listeners[LISTENERS_MAX]; /* 1 + the descriptor */
+static LARGE _Atomic(int) listeners[LISTENERS_MAX]; /* 1 + the descriptor */
 static _Atomic(unsigned) n_listeners;
 
 void listen_note(int fd)

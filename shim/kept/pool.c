@@ -19,7 +19,7 @@
 const struct config *sock_config;
 
 static struct guard_lock pool_lock; /* covers the pool, and what says so elsewhere */
-static LARGE struct idle_pool pool;
+static struct idle_pool pool;
 
 /* The first memory is this library's own: it costs no system call, and no page until it is written to. */
 #define FIRST_MEMORY (384u * 1024)
@@ -130,6 +130,7 @@ const struct pool_sys sock_pool_sys = {
 void pool_init(const struct config *config)
 {
 	sock_config = config;
+	first_used = large_page_offset(first_memory);
 	idle_pool_init(&pool, &sock_pool_sys, config, page);
 	pool.broker = broker_link_init(config);
 }

@@ -89,7 +89,7 @@ static void fini(void *unused)
 static void begin(void)
 {
 	guard_set_home();
-	log_open(config.log_path);
+	log_open(config.has_log ? config.log_path : "");
 	stats_page_init(&config, &events_users);
 	callsite_init(&config);
 	pool_init(&config);
@@ -178,7 +178,7 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 	phase = PHASE_READY;
 	/* The log is opened now, before the program changes its user or its root; from then on it has a descriptor
 	 * of ours. */
-	if (config.log_path[0] && !init_is_done())
+	if (config.has_log && !init_is_done())
 		return;
 	if (exec_state_is_told(environment) && init_is_done())
 		exec_state_receive(environment);

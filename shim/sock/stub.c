@@ -18,7 +18,7 @@ static unsigned n_stored;
 
 /* Peers of stubs that others may still hold: a ring, the oldest gives way. 0: none, a number that a peer never has. */
 #define ABANDONED_SIZE 64
-static int abandoned[ABANDONED_SIZE];
+static LARGE int abandoned[ABANDONED_SIZE];
 static unsigned next_abandoned;
 
 bool stub_open_pair(struct stub *stub)

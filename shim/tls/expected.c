@@ -5,10 +5,11 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "shim/base/large.h"
 #include "shim/tls/handshake.h"
 
 /* Objects of handshakes are never unmapped: one that has gone is told by its random. */
-static _Atomic(struct handshake *) expected[64];
+static LARGE _Atomic(struct handshake *) expected[64];
 
 #define N_EXPECTED (sizeof(expected) / sizeof(expected[0]))
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "shim/base/large.h"
 #include "shim/base/real.h"
 #include "shim/tls/handshake.h"
 
@@ -17,7 +18,7 @@
 	 GNUTLS_NO_TICKETS | GNUTLS_KEY_SHARE_TOP | GNUTLS_KEY_SHARE_TOP2 | GNUTLS_KEY_SHARE_TOP3 |             \
 	 GNUTLS_POST_HANDSHAKE_AUTH | GNUTLS_NO_AUTO_REKEY | GNUTLS_SAFE_PADDING_CHECK | GNUTLS_AUTO_REAUTH)
 
-static struct gnutls_client clients[CLIENTS];
+static LARGE struct gnutls_client clients[CLIENTS];
 static _Atomic(unsigned) n_clients;
 
 _Atomic(bool) gnutls_client_all_opaque, gnutls_client_has_retriever;

@@ -1,6 +1,7 @@
 /* The program's own judgements of certificates; see gnutls.h. */
 #include <stdatomic.h>
 
+#include "shim/base/large.h"
 #include "shim/tls/gnutls.h"
 #include "shim/tls/gnutls_client.h"
 #include "shim/tls/handshake.h"
@@ -8,7 +9,7 @@
 /* Credentials with a function of the program's. One that finds no entry makes all sessions opaque. */
 #define JUDGES 64u
 
-static struct judge {
+static LARGE struct judge {
 	_Atomic(gnutls_certificate_credentials_t) credentials; /* NULL: the entry is free */
 	_Atomic(gnutls_certificate_verify_function *) verify;
 } judges[JUDGES];

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "shim/base/large.h"
 #include "shim/base/symbols.h"
 #include "shim/tls/function.h"
 
@@ -22,7 +23,7 @@
 static const char names[] = LIBGNUTLS_FUNCTIONS(AS_TEXT);
 static const uint16_t offsets[] = {LIBGNUTLS_FUNCTIONS(AS_OFFSET)};
 
-struct libgnutls libgnutls;
+LARGE struct libgnutls libgnutls;
 
 static _Atomic(bool) is_bound;
 static _Atomic(unsigned) looked_at; /* the generation of objects that it was decided for */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "shim/base/large.h"
 #include "shim/base/symbols.h"
 #include "shim/tls/function.h"
 
@@ -27,7 +28,7 @@ static const uint16_t crypto_offsets[] = {LIBCRYPTO_FUNCTIONS(AS_OFFSET)};
 _Static_assert(LENGTH(ssl_offsets) + LENGTH(crypto_offsets) == sizeof(struct libssl) / sizeof(void *),
 	       "each function is bound");
 
-struct libssl libssl;
+LARGE struct libssl libssl;
 
 static _Atomic(bool) is_bound;
 static _Atomic(unsigned) looked_at;  /* the generation of objects that it was decided for */
