@@ -305,11 +305,20 @@ static void put_back(int folder)
 	(void)!stats_file_put(&sys, folder, slot, page);
 }
 
+/* The end of the process does it, and for less. */
+static int leave_mapped(void *memory, size_t length)
+{
+	(void)memory;
+	(void)length;
+	return 0;
+}
+
 void stats_page_end(void)
 {
 	bool is_private = state <= PAGE_BEGINNING, is_counted = is_private ? n_first > 0 : state == PAGE_SHARED;
 	int saved = errno, folder = is_counted ? stats_file_open(&sys, stats_path, runtime, libc.geteuid()) : -1;
 
+	sys.munmap = leave_mapped;
 	if (folder >= 0 && is_private)
 		add_private(folder);
 	else if (folder >= 0)

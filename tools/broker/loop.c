@@ -147,10 +147,6 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 	if (!error && out.session >= 0)
 		error = send_session(process, out.session);
 	process->has_ended = error == -EPIPE || error == -ECONNRESET;
-	if (process->region_fd >= 0) {
-		close(process->region_fd);
-		process->region_fd = -1;
-	}
 	/* From here on only the end of a ticket matters; its own bytes keep its buffer full. */
 	if (!result && process->ticket != TICKET_NONE) {
 		struct epoll_event event = {.events = EPOLLRDHUP, .data.u64 = (uintptr_t)process | TAG_PROCESS};
@@ -175,7 +171,19 @@ static int serve_message(struct broker_process *process, const union broker_pack
 {
 	int error = serve_packet(process, packet, length, passed, n_passed);
 
-	return !error && packet->head.type == BROKER_HELLO ? serve_first(process, &packet->hello) : error;
+	if (!error && packet->head.type == BROKER_HELLO)
+		error = serve_first(process, &packet->hello);
+	if (process->region_fd >= 0) {
+		close(process->region_fd);
+		process->region_fd = -1;
+	}
+	return error;
+}
+
+static bool is_question(const union broker_packet *packet)
+{
+	return packet->head.type == BROKER_LEASE ||
+	       (packet->head.type == BROKER_HELLO && packet->hello.first.head.type);
 }
 
 static void serve(struct broker_process *process)
@@ -203,7 +211,8 @@ static void serve(struct broker_process *process)
 			cut_off(process);
 			return;
 		}
-		if (process->ticket != TICKET_NONE)
+		/* Whoever has asked says nothing more before it has the answer. */
+		if (process->ticket != TICKET_NONE || is_question(&packet))
 			return;
 	}
 }
