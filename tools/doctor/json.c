@@ -203,12 +203,9 @@ static void add_nat(cJSON *root, const struct doctor_report *report)
 	tuples = cJSON_AddArrayToObject(object, "snat");
 	for (const struct nat_tuple *tuple = report->nat.tuples; tuple; tuple = tuple->hh.next) {
 		struct nat_range range;
-		cJSON *item;
+		cJSON *item = cJSON_CreateObject();
 
-		if (cJSON_GetArraySize(tuples) == DOCTOR_MAX_FINDINGS)
-			break;
 		nat_find_range(&report->nat, tuple, &range);
-		item = cJSON_CreateObject();
 		add_address(item, "source", &tuple->key.address, 0);
 		add_destination(item, &tuple->key.destination, 0, tuple->key.port);
 		cJSON_AddNumberToObject(item, "first_port", range.first);
@@ -223,7 +220,7 @@ static void add_fixed(cJSON *root, const struct ports_sample *sample)
 {
 	cJSON *array = cJSON_AddArrayToObject(root, "fixed_source_ports");
 
-	for (size_t i = 0; i < sample->n_fixed && i < DOCTOR_MAX_FINDINGS; i++) {
+	for (size_t i = 0; i < sample->n_fixed; i++) {
 		const struct ports_fixed *fixed = &sample->fixed[i];
 		cJSON *object = cJSON_CreateObject();
 

@@ -11,9 +11,6 @@
 #include "tools/stats/view.h"
 #include "tools/ports/netns.h"
 
-/* The first destinations make most of the connections. */
-#define MAX_DESTINATIONS 64
-
 static bool is_at(const struct stats_destination *destination, const struct ports_key *key)
 {
 	if (key->port != ntohs(destination->port))
@@ -32,9 +29,9 @@ static bool is_here(const struct stats_destination *destination, uint64_t cookie
 /* `key` NULL: any destination. */
 static bool is_of_run(const struct stats_view *view, const struct ports_key *key, uint64_t cookie)
 {
-	const struct stats_view_destination *destination = view->destinations;
+	const struct stats_view_destination *destination;
 
-	for (int i = 0; destination && i < MAX_DESTINATIONS; i++, destination = destination->hh.next)
+	for (destination = view->destinations; destination; destination = destination->hh.next)
 		if (is_here(&destination->sum, cookie) && (!key || is_at(&destination->sum, key)))
 			return true;
 	return false;
