@@ -5,6 +5,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uthash.h>
@@ -63,9 +64,9 @@ struct destination {
 
 	struct login_habits logins; /* where the server speaks first */
 
-	bool serves_one;	 /* its server takes the next connection when the last one has ended */
-	bool lacks_reset;	 /* its server can't undo what users leave on a connection */
-	uint8_t n_fences_failed; /* in a row */
+	bool serves_one;	   /* its server takes the next connection when the last one has ended */
+	_Atomic(bool) lacks_reset; /* its server can't undo what users leave on a connection. Needs no lock */
+	uint8_t n_fences_failed;   /* in a row */
 
 	uint64_t keep_alive_timeout_ns; /* said by the server, 0: nothing said */
 	uint64_t seen_idle_close_ns;	/* shortest idle time after which it was seen to close, 0: none seen */

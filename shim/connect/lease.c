@@ -91,7 +91,7 @@ static void put_back(struct conn *conn)
 	pool_leave();
 }
 
-/* Is what this program will say at its login what was said on the connection? */
+/* Is what this program will say at its login what was said on the connection? Under the pool's lock. */
 static bool fits_login(const struct conn *conn, const void *what)
 {
 	const struct sock *sock = what;
@@ -107,8 +107,12 @@ static bool fits_login(const struct conn *conn, const void *what)
 static struct conn *take_others_login(struct sock *sock)
 {
 	struct conn *conn = shared_take_login(&sock->key, sock->policy->mysql_share);
+	struct idle_pool *pool = conn ? pool_enter(guard_now_ns()) : NULL;
+	bool fits = pool && fits_login(conn, sock);
 
-	if (!conn || fits_login(conn, sock))
+	if (pool)
+		pool_leave();
+	if (!conn || fits)
 		return conn;
 	sock->missed = MISSED_OTHER_LOGIN;
 	put_back(conn);

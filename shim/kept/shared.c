@@ -14,8 +14,9 @@
 #include "shim/kept/pool.h"
 #include "shim/kept/sessions.h"
 
-/* A connection object with a slot, to be filled by the answer. */
-static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
+/* A connection object with a slot, to be filled by the answer. *looks_often: does `who` often connect there only to see
+ * whether it can? NULL: that is not asked. */
+static struct conn *prepare(const struct destination_key *key, uint64_t now_ns, uint64_t who, bool *looks_often)
 {
 	struct idle_pool *pool = pool_enter(now_ns);
 	struct conn *conn = NULL;
@@ -24,6 +25,8 @@ static struct conn *prepare(const struct destination_key *key, uint64_t now_ns)
 		return NULL;
 	if (broker_link_client.fd >= 0 && key->euid == broker_link_euid())
 		conn = borrow_prepare(pool, key, now_ns);
+	if (conn && looks_often)
+		*looks_often = habit_looks_often(&conn->destination->looks, who);
 	pool_leave();
 	return conn;
 }
@@ -85,6 +88,7 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	uint64_t now_ns = guard_now_ns();
 	struct idle_pool *pool;
 	struct conn *conn;
+	bool looks_often = false;
 	int fd;
 
 	*why = BROKER_NONE;
@@ -93,13 +97,12 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	*why = -EAGAIN;
 	if (!broker_link_begin_question(now_ns, key))
 		return NULL;
-	conn = prepare(key, now_ns);
+	conn = prepare(key, now_ns, who, &looks_often);
 	/* Nobody waits for what comes of a question that was asked already. */
 	if (!conn && broker_link_client.is_asked)
 		broker_link_mark_down();
 	if (conn) {
-		*why = broker_client_lease(&broker_link_client, conn, habit_looks_often(&conn->destination->looks, who),
-					   &fd);
+		*why = broker_client_lease(&broker_link_client, conn, looks_often, &fd);
 		/* Without the lock nothing can be put back: the object is lost, nothing else. */
 		pool = pool_enter(guard_now_ns());
 		if (pool) {
@@ -139,7 +142,7 @@ static struct conn *take_kind(const struct destination_key *key, uint64_t kind,
 
 	if (!kind || !is_worth_asking(key, kind, now_ns) || !broker_link_begin_question(now_ns, NULL))
 		return NULL;
-	conn = prepare(key, now_ns);
+	conn = prepare(key, now_ns, 0, NULL);
 	if (conn) {
 		answer = broker_client_lease_session(&broker_link_client, conn, kind, &fd, &session);
 		pool = pool_enter(guard_now_ns());
@@ -180,7 +183,7 @@ struct conn *shared_ask_ticket(const struct destination_key *key, uint32_t max_c
 	/* A connection that is not counted is one too many: it is worth waiting for a thread that is connecting just
 	 * now. */
 	broker_link_await_connection(patience_ms);
-	conn = prepare(key, now_ns);
+	conn = prepare(key, now_ns, 0, NULL);
 	if (!conn)
 		return NULL;
 	*fd = broker_link_dial();
