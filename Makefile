@@ -99,7 +99,7 @@ torture:
 	@BUILD=$(abspath $(BUILD)) TORTURE=1 tests/run
 
 bench:
-	@tools/install-deps bench
+	@tools/install-deps check
 	@$(AGAIN) all
 	@BUILD=$(abspath $(BUILD)) tests/bench/run
 
