@@ -28,6 +28,18 @@ def pattern(size):
     return (line * (size // len(line) + 1))[:size]
 
 
+def let_end(plain):
+    """What the client has sent meanwhile does not reset the connection before it has read why this ends."""
+    with plain:
+        plain.settimeout(1)
+        try:
+            plain.shutdown(socket.SHUT_WR)
+            while plain.recv(65536):
+                pass
+        except OSError:
+            pass
+
+
 class Counters:
     def __init__(self):
         self.lock = threading.Lock()
@@ -113,12 +125,15 @@ class Server:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.settimeout(30)
         time.sleep(self.options.slow_hello / 1000)
+        rest = plain.dup()
         try:
             connection = self.take_context().wrap_socket(plain, server_side=True, suppress_ragged_eofs=False)
         except OSError:
             self.counters.count("failed")
             plain.close()
+            let_end(rest)
             return
+        rest.close()
         self.counters.count("handshakes")
         if connection.session_reused:
             self.counters.count("resumed")
