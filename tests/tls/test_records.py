@@ -67,7 +67,7 @@ def test_broken():
     """In the midst of an answer: the program's own library says what is wrong, and another request is answered."""
     for version in VERSIONS:
         with servers.TlsServer("--max=" + version) as server:
-            for act in "tampered", "half", "notify", "end", "silent-end":
+            for act in "tampered", "garbage", "half", "notify", "end", "silent-end":
                 urls = [server.url(path) for path in ("/bytes/10", "/broken/" + act, "/bytes/20", "/broken/" + act)]
                 pair = compare("%s in an answer, TLS %s" % (act, version), server, records("plain", urls), reuses=True)
                 tally.expect("%s in an answer, TLS %s: requests" % (act, version), pair.stats["requests"] == 4, counted(pair.stats))
