@@ -299,6 +299,8 @@ class Connection:
             self.connection.settimeout(1)
             while self.fill():
                 pass
+            # Behind its alert: whoever sends the first end of file has it in TIME_WAIT.
+            socket.socket.recv(self.connection, 1)
         self.end()
 
     def send(self, body, closes, status="200 OK", more="", head_only=False, in_pieces=0, length=None):
