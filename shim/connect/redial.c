@@ -319,7 +319,7 @@ static int replace(struct replacement *replacement, enum redial_reason reason)
 	log_event(sock->replay.length ? "replay" : "redial", sock, why_missed(sock, reason));
 	sock->n_swaps++;
 	atomic_fetch_add(&sock_n_replaced, 1);
-	sock->is_leased = sock->awaits_fence = false;
+	sock->is_leased = sock->awaits_fence = sock->is_inherited = false;
 	sock->has_forced_timeout = false;
 	sock_leave_window(sock);
 	return 0;

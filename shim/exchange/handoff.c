@@ -2,12 +2,15 @@
 #include "shim/exchange/handoff.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "shim/base/alone.h"
 #include "shim/base/clock.h"
 #include "shim/base/home.h"
+#include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/fence_ahead.h"
 #include "shim/connect/limit.h"
@@ -34,12 +37,30 @@ static bool is_in_use(const struct sock *sock)
 	return sock->n_senders || sock->n_receivers || sock->replacer || sock_n_inside(sock);
 }
 
+/* Somebody has ended a direction of it: its end has come, or will. */
+static bool is_ending(const struct sock *sock)
+{
+	struct tcp_info info = {.tcpi_state = TCP_ESTABLISHED};
+	socklen_t length = sizeof(info);
+
+	real.getsockopt(sock->fds[0], IPPROTO_TCP, TCP_INFO, &info, &length);
+	return info.tcpi_state != TCP_ESTABLISHED;
+}
+
+static bool finish_ahead(struct sock *sock)
+{
+	return !is_in_use(sock) && read_ahead_finish(sock);
+}
+
 /* The end of file that we owe is made independent of us, one way or another. */
 static void honor_end_of_file(struct sock *sock)
 {
 	struct protocol_state before = sock->protocol;
 	unsigned n_fed = sock->n_fed;
 
+	/* What it takes over its parent must not read, too. */
+	if (sock->is_inherited && (is_ending(sock) || finish_ahead(sock)))
+		return;
 	if (!is_in_use(sock) && can_be_asked_again(sock)) {
 		if (redial(sock, REDIAL_FOR_STRANGER, -1) == 0 || sock->state != SOCK_OPEN)
 			return;
@@ -48,7 +69,7 @@ static void honor_end_of_file(struct sock *sock)
 			sock->protocol = before;
 		sock_leave_window(sock);
 		sock_drop_replay(&sock->replay);
-	} else if (!is_in_use(sock) && read_ahead_finish(sock)) {
+	} else if (!sock->is_inherited && finish_ahead(sock)) {
 		return;
 	}
 	if (!sock->n_senders)

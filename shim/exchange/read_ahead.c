@@ -16,8 +16,9 @@
 
 #define WAIT_NS UINT64_C(2000000000)
 
-/* Looks until the answer lies whole in the kernel's queue. Its length from here, 0 if it does not get there. */
-static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
+/* Looks until the answer lies whole in the kernel's queue, and shows its end in the copy. Its length from here; 0: it
+ * does not get there; -EBADMSG: what lies there is not how it goes on. */
+static ssize_t wait_for_rest(struct sock *sock, char *bytes, size_t room, bool *is_edited)
 {
 	uint64_t begin_ns = guard_now_ns();
 
@@ -30,9 +31,12 @@ static size_t wait_for_rest(struct sock *sock, char *bytes, size_t room)
 			return 0;
 		if (n > 0)
 			protocol_feed_response(&scratch, NULL, bytes, (size_t)n, &plan);
+		if (n > 0 && protocol_status(&scratch).is_lost)
+			return -EBADMSG;
 		if (n > 0 && protocol_status(&scratch).answer_ended) {
 			plan_show_end(&plan, protocol_of(&scratch), bytes);
-			return (size_t)n;
+			*is_edited = plan.n_edits > 0;
+			return n;
 		}
 		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
 	}
@@ -59,18 +63,44 @@ static bool put_ahead(struct sock *sock, const char *bytes, size_t length)
 	return true;
 }
 
+static bool put_ahead_for_all(struct sock *sock, char *bytes, size_t length)
+{
+	int old = fdtable_dup_high(sock->fds[0]);
+	bool done = old >= 0 && put_ahead(sock, bytes, length);
+
+	if (done) {
+		real.recv(old, bytes, length, MSG_DONTWAIT);
+		real.shutdown(old, SHUT_WR);
+	}
+	if (old >= 0)
+		fdtable_close_internal(old);
+	return done;
+}
+
+/* The answer is in the queue of a connection that the parent has, too, or what others have left of it. Nobody is to
+ * read a byte of it twice: it stays there, for whoever reads on, unless it doesn't show its end. */
+static bool finish_for_all(struct sock *sock, char *bytes, ssize_t length, bool is_edited)
+{
+	if (is_edited)
+		return put_ahead_for_all(sock, bytes, (size_t)length);
+	sock_end_by_server(sock, REFUSAL_SHARED);
+	return true;
+}
+
 bool read_ahead_finish(struct sock *sock)
 {
 	struct block buffer = {0};
-	bool done = false;
-	size_t length;
+	bool done = false, is_edited = false;
+	ssize_t length;
 
 	if (sock->state != SOCK_OPEN || sock->transport || sock->is_lost || protocol_status(&sock->protocol).is_lost ||
 	    protocol_status(&sock->protocol).in_request || !blocks_grow(&buffer, 0, BLOCK_MAX))
 		return false;
-	length = wait_for_rest(sock, buffer.bytes, BLOCK_MAX);
-	if (length)
-		done = put_ahead(sock, buffer.bytes, length);
+	length = wait_for_rest(sock, buffer.bytes, BLOCK_MAX, &is_edited);
+	if (length && sock->is_inherited)
+		done = finish_for_all(sock, buffer.bytes, length, is_edited);
+	else if (length > 0)
+		done = put_ahead(sock, buffer.bytes, (size_t)length);
 	blocks_put(&buffer);
 	return done;
 }

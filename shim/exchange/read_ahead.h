@@ -9,6 +9,7 @@
 struct sock;
 
 /* True: every number of the socket is now one end of a socket pair that holds the rest of the answer (SOCK_STUB),
- * and the connection is gone. False: it doesn't come whole within two seconds, or is larger than a buffer; nothing
- * has changed. Locked. */
+ * and the connection is gone. (Of one that is inherited, for the parent too: it reads its end. Or the answer has stayed
+ * where it is, and has its end there.) False: it doesn't come whole within two seconds, or is larger than a buffer;
+ * nothing has changed. Locked. */
 bool read_ahead_finish(struct sock *sock) __attribute__((warn_unused_result));

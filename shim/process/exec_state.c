@@ -265,6 +265,7 @@ static void adopt(const struct record *record, int fd)
 	sock_set_state(sock, SOCK_OPEN);
 	sock->has_sent = true;
 	sock->parked_cookie = record->cookie;
+	sock->is_inherited = true;
 	atomic_store(&sock->is_shared, true);
 	log_event("inherit", sock, NULL);
 	sock_leave(sock);

@@ -59,6 +59,7 @@ static void inherit(struct sock *sock)
 		sock->conn->has_broker_dup = false;
 		sock->conn->ticket = -1;
 	}
+	sock->is_inherited = sock->state == SOCK_OPEN;
 	sock->ticket = (struct ticket){.fd = -1};
 	sock->tally = (struct tally){0};
 	if (sock->state == SOCK_WAITING)

@@ -88,6 +88,7 @@ struct sock {
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */
 	unsigned long replacer;	    /* the thread that is at it, without the lock; 0: none */
 	bool registrations_are_out; /* deleted for its time; epoll_ctl only changes our list */
+	bool is_inherited;	    /* the very connection is a parent's, too */
 	bool cannot_swap;   /* its file has to stay: an alias or an epoll registration that we could not follow */
 	enum refusal unfit; /* why its connection is never kept, for good, see sock_mark_unfit() */
 

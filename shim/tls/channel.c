@@ -401,6 +401,17 @@ static bool take_program_keys(struct channel *channel, const struct tls_state *s
 	return done;
 }
 
+struct sock *channel_enter(const struct channel *channel)
+{
+	struct sock *sock = sock_enter(channel->fd);
+
+	if (sock && sock->transport != &channel->transport) {
+		sock_leave(sock);
+		sock = NULL;
+	}
+	return sock;
+}
+
 /* The tickets that followed the recorded handshake: a library may wait for them. As many as there is room for. */
 static void make_tickets_ready(struct channel *channel, const struct tls_state *state)
 {

@@ -88,6 +88,9 @@ static inline struct channel *channel_of(const struct transport *transport)
 /* A channel without a phase, for the socket, which is locked. NULL: there is no memory. */
 struct channel *channel_attach(struct sock *sock);
 
+/* The socket that it is on, locked; NULL: that has gone. */
+struct sock *channel_enter(const struct channel *channel);
+
 /* The socket goes on without it. Locked. */
 void channel_detach(struct sock *sock);
 

@@ -9,7 +9,9 @@
 #include "shim/tls/channel.h"
 #include "shim/tls/gnutls_client.h"
 #include "shim/tls/handshake.h"
+#include "shim/tls/key_log.h"
 #include "shim/tls/library.h"
+#include "shim/tls/recording.h"
 
 /* Its functions receive and send on one socket, at once, in the same thread. */
 #define CURL_SONAME "libcurl-gnutls.so.4"
@@ -26,7 +28,7 @@ static int keylog(gnutls_session_t session, const char *label, const gnutls_datu
 	struct handshake *handshake = handshake_current;
 
 	if (handshake && handshake->library_session == session && handshake->phase == HANDSHAKE_RECORDED)
-		handshake_note_secret(handshake, label, secret->data, secret->size);
+		key_log_note_secret(handshake, label, secret->data, secret->size);
 	return client && client->keylog ? client->keylog(session, label, secret) : 0;
 }
 
@@ -194,9 +196,9 @@ static enum refusal why_not(gnutls_session_t session)
 	return REFUSAL_NONE;
 }
 
-static struct handshake_facts facts_of(gnutls_session_t session)
+static struct recording_facts facts_of(gnutls_session_t session)
 {
-	struct handshake_facts facts = {
+	struct recording_facts facts = {
 		.why_not = why_not(session),
 		.asks_certificate = libgnutls.gnutls_certificate_client_get_request_status(session) != 0,
 		.has_client_certificate = libgnutls.gnutls_certificate_get_ours(session) != NULL};
@@ -223,9 +225,9 @@ static int record(struct gnutls_client *client)
 	int result = run(handshake, client->session);
 
 	if (result == GNUTLS_E_SUCCESS) {
-		struct handshake_facts facts = facts_of(client->session);
+		struct recording_facts facts = facts_of(client->session);
 
-		handshake_conclude_recorded(handshake, &facts);
+		recording_conclude(handshake, &facts);
 		forget(client);
 	}
 	return result;

@@ -14,7 +14,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "pool/conn/refusal.h"
 #include "pool/tls/hello.h"
 #include "pool/tls/script.h"
 
@@ -70,14 +69,11 @@ struct sock *handshake_enter(int fd);
 struct handshake *handshake_take(const struct library *library, void *library_session);
 void handshake_put(struct handshake *handshake);
 
+/* What was recorded is none of it any more: it is made anew. */
+void handshake_forget_recorded(struct handshake *handshake);
+
 /* The program carries its bytes, in this thread. */
 bool handshake_is_carried_here(const struct handshake *handshake);
-
-/* A line of the key log. */
-void handshake_note_line(struct handshake *handshake, const char *line);
-
-/* The same, with the label and the secret apart. */
-void handshake_note_secret(struct handshake *handshake, const char *label, const uint8_t *secret, size_t length);
 
 /* The calls of a thread that is inside of it. */
 ssize_t handshake_send(struct handshake *handshake, struct transfer *transfer);
@@ -86,21 +82,6 @@ ssize_t handshake_receive(struct handshake *handshake, struct transfer *transfer
 /* Random numbers and keys that the library draws. handshake_draw(): NULL, the library is to make its own. */
 void handshake_drew(char kind, const void *bytes, size_t length);
 const uint8_t *handshake_draw(char kind, size_t *length);
-
-/* What a handshake is concluded with: facts of the library. */
-struct handshake_facts {
-	enum refusal why_not;  /* REFUSAL_NONE: as far as the library can tell, it can be repeated */
-	bool asks_certificate; /* the server asked for one, if the library knows */
-	bool has_client_certificate;
-	uint8_t leaf[TLS_DIGEST_LENGTH];
-};
-
-/* The last bytes of a recorded handshake are in the program's hands, and about to be sent. */
-void handshake_note_last_flight(struct handshake *handshake, const uint8_t *bytes, size_t length);
-
-/* The recorded handshake has succeeded: its connection is one that can be kept. Or why it can't, and it is native from
- * here on. */
-void handshake_conclude_recorded(struct handshake *handshake, const struct handshake_facts *facts);
 
 /* True if a handshake that begins on the socket is one for us. Locked. */
 bool handshake_is_wanted(const struct sock *sock);
@@ -137,6 +118,10 @@ void handshake_give_up_playing(struct handshake *handshake);
 
 /* The tentative connection is one whose program has asked for the same; or another such one takes its place. Locked. */
 bool handshake_find_kept(struct sock *sock, const uint8_t digest[TLS_DIGEST_LENGTH]);
+
+/* What a ClientHello asks for. False: it can't be compared. */
+bool handshake_read_hello(const struct library *library, const uint8_t *bytes, size_t length, struct tls_hello *hello)
+	__attribute__((warn_unused_result));
 
 /* Notes what a ClientHello asks for that is still to be sent. False: it can't be compared. */
 bool handshake_note_hello(struct handshake *handshake, const uint8_t *bytes, size_t length);

@@ -10,8 +10,10 @@
 #include "shim/exchange/enter.h"
 #include "shim/tls/channel.h"
 #include "shim/tls/handshake.h"
+#include "shim/tls/key_log.h"
 #include "shim/tls/library.h"
 #include "shim/tls/openssl_memory.h"
+#include "shim/tls/recording.h"
 
 /* libcurl's own BIO: it sends at once, in the same thread, on the socket that it connected last. */
 #define CURL_BIO "OpenSSL CF BIO"
@@ -56,7 +58,7 @@ static void keylog(const SSL *ssl, const char *line)
 	SSL_CTX_keylog_cb_func callback;
 
 	if (handshake && handshake->library_session == ssl && handshake->phase == HANDSHAKE_RECORDED)
-		handshake_note_line(handshake, line);
+		key_log_note_line(handshake, line);
 	callback = openssl_get_keylog(libssl.SSL_get_SSL_CTX(ssl));
 	if (callback)
 		callback(ssl, line);
@@ -143,10 +145,10 @@ static enum refusal why_not(SSL *ssl)
 	return libssl.SSL_ctrl(ssl, SSL_CTRL_GET_READ_AHEAD, 0, NULL) ? REFUSAL_TLS_OPAQUE : REFUSAL_NONE;
 }
 
-struct handshake_facts openssl_facts(SSL *ssl)
+struct recording_facts openssl_facts(SSL *ssl)
 {
 	X509 *certificate = libssl.SSL_get1_peer_certificate(ssl);
-	struct handshake_facts facts = {.why_not = why_not(ssl),
+	struct recording_facts facts = {.why_not = why_not(ssl),
 					.has_client_certificate = libssl.SSL_get_certificate(ssl) != NULL};
 	unsigned length = sizeof(facts.leaf);
 
@@ -177,9 +179,9 @@ static int record(struct handshake *handshake, SSL *ssl, int (*connect)(SSL *ssl
 	int result = openssl_run(handshake, ssl, connect), saved = errno;
 
 	if (result == 1) {
-		struct handshake_facts facts = openssl_facts(ssl);
+		struct recording_facts facts = openssl_facts(ssl);
 
-		handshake_conclude_recorded(handshake, &facts);
+		recording_conclude(handshake, &facts);
 		openssl_forget(ssl, handshake);
 	}
 	errno = saved;

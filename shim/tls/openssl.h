@@ -18,7 +18,7 @@ void openssl_remember(SSL *ssl, struct handshake *handshake);
 void openssl_forget(SSL *ssl, struct handshake *handshake);
 
 /* What the library tells of a handshake that has succeeded. */
-struct handshake_facts openssl_facts(SSL *ssl);
+struct recording_facts openssl_facts(SSL *ssl);
 
 /* True if a connection with that state can be played to; `state` may be NULL. */
 bool openssl_may_play(const SSL *ssl, const struct tls_state *state);

@@ -11,6 +11,7 @@
 #include "shim/tls/library.h"
 #include "shim/tls/offline.h"
 #include "shim/tls/openssl.h"
+#include "shim/tls/recording.h"
 
 #define MEMORY_BIO "memory buffer"
 #define PIECE 4096
@@ -48,7 +49,7 @@ static void empty(const SSL *ssl)
 /* Its last bytes are in the program's hands: they are those of the recording's end. */
 static void conclude(struct handshake *handshake, SSL *ssl)
 {
-	struct handshake_facts facts = openssl_facts(ssl);
+	struct recording_facts facts = openssl_facts(ssl);
 	const uint8_t *bytes;
 	size_t length = look_into(libssl.SSL_get_wbio(ssl), &bytes);
 
@@ -56,8 +57,8 @@ static void conclude(struct handshake *handshake, SSL *ssl)
 	if (look_into(libssl.SSL_get_rbio(ssl), &bytes))
 		facts.why_not = REFUSAL_TLS_OPAQUE;
 	look_into(libssl.SSL_get_wbio(ssl), &bytes);
-	handshake_note_last_flight(handshake, bytes, length);
-	handshake_conclude_recorded(handshake, &facts);
+	recording_note_last_flight(handshake, bytes, length);
+	recording_conclude(handshake, &facts);
 	openssl_forget(ssl, handshake);
 }
 

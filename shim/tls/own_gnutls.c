@@ -5,6 +5,7 @@
 
 #include "shim/base/real.h"
 #include "shim/tls/handshake.h"
+#include "shim/tls/key_log.h"
 #include "shim/tls/libgnutls.h"
 #include "shim/tls/library.h"
 
@@ -63,7 +64,7 @@ static int keylog(gnutls_session_t session, const char *label, const gnutls_datu
 {
 	(void)session;
 	if (recorded)
-		handshake_note_secret(recorded, label, secret->data, secret->size);
+		key_log_note_secret(recorded, label, secret->data, secret->size);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "shim/tls/handshake.h"
+#include "shim/tls/key_log.h"
 #include "shim/tls/libssl.h"
 #include "shim/tls/library.h"
 
@@ -25,7 +26,7 @@ static void keylog(const SSL *ssl, const char *line)
 	struct handshake *record = libssl.SSL_get_ex_data(ssl, record_index());
 
 	if (record)
-		handshake_note_line(record, line);
+		key_log_note_line(record, line);
 }
 
 /* The certificate is compared, not verified: the program has. */

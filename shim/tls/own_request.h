@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "pool/exchange/replay.h"
+#include "shim/base/home.h"
 #include "shim/tls/wire.h"
 
 struct channel;
@@ -52,6 +53,12 @@ struct own_wire {
 	uint8_t in[TLS_RECORD_MAX];
 	uint8_t request[OWN_REQUEST_MAX];
 };
+
+/* It was begun by the parent of this process, and not gone on with by it. */
+static inline bool own_is_parents(const struct own_wire *own)
+{
+	return own->process != guard_pid();
+}
 
 /* Locks what the channel has of it. False: this thread has it locked, and has been interrupted. */
 bool own_request_lock(struct channel *channel) __attribute__((warn_unused_result));

@@ -303,6 +303,7 @@ static int receive_record(struct wire *wire, int fd, int flags)
 
 		if (!whole) {
 			wire->is_broken = true;
+			wire->bad_length = wire->in_length;
 			errno = ECONNRESET;
 			return -1;
 		}

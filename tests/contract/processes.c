@@ -275,6 +275,44 @@ static void run_exec_cat_off(void)
 	CALL(close(fd));
 }
 
+static void execute_off(int fd, const char *command)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		dup2(fd, 0);
+		setenv("HOLDLINE_MODE", "off", 1);
+		execlp("sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	reap(command, pid);
+}
+
+/* Programs without the library and this one read one answer in turn: nobody sees a byte twice. */
+static void run_exec_off_and_parent(void)
+{
+	int fd = probe_dial();
+
+	probe_ask(fd, "/bytes/100");
+	execute_off(fd, "cat");
+	execute_off(fd, "cat");
+	probe_read(fd, 10);
+	CALL(close(fd));
+}
+
+static void run_exec_off_in_turn(void)
+{
+	int fd = probe_dial();
+
+	probe_ask(fd, "/bytes/100");
+	probe_settle();
+	probe_read(fd, 90);
+	execute_off(fd, "exec head -c 17");
+	execute_off(fd, "exec head -c 23");
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
 /* The same without any variable, in the child of a vfork. */
 static void run_vfork_tail_bare(void)
 {
@@ -661,6 +699,8 @@ static const struct probe_case cases[] = {
 	{"exec-cat", run_exec_cat},
 	{"exec-cat-the-rest", run_exec_cat_the_rest},
 	{"exec-cat-off", run_exec_cat_off},
+	{"exec-off-and-parent", run_exec_off_and_parent},
+	{"exec-off-in-turn", run_exec_off_in_turn},
 	{"vfork-tail-bare", run_vfork_tail_bare},
 	{"exec-self", run_exec_self},
 	{"exec-refused", run_exec_refused},

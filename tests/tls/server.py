@@ -17,15 +17,29 @@ import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import key_update
+
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 NO_EXTENDED_MASTER_SECRET = 1  # SSL_OP_NO_EXTENDED_MASTER_SECRET
-COUNTED = "connections", "handshakes", "resumed", "failed", "requests", "posts", "closed", "with_certificate", "notified", "cut"
+COUNTED = "connections", "handshakes", "resumed", "failed", "requests", "posts", "closed", "with_certificate", "notified", "cut", "updated"
 
 
 def pattern(size):
     """Bytes that tell sizes and positions apart."""
     line = b"%d of them. " % size
     return (line * (size // len(line) + 1))[:size]
+
+
+def let_end(plain):
+    """What the client has sent meanwhile does not reset the connection before it has read why this ends."""
+    with plain:
+        plain.settimeout(1)
+        try:
+            plain.shutdown(socket.SHUT_WR)
+            while plain.recv(65536):
+                pass
+        except OSError:
+            pass
 
 
 class Counters:
@@ -80,7 +94,14 @@ class Server:
             context.load_verify_locations(os.path.join(options.folder, "ca.pem"))
             context.verify_mode = ssl.CERT_REQUIRED if options.require else ssl.CERT_OPTIONAL
             context.post_handshake_auth = options.ask_later
+        if options.count_updates:
+            context._msg_callback = self.count_update
         self.context = context
+
+    def count_update(self, _connection, direction, _version, _content, message, _data):
+        """New keys of the client's (debugging only, says Lib/ssl.py)."""
+        if direction == "read" and getattr(message, "name", "") == "KEY_UPDATE":
+            self.counters.count("updated")
 
     def listen(self):
         """On both loopback addresses, at one port."""
@@ -113,12 +134,15 @@ class Server:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.settimeout(30)
         time.sleep(self.options.slow_hello / 1000)
+        rest = plain.dup()
         try:
             connection = self.take_context().wrap_socket(plain, server_side=True, suppress_ragged_eofs=False)
         except OSError:
             self.counters.count("failed")
             plain.close()
+            let_end(rest)
             return
+        rest.close()
         self.counters.count("handshakes")
         if connection.session_reused:
             self.counters.count("resumed")
@@ -233,6 +257,10 @@ class Connection:
         elif act == "silent-end":
             socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
             return False
+        elif act == "update":
+            key_update.request(self.connection, key_update.REQUESTED)
+            key_update.send(self.connection)
+            return True
         return act == "stray"
 
     def serve(self):
@@ -271,11 +299,13 @@ class Connection:
             self.connection.settimeout(1)
             while self.fill():
                 pass
+            # Behind its alert: whoever sends the first end of file has it in TIME_WAIT.
+            socket.socket.recv(self.connection, 1)
         self.end()
 
-    def send(self, body, closes, status="200 OK", more="", head_only=False, in_pieces=0):
+    def send(self, body, closes, status="200 OK", more="", head_only=False, in_pieces=0, length=None):
         text = "HTTP/1.1 %s\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n%s%s\r\n" % (
-            status, len(body), more, "Connection: close\r\n" if closes else "")
+            status, len(body) if length is None else length, more, "Connection: close\r\n" if closes else "")
         if in_pieces:
             self.connection.sendall(text.encode())
             for at in range(0, len(body), in_pieces):
@@ -301,6 +331,20 @@ class Connection:
                 self.connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
             self.connection.sendall(b"0\r\n\r\n")
             return True
+        if kind == "updates":  # new keys in the midst: unasked, asked for, and both at once
+            text = pattern(int(parts[1]))
+            third = len(text) // 3
+            self.send(text[:third], closes, length=len(text))
+            for at, kinds in (third, [key_update.NOT_REQUESTED]), (2 * third, [key_update.REQUESTED, key_update.NOT_REQUESTED]):
+                for each in kinds:
+                    key_update.request(self.connection, each)
+                    key_update.send(self.connection)
+                self.connection.sendall(text[at:at + third])
+            self.connection.sendall(text[3 * third:])
+            return True
+        if kind == "broken":  # half of an answer, then what is none
+            self.send(pattern(50), closes, length=100)
+            return self.misbehave(parts[1])
         if kind == "204":
             self.connection.sendall(("HTTP/1.1 204 No Content\r\n%s\r\n" % ("Connection: close\r\n" if closes else "")).encode())
             return True
@@ -375,9 +419,10 @@ def parse():
     parser.add_argument("--slow-hello", type=float, default=0, metavar="MS", help="waits before each handshake")
     parser.add_argument("--idle", type=float, default=0, metavar="SECONDS", help="closes connections that are idle so long")
     parser.add_argument("--requests", type=int, default=0, metavar="N", help="... and those that carried so many requests")
-    acts = "stray", "garbage", "tampered", "half", "notify", "end", "reset", "silent-end"
+    acts = "stray", "garbage", "tampered", "half", "notify", "end", "reset", "silent-end", "update"
     parser.add_argument("--when-idle", choices=acts, help="after each answer on a connection that stays")
     parser.add_argument("--on-second", choices=acts, help="instead of the second answer on a connection")
+    parser.add_argument("--count-updates", action="store_true", help="counts new keys of clients")
     parser.add_argument("--one-at-a-time", action="store_true", help="serves one connection after the other")
     parser.add_argument("--any", action="store_true", help="on all addresses of IPv4")
     parser.add_argument("--linger", action="store_true", help="lets clients close first, where they do within a second")

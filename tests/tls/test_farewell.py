@@ -20,8 +20,7 @@ def ended(server):
     return seen["notified"], seen["cut"]
 
 
-def run(server, name, command, n_ended, with_broker=False, **settings):
-    """`n_ended`: so many connections are kept, and ended by whoever keeps them. `with_broker`: while there is one."""
+def run_once(server, command, with_broker, settings):
     server.reset()
     with World() as world:
         outcome = secure.start_subject(world, command, 60, **settings)
@@ -29,6 +28,16 @@ def run(server, name, command, n_ended, with_broker=False, **settings):
             found = ended(server)
     if not with_broker:
         found = ended(server)
+    return outcome, found
+
+
+def run(server, name, command, n_ended, with_broker=False, **settings):
+    """`n_ended`: so many connections are kept, and ended by whoever keeps them. `with_broker`: while there is one."""
+    # A broker on a busy machine may not answer in time: then there are more connections, which end in order as well.
+    for _ in range(harness.ATTEMPTS):
+        outcome, found = run_once(server, command, with_broker, settings)
+        if found[0] <= n_ended or found[1]:
+            break
     tally.expect(name, outcome.status == 0 and found == (n_ended, 0), "status %s, %d announced, %d cut off, %s %s" % (
         outcome.status, *found, counted(server.stats()), outcome.errors.decode()[-500:]))
 

@@ -89,6 +89,51 @@ def test_slow_hello_leaves():
             judge(server, "slow hello, several leaves", way, [get, post] * 3, 3)
 
 
+def run_gap(server, way, *words):
+    with Gap() as gap:
+        return secure.run_pair(server, [harness.PYTHON, GAP, ca(), way, *words], GAP_FILE=gap.path)
+
+
+def use(server, name):
+    return "ask:http://127.0.0.1:%d/set?certificate=%s" % (server.control, name)
+
+
+def test_other_leaf_for_good():
+    """All connections from now on show another certificate: no request is sent there below a session that has accepted
+    the former. What the kept one can't have ends with an error."""
+    for way in "streams", "sock":
+        name = "another leaf for good, loop by %s" % way
+        with servers.TlsServer() as server:
+            words = [server.url("/bytes/10"), use(server, "rsa"), "post:" + server.url("/echo"), use(server, "ecdsa")]
+            pair = run_gap(server, way, *words)
+            tally.expect(name, pair.is_same() and pair.stats["posts"] == 1, pair.text())
+            # The first, and three attempts, or two more where one was over before the program could wait for it.
+            tally.expect(name + ": rides", 4 <= pair.stats["connections"] == pair.stats["handshakes"] <= 6, pair.text())
+        with servers.TlsServer("--on-second=end") as server:
+            words = [server.url("/bytes/10"), use(server, "rsa"), server.url("/bytes/20"), use(server, "ecdsa")]
+            pair = run_gap(server, way, *words)
+            tally.expect(name + ", the kept one is dead", pair.subject.status not in (0, "timeout") and pair.bare_stats["requests"] == 2 and
+                         pair.stats["requests"] == 1, pair.text())
+
+
+def test_slow_hello_given_up():
+    """The program closes its descriptor in the midst of it."""
+    with servers.TlsServer("--slow-hello=500") as server:
+        get, post, leave = server.url("/bytes/10"), "post:" + server.url("/echo"), "quit:" + server.url("/echo")
+        pair = run_gap(server, "sock", get, leave, get, leave, post, get)
+        tally.expect("slow hello, given up", pair.is_same() and pair.subject.output.count(b"given up") == 2 and pair.stats["posts"] == 1 and
+                     pair.stats["requests"] == 4, pair.text())
+
+
+def test_slow_hello_child():
+    """It is begun by the parent, and gone on with by a child that reads the answer."""
+    for version in "1.3", "1.2":
+        with servers.TlsServer("--slow-hello=100", "--max=" + version) as server:
+            get, post = server.url("/bytes/10"), "post:" + server.url("/echo")
+            pair = run_gap(server, "child", get, post, get, post)
+            tally.expect("slow hello, TLS %s, a child goes on" % version, pair.is_same() and pair.bare.status == 0 and pair.stats["posts"] == 2, pair.text())
+
+
 @tally.timed
 def test_slow_hello_single():
     """A server that serves one connection after the other waits for the end of the kept one."""

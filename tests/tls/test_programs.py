@@ -80,6 +80,29 @@ def test_gnutls_ways():
             tally.expect("GnuTLS on TLS %s: a ticket refused" % version, pair.is_same() and b"(4 1)" in pair.bare.output, pair.text())
 
 
+# Settings of gnutls_settings.c. Native: what can't be repeated for another look at the program's ClientHello, or is the
+# program's own part in a handshake.
+SETTINGS_REUSED = "verify2", "sizes"
+SETTINGS_NATIVE = "random", "secret", "alert", "id", "extension", "private", "supplement", "heartbeat", "wait", "errno", "nobody"
+
+
+def test_gnutls_settings():
+    build = programs.built("gnutls_settings", ("-lgnutls",))
+    for version in "1.3", "1.2":
+        with servers.TlsServer("--max=" + version) as server:
+            urls = [server.url(path) for path in ("/bytes/10", "/bytes/20", "/bytes/30", "/bytes/40")]
+            for setting in SETTINGS_REUSED + SETTINGS_NATIVE:
+                command = build(ca(), urls)
+                compare("GnuTLS on TLS %s, setting: %s" % (version, setting), server, [command[0], setting, *command[1:]],
+                        1 if setting in SETTINGS_REUSED else None, native=setting in SETTINGS_NATIVE)
+            # Each second certificate is refused: what is said below a repeated handshake reaches nobody.
+            for setting in "refuse", "wrong-verify2":
+                command = build(ca(), urls)
+                name = "GnuTLS on TLS %s, setting: %s" % (version, setting)
+                pair = compare(name, server, [command[0], setting, *command[1:]], reuses=True)
+                tally.expect(name + ": ends", pair.stats["notified"] + pair.stats["cut"] == pair.stats["connections"], str(pair.stats))
+
+
 def test_priority_file():
     """The system's settings of GnuTLS change between two processes: no recording is played to a program that would ask for something else."""
     with servers.TlsServer() as server, tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,9 @@
 """asyncio, while a ticker runs: asyncio_gap.py CA WAY WORD... WAY: streams, sock (a socket of its own, without asyncio's
 TLS), aiohttp, uvloop, pycurl, select, poll, sets (select with sets as small as they may be), large_sets (as if there
-were 2048 descriptors), fork (a child is made in the midst, and waits for something) or thread (another one waits, and
-has begun to long before). A WORD is a URL to get, or `post:URL` (100 bytes), or `big:URL` (300,000). Prints the answers, and writes into GAP_FILE for how many seconds the
-loop was held at most."""
+were 2048 descriptors), fork (a child is made in the midst, and waits for something), child (... and goes on with it) or
+thread (another one waits, and has begun to long before). A WORD is a URL to get, or `post:URL` (100 bytes), or
+`big:URL` (300,000), or `quit:URL` (a post that is given up after 100 ms), or `ask:URL` of the server's control. Prints
+the answers, and writes into GAP_FILE for how many seconds the loop was held at most."""
 import asyncio
 import ctypes
 import io
@@ -16,9 +17,10 @@ import sys
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 CONTEXT = ssl.create_default_context(cafile=sys.argv[1])
-BODIES = {"post": b"x" * 100, "big": b"y" * 300000}
+BODIES = {"post": b"x" * 100, "quit": b"x" * 100, "big": b"y" * 300000}
 
 
 def take_apart(word):
@@ -209,6 +211,48 @@ def main_of_thread():
     tell(0)
 
 
+def read_all(connection):
+    answer, piece = b"", b"x"
+    while piece:
+        try:
+            piece = connection.recv(65536)
+            answer += piece
+        except ssl.SSLWantReadError:
+            select.select([connection], [], [], 5)
+    return answer.split(b"\r\n\r\n", 1)[1]
+
+
+def main_of_child():
+    for word in sys.argv[3:]:
+        _, parts, request = request_of(word)
+        connection = CONTEXT.wrap_socket(socket.create_connection((parts.hostname, parts.port)), server_hostname=parts.hostname)
+        connection.setblocking(False)
+        select.select([], [connection], [])
+        connection.send(request)
+        child = os.fork() if request.startswith(b"POST") else None
+        if not child:
+            answer = read_all(connection)
+            print(len(answer), answer[:30], flush=True)
+        if child == 0:
+            os._exit(0)
+        elif child:
+            os.waitpid(child, 0)
+        connection.close()
+    tell(0)
+
+
+async def make(by, word):
+    if word.startswith("ask:"):
+        urllib.request.urlopen(word[4:]).read()
+        return b"asked"
+    if not word.startswith("quit:"):
+        return await by(word)
+    try:
+        return await asyncio.wait_for(by(word), 0.1)
+    except asyncio.TimeoutError:
+        return b"given up"
+
+
 async def main():
     by = {"sock": by_sock, "aiohttp": by_aiohttp}.get(sys.argv[2], by_streams)
     longest = 0
@@ -223,7 +267,7 @@ async def main():
 
     ticker = asyncio.create_task(tick())
     for word in sys.argv[3:]:
-        answer = await by(word)
+        answer = await make(by, word)
         print(len(answer), answer[:30])
     ticker.cancel()
     tell(longest)
@@ -236,6 +280,8 @@ if sys.argv[2] == "pycurl":
     main_of_pycurl()
 elif sys.argv[2] == "thread":
     main_of_thread()
+elif sys.argv[2] == "child":
+    main_of_child()
 elif sys.argv[2] == "select":
     asyncio.set_event_loop(asyncio.SelectorEventLoop(selectors.SelectSelector()))
     asyncio.get_event_loop().run_until_complete(main())
