@@ -344,6 +344,8 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 {
 	const struct protocol *protocol = protocol_of(&client->state);
 	struct framing_plan changes = {0};
+	size_t shown_length;
+	char *shown;
 
 	client->upstream->was_heard = true;
 	if (client->behind)
@@ -351,7 +353,9 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 	else
 		protocol_feed_response(&client->state, NULL, bytes, length, &changes);
 	plan_show_end(&changes, protocol, bytes);
-	if (!deliver(client, bytes, length))
+	shown_length = length;
+	shown = plan_insert_end(&changes, protocol, bytes, &shown_length);
+	if (!deliver(client, shown, shown_length))
 		return 0;
 	answer_settle(client);
 	if (client->stage != CLIENT_DRAINING)

@@ -16,6 +16,7 @@
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/exchange/verdict.h"
+#include "pool/proto/protocol.h"
 #include "tools/relay/core.h"
 #include "tools/relay/sharing.h"
 
@@ -205,7 +206,8 @@ static void hear_idle(struct upstream *upstream)
 
 static void receive(struct upstream *upstream)
 {
-	static char bytes[READ_SIZE];
+	static char room[PROTOCOL_INSERTION_MAX + READ_SIZE];
+	char *bytes = room + PROTOCOL_INSERTION_MAX;
 	bool is_first;
 	ssize_t n;
 
@@ -214,7 +216,7 @@ static void receive(struct upstream *upstream)
 		hear_idle(upstream);
 		return;
 	}
-	n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	n = recv(upstream->link.fd, bytes, READ_SIZE, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0) {

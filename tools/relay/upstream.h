@@ -22,7 +22,7 @@ struct upstream_user {
 	/* The dial has ended: 0 or errno. After an error it is gone when this returns, without the user's help. */
 	void (*dialled)(struct upstream *upstream, int error);
 
-	/* Bytes of the server, which may be changed. */
+	/* Bytes of the server, which may be changed, as may the PROTOCOL_INSERTION_MAX bytes before them. */
 	void (*came)(struct upstream *upstream, char *bytes, size_t length);
 
 	/* The server's end of file (0), or errno. It has not been ended yet. */
