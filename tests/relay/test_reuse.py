@@ -107,6 +107,16 @@ def test_close_is_shown():
             compare("close is shown: go", server, go("client", "-n", 5, "http://127.0.0.1:%d/a" % server.port))
 
 
+def test_own_port():
+    """A process that asks its own server gets the connections that it makes; another process need not."""
+    if not needs("own port", build_go("own")):
+        return
+    for address in "127.0.0.1", "[::1]", "[::]":
+        pair = run_pair(None, go("own", address))
+        tally.expect("own port, %s" % address, pair.bare.output == b"by itself 5\nby a child 5\n" and pair.subject.output == b"by itself 5\nby a child 1\n",
+                     pair.text())
+
+
 def test_unsafe_methods():
     with harness.Server() as server:
         if needs("unsafe methods", build_go("client")):
