@@ -116,6 +116,17 @@ def test_idle_end():
                 options=["--pool=local", "--idle-conn-timeout=1s"])
 
 
+def test_end_with_the_answer():
+    """A server that ends its connection without a word, in the packet that ends its answer: a program that keeps its own sees that."""
+    def handler(connection, _):
+        read_head(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        connection.sendall(answer(b"0123456789"))
+    for way in "block", "epoll":
+        with Scripted(handler) as server:
+            compare("an end with the answer, " + way, server, client(way, "127.0.0.1", server.port, "repeat=3", "connect", GET_KEPT, "read"), timeout=8)
+
+
 def test_last_bytes():
     """No HTTP: the server's direction ends first, and it is slow to read what the program sends until it closes."""
     def handler(connection, _):

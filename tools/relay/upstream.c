@@ -475,7 +475,7 @@ static enum refusal ask_kernel(struct upstream *upstream)
 	return verdict_of_ledger(ledger, false);
 }
 
-void upstream_park(struct upstream *upstream)
+bool upstream_park(struct upstream *upstream)
 {
 	struct conn *conn = upstream->conn;
 	enum refusal why = ask_kernel(upstream);
@@ -485,7 +485,7 @@ void upstream_park(struct upstream *upstream)
 		why = idle_pool_park(&relay_core.pool, conn, relay_now_ns());
 	if (why != REFUSAL_NONE) {
 		upstream_end(upstream, why);
-		return;
+		return why != REFUSAL_SERVER_CLOSE;
 	}
 	upstream->parked_ns = relay_now_ns();
 	upstream_give(upstream, NULL, NULL);
@@ -494,6 +494,7 @@ void upstream_park(struct upstream *upstream)
 	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
 	if (!conn->is_in_flight)
 		sharing_offer(conn);
+	return true;
 }
 
 void upstream_tick(void)
