@@ -52,6 +52,22 @@ def test_reader_gone():
         tally.expect("reader gone", pair.is_same() and ended and sent[0] < MOST_AHEAD, "%s %d\n%s" % (server.log, sent[0], pair.text()))
 
 
+def test_reader_of_chunks_gone():
+    """The same in chunks without end, each of which would be worth reading for the connection's sake."""
+    sent = [0]
+
+    def handler(connection, _):
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.sendall(b"ea60\r\n%s\r\n" % bytes(60000))
+            sent[0] += 60000
+    with Scripted(handler) as server, Relay() as world:
+        world.run(client("block", "127.0.0.1", server.port, GET, "quiet", "read=1000", "close", "sleep=300"))
+        ended = harness.wait_until(lambda: len(server.log) == 1)
+        tally.expect("reader of chunks gone", ended and sent[0] < MOST_AHEAD, "%s %d MB" % (server.log, sent[0] // MIB))
+
+
 def test_slow_upload():
     """A server that reads nothing of an upload, for a while."""
     start, received = threading.Event(), []

@@ -333,7 +333,7 @@ void answer_tick(void)
 static bool deliver(struct client *client, const char *bytes, size_t length)
 {
 	if (client->stage == CLIENT_DRAINING)
-		return true;
+		return exchange_pass_over(client, length);
 	if (client->link.fd < 0)
 		return link_send_later(&client->link, bytes, length) == 0;
 	if (link_send(&client->link, bytes, length, NULL) < 0) {
