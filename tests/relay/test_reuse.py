@@ -2,7 +2,8 @@
 import time
 
 import harness
-from relayed import Relay, build_go, build_static, client, compare, go, needs, plain, run_pair, static_clients
+import network
+from relayed import Relay, build_go, build_static, client, compare, go, needs, needs_root, plain, run_pair, static_clients
 from servers import GET as GET_NOTHING
 from servers import GET_KEPT, Scripted, answer, read_head
 from suite import tally
@@ -112,9 +113,24 @@ def test_own_port():
     if not needs("own port", build_go("own")):
         return
     for address in "127.0.0.1", "[::1]", "[::]":
-        pair = run_pair(None, go("own", address))
+        pair = run_pair(None, go("own", address + ":0"))
         tally.expect("own port, %s" % address, pair.bare.output == b"by itself 5\nby a child 5\n" and pair.subject.output == b"by itself 5\nby a child 1\n",
                      pair.text())
+
+
+def same_port_elsewhere():
+    """What a process prints that listens on the port of a server of another machine, and that server's connections."""
+    command = go("own", "0.0.0.0:8080", "http://10.78.1.2:8080/bytes/10")
+    with network.Neighbour(1) as there, harness.Server("--any", "--port", "8080", prefix=there) as server, Relay() as world:
+        server.host = "10.78.1.2"
+        return world.run(command).text(), server.stats()["connections"]
+
+
+def test_same_port_elsewhere():
+    """A server that asks the like of it on other machines, all at the same port."""
+    if needs("the same port elsewhere", build_go("own")) and needs_root("the same port elsewhere"):
+        text, connections = network.Inside(same_port_elsewhere).result()
+        tally.expect("the same port elsewhere", "by itself 5\nby a child 1\n" in text and connections == 1, "%d connections\n%s" % (connections, text))
 
 
 def test_unsafe_methods():

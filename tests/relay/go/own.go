@@ -1,5 +1,5 @@
-// A server that is its own client: own ADDRESS prints how many connections it has seen for five requests of its own,
-// and then for five of a child. own URL is that child.
+// A server that is its own client: own ADDRESS:PORT [URL] prints how many connections it has seen for five requests of
+// its own, and then for five of a child, and asks that URL as often. own URL is that child.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 		ask(os.Args[1])
 		return
 	}
-	listener, err := net.Listen("tcp", os.Args[1]+":0")
+	listener, err := net.Listen("tcp", os.Args[1])
 	if err != nil {
 		panic(err)
 	}
@@ -49,4 +49,7 @@ func main() {
 		panic(err)
 	}
 	fmt.Println("by a child", atomic.LoadInt32(&connections))
+	if len(os.Args) > 2 {
+		ask(os.Args[2])
+	}
 }
