@@ -3,7 +3,7 @@ import time
 
 import harness
 import network
-from relayed import Relay, build_go, build_static, client, compare, go, needs, needs_root, plain, run_pair, static_clients
+from relayed import Relay, build_go, client, compare, go, needs, needs_root, plain, run_pair, static_clients
 from servers import GET as GET_NOTHING
 from servers import GET_KEPT, Scripted, answer, read_head
 from suite import tally

@@ -154,7 +154,8 @@ void framing_feed_request_part(struct framing *framing, const char *bytes, size_
 
 /* Feeds bytes that the server sent. `plan` (may be NULL) receives the edits that put back `close` for `keep-alive`
  * in the response's Connection field where framing->edited, or where the head has no such field the place for one.
- * Interim (1xx) responses are passed over; 101 is an upgrade. Bytes that belong to no request are surplus: not canonical. */
+ * Interim (1xx) responses are passed over; 101 is an upgrade. Bytes that belong to no request are surplus: not
+ * canonical. */
 void framing_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
 
 /* The same, up to the end of the oldest final response that is outstanding. Returns how many bytes were fed; the others
