@@ -54,14 +54,12 @@ static void learn_port(ino_t inode, unsigned port)
 			listeners[i].port = htons((uint16_t)port);
 }
 
-/* /proc/net/tcp has those that listen first (proc(5)). */
-static void read_table(pid_t thread, const char *name)
+/* Those that listen come first (proc(5)). A program in another network namespace is none of ours. */
+static void read_table(const char *path)
 {
-	char path[64], line[256];
-	FILE *file;
+	FILE *file = fopen(path, "re");
+	char line[256];
 
-	snprintf(path, sizeof(path), "/proc/%d/net/%s", thread, name);
-	file = fopen(path, "re");
 	if (!file)
 		return;
 	(void)!fgets(line, sizeof(line), file);
@@ -79,10 +77,10 @@ static void read_table(pid_t thread, const char *name)
 }
 
 /* Asks for the ports that are not known. Those of a call that has failed are forgotten. */
-static void look(pid_t thread)
+static void look(void)
 {
-	read_table(thread, "tcp");
-	read_table(thread, "tcp6");
+	read_table("/proc/self/net/tcp");
+	read_table("/proc/self/net/tcp6");
 	has_unknown = false;
 	for (unsigned i = 0; i < n_kept(); i++) {
 		struct listener *listener = &listeners[i];
@@ -113,7 +111,7 @@ bool own_ports_has(pid_t thread, const struct destination_key *key)
 	pid_t process = 0;
 
 	if (has_unknown)
-		look(thread);
+		look();
 	for (unsigned i = 0; i < n_kept(); i++) {
 		if (listeners[i].port != key->port)
 			continue;
