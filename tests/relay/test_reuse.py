@@ -1,4 +1,5 @@
 """How many connections a server sees."""
+import re
 import time
 
 import harness
@@ -116,6 +117,9 @@ def test_own_port():
         pair = run_pair(None, go("own", address + ":0"))
         tally.expect("own port, %s" % address, pair.bare.output == b"by itself 5\nby a child 5\n" and pair.subject.output == b"by itself 5\nby a child 1\n",
                      pair.text())
+    with Relay() as world:
+        text = world.run(go("own", "127.0.0.1:0"), options=["--report"]).errors.decode()
+    tally.expect("own port: the report says so", re.search(r"^policy +5 .*a port of the program's own$", text, re.M), text)
 
 
 def same_port_elsewhere():
