@@ -132,3 +132,14 @@ void plan_show_end(const struct framing_plan *changes, const struct protocol *pr
 		memcpy(bytes + changes->edits[i].offset, protocol->wish, protocol->wish_length);
 	}
 }
+
+char *plan_insert_end(const struct framing_plan *changes, const struct protocol *protocol, char *bytes, size_t *length)
+{
+	if (!changes->insert)
+		return bytes;
+	memmove(bytes - protocol->end_field_length, bytes, changes->insert_offset);
+	bytes -= protocol->end_field_length;
+	memcpy(bytes + changes->insert_offset, protocol->end_field, protocol->end_field_length);
+	*length += protocol->end_field_length;
+	return bytes;
+}

@@ -72,3 +72,7 @@ bool plan_keep_copy(const struct plan *plan, struct replay *replay, size_t sent)
 
 /* Shows the program in an answer the end that it asked for, as feeding it has planned. */
 void plan_show_end(const struct framing_plan *changes, const struct protocol *protocol, char *bytes);
+
+/* The same where nothing in the answer can be overwritten, and there are PROTOCOL_INSERTION_MAX bytes of the owner's
+ * before `bytes`: what stands before the end is moved there. Returns where the answer begins now; *length grows. */
+char *plan_insert_end(const struct framing_plan *changes, const struct protocol *protocol, char *bytes, size_t *length);

@@ -114,6 +114,11 @@ struct protocol {
 	const char *insertion;
 	size_t insertion_length;
 
+	/* What says the same in an answer, for an owner that can add to what the program gets: at most
+	 * PROTOCOL_INSERTION_MAX bytes. */
+	const char *end_field;
+	size_t end_field_length;
+
 	/* How a request begins. `length` 0: FRAMING_FIRST_PARTIAL. */
 	enum framing_first (*classify)(const char *bytes, size_t length);
 

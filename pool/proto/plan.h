@@ -26,6 +26,6 @@ struct framing_edit {
 struct framing_plan {
 	unsigned n_edits; /* request: blank the protocol's `wish`. Answer: write it, padded with spaces */
 	struct framing_edit edits[FRAMING_MAX_EDITS];
-	bool insert;		/* request: put the protocol's `insertion` ... */
+	bool insert; /* request: put the protocol's `insertion` ... Answer: `end_field`, where that is possible */
 	uint32_t insert_offset; /* ... here */
 };

@@ -61,8 +61,10 @@ static void check_plan(const struct framing_plan *plan, const char *bytes, size_
 	}
 	if (!plan->insert)
 		MUST(plan->insert_offset == 0);
-	else
+	else if (token[0] == 'c')
 		MUST(plan->insert_offset <= length && bytes[plan->insert_offset - 1] == '\n');
+	else
+		MUST(plan->insert_offset + 2 <= length && memcmp(bytes + plan->insert_offset, "\r\n", 2) == 0);
 }
 
 static void feed_pieces(struct framing *framing, const char *bytes, size_t length, size_t max_piece,

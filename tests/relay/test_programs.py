@@ -79,29 +79,6 @@ def test_go_ipv6():
         compare("go: localhost", server, go("client", "-n", "10", "http://localhost:%d/bytes/10" % server.port), 1)
 
 
-def test_go_tests():
-    """Tests of net/http itself: clients and servers in one process. A long test."""
-    package = "/usr/share/go-1.19/src/net/http"
-    if not harness.HEAVY or not needs("go's own tests", build_go("client"), shutil.which("go")) or not os.path.isdir(package):
-        return
-    from relayed import go_environment
-    program = os.path.join(harness.BUILD, "go-net-http.test")
-    subprocess.run(["go", "test", "-c", "-o", program, "net/http"], check=True, env=go_environment(), stdout=subprocess.DEVNULL)
-    command = [program, "-test.v", "-test.short", "-test.timeout=300s"]
-
-    def verdicts(outcome):
-        lines = outcome.output.decode("utf-8", "replace").splitlines()
-        return {words[2]: words[1] for words in map(str.split, lines) if len(words) > 2 and words[0] == "---" and words[1] in ("PASS:", "FAIL:")}
-    bare = [verdicts(harness.run(command, False, 400, cwd=package)) for _ in range(2)]
-    with Relay() as world:
-        outcome = harness.run(world.command(command), False, 400, cwd=package, **world.environment({}))
-    subject = verdicts(outcome)
-    steady = {name for name, verdict in bare[0].items() if bare[1].get(name) == verdict}
-    different = ["%s %s" % (name, subject.get(name)) for name in sorted(steady) if subject.get(name) != bare[0][name]]
-    tally.expect("go's own tests", len(steady) > 100 and not different, "%d of %d differ: %s\n%s" % (
-        len(different), len(steady), different[:20], outcome.output[-1500:].decode("utf-8", "replace")), "%d verdicts" % len(steady))
-
-
 def test_static():
     """Static programs with either libc, by each way of connecting."""
     with harness.Server() as server, Relay() as world:

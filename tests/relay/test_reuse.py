@@ -1,7 +1,12 @@
 """How many connections a server sees."""
+import re
+import time
+
 import harness
-from relayed import Relay, build_go, build_static, client, compare, go, needs, plain, run_pair, static_clients
+import network
+from relayed import Relay, build_go, client, compare, go, needs, needs_root, plain, run_pair, static_clients
 from servers import GET as GET_NOTHING
+from servers import GET_KEPT, Scripted, answer, read_head
 from suite import tally
 
 GET = GET_NOTHING.replace("/a", "/bytes/10")
@@ -76,6 +81,60 @@ def test_no_reuse():
                                             ("rewrite=off", ["-n", "10"], "/bytes/10", {"HOLDLINE_REWRITE": "off"})):
             pair = run_pair(server, go("client", *flags, server.url(path)), **settings)
             tally.expect("nothing to reuse: " + name, pair.is_same() and pair.stats["accepted"] <= pair.bare_stats["accepted"] + 1, pair.text())
+
+
+def polite(connection, _, pieces=()):
+    """As most servers do: it says that it closes, and nothing where it stays. `pieces`: where the answer is cut."""
+    while head := read_head(connection):
+        closes = b"Connection: close" in head
+        text = answer(b"0123456789", b"Date: Mon, 30 Nov 2026 11:00:00 GMT\r\n" + (b"Connection: close\r\n" if closes else b""))
+        for begin, end in zip((0, *pieces), (*pieces, len(text))):
+            connection.sendall(text[begin:end])
+            time.sleep(0.005 * bool(pieces))
+        if closes:
+            return
+
+
+def test_close_is_shown():
+    """A program that asked for close reads that word, though the server was not told and says nothing."""
+    two = GET_KEPT + GET_NOTHING[5:]
+    for name, actions, pieces in (("one", [GET_NOTHING, "read"], ()),
+                                  ("two behind each other", [two, "read"], ()), ("kept", [GET_KEPT, "read=86", "close"], ()),
+                                  ("a head in pieces", [GET_NOTHING, "read"], (1, 17, 40, 70, 72)), ("a body in pieces", [GET_NOTHING, "read"], (74, 80))):
+        with Scripted(lambda *connection, pieces=pieces: polite(*connection, pieces)) as server:
+            compare("close is shown: " + name, server, client("block", "127.0.0.1", server.port, "repeat=5", "connect", *actions))
+            tally.expect("close is shown: %s: connections" % name, server.accepted == 1, "%d connections" % server.accepted)
+    if needs("close is shown: go", build_go("client")):
+        with Scripted(polite) as server:
+            compare("close is shown: go", server, go("client", "-n", 5, "http://127.0.0.1:%d/a" % server.port))
+
+
+def test_own_port():
+    """A process that asks its own server gets the connections that it makes; another process need not."""
+    if not needs("own port", build_go("own")):
+        return
+    for address in "127.0.0.1", "[::1]", "[::]":
+        pair = run_pair(None, go("own", address + ":0"))
+        tally.expect("own port, %s" % address, pair.bare.output == b"by itself 5\nby a child 5\n" and pair.subject.output == b"by itself 5\nby a child 1\n",
+                     pair.text())
+    with Relay() as world:
+        text = world.run(go("own", "127.0.0.1:0"), options=["--report"]).errors.decode()
+    tally.expect("own port: the report says so", re.search(r"^policy +5 .*a port of the program's own$", text, re.M), text)
+
+
+def same_port_elsewhere():
+    """What a process prints that listens on the port of a server of another machine, and that server's connections."""
+    command = go("own", "0.0.0.0:8080", "http://10.78.1.2:8080/bytes/10")
+    with network.Neighbour(1) as there, harness.Server("--any", "--port", "8080", prefix=there) as server, Relay() as world:
+        server.host = "10.78.1.2"
+        return world.run(command).text(), server.stats()["connections"]
+
+
+def test_same_port_elsewhere():
+    """A server that asks the like of it on other machines, all at the same port."""
+    if needs("the same port elsewhere", build_go("own")) and needs_root("the same port elsewhere"):
+        text, connections = network.Inside(same_port_elsewhere).result()
+        tally.expect("the same port elsewhere", "by itself 5\nby a child 1\n" in text and connections == 1, "%d connections\n%s" % (connections, text))
 
 
 def test_unsafe_methods():

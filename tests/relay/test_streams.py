@@ -52,6 +52,22 @@ def test_reader_gone():
         tally.expect("reader gone", pair.is_same() and ended and sent[0] < MOST_AHEAD, "%s %d\n%s" % (server.log, sent[0], pair.text()))
 
 
+def test_reader_of_chunks_gone():
+    """The same in chunks without end, each of which would be worth reading for the connection's sake."""
+    sent = [0]
+
+    def handler(connection, _):
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.sendall(b"ea60\r\n%s\r\n" % bytes(60000))
+            sent[0] += 60000
+    with Scripted(handler) as server, Relay() as world:
+        world.run(client("block", "127.0.0.1", server.port, GET, "quiet", "read=1000", "close", "sleep=300"))
+        ended = harness.wait_until(lambda: len(server.log) == 1)
+        tally.expect("reader of chunks gone", ended and sent[0] < MOST_AHEAD, "%s %d MB" % (server.log, sent[0] // MIB))
+
+
 def test_slow_upload():
     """A server that reads nothing of an upload, for a while."""
     start, received = threading.Event(), []
@@ -114,6 +130,17 @@ def test_idle_end():
     with Scripted(later) as server:
         compare("an idle end, later than ours", server, client("block", "127.0.0.1", server.port, GET_KEPT, "read"), timeout=15,
                 options=["--pool=local", "--idle-conn-timeout=1s"])
+
+
+def test_end_with_the_answer():
+    """A server that ends its connection without a word, in the packet that ends its answer: a program that keeps its own sees that."""
+    def handler(connection, _):
+        read_head(connection)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        connection.sendall(answer(b"0123456789"))
+    for way in "block", "epoll":
+        with Scripted(handler) as server:
+            compare("an end with the answer, " + way, server, client(way, "127.0.0.1", server.port, "repeat=3", "connect", GET_KEPT, "read"), timeout=8)
 
 
 def test_last_bytes():

@@ -159,8 +159,9 @@ static void count_use(struct client *client)
 	bypass_note_reuse(&destination->bypass);
 }
 
-/* The exchange is over: its connection is none of the client's any more, and kept where that may be. */
-static void let_go(struct client *client)
+/* The exchange is over: its connection is none of the client's any more, and kept where that may be. False: the server
+ * has ended it without a word. */
+static bool let_go(struct client *client)
 {
 	struct upstream *upstream = client->upstream;
 	struct verdict_facts facts = {
@@ -176,14 +177,17 @@ static void let_go(struct client *client)
 	} else {
 		client->upstream = NULL;
 		upstream->last_client = client->serial;
-		upstream_park(upstream);
+		return upstream_park(upstream);
 	}
+	return true;
 }
 
-static void end_exchange(struct client *client)
+static bool end_exchange(struct client *client)
 {
-	let_go(client);
+	bool goes_on = let_go(client);
+
 	forget_exchange(client);
+	return goes_on;
 }
 
 /* The server ends the connection behind this answer. The others need not wait for that. */
@@ -207,6 +211,7 @@ static void part(struct client *client)
 void answer_settle(struct client *client)
 {
 	struct protocol_status status = protocol_status(&client->state);
+	bool goes_on;
 
 	switch (verdict_next(&client->state, client->upstream->was_asked)) {
 	case VERDICT_END:
@@ -233,9 +238,11 @@ void answer_settle(struct client *client)
 			break;
 		}
 		client->since_ns = relay_now_ns();
-		end_exchange(client);
-		if (client->stage == CLIENT_IN_EXCHANGE)
+		goes_on = end_exchange(client);
+		if (client->stage == CLIENT_IN_EXCHANGE && goes_on)
 			client->stage = CLIENT_BETWEEN;
+		else if (client->stage == CLIENT_IN_EXCHANGE)
+			answer_finish(client, false);
 		break;
 	}
 }
@@ -326,7 +333,7 @@ void answer_tick(void)
 static bool deliver(struct client *client, const char *bytes, size_t length)
 {
 	if (client->stage == CLIENT_DRAINING)
-		return true;
+		return exchange_pass_over(client, length);
 	if (client->link.fd < 0)
 		return link_send_later(&client->link, bytes, length) == 0;
 	if (link_send(&client->link, bytes, length, NULL) < 0) {
@@ -344,6 +351,8 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 {
 	const struct protocol *protocol = protocol_of(&client->state);
 	struct framing_plan changes = {0};
+	size_t shown_length;
+	char *shown;
 
 	client->upstream->was_heard = true;
 	if (client->behind)
@@ -351,7 +360,9 @@ static size_t take_answer(struct client *client, char *bytes, size_t length)
 	else
 		protocol_feed_response(&client->state, NULL, bytes, length, &changes);
 	plan_show_end(&changes, protocol, bytes);
-	if (!deliver(client, bytes, length))
+	shown_length = length;
+	shown = plan_insert_end(&changes, protocol, bytes, &shown_length);
+	if (!deliver(client, shown, shown_length))
 		return 0;
 	answer_settle(client);
 	if (client->stage != CLIENT_DRAINING)

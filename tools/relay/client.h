@@ -61,6 +61,7 @@ struct client {
 	bool has_ended;	    /* the program's end of file has come */
 	bool ends_abruptly; /* what CLIENT_FINISHING ends with is an RST */
 	bool is_orderly;    /* it must not end by an RST, which spares its port a TIME_WAIT: the program still reads */
+	size_t n_drained;   /* bytes that were passed over */
 	uint64_t since_ns;  /* when it was made, or its last exchange ended; when draining or delivering began */
 	struct client *previous, *next; /* all of them */
 	struct client *same_port;

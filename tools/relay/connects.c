@@ -19,6 +19,7 @@
 #include "tools/relay/listener.h"
 #include "tools/relay/made_sockets.h"
 #include "tools/relay/notice.h"
+#include "tools/relay/own_ports.h"
 #include "tools/relay/program_socket.h"
 #include "tools/relay/target.h"
 #include "tools/relay/upstream.h"
@@ -210,6 +211,12 @@ static void take_connect(const struct seccomp_notif *notice)
 		use_otherwise(notice);
 		return;
 	}
+	if (own_ports_has((pid_t)notice->pid, &key)) {
+		stats_count(destination->stats, STATS_CONNECTS);
+		stats_refuse(destination->stats, REFUSAL_POLICY);
+		use_otherwise(notice);
+		return;
+	}
 	if (bypass_is_on(&destination->bypass, relay_now_ns())) {
 		stats_count(destination->stats, STATS_CONNECTS);
 		stats_refuse(destination->stats, REFUSAL_BYPASSED);
@@ -303,6 +310,9 @@ void connects_take(const struct seccomp_notif *notice)
 	case SYS_landlock_restrict_self:
 		leaves_all |= can_restrict_connects();
 		notice_let_pass(notice->id);
+		break;
+	case SYS_listen:
+		own_ports_take_listen(notice);
 		break;
 	case SYS_socket:
 		made_sockets_take_call(notice);

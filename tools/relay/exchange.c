@@ -442,6 +442,15 @@ void exchange_abandon(struct client *client)
 	exchange_resume(client);
 }
 
+bool exchange_pass_over(struct client *client, size_t length)
+{
+	client->n_drained += length;
+	if (client->n_drained <= DRAIN_MAX || client->behind)
+		return true;
+	client_end(client);
+	return false;
+}
+
 static bool has_place(const struct client *client)
 {
 	struct destination *destination = destination_of(client);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct client;
@@ -15,6 +16,9 @@ void exchange_go(struct client *client);
 
 /* The program has gone, without reading what it was sent. */
 void exchange_abandon(struct client *client);
+
+/* Bytes of its answer, which nobody reads any more. False: it is too long, and the client is gone. */
+bool exchange_pass_over(struct client *client, size_t length);
 
 /* True between two exchanges, where nothing of either side is on its way. */
 bool exchange_is_idle(const struct client *client);

@@ -35,13 +35,14 @@
 
 /* connect() whose address can be IPv4 or IPv6, by the lengths that programs give: the size of either, or of the
  * largest. The library marks its own calls by another length, and an AF_UNIX address seldom has one of these. And
- * getpeername(), which is to show the server; and landlock_restrict_self(), behind which the program may not connect
- * where the relay may. */
+ * getpeername(), which is to show the server; listen(), since connections to a port of the program's own are left
+ * alone; and landlock_restrict_self(), behind which the program may not connect where the relay may. */
 static struct sock_filter connects[] = {
 	LOAD(arch),
 	SKIP_IF(ARCHITECTURE, 1),
 	ANSWER(SECCOMP_RET_ALLOW),
 	LOAD(nr),
+	SKIP_IF(SYS_listen, 9),
 	SKIP_IF(SYS_getpeername, 8),
 	SKIP_IF(SYS_landlock_restrict_self, 7),
 	SKIP_IF(SYS_connect, 1),
@@ -60,6 +61,7 @@ static struct sock_filter sockets[] = {
 	SKIP_IF(ARCHITECTURE, 1),
 	ANSWER(SECCOMP_RET_ALLOW),
 	LOAD(nr),
+	SKIP_IF(SYS_listen, 20),
 	SKIP_IF(SYS_getpeername, 19),
 	SKIP_IF(SYS_landlock_restrict_self, 18),
 	SKIP_IF(SYS_connect, 17),

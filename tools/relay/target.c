@@ -39,17 +39,22 @@ int target_write(pid_t thread, const struct iovec *parts, const struct iovec *pl
 	return outcome(process_vm_writev(thread, parts, n, places, n, 0), length);
 }
 
-/* Before Linux 6.9 a pidfd is a process's only. -1 and errno. */
-static int open_process_of(pid_t thread)
+pid_t target_process(pid_t thread)
 {
 	const char *field;
 	char text[4096];
 
+	field = proc_file_read(thread, "status", text, sizeof(text)) ? strstr(text, "\nTgid:") : NULL;
+	return field ? atoi(field + strlen("\nTgid:")) : -1;
+}
+
+/* Before Linux 6.9 a pidfd is a process's only. -1 and errno. */
+static int open_process_of(pid_t thread)
+{
+	pid_t process = target_process(thread);
+
 	errno = ESRCH;
-	if (!proc_file_read(thread, "status", text, sizeof(text)))
-		return -1;
-	field = strstr(text, "\nTgid:");
-	return field ? (int)syscall(SYS_pidfd_open, atoi(field + strlen("\nTgid:")), 0) : -1;
+	return process < 0 ? -1 : (int)syscall(SYS_pidfd_open, process, 0);
 }
 
 /* -ENOSYS where the kernel knows none of threads. */

@@ -15,5 +15,8 @@ int target_read(pid_t thread, uint64_t address, void *to, size_t length) __attri
 int target_write(pid_t thread, const struct iovec *parts, const struct iovec *places, size_t n)
 	__attribute__((warn_unused_result));
 
+/* The process that it is a thread of; -1: it has gone. */
+pid_t target_process(pid_t thread);
+
 /* A duplicate of its descriptor, close-on-exec and the caller's to close; or -errno of pidfd_getfd(2). */
 int target_take_fd(pid_t thread, int fd) __attribute__((warn_unused_result));

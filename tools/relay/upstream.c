@@ -16,6 +16,7 @@
 #include "pool/conn/ending.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/exchange/verdict.h"
+#include "pool/proto/protocol.h"
 #include "tools/relay/core.h"
 #include "tools/relay/sharing.h"
 
@@ -205,7 +206,8 @@ static void hear_idle(struct upstream *upstream)
 
 static void receive(struct upstream *upstream)
 {
-	static char bytes[READ_SIZE];
+	static char room[PROTOCOL_INSERTION_MAX + READ_SIZE];
+	char *bytes = room + PROTOCOL_INSERTION_MAX;
 	bool is_first;
 	ssize_t n;
 
@@ -214,7 +216,7 @@ static void receive(struct upstream *upstream)
 		hear_idle(upstream);
 		return;
 	}
-	n = recv(upstream->link.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	n = recv(upstream->link.fd, bytes, READ_SIZE, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0) {
@@ -473,7 +475,7 @@ static enum refusal ask_kernel(struct upstream *upstream)
 	return verdict_of_ledger(ledger, false);
 }
 
-void upstream_park(struct upstream *upstream)
+bool upstream_park(struct upstream *upstream)
 {
 	struct conn *conn = upstream->conn;
 	enum refusal why = ask_kernel(upstream);
@@ -483,7 +485,7 @@ void upstream_park(struct upstream *upstream)
 		why = idle_pool_park(&relay_core.pool, conn, relay_now_ns());
 	if (why != REFUSAL_NONE) {
 		upstream_end(upstream, why);
-		return;
+		return why != REFUSAL_SERVER_CLOSE;
 	}
 	upstream->parked_ns = relay_now_ns();
 	upstream_give(upstream, NULL, NULL);
@@ -492,6 +494,7 @@ void upstream_park(struct upstream *upstream)
 	/* Where the broker has no duplicate, our close is the end, which takes back nothing that is in flight. */
 	if (!conn->is_in_flight)
 		sharing_offer(conn);
+	return true;
 }
 
 void upstream_tick(void)

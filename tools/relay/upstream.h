@@ -22,7 +22,7 @@ struct upstream_user {
 	/* The dial has ended: 0 or errno. After an error it is gone when this returns, without the user's help. */
 	void (*dialled)(struct upstream *upstream, int error);
 
-	/* Bytes of the server, which may be changed. */
+	/* Bytes of the server, which may be changed, as may the PROTOCOL_INSERTION_MAX bytes before them. */
 	void (*came)(struct upstream *upstream, char *bytes, size_t length);
 
 	/* The server's end of file (0), or errno. It has not been ended yet. */
@@ -90,8 +90,8 @@ void upstream_shut(struct upstream *upstream);
 void upstream_end(struct upstream *upstream, enum refusal why);
 
 /* Keeps it if the kernel's counters agree and the limits allow it, else ends it. The caller has seen that it is at a
- * boundary. */
-void upstream_park(struct upstream *upstream);
+ * boundary. False: the server has ended it already, and nobody has been told. */
+bool upstream_park(struct upstream *upstream) __attribute__((warn_unused_result));
 
 /* Closes a descriptor for the pool: of an upstream, or any other. */
 int upstream_close_fd(int fd);

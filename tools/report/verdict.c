@@ -48,7 +48,7 @@ static const struct {
 	{"fence_failed", "what the server answered to the reset is no proof"},
 	{"refused_command", "a command was sent that can't be undone"},
 	{"first_login", "the first login from its place in the program"},
-	{"policy", "too old, or excluded by the settings"},
+	{"policy", "too old, excluded by the settings, or to a port of the program's own"},
 };
 
 const char *report_explain(const char *reason)

@@ -189,3 +189,23 @@ void edit_end_head(struct framing_feed *feed)
 		withdraw_insertion(feed);
 	decide_close(feed->framing);
 }
+
+/* A server that keeps connections without saying so would have said `close` (RFC 9112 9.6), and that is put before the
+ * empty line, if all of it is in this buffer. close_shown does not tell of it, since not every owner can carry it out.
+ *
+ * It is left out where it might have been left out: in an answer to HTTP/1.0, and by a server that leaves out the date,
+ * too (RFC 9110 6.6.1). */
+void edit_end_answer_head(struct framing_feed *feed)
+{
+	const size_t empty_line = strlen("\r\n");
+	const struct framing *framing = feed->framing;
+	size_t end = (size_t)(feed->head_end - feed->bytes);
+
+	if (!framing->edited || framing->n_outstanding != 1 || framing->close_shown ||
+	    framing->request.parser.http_minor == 0 || !feed->side->has_date ||
+	    framing->server_closes != FRAMING_STAYS || framing->doubt != FRAMING_CANONICAL || end < empty_line ||
+	    end > UINT32_MAX)
+		return;
+	feed->plan->insert = true;
+	feed->plan->insert_offset = (uint32_t)(end - empty_line);
+}

@@ -25,3 +25,6 @@ void edit_end_close_token(struct framing_feed *feed);
 
 /* A request's head ended: decides close_wanted and edited. */
 void edit_end_head(struct framing_feed *feed);
+
+/* A final answer's head ended: plans the field that it lacks. */
+void edit_end_answer_head(struct framing_feed *feed);

@@ -15,6 +15,7 @@ enum field {
 	FIELD_UPGRADE,
 	FIELD_EXPECT,
 	FIELD_KEEP_ALIVE,
+	FIELD_DATE,
 	FIELD_CREDENTIALS,
 	FIELD_CHALLENGE,
 	FIELD_PERSISTENT_AUTH,
@@ -43,6 +44,7 @@ static const struct {
 	{FIELD_NAME("signature"), IN_REQUEST, FIELD_SIGNATURE},
 	{FIELD_NAME("signature-input"), IN_REQUEST, FIELD_SIGNATURE_INPUT},
 	{FIELD_NAME("keep-alive"), IN_RESPONSE, FIELD_KEEP_ALIVE},
+	{FIELD_NAME("date"), IN_RESPONSE, FIELD_DATE},
 	{FIELD_NAME("www-authenticate"), IN_RESPONSE, FIELD_CHALLENGE},
 	{FIELD_NAME("proxy-authenticate"), IN_RESPONSE, FIELD_CHALLENGE},
 	{FIELD_NAME("persistent-auth"), IN_RESPONSE, FIELD_PERSISTENT_AUTH},
@@ -184,6 +186,7 @@ static void end_element(struct framing_feed *feed)
 			break;
 		case FIELD_NONE:
 		case FIELD_UPGRADE:
+		case FIELD_DATE:
 		case FIELD_PERSISTENT_AUTH:
 		case FIELD_SIGNATURE:
 		case FIELD_SIGNATURE_INPUT:
@@ -236,6 +239,8 @@ void fields_begin_value(struct framing_feed *feed)
 	if (side->field == FIELD_UPGRADE)
 		/* An offer, which most servers pass over; what goes out until they have is not ours to change. */
 		feed->framing->upgrade_offered = feed->framing->edit_forbidden = true;
+	else if (side->field == FIELD_DATE)
+		side->has_date = true;
 	else if (side->field == FIELD_SIGNATURE_INPUT)
 		feed->framing->edit_forbidden = true;
 	else if (side->field == FIELD_PERSISTENT_AUTH)

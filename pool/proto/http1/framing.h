@@ -61,6 +61,7 @@ struct framing_side {
 	bool has_content_length, length_invalid, has_transfer_encoding;
 	bool token_close, token_keep_alive;
 	bool expects_continue;
+	bool has_date;
 	bool gap;		       /* white space came within the list element */
 	uint8_t field;		       /* which interesting field the current value belongs to */
 	uint8_t coding;		       /* the last transfer coding */
@@ -152,8 +153,9 @@ void framing_feed_request_part(struct framing *framing, const char *bytes, size_
 			       const struct framing_plan *carried_out);
 
 /* Feeds bytes that the server sent. `plan` (may be NULL) receives the edits that put back `close` for `keep-alive`
- * in the response's Connection field where framing->edited. Interim (1xx) responses are passed over; 101 is an
- * upgrade. Bytes that belong to no request are surplus: not canonical. */
+ * in the response's Connection field where framing->edited, or where the head has no such field the place for one.
+ * Interim (1xx) responses are passed over; 101 is an upgrade. Bytes that belong to no request are surplus: not
+ * canonical. */
 void framing_feed_response(struct framing *framing, const char *bytes, size_t length, struct framing_plan *plan);
 
 /* The same, up to the end of the oldest final response that is outstanding. Returns how many bytes were fed; the others

@@ -230,6 +230,7 @@ static void end_response_head(struct framing_feed *feed)
 		framing_raise(framing, FRAMING_DOUBT_NOT_CANONICAL);
 	phase = choose_response_body(feed);
 	framing->server_closes = why_server_closes(side, phase);
+	edit_end_answer_head(feed);
 	enter_body(feed, phase);
 }
 
@@ -304,6 +305,7 @@ static size_t execute(struct framing_feed *feed, const char *bytes, size_t lengt
 
 	if (code == HPE_PAUSED) {
 		forget_buffer(&side->parser);
+		feed->head_end = bytes + consumed;
 		end_head(feed);
 	} else if (code != HPE_OK && side->line_seen) {
 		recover(feed);

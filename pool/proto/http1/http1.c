@@ -11,7 +11,9 @@
 
 static const char wish[] = "close";
 static const char insertion[] = "Connection: keep-alive\r\n";
+static const char end_field[] = "Connection: close\r\n";
 _Static_assert(sizeof(insertion) - 1 <= PROTOCOL_INSERTION_MAX, "room for it is planned");
+_Static_assert(sizeof(end_field) - 1 <= PROTOCOL_INSERTION_MAX, "room for it is planned");
 
 static void init(struct protocol_state *state, bool may_edit)
 {
@@ -87,6 +89,8 @@ const struct protocol http1 = {
 	.wish_length = sizeof(wish) - 1,
 	.insertion = insertion,
 	.insertion_length = sizeof(insertion) - 1,
+	.end_field = end_field,
+	.end_field_length = sizeof(end_field) - 1,
 	.classify = framing_classify_first,
 	.init = init,
 	.feed_request = feed_request,

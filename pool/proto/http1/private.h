@@ -17,10 +17,11 @@ struct framing_feed {
 	const char *end;
 	struct framing_plan *plan;		/* where edits go */
 	const struct framing_plan *carried_out; /* what was decided before; NULL: decide */
-	const char *token;  /* where the list element in progress begins; NULL: in an earlier buffer */
-	unsigned n_settled; /* edits of `plan` that finish earlier ones: not to be withdrawn */
-	bool inserted_here; /* plan->insert was decided by this call */
-	bool blanked_here;  /* so was the edit of a wish to close, which is whole */
+	const char *token;    /* where the list element in progress begins; NULL: in an earlier buffer */
+	const char *head_end; /* behind the head that ended last */
+	unsigned n_settled;   /* edits of `plan` that finish earlier ones: not to be withdrawn */
+	bool inserted_here;   /* plan->insert was decided by this call */
+	bool blanked_here;    /* so was the edit of a wish to close, which is whole */
 };
 
 enum framing_coding { FRAMING_CODING_NONE, FRAMING_CODING_IDENTITY, FRAMING_CODING_CHUNKED, FRAMING_CODING_OTHER };

@@ -216,6 +216,27 @@ START_TEST(the_answer_shows_the_end)
 }
 END_TEST
 
+START_TEST(end_is_inserted_before_the_bytes)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 2\r\n\r\nab";
+	struct iovec vector = whole(HEAD_11);
+	char room[PROTOCOL_INSERTION_MAX + sizeof(answer)], *bytes = room + PROTOCOL_INSERTION_MAX, *shown;
+	struct framing_plan changes;
+	size_t length = sizeof(answer);
+
+	begin();
+	make(&vector, 1);
+	memcpy(bytes, answer, sizeof(answer));
+	protocol_feed_response(&state, NULL, bytes, sizeof(answer) - 1, &changes);
+	shown = plan_insert_end(&changes, protocol_of(&state), bytes, &length);
+	ck_assert(shown >= room);
+	ck_assert_uint_eq(length, strlen(shown) + 1);
+	ck_assert_str_eq(shown, "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab");
+	changes = (struct framing_plan){0};
+	ck_assert_ptr_eq(plan_insert_end(&changes, protocol_of(&state), bytes, &length), bytes);
+}
+END_TEST
+
 /* One request behind another for ever: what was answered makes room in the copy. */
 START_TEST(answered_requests_make_room)
 {
@@ -254,6 +275,7 @@ Suite *plan_suite(void)
 	tcase_add_test(all, answered_requests_make_room);
 	tcase_add_test(all, own_bytes_leave_out_the_insertion);
 	tcase_add_test(all, the_answer_shows_the_end);
+	tcase_add_test(all, end_is_inserted_before_the_bytes);
 	suite_add_tcase(suite, all);
 	return suite;
 }
