@@ -113,18 +113,20 @@ def notifications(info, row, interleave):
     program = harness.compile_program("bench_notify", ["tests/bench/notify.c"], ["-O2", "-static"])
     for call, n in ("connect", "2000"), ("getpid", "3000000"):
         with Greeter() as server:
-            command = [program, call, n, str(server.port)]
+            commands = {"bare": [program, call, n, str(server.port)], "filtered": [program, "filtered-" + call, n, str(server.port)]}
+            commands["relayed"] = relayed(commands["bare"])
 
             def measure(kind):
-                outcome = harness.run(relayed(command) if kind == "relayed" else command, False, 60)
+                outcome = harness.run(commands[kind], False, 60)
                 if outcome.status:
                     raise RuntimeError("%s: status %s" % (call, outcome.status))
                 return float(outcome.errors)
-            times = interleave(("bare", "relayed"), measure)
+            times = interleave(("bare", "relayed") if call == "connect" else ("bare", "filtered", "relayed"), measure)
         info("%s: bare, relayed" % call, "%.2f, %.2f us" % (times["bare"] / 1000, times["relayed"] / 1000))
         if call == "connect":
             more = (times["relayed"] - times["bare"]) / 1000
             row("connect() to no HTTP: added by a notification, us", more, "%.1f", "<= 30", more <= 30)
         else:
-            ratio = times["relayed"] / times["bare"]
-            row("getpid() under the filter / bare", ratio, "%.2fx", "<= 1.05x", ratio <= 1.05)
+            info("getpid() under a filter that allows all / bare", "%.2fx" % (times["filtered"] / times["bare"]))
+            ratio = times["relayed"] / times["filtered"]
+            row("getpid() under the relay's filter / under that one", ratio, "%.2fx", "<= 1.05x", ratio <= 1.05)
