@@ -129,10 +129,9 @@ static int dial(struct sock *sock, int fd, const struct sockaddr *address, sockl
 }
 
 /* A connection that is not followed. One in progress is taken for one that will be. */
-static int dial_native(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length)
+static int dial_native(struct sock *sock, int fd, const struct sockaddr *address, socklen_t length, bool is_own)
 {
 	struct tally tally = sock->tally;
-	bool is_own = listen_is_own_port(sock->key.port);
 	int result, saved;
 
 	if (tally.destination)
@@ -173,7 +172,7 @@ int connect_new(struct sock *sock, int fd, const struct sockaddr *address, sockl
 {
 	int saved = errno;
 	struct sock *locked = sock;
-	bool is_known, is_leased;
+	bool is_known, is_own, is_leased;
 
 	if (is_malformed(sock, address, length))
 		return dial_malformed(sock, fd, address, length);
@@ -182,9 +181,10 @@ int connect_new(struct sock *sock, int fd, const struct sockaddr *address, sockl
 	sock->caller = (uintptr_t)caller;
 	if (is_known)
 		events_connect(sock, caller);
-	if (!is_known || sock->unfit || listen_is_own_port(sock->key.port)) {
+	is_own = is_known && listen_is_own(&sock->key);
+	if (!is_known || sock->unfit || is_own) {
 		errno = saved;
-		return dial_native(sock, fd, address, length);
+		return dial_native(sock, fd, address, length, is_own);
 	}
 	/* A thread that awaited a connection for it has left that by longjmp. */
 	if (sock->conn)

@@ -61,7 +61,29 @@ void listen_note_all(void)
 			note_own_port(listeners[i] - 1);
 }
 
-bool listen_is_own_port(in_port_t port)
+static bool is_own_port(in_port_t port)
 {
 	return has_own_ports && own_ports[ntohs(port) / 64] >> ntohs(port) % 64 & 1;
+}
+
+/* An address of another machine: to no such can be bound (bind(2)). */
+static bool is_elsewhere(const struct destination_key *key)
+{
+	struct sockaddr_in6 address;
+	socklen_t length = destination_key_peer(key, &address);
+	bool is_elsewhere = false;
+	int saved = errno, fd = REAL(socket)(address.sin6_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	address.sin6_port = 0;
+	if (fd >= 0) {
+		is_elsewhere = REAL(bind)(fd, (struct sockaddr *)&address, length) < 0 && errno == EADDRNOTAVAIL;
+		real.close(fd);
+	}
+	errno = saved;
+	return is_elsewhere;
+}
+
+bool listen_is_own(const struct destination_key *key)
+{
+	return is_own_port(key->port) && !is_elsewhere(key);
 }
