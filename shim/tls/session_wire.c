@@ -109,10 +109,11 @@ static bool take_beside(struct channel *channel, struct wire *wire, int fd)
 /* A record that is not authentic: the program's library is to say so, for which it is as good a one as any. */
 static void show_bad(struct channel *channel, struct wire *wire)
 {
-	if (sizeof(channel->ready) - channel->ready_length < wire->bad_length)
-		return;
-	memcpy(channel->ready + channel->ready_length, wire->in, wire->bad_length);
-	channel->ready_length += wire->bad_length;
+	if (sizeof(channel->ready) - channel->ready_length >= wire->bad_length) {
+		memcpy(channel->ready + channel->ready_length, wire->in, wire->bad_length);
+		channel->ready_length += wire->bad_length;
+	}
+	/* Where there was no room for it, the wire being broken is the end. */
 	wire->bad_length = 0;
 }
 
