@@ -66,7 +66,7 @@ struct real real = {
 
 #define OWN(F) \
 	F(clock_gettime) F(geteuid) F(getuid) F(fstat) F(madvise) F(mmap) F(mremap) F(munmap) F(nanosleep) \
-	F(open) F(readlink) F(sched_yield) F(socketpair) F(stat) F(syscall)
+	F(open) F(readlink) F(socketpair) F(stat) F(syscall)
 /* clang-format on */
 
 static const char next_names[] = NEXT(AS_TEXT);

@@ -133,7 +133,6 @@ struct libc {
 	int (*nanosleep)(const struct timespec *, struct timespec *);
 	int (*open)(const char *, int, ...);
 	ssize_t (*readlink)(const char *, char *, size_t);
-	int (*sched_yield)(void);
 	int (*socketpair)(int, int, int, int[2]);
 	int (*stat)(const char *, struct stat *);
 	long (*syscall)(long, ...);

@@ -15,6 +15,7 @@
 #include "pool/exchange/verdict.h"
 #include "shim/base/alone.h"
 #include "shim/base/clock.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/base/stats_page.h"
 #include "shim/connect/limit.h"
@@ -201,11 +202,17 @@ static ssize_t visit_kernel(struct visit *visit)
 	return result;
 }
 
+/* Some two milliseconds. */
+#define SENDERS_STEPS 220
+
 /* An answer may be here before the thread that sent the request has accounted for it; it is about to. */
 static void wait_for_senders(struct inside_token token)
 {
-	for (int i = 0; i < 100 && atomic_load(&token.sock->n_senders); i++)
-		libc.sched_yield();
+	struct sock *sock = token.sock;
+
+	for (unsigned step = 0; atomic_load(&sock->n_senders) && !atomic_load(&sock->sends_for_long); step++)
+		if (step == SENDERS_STEPS || !guard_wait(step))
+			atomic_store(&sock->sends_for_long, true);
 }
 
 static bool is_pipes(const struct transfer *transfer)

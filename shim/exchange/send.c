@@ -143,7 +143,8 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	sending.replay = sock->replay;
 	sock->replay = (struct replay){0};
 	bytes = sending.replay.block.bytes + sending.plan.base;
-	sock->n_senders++;
+	if (sock->n_senders++ == 0)
+		sock->sends_for_long = false;
 	token = sock_go_inside(sock);
 	sock_leave(sock);
 	*result = send_as_planned(transport, transfer, &sending, bytes);

@@ -116,8 +116,9 @@ struct sock {
 	bool is_lost;		/* we can't tell any more where the answer ends, and have asked the server to */
 	bool reports_connected; /* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
 	bool awaits_fence; /* its server's answer to a question of ours comes first, see shim/connect/fence_ahead.h */
-	bool has_forced_timeout;     /* TCP_USER_TIMEOUT is ours until the first answer */
-	_Atomic(unsigned) n_senders; /* threads between planning a send and accounting for it */
+	bool has_forced_timeout;      /* TCP_USER_TIMEOUT is ours until the first answer */
+	_Atomic(unsigned) n_senders;  /* threads between planning a send and accounting for it */
+	_Atomic(bool) sends_for_long; /* a reader has waited for them in vain: their call blocks */
 	_Atomic(unsigned) n_receivers;
 	struct transport *transport;	/* what moves its bytes; NULL: plain TCP, see transport.h */
 	bool has_stand_in;		/* its transport has put another file in the connection's place, for a while */
