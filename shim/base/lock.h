@@ -15,8 +15,8 @@ struct guard_lock {
 };
 
 /* For loops that wait for what another thread is about to do: `for (step = 0; guard_wait(step); step++)`. The first
- * steps take nanoseconds, later ones sleep for some 100 microseconds each. False: the other has had a tenth of a second,
- * wait no longer. */
+ * steps take nanoseconds, later ones sleep for some 100 microseconds each. False: the other has had a tenth of a
+ * second, wait no longer. */
 #define GUARD_WAIT_STEPS 1200
 bool guard_wait(unsigned step);
 
