@@ -1,7 +1,7 @@
 /*
  * What a relay costs beside requests: notify CALL N PORT. CALL: connect (to a port where nobody speaks HTTP; closed by
- * a reset, so that no port is used up), getpid, or getpid under the shortest filter there is. Prints nanoseconds a call on
- * stderr.
+ * a reset, so that no port is used up), getpid, or filtered-getpid, under the shortest filter there is. Prints
+ * nanoseconds a call on stderr.
  */
 #include <arpa/inet.h>
 #include <linux/filter.h>
