@@ -116,6 +116,15 @@ bool exchange_recover_from_timeout(struct sock *sock)
 	return redial(sock, REDIAL_FOR_STALE, -1) == 0;
 }
 
+/* A server that sends more than it said: the program is to have it all. */
+static bool has_more(const struct sock *sock)
+{
+	char byte;
+
+	return sock->may_have_more && !sock->transport &&
+	       transport_peek(transport_of(sock), sock->fds[0], &byte, 1, MSG_DONTWAIT) > 0;
+}
+
 void exchange_advance(struct sock *sock)
 {
 	if (sock->state != SOCK_OPEN)
@@ -124,7 +133,10 @@ void exchange_advance(struct sock *sock)
 	case VERDICT_GO_ON:
 		break;
 	case VERDICT_END:
-		finish_with_end_of_file_later(sock);
+		if (has_more(sock))
+			finish_with_end_of_file(sock);
+		else
+			finish_with_end_of_file_later(sock);
 		break;
 	case VERDICT_RELEASE:
 		sock_untrack(sock, sock->unfit ?: protocol_status(&sock->protocol).doubt);
