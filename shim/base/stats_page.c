@@ -233,10 +233,19 @@ void stats_page_begin(void)
 		begin();
 }
 
+/* Counts that have arrived in the first page since the move. */
+static void gather(void)
+{
+	if (state == PAGE_SHARED && page != first)
+		stats_move(page, first);
+}
+
 void stats_page_keep(void)
 {
 	if (state == PAGE_PRIVATE && n_first)
 		begin();
+	else
+		gather();
 }
 
 static void forget_counts(struct stats_page *of, bool keeps_gauges)
@@ -298,9 +307,7 @@ static void add_private(int folder)
 
 static void put_back(int folder)
 {
-	/* Counts that arrived in the old page during the move. */
-	if (page != first)
-		stats_move(page, first);
+	gather();
 	/* On failure the next owner of this slot adds our counts. */
 	(void)!stats_file_put(&sys, folder, slot, page);
 }

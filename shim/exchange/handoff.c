@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "shim/base/alone.h"
 #include "shim/base/clock.h"
@@ -52,14 +53,32 @@ static bool finish_ahead(struct sock *sock)
 	return !is_in_use(sock) && read_ahead_finish(sock);
 }
 
+static bool is_standard_stream(const struct sock *sock)
+{
+	for (unsigned i = 0; i < sock->n_fds; i++)
+		if (sock->fds[i] <= STDERR_FILENO)
+			return true;
+	return false;
+}
+
+/* A program reads its standard streams, and its parent must not read what that takes over, too. Other numbers are
+ * mostly open by accident: the answer stays there for the parent. */
+static bool hand_on(struct sock *sock)
+{
+	if (is_ending(sock))
+		return true;
+	if (is_standard_stream(sock))
+		return finish_ahead(sock);
+	return !is_in_use(sock) && read_ahead_leave(sock, !can_be_asked_again(sock));
+}
+
 /* The end of file that we owe is made independent of us, one way or another. */
 static void honor_end_of_file(struct sock *sock)
 {
 	struct protocol_state before = sock->protocol;
 	unsigned n_fed = sock->n_fed;
 
-	/* What it takes over its parent must not read, too. */
-	if (sock->is_inherited && (is_ending(sock) || finish_ahead(sock)))
+	if (sock->is_inherited && hand_on(sock))
 		return;
 	if (!is_in_use(sock) && can_be_asked_again(sock)) {
 		if (redial(sock, REDIAL_FOR_STRANGER, -1) == 0 || sock->state != SOCK_OPEN)

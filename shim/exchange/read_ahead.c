@@ -17,12 +17,14 @@
 #define WAIT_NS UINT64_C(2000000000)
 
 /* Looks until the answer lies whole in the kernel's queue, and shows its end in the copy. Its length from here; 0: it
- * does not get there; -EBADMSG: what lies there is not how it goes on. */
-static ssize_t wait_for_rest(struct sock *sock, char *bytes, size_t room, bool *is_edited)
+ * does not get there; -EBADMSG: what lies there is not how it goes on. `longest_ns` 0: one look. */
+static ssize_t wait_for_rest(struct sock *sock, struct block *buffer, uint64_t longest_ns, bool *is_edited)
 {
 	uint64_t begin_ns = guard_now_ns();
+	char *bytes = buffer->bytes;
+	size_t room = BLOCK_MAX;
 
-	while (guard_now_ns() - begin_ns < WAIT_NS) {
+	do {
 		ssize_t n = transport_peek(transport_of(sock), sock->fds[0], bytes, room, MSG_DONTWAIT);
 		struct protocol_state scratch = sock->protocol;
 		struct framing_plan plan = {0};
@@ -38,8 +40,9 @@ static ssize_t wait_for_rest(struct sock *sock, char *bytes, size_t room, bool *
 			*is_edited = plan.n_edits > 0;
 			return n;
 		}
-		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
-	}
+		if (longest_ns)
+			libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+	} while (guard_now_ns() - begin_ns < longest_ns);
 	return 0;
 }
 
@@ -87,20 +90,41 @@ static bool finish_for_all(struct sock *sock, char *bytes, ssize_t length, bool 
 	return true;
 }
 
+static bool can_be_looked_at(struct sock *sock, struct block *buffer)
+{
+	return sock->state == SOCK_OPEN && !sock->transport && !sock->is_lost &&
+	       !protocol_status(&sock->protocol).is_lost && !protocol_status(&sock->protocol).in_request &&
+	       blocks_grow(buffer, 0, BLOCK_MAX);
+}
+
 bool read_ahead_finish(struct sock *sock)
 {
 	struct block buffer = {0};
 	bool done = false, is_edited = false;
 	ssize_t length;
 
-	if (sock->state != SOCK_OPEN || sock->transport || sock->is_lost || protocol_status(&sock->protocol).is_lost ||
-	    protocol_status(&sock->protocol).in_request || !blocks_grow(&buffer, 0, BLOCK_MAX))
+	if (!can_be_looked_at(sock, &buffer))
 		return false;
-	length = wait_for_rest(sock, buffer.bytes, BLOCK_MAX, &is_edited);
+	length = wait_for_rest(sock, &buffer, WAIT_NS, &is_edited);
 	if (length && sock->is_inherited)
 		done = finish_for_all(sock, buffer.bytes, length, is_edited);
 	else if (length > 0)
 		done = put_ahead(sock, buffer.bytes, (size_t)length);
 	blocks_put(&buffer);
 	return done;
+}
+
+bool read_ahead_leave(struct sock *sock, bool waits)
+{
+	struct block buffer = {0};
+	bool is_edited;
+	ssize_t length;
+
+	if (!can_be_looked_at(sock, &buffer))
+		return false;
+	length = wait_for_rest(sock, &buffer, waits ? WAIT_NS : 0, &is_edited);
+	blocks_put(&buffer);
+	if (length)
+		sock_end_by_server(sock, REFUSAL_SHARED);
+	return length != 0;
 }

@@ -13,3 +13,8 @@ struct sock;
  * where it is, and has its end there.) False: it doesn't come whole within two seconds, or is larger than a buffer;
  * nothing has changed. Locked. */
 bool read_ahead_finish(struct sock *sock) __attribute__((warn_unused_result));
+
+/* The same of an inherited one that its parent may be about to read: all bytes stay in the connection, as the server
+ * has sent them. True: the answer is there whole, or others have read of it, and its end comes. False: it is not, after
+ * two seconds if `waits`; nothing has changed. Locked. */
+bool read_ahead_leave(struct sock *sock, bool waits) __attribute__((warn_unused_result));

@@ -269,8 +269,21 @@ static ssize_t deliver(struct channel *channel, const struct transfer *transfer)
 	return (ssize_t)n;
 }
 
+/* Its connection can't be kept, though the server was asked to stay: the end was made here, on the socket itself. */
+static bool is_end_of_ours(const struct channel *channel, int fd)
+{
+	struct sock *sock = sock_enter(fd);
+	bool is_ours;
+
+	if (!sock)
+		return false;
+	is_ours = sock->transport == &channel->transport && sock->state == SOCK_ENDED;
+	sock_leave(sock);
+	return is_ours;
+}
+
 /* The end of file: as a server says it that ends in order, unless this one has not. */
-static void make_end_ready(struct channel *channel)
+static void make_end_ready(struct channel *channel, int fd)
 {
 	static const uint8_t goodbye[] = {ALERT_WARNING, ALERT_CLOSE_NOTIFY};
 	const struct wire *wire = channel->wire;
@@ -278,7 +291,7 @@ static void make_end_ready(struct channel *channel)
 	channel->is_at_end = true;
 	if (channel->alert.type)
 		channel_make_ready(channel, TLS_ALERT, channel->alert_bytes, sizeof(channel->alert_bytes));
-	else if (!wire || !wire->has_ended || wire->was_notified)
+	else if (!wire || !wire->has_ended || wire->was_notified || is_end_of_ours(channel, fd))
 		channel_make_ready(channel, TLS_ALERT, goodbye, sizeof(goodbye));
 }
 
@@ -301,7 +314,7 @@ static bool await_ready(struct channel *channel, const struct transfer *transfer
 		if (*result > 0)
 			channel_make_ready(channel, TLS_APPLICATION_DATA, channel->inward, (size_t)*result);
 		else if (*result == 0)
-			make_end_ready(channel);
+			make_end_ready(channel, transfer->fd);
 		else
 			return channel->ready_length > 0;
 	}

@@ -313,6 +313,34 @@ static void run_exec_off_in_turn(void)
 	CALL(close(fd));
 }
 
+static void execute_beside(const char *command)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setenv("HOLDLINE_MODE", "off", 1);
+		execlp("sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	reap(command, pid);
+}
+
+/* Programs without the library are left the connection by accident, before and after the answer is there: what this
+ * one is waiting for stays. */
+static void run_exec_off_beside(void)
+{
+	int fd = probe_dial();
+
+	probe_ask(fd, "/bytes/100");
+	execute_beside("exec true");
+	probe_settle();
+	execute_beside("exec true");
+	probe_read(fd, 90);
+	execute_beside("exec true");
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
 /* The same without any variable, in the child of a vfork. */
 static void run_vfork_tail_bare(void)
 {
@@ -701,6 +729,7 @@ static const struct probe_case cases[] = {
 	{"exec-cat-off", run_exec_cat_off},
 	{"exec-off-and-parent", run_exec_off_and_parent},
 	{"exec-off-in-turn", run_exec_off_in_turn},
+	{"exec-off-beside", run_exec_off_beside},
 	{"vfork-tail-bare", run_vfork_tail_bare},
 	{"exec-self", run_exec_self},
 	{"exec-refused", run_exec_refused},

@@ -23,6 +23,22 @@ for i in range(20):
     s.close()
 """
 
+AT_ONCE = """
+import os, socket, sys, threading
+start = threading.Barrier(8)
+def fetch():
+    start.wait()
+    for i in range(3):
+        with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
+            s.send(b"GET /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+            while s.recv(999):
+                pass
+threads = [threading.Thread(target=fetch) for i in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+os.execvp("true", ["true"])
+"""
+
 
 def counted(name, n, stats, report, good=True):
     """Every connect is in all tables of the report once, and dials are what the server saw."""
@@ -68,6 +84,14 @@ def test_killed():
         _, report = world.report(command, "--pool=local", timeout=120)
         counted("%d processes, half of them killed" % n, 5 * n, nginx.stats(), report, report["processes"]["ended"] == n and
                 report["totals"]["dialed"] == n)
+
+
+def test_executes():
+    """What threads that begin at once have counted is there when their process has become another program."""
+    with World() as world, harness.Nginx() as nginx:
+        command = ["sh", "-c", 'for i in 1 2 3 4 5; do "$0" -c "$@"; done', PYTHON, AT_ONCE, str(nginx.port)]
+        _, report = world.report(command, "--pool=local")
+        counted("5 programs of 8 threads that execute another", 120, nginx.stats(), report)
 
 
 def test_observe():

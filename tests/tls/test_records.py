@@ -63,6 +63,14 @@ def test_pieces():
             compare("records in pieces, TLS " + version, server, records("pieces", urls), 1)
 
 
+def test_shared():
+    """A connection that a child has had can't be kept: its end is in order all the same."""
+    for version in VERSIONS:
+        with servers.TlsServer("--max=" + version) as server:
+            urls = [server.url("/bytes/%d" % size) for size in (10, 3000, 10)]
+            compare("end of a shared connection, TLS " + version, server, records("fork", urls), native=True)
+
+
 def test_broken():
     """In the midst of an answer: the program's own library says what is wrong, and another request is answered."""
     for version in VERSIONS:
