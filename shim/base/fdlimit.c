@@ -33,7 +33,7 @@ static bool try_to_lock(void)
 	for (unsigned step = 0; !n_making && !guard_lock_is_own(&limit_lock); step++) {
 		if (guard_lock_try_now(&limit_lock))
 			return true;
-		if (!guard_wait(step))
+		if (!guard_lock_wait(&limit_lock, step))
 			return false;
 	}
 	return false;

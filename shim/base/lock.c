@@ -2,6 +2,7 @@
 #include "shim/base/lock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +16,11 @@
 
 #define BUSY_STEPS 200
 #define SLEEP_NS (50 * MICROSECOND_NS)
+/* A tenth of a second, either way. */
+#define SLEEPING_STEPS 1000
+#define WOKEN_STEPS 100
+/* More than enough for who comes too late each time. */
+#define TRIES_MAX 10000
 
 /* Of the calling thread: how many locks it holds, and what it was before the first (UNCHANGED: as it is). */
 static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
@@ -53,25 +59,57 @@ static void pause_briefly(void)
 #endif
 }
 
-/* The other thread has lost its processor. Whoever calls sched_yield() loses its own for a whole slice of the
- * scheduler's, which is milliseconds where programs compute. Nobody changes the word or wakes us. */
-static void sleep_briefly(void)
+static _Atomic(unsigned) n_sleepers; /* threads that are asleep below, on whatever word */
+
+static void call_futex(void *word, int operation, uint32_t value, const struct timespec *time)
 {
-	static unsigned word;
-	static const struct timespec time = {0, SLEEP_NS};
 	int saved = errno;
 
-	libc.syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &time);
+	libc.syscall(SYS_futex, word, operation, value, time);
 	errno = saved;
 }
 
-bool guard_wait(unsigned step)
+/* The other thread has lost its processor. Whoever calls sched_yield() loses its own for a whole slice of the
+ * scheduler's, which is milliseconds where programs compute. A sleeper wakes late by the timer slack that the program
+ * may have asked for (prctl(2)), unless it is woken. */
+static void sleep_briefly(void *word, uint32_t value, long ns)
+{
+	struct timespec time = {0, ns};
+
+	atomic_fetch_add(&n_sleepers, 1);
+	call_futex(word, FUTEX_WAIT_PRIVATE, value, &time);
+	atomic_fetch_sub(&n_sleepers, 1);
+}
+
+bool guard_wait_for(void *word, uint32_t value, unsigned step)
 {
 	if (step < BUSY_STEPS)
 		pause_briefly();
 	else
-		sleep_briefly();
-	return step < GUARD_WAIT_STEPS;
+		sleep_briefly(word, value, MILLISECOND_NS);
+	return step < BUSY_STEPS + WOKEN_STEPS;
+}
+
+void guard_wake(void *word)
+{
+	if (__builtin_expect(atomic_load(&n_sleepers), 0))
+		call_futex(word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+}
+
+void guard_forget_sleepers(void)
+{
+	n_sleepers = 0;
+}
+
+bool guard_wait(unsigned step)
+{
+	static uint32_t nobody_changes_it;
+
+	if (step < BUSY_STEPS)
+		pause_briefly();
+	else
+		sleep_briefly(&nobody_changes_it, 0, SLEEP_NS);
+	return step < BUSY_STEPS + SLEEPING_STEPS;
 }
 
 static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
@@ -89,11 +127,18 @@ static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 	return false;
 }
 
+bool guard_lock_wait(struct guard_lock *lock, unsigned step)
+{
+	unsigned long owner = atomic_load(&lock->owner);
+
+	return owner ? guard_wait_for(&lock->owner, (uint32_t)owner, step) : step < TRIES_MAX;
+}
+
 __attribute__((noinline)) static bool wait_for(struct guard_lock *lock, unsigned long self)
 {
 	bool is_own = false;
 
-	for (unsigned step = 0; guard_wait(step); step++) {
+	for (unsigned step = 0; guard_lock_wait(lock, step); step++) {
 		if (try_once(lock, self, &is_own))
 			return true;
 		if (is_own)
@@ -127,7 +172,9 @@ void guard_unlock(struct guard_lock *lock)
 		let_go();
 	atomic_store_explicit(&lock->is_lost, false, memory_order_relaxed);
 	ANNOTATE_UNLOCKED(lock);
-	atomic_store_explicit(&lock->owner, 0, memory_order_release);
+	/* Before the look whether somebody sleeps, for every processor. */
+	atomic_store(&lock->owner, 0);
+	guard_wake(&lock->owner);
 }
 
 bool guard_lock_is_own(const struct guard_lock *lock)

@@ -17,8 +17,15 @@ struct guard_lock {
 /* For loops that wait for what another thread is about to do: `for (step = 0; guard_wait(step); step++)`. The first
  * steps take nanoseconds, later ones sleep for some 100 microseconds each. False: the other has had a tenth of a
  * second, wait no longer. */
-#define GUARD_WAIT_STEPS 1200
 bool guard_wait(unsigned step);
+
+/* The same where the other will change a word of 32 bits, and then call guard_wake(): sleeps only while it has this
+ * value. */
+bool guard_wait_for(void *word, uint32_t value, unsigned step);
+void guard_wake(void *word);
+
+/* In the child of a fork, where none of them is. */
+void guard_forget_sleepers(void);
 
 /* Waits for a bounded time. False if the calling thread itself holds it (we are in a signal handler that interrupted
  * the holder) or if it can't be had: then the caller does without. */
@@ -27,6 +34,9 @@ void guard_unlock(struct guard_lock *lock);
 
 /* The same, and doesn't wait at all. */
 bool guard_lock_try_now(struct guard_lock *lock) __attribute__((warn_unused_result));
+
+/* Between tries: as guard_wait_for(), where somebody holds it. */
+bool guard_lock_wait(struct guard_lock *lock, unsigned step);
 
 /* True if the calling thread took it in a call that a signal handler left by longjmp: what it covers may be
  * half-changed and is never to be touched again. Restores what taking it had changed of the thread. */

@@ -211,15 +211,16 @@ static ssize_t visit_kernel(struct visit *visit)
 }
 
 /* Some two milliseconds. */
-#define SENDERS_STEPS 220
+#define SENDERS_STEPS 202
 
 /* An answer may be here before the thread that sent the request has accounted for it; it is about to. */
 static void wait_for_senders(struct inside_token token)
 {
 	struct sock *sock = token.sock;
+	unsigned n_senders, step = 0;
 
-	for (unsigned step = 0; atomic_load(&sock->n_senders) && !atomic_load(&sock->sends_for_long); step++)
-		if (step == SENDERS_STEPS || !guard_wait(step))
+	while ((n_senders = atomic_load(&sock->n_senders)) && !atomic_load(&sock->sends_for_long))
+		if (step == SENDERS_STEPS || !guard_wait_for(&sock->n_senders, n_senders, step++))
 			atomic_store(&sock->sends_for_long, true);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "shim/base/home.h"
+#include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
@@ -154,8 +155,10 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	/* While the server works. */
 	if (*result > 0)
 		broker_link_introduce();
-	if (sock_come_out(token))
+	if (sock_come_out(token)) {
 		atomic_fetch_sub(&token.sock->n_senders, 1);
+		guard_wake(&token.sock->n_senders);
+	}
 	sock = exchange_return(token, transfer->fd);
 	if (sock && sock->state == SOCK_OPEN)
 		again = conclude(sock, transfer, &sending, *result, saved);

@@ -77,6 +77,7 @@ static void after_fork_in_child(void)
 {
 	unsigned long bits = end_fork();
 
+	guard_forget_sleepers();
 	fdlimit_after_fork_in_child(bits & FORK_HAS_LIMIT);
 	if (!(bits & FORK_IS_FIT)) {
 		guard_expect_nobody();

@@ -106,7 +106,8 @@ static bool wait_for_beginner(void)
 {
 	unsigned step = 0;
 
-	while (phase == PHASE_BEGINNING && beginner != (unsigned long)pthread_self() && guard_wait(step))
+	while (phase == PHASE_BEGINNING && beginner != (unsigned long)pthread_self() &&
+	       guard_wait_for(&phase, PHASE_BEGINNING, step))
 		step++;
 	return phase == PHASE_DONE;
 }
@@ -127,6 +128,7 @@ bool init_is_done(void)
 	beginner = (unsigned long)pthread_self();
 	begin();
 	phase = PHASE_DONE;
+	guard_wake(&phase);
 	errno = saved;
 	return true;
 }

@@ -11,7 +11,9 @@ struct inside_token sock_go_inside(struct sock *sock)
 	uint64_t inside = atomic_load(&sock->inside);
 
 	/* A swap takes microseconds; a handler that interrupted it must not wait for it. */
-	for (unsigned step = 0; (inside & GATE) && !guard_lock_is_own(&sock->lock) && guard_wait(step); step++)
+	for (unsigned step = 0; (inside & GATE) && !guard_lock_is_own(&sock->lock) &&
+				guard_wait_for(&sock->inside, (uint32_t)inside, step);
+	     step++)
 		inside = atomic_load(&sock->inside);
 	inside = atomic_fetch_add(&sock->inside, 1);
 	return (struct inside_token){sock, (uint32_t)(inside >> 32)};
@@ -27,6 +29,7 @@ bool sock_close_gate(struct sock *sock)
 void sock_open_gate(struct sock *sock)
 {
 	atomic_fetch_and(&sock->inside, ~(uint64_t)GATE);
+	guard_wake(&sock->inside);
 }
 
 bool sock_come_out(struct inside_token token)

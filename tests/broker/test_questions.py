@@ -104,6 +104,34 @@ for thread in threads: thread.join()
 """
 
 
+# Whoever has asked for a timer slack of three seconds sleeps for so long, unless it is woken. Prints the longest exchange.
+SLACK = """
+import ctypes, threading
+ctypes.CDLL(None).prctl(29, 3000000000, 0, 0, 0)
+longest = []
+def work():
+    for i in range(40):
+        begin = time.monotonic()
+        s = dial('/bytes/10'); s.recv(1000); s.close()
+        longest.append(time.monotonic() - begin)
+threads = [threading.Thread(target=work) for i in range(8)]
+for thread in threads: thread.start()
+for i in range(40):
+    pid = os.fork()
+    if not pid: os._exit(0)
+    os.waitpid(pid, 0)
+for thread in threads: thread.join()
+print(max(longest) < 2)
+"""
+
+
+def test_slack():
+    """Nobody sleeps for what another thread is about to do without being woken."""
+    with World() as world, harness.Server() as server:
+        outcomes = [world.run([PYTHON, "-c", CLIENT + SLACK, str(server.port)], 60) for _ in range(3)]
+        tally.expect("no sleep for the timer's slack", all(outcome.output == b"True\n" for outcome in outcomes), outcomes[0].text())
+
+
 def test_waits():
     """Threads that wait for each other sleep: one that yields loses its processor for as long as others compute."""
     if not shutil.which("strace") or harness.run(["strace", "true"], False).status:
