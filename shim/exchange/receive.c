@@ -119,11 +119,10 @@ static void end_hearing(struct sock *sock)
 		sock_leave_window(sock);
 }
 
-/* There may be more that the program would have had by the same call. */
-static bool was_limited(const struct transfer *transfer, const struct incoming *incoming, size_t received)
+/* It filled what was asked for: there may be more. */
+static bool was_filled(const struct transfer *transfer, const struct incoming *incoming, size_t received)
 {
-	return transfer->kind != TRANSFER_SPLICE && incoming->way != INCOMING_LOOKED && received == incoming->room &&
-	       received < transfer_length(transfer);
+	return transfer->kind != TRANSFER_SPLICE && incoming->way != INCOMING_LOOKED && received == incoming->room;
 }
 
 /* The bytes have left the kernel: what they mean for the exchange. Locked. */
@@ -136,7 +135,7 @@ static void account(struct sock *sock, const struct transfer *transfer, const st
 		stateful_hear_first(sock, incoming->bytes, received);
 	begin_hearing(sock);
 	sock->n_fed++;
-	sock->may_have_more = was_limited(transfer, incoming, received);
+	sock->may_have_more = was_filled(transfer, incoming, received);
 	feed_received(&sock->protocol, incoming, received);
 	end_hearing(sock);
 	acknowledge_piece(sock, transfer->fd);

@@ -125,8 +125,8 @@ struct sock {
 	struct protocol_state protocol; /* where its messages stand */
 	unsigned n_told;		/* SOCK_ENDING: how often epoll_wait() has told of the end */
 	unsigned n_fed;			/* how often bytes of an answer were framed */
-	bool may_have_more;   /* the last ones filled what we asked for, which was less than the program had room for */
-	struct replay replay; /* what was sent, while it may have to be sent again */
+	bool may_have_more;		/* the last ones filled what was asked for */
+	struct replay replay;		/* what was sent, while it may have to be sent again */
 
 	/* SOCK_STUB, and what is to become one */
 	struct stub stub;
