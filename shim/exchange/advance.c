@@ -119,7 +119,7 @@ bool exchange_recover_from_timeout(struct sock *sock)
 /* A server that sends more than it said: the program is to have it all. */
 static bool has_more(const struct sock *sock)
 {
-	char byte;
+	char byte = 0;
 
 	return sock->may_have_more && !sock->transport &&
 	       transport_peek(transport_of(sock), sock->fds[0], &byte, 1, MSG_DONTWAIT) > 0;

@@ -104,7 +104,7 @@ for thread in threads: thread.join()
 """
 
 
-# Whoever has asked for a timer slack of three seconds sleeps for so long, unless it is woken. Prints the longest exchange.
+# Whoever has asked for a timer slack of three seconds sleeps so long, unless it is woken. Prints whether nobody did.
 SLACK = """
 import ctypes, threading
 ctypes.CDLL(None).prctl(29, 3000000000, 0, 0, 0)
