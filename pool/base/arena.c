@@ -8,6 +8,7 @@
 /* Each chunk has room for so many times what the one before it had. */
 #define GROWTH_SHIFT 3u
 #define MAX_GROWTHS 5u
+
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size)
 {
 	size_t align = _Alignof(max_align_t);
@@ -31,9 +32,9 @@ static int grow(struct arena *arena)
 	if (size > arena->chunk_size)
 		size = arena->chunk_size;
 	arena->untouched = arena->sys->map(size);
-	arena->n_untouched = arena->untouched ? size / arena->object_size : 0;
 	if (!arena->untouched)
 		return -1;
+	arena->n_untouched = size / arena->object_size;
 	arena->n_chunks++;
 	return 0;
 }

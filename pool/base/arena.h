@@ -21,8 +21,8 @@ struct arena {
 	uint32_t n_used;
 };
 
-/* `object_size` in bytes, at least sizeof(void *). Chunks grow: the first has room for one, each
- * further one for eight times as many, up to 64 KiB. */
+/* `object_size` in bytes, at least sizeof(void *). Chunks grow: the first has room for one, each further
+ * one for eight times as many, up to 64 KiB. */
 void arena_init(struct arena *arena, const struct pool_sys *sys, size_t object_size);
 
 /* An object with unspecified contents, or NULL when the system has no memory. */

@@ -81,13 +81,26 @@ static void sleep_briefly(void *word, uint32_t value, long ns)
 	atomic_fetch_sub(&n_sleepers, 1);
 }
 
-bool guard_wait_for(void *word, uint32_t value, unsigned step)
+/* False once there were so many sleeps of this length. */
+static bool take_step(unsigned step, void *word, uint32_t value, long ns, unsigned n_sleeps)
 {
 	if (step < BUSY_STEPS)
 		pause_briefly();
 	else
-		sleep_briefly(word, value, MILLISECOND_NS);
-	return step < BUSY_STEPS + WOKEN_STEPS;
+		sleep_briefly(word, value, ns);
+	return step < BUSY_STEPS + n_sleeps;
+}
+
+bool guard_wait(unsigned step)
+{
+	static uint32_t nobody_changes_it;
+
+	return take_step(step, &nobody_changes_it, 0, SLEEP_NS, SLEEPING_STEPS);
+}
+
+bool guard_wait_for(void *word, uint32_t value, unsigned step)
+{
+	return take_step(step, word, value, MILLISECOND_NS, WOKEN_STEPS);
 }
 
 void guard_wake(void *word)
@@ -99,17 +112,6 @@ void guard_wake(void *word)
 void guard_forget_sleepers(void)
 {
 	n_sleepers = 0;
-}
-
-bool guard_wait(unsigned step)
-{
-	static uint32_t nobody_changes_it;
-
-	if (step < BUSY_STEPS)
-		pause_briefly();
-	else
-		sleep_briefly(&nobody_changes_it, 0, SLEEP_NS);
-	return step < BUSY_STEPS + SLEEPING_STEPS;
 }
 
 static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)

@@ -218,9 +218,11 @@ static void wait_for_senders(struct inside_token token)
 	struct sock *sock = token.sock;
 	unsigned n_senders, step = 0;
 
-	while ((n_senders = atomic_load(&sock->n_senders)) && !atomic_load(&sock->sends_for_long))
-		if (step == SENDERS_STEPS || !guard_wait_for(&sock->n_senders, n_senders, step++))
-			atomic_store(&sock->sends_for_long, true);
+	while ((n_senders = atomic_load(&sock->n_senders)) && !atomic_load(&sock->sends_for_long) &&
+	       step < SENDERS_STEPS)
+		guard_wait_for(&sock->n_senders, n_senders, step++);
+	if (n_senders)
+		atomic_store(&sock->sends_for_long, true);
 }
 
 static bool is_pipes(const struct transfer *transfer)
