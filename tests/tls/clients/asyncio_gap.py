@@ -197,28 +197,24 @@ def main_of_thread():
         ready.poll()
         waiting.register(connection, select.EPOLLIN | select.EPOLLONESHOT)
         connection.send(request)
-        answer, piece = b"", b"x"
-        while piece:
-            try:
-                piece = connection.recv(65536)
-                answer += piece
-            except ssl.SSLWantReadError:
-                waiting.modify(connection, select.EPOLLIN | select.EPOLLONESHOT)
-                events.get(timeout=5)
+
+        def wait_for_thread():
+            waiting.modify(connection, select.EPOLLIN | select.EPOLLONESHOT)
+            events.get(timeout=5)
+        answer = read_all(connection, wait_for_thread)
         connection.close()
-        answer = answer.split(b"\r\n\r\n", 1)[1]
         print(len(answer), answer[:30])
     tell(0)
 
 
-def read_all(connection):
+def read_all(connection, wait):
     answer, piece = b"", b"x"
     while piece:
         try:
             piece = connection.recv(65536)
             answer += piece
         except ssl.SSLWantReadError:
-            select.select([connection], [], [], 5)
+            wait()
     return answer.split(b"\r\n\r\n", 1)[1]
 
 
@@ -231,7 +227,7 @@ def main_of_child():
         connection.send(request)
         child = os.fork() if request.startswith(b"POST") else None
         if not child:
-            answer = read_all(connection)
+            answer = read_all(connection, lambda: select.select([connection], [], [], 5))
             print(len(answer), answer[:30], flush=True)
         if child == 0:
             os._exit(0)

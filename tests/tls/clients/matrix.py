@@ -9,6 +9,8 @@ import socket
 import ssl
 import sys
 
+from memory import Memory
+
 WAY, FOLDER, HOST, PORT = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
@@ -56,42 +58,6 @@ def make_context(settings):
     if "callback" in settings:
         context._msg_callback = lambda *_: None
     return context
-
-
-class Memory:
-    """An SSLObject over a socket, with a socket's calls."""
-
-    def __init__(self, plain, context, name, session):
-        self.plain, self.incoming, self.outgoing = plain, ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
-        self.step(self.tls.do_handshake)
-
-    def step(self, call):
-        while True:
-            try:
-                return call()
-            except ssl.SSLWantReadError:
-                self.flush()
-                piece = self.plain.recv(65536)
-                self.incoming.write(piece) if piece else self.incoming.write_eof()
-            finally:
-                self.flush()
-
-    def flush(self):
-        if self.outgoing.pending:
-            self.plain.sendall(self.outgoing.read())
-
-    def sendall(self, text):
-        self.step(lambda: self.tls.write(text))
-
-    def recv(self, size):
-        try:
-            return self.step(lambda: self.tls.read(size))
-        except ssl.SSLZeroReturnError:
-            return b""
-
-    def __getattr__(self, name):
-        return getattr(self.tls, name)
 
 
 def connect(settings):

@@ -10,44 +10,10 @@ import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import key_update
+from memory import Memory
 
 WAY, CA, URLS = sys.argv[1], sys.argv[2], sys.argv[3:]
 UPDATES = {"update": key_update.NOT_REQUESTED, "ask": key_update.REQUESTED}
-
-
-class Pieces:
-    """An SSLObject over a socket: so that what it has to say goes out in small pieces, and comes in likewise."""
-
-    def __init__(self, plain, context, name):
-        self.plain, self.incoming, self.outgoing = plain, ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
-        self.out, self.size = 65536, 65536
-        self.step(self.tls.do_handshake)
-        self.out, self.size = 7, 11
-
-    def step(self, call):
-        while True:
-            try:
-                return call()
-            except ssl.SSLWantReadError:
-                self.flush()
-                piece = self.plain.recv(self.size)
-                self.incoming.write(piece) if piece else self.incoming.write_eof()
-            finally:
-                self.flush()
-
-    def flush(self):
-        while self.outgoing.pending:
-            self.plain.sendall(self.outgoing.read(self.out))
-
-    def sendall(self, text):
-        self.step(lambda: self.tls.write(text))
-
-    def recv(self, size):
-        try:
-            return self.step(lambda: self.tls.read(size))
-        except ssl.SSLZeroReturnError:
-            return b""
 
 
 def get(url):
@@ -59,7 +25,8 @@ def get(url):
         context._msg_callback = lambda *words: came.add(words[1:2] + words[4:5])
     with socket.create_connection((parts.hostname, parts.port)) as plain:
         if WAY == "pieces":
-            tls = Pieces(plain, context, parts.hostname)
+            tls = Memory(plain, context, parts.hostname)
+            tls.out, tls.size = 7, 11
         else:
             tls = context.wrap_socket(plain, server_hostname=parts.hostname, suppress_ragged_eofs=False)
         for text in "GET %s HTTP/1.1\r\nHost: x\r\n" % parts.path, "Connection: close\r\n\r\n":
