@@ -275,12 +275,14 @@ static void run_exec_cat_off(void)
 	CALL(close(fd));
 }
 
+/* `fd` is its standard input; -1: none of its streams. */
 static void execute_off(int fd, const char *command)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		dup2(fd, 0);
+		if (fd >= 0)
+			dup2(fd, 0);
 		setenv("HOLDLINE_MODE", "off", 1);
 		execlp("sh", "sh", "-c", command, NULL);
 		_exit(127);
@@ -313,18 +315,6 @@ static void run_exec_off_in_turn(void)
 	CALL(close(fd));
 }
 
-static void execute_beside(const char *command)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		setenv("HOLDLINE_MODE", "off", 1);
-		execlp("sh", "sh", "-c", command, NULL);
-		_exit(127);
-	}
-	reap(command, pid);
-}
-
 /* Programs without the library are left the connection by accident, before and after the answer is there: what this
  * one is waiting for stays. */
 static void run_exec_off_beside(void)
@@ -332,11 +322,11 @@ static void run_exec_off_beside(void)
 	int fd = probe_dial();
 
 	probe_ask(fd, "/bytes/100");
-	execute_beside("exec true");
+	execute_off(-1, "exec true");
 	probe_settle();
-	execute_beside("exec true");
+	execute_off(-1, "exec true");
 	probe_read(fd, 90);
-	execute_beside("exec true");
+	execute_off(-1, "exec true");
 	probe_drain(fd);
 	CALL(close(fd));
 }
