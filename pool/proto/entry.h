@@ -114,7 +114,7 @@ struct protocol {
 	const char *insertion;
 	size_t insertion_length;
 
-	/* What says the same in an answer, for an owner that can add to what the program gets: at most
+	/* The field that says the same in an answer, for an owner that can add to what the program gets: at most
 	 * PROTOCOL_INSERTION_MAX bytes. */
 	const char *end_field;
 	size_t end_field_length;

@@ -69,7 +69,7 @@ struct sock *handshake_enter(int fd);
 struct handshake *handshake_take(const struct library *library, void *library_session);
 void handshake_put(struct handshake *handshake);
 
-/* What was recorded is none of it any more: it is made anew. */
+/* A new beginning: nothing of what was recorded belongs to it. */
 void handshake_forget_recorded(struct handshake *handshake);
 
 /* The program carries its bytes, in this thread. */
@@ -119,7 +119,7 @@ void handshake_give_up_playing(struct handshake *handshake);
 /* The tentative connection is one whose program has asked for the same; or another such one takes its place. Locked. */
 bool handshake_find_kept(struct sock *sock, const uint8_t digest[TLS_DIGEST_LENGTH]);
 
-/* What a ClientHello asks for. False: it can't be compared. */
+/* Reads a ClientHello's wishes. False: it can't be compared. */
 bool handshake_read_hello(const struct library *library, const uint8_t *bytes, size_t length, struct tls_hello *hello)
 	__attribute__((warn_unused_result));
 

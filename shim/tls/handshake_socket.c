@@ -145,7 +145,7 @@ bool handshake_find_kept(struct sock *sock, const uint8_t digest[TLS_DIGEST_LENG
 	return handshake_tentative(sock) && (fits(sock->conn, digest) || lease_other_session(sock, fits, digest));
 }
 
-/* What was sent first, whatever the server's recorded answer made of it. */
+/* The first bytes that were sent, whatever the server's recorded answer made of them. */
 static bool asks_for_another(const struct handshake *handshake, const struct tls_state *state, struct tls_hello *hello)
 {
 	return handshake_read_hello(handshake->library, handshake->script.hello, handshake->script.hello_length,

@@ -1,4 +1,4 @@
-/* What libraries say of a handshake's secrets: labels of draft-ietf-tls-keylogfile. */
+/* The labels by which libraries tell of a handshake's secrets: those of draft-ietf-tls-keylogfile. */
 #pragma once
 
 #include <stddef.h>

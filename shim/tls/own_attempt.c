@@ -58,7 +58,7 @@ static int receive_record(struct own_wire *own, int fd)
 	}
 }
 
-/* What the library has to say. */
+/* The library's bytes for the server are taken. */
 static void take_out(struct own_wire *own)
 {
 	struct attempt *attempt = &own->attempt;
