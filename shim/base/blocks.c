@@ -36,8 +36,6 @@ void blocks_put(struct block *block)
 
 void blocks_after_fork(void)
 {
-	if (!lock.owner)
-		return;
-	block_store_init(&store, store.small.sys);
-	lock.owner = 0;
+	if (lock.owner)
+		block_store_init(&store, store.small.sys);
 }

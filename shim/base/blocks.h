@@ -15,5 +15,5 @@ bool blocks_grow(struct block *block, size_t used, size_t length) __attribute__(
 /* Gives it back. */
 void blocks_put(struct block *block);
 
-/* In a fork's child, where the lock's holder doesn't exist: start from nothing if it was held. */
+/* In a fork's child, before locks lose their owners: start from nothing if it was held. */
 void blocks_after_fork(void);

@@ -1,8 +1,18 @@
 /* See clock.h. */
 #include "shim/base/clock.h"
 
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 #include "pool/base/clock.h"
 #include "shim/base/real.h"
+
+/* Not worth two more system calls. */
+#define SLACK_MAX_NS ((long)MILLISECOND_NS)
+
+static _Atomic(bool) is_left_alone;
 
 struct timespec clock_remaining(const struct timespec *limit, const struct timespec *begin)
 {
@@ -49,4 +59,38 @@ uint64_t guard_clock_ns(void)
 uint64_t guard_now_ns(void)
 {
 	return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+void clock_leave_slack_alone(void)
+{
+	is_left_alone = true;
+}
+
+/* Not by prctl(), whose result is an int: the slack may be longer than two seconds. */
+long clock_begin_nap(void)
+{
+	long slack_ns = is_left_alone ? 0 : libc.syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+
+	if (slack_ns <= SLACK_MAX_NS)
+		return 0;
+	libc.syscall(SYS_prctl, PR_SET_TIMERSLACK, SLACK_MAX_NS, 0, 0, 0);
+	return slack_ns;
+}
+
+void clock_end_nap(long slack_ns)
+{
+	if (slack_ns)
+		libc.syscall(SYS_prctl, PR_SET_TIMERSLACK, slack_ns, 0, 0, 0);
+}
+
+void clock_nap(uint64_t ns)
+{
+	struct timespec time = {(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
+	long slack_ns;
+	int saved = errno;
+
+	slack_ns = clock_begin_nap();
+	libc.nanosleep(&time, NULL);
+	clock_end_nap(slack_ns);
+	errno = saved;
 }

@@ -12,6 +12,7 @@
 #include "pool/base/annotate.h"
 #include "pool/base/clock.h"
 #include "shim/base/alone.h"
+#include "shim/base/clock.h"
 #include "shim/base/real.h"
 
 #define BUSY_STEPS 200
@@ -21,6 +22,8 @@
 #define WOKEN_STEPS 100
 /* More than enough for who comes too late each time. */
 #define TRIES_MAX 10000
+/* The low bits of an owner: threads are aligned to more than this, in every C library. */
+#define GENERATIONS 8
 
 /* Of the calling thread: how many locks it holds, and what it was before the first (UNCHANGED: as it is). */
 static __thread unsigned n_held __attribute__((tls_model("initial-exec")));
@@ -60,6 +63,12 @@ static void pause_briefly(void)
 }
 
 static _Atomic(unsigned) n_sleepers; /* threads that are asleep below, on whatever word */
+static unsigned long generation;     /* of this process among its forks, modulo GENERATIONS */
+
+static unsigned long own_name(void)
+{
+	return (unsigned long)pthread_self() | generation;
+}
 
 static void call_futex(void *word, int operation, uint32_t value, const struct timespec *time)
 {
@@ -69,38 +78,35 @@ static void call_futex(void *word, int operation, uint32_t value, const struct t
 	errno = saved;
 }
 
-/* The other thread has lost its processor. Whoever calls sched_yield() loses its own for a whole slice of the
- * scheduler's, which is milliseconds where programs compute. A sleeper wakes late by the timer slack that the program
- * may have asked for (prctl(2)), unless it is woken. */
-static void sleep_briefly(void *word, uint32_t value, long ns)
+static void sleep_until_woken(void *word, uint32_t value)
 {
-	struct timespec time = {0, ns};
+	struct timespec time = {0, MILLISECOND_NS};
+	long slack = clock_begin_nap();
 
 	atomic_fetch_add(&n_sleepers, 1);
 	call_futex(word, FUTEX_WAIT_PRIVATE, value, &time);
 	atomic_fetch_sub(&n_sleepers, 1);
+	clock_end_nap(slack);
 }
 
-/* False once there were so many sleeps of this length. */
-static bool take_step(unsigned step, void *word, uint32_t value, long ns, unsigned n_sleeps)
+/* The other thread has lost its processor after these steps. Whoever calls sched_yield() then loses its own for a
+ * whole slice of the scheduler's, which is milliseconds where programs compute. */
+bool guard_wait(unsigned step)
 {
 	if (step < BUSY_STEPS)
 		pause_briefly();
 	else
-		sleep_briefly(word, value, ns);
-	return step < BUSY_STEPS + n_sleeps;
-}
-
-bool guard_wait(unsigned step)
-{
-	static uint32_t nobody_changes_it;
-
-	return take_step(step, &nobody_changes_it, 0, SLEEP_NS, SLEEPING_STEPS);
+		clock_nap(SLEEP_NS);
+	return step < BUSY_STEPS + SLEEPING_STEPS;
 }
 
 bool guard_wait_for(void *word, uint32_t value, unsigned step)
 {
-	return take_step(step, word, value, MILLISECOND_NS, WOKEN_STEPS);
+	if (step < BUSY_STEPS)
+		pause_briefly();
+	else
+		sleep_until_woken(word, value);
+	return step < BUSY_STEPS + WOKEN_STEPS;
 }
 
 void guard_wake(void *word)
@@ -114,12 +120,28 @@ void guard_forget_sleepers(void)
 	n_sleepers = 0;
 }
 
+void guard_forget_owners(void)
+{
+	generation = (generation + 1) % GENERATIONS;
+}
+
+static bool set_owner(struct guard_lock *lock, unsigned long *owner, unsigned long self)
+{
+	return atomic_compare_exchange_strong_explicit(&lock->owner, owner, self, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+/* A thread of the parent's, which is not here. */
+static bool is_gone(unsigned long owner)
+{
+	return owner % GENERATIONS != generation;
+}
+
 static bool try_once(struct guard_lock *lock, unsigned long self, bool *is_own)
 {
 	unsigned long owner = 0;
 
-	if (atomic_compare_exchange_strong_explicit(&lock->owner, &owner, self, memory_order_acquire,
-						    memory_order_relaxed)) {
+	if (set_owner(lock, &owner, self) || (is_gone(owner) && set_owner(lock, &owner, self))) {
 		ANNOTATE_LOCKED(lock);
 		hold();
 		lock->frame = (uintptr_t)__builtin_frame_address(0);
@@ -154,7 +176,7 @@ __attribute__((noinline)) static bool wait_for(struct guard_lock *lock, unsigned
 
 bool guard_lock_try(struct guard_lock *lock)
 {
-	unsigned long self = (unsigned long)pthread_self();
+	unsigned long self = own_name();
 	bool is_own;
 
 	return __builtin_expect(try_once(lock, self, &is_own), 1) || wait_for(lock, self);
@@ -164,7 +186,7 @@ bool guard_lock_try_now(struct guard_lock *lock)
 {
 	bool is_own;
 
-	return try_once(lock, (unsigned long)pthread_self(), &is_own);
+	return try_once(lock, own_name(), &is_own);
 }
 
 void guard_unlock(struct guard_lock *lock)
@@ -181,7 +203,7 @@ void guard_unlock(struct guard_lock *lock)
 
 bool guard_lock_is_own(const struct guard_lock *lock)
 {
-	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == (unsigned long)pthread_self();
+	return atomic_load_explicit(&lock->owner, memory_order_relaxed) == own_name();
 }
 
 /* The signal frame below an interrupted function: the registers, with floating point (sigreturn(2)); at least this

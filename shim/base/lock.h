@@ -9,7 +9,7 @@
 
 /* A lock whose holder never blocks and can't be cancelled. Zero-initialised is unlocked. */
 struct guard_lock {
-	_Atomic(unsigned long) owner; /* the thread, 0: free */
+	_Atomic(unsigned long) owner; /* the thread, and in the low bits of which process; 0: free */
 	_Atomic(bool) is_lost;	      /* a holder did not come back (a signal handler's longjmp): don't spin for it */
 	uintptr_t frame;	      /* where its stack was */
 };
@@ -26,6 +26,10 @@ void guard_wake(void *word);
 
 /* In the child of a fork, where none of them is. */
 void guard_forget_sleepers(void);
+
+/* The same of those that hold locks: these can be had from now on, the calling thread's own as well. Before this, who
+ * may have been in the midst of a change that can't be left as it is looks for an owner, and mends it. */
+void guard_forget_owners(void);
 
 /* Waits for a bounded time. False if the calling thread itself holds it (we are in a signal handler that interrupted
  * the holder) or if it can't be had: then the caller does without. */

@@ -69,6 +69,13 @@ static int call_fstatat(int folder, const char *name, struct stat *status, int f
 	return (int)libc.syscall(SYS_newfstatat, folder, name, status, flags);
 }
 
+static int call_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	(void)left;
+	clock_nap((uint64_t)time->tv_sec * SECOND_NS + (uint64_t)time->tv_nsec);
+	return 0;
+}
+
 static void bind_libc(void)
 {
 	static const char names[] = CALLS(AS_TEXT);
@@ -80,6 +87,7 @@ static void bind_libc(void)
 	/* These are there with every version of it. */
 	sys.fstat = libc.fstat;
 	sys.fstatat = call_fstatat;
+	sys.nanosleep = call_nanosleep;
 }
 
 void stats_page_choose_place(char *const environment[])

@@ -149,7 +149,7 @@ bool dial_waits_for_port(struct dial *dial)
 	if (wait_ns > LONGEST_WAIT_NS)
 		wait_ns = LONGEST_WAIT_NS;
 	if (dial->is_blocking)
-		libc.nanosleep(&(struct timespec){0, (long)wait_ns}, NULL);
+		clock_nap(wait_ns);
 	errno = saved;
 	return true;
 }

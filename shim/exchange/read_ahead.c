@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "shim/base/clock.h"
+#include "pool/base/clock.h"
 #include "pool/exchange/plan.h"
 #include "shim/base/real.h"
 #include "shim/exchange/transport.h"
@@ -41,7 +42,7 @@ static ssize_t wait_for_rest(struct sock *sock, struct block *buffer, uint64_t l
 			return n;
 		}
 		if (longest_ns)
-			libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+			clock_nap(MILLISECOND_NS);
 	} while (guard_now_ns() - begin_ns < longest_ns);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "pool/base/clock.h"
 #include "pool/conn/idle_timeout.h"
 #include "pool/exchange/plan.h"
 #include "pool/exchange/verdict.h"
@@ -296,7 +297,7 @@ static bool make_visit(struct visit *visit, unsigned n_swaps, ssize_t *result)
 	if (sock)
 		sock_leave(sock);
 	if (waits)
-		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+		clock_nap(MILLISECOND_NS);
 	incoming_end(&visit->incoming);
 	errno = saved;
 	return again;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "pool/base/clock.h"
 #include "shim/base/clock.h"
 #include "shim/base/home.h"
 #include "shim/base/real.h"
@@ -116,7 +117,7 @@ static bool wait(struct sock *sock, const struct transfer *transfer, bool is_pau
 	*token = sock_go_inside(sock);
 	sock_leave(sock);
 	if (is_pause)
-		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+		clock_nap(MILLISECOND_NS);
 	else
 		has_come = wait_for_bytes(transfer);
 	sock_come_out(*token);

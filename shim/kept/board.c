@@ -70,8 +70,6 @@ uint32_t board_n_held(const struct destination_key *key, uint64_t now_ns)
 
 void board_after_fork(void)
 {
-	board_lock.owner = 0;
-	atomic_store(&board_lock.is_lost, false);
 	view.is_current = false;
 	next_look_ns = 0;
 }

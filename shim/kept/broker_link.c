@@ -279,7 +279,7 @@ void broker_link_await_connection(int patience_ms)
 		else if (is_marked_down(now_ns, patience_ms) && !question_lock.owner)
 			return;
 		else
-			libc.nanosleep(&(struct timespec){0, CONNECT_PAUSE_NS}, NULL);
+			clock_nap(CONNECT_PAUSE_NS);
 	}
 }
 
@@ -364,6 +364,4 @@ void broker_link_after_fork(void)
 	left_memory = NULL;
 	board_after_fork();
 	down_until_ns = 0;
-	question_lock.owner = 0;
-	atomic_store(&question_lock.is_lost, false);
 }

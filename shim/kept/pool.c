@@ -168,13 +168,13 @@ void pool_unlock_after_fork(void)
 	guard_unlock(&pool_lock);
 }
 
-bool pool_begin_after_fork(void)
+bool pool_begin_after_fork(bool is_sound)
 {
-	bool had_lock = guard_lock_is_own(&pool_lock);
+	bool is_held = guard_lock_try(&pool_lock);
 
 	broker_link_after_fork();
-	stats_page_after_fork(had_lock);
-	if (had_lock) {
+	stats_page_after_fork(is_sound);
+	if (is_sound) {
 		idle_pool_clear(&pool);
 	} else {
 		struct broker_client *broker = pool.broker;
@@ -182,13 +182,10 @@ bool pool_begin_after_fork(void)
 		idle_pool_init(&pool, &sock_pool_sys, sock_config, page);
 		pool.broker = broker;
 	}
-	return had_lock;
+	return is_held;
 }
 
-void pool_end_after_fork(bool had_lock)
+void pool_end_after_fork(void)
 {
-	if (had_lock)
-		guard_unlock(&pool_lock);
-	else
-		pool_lock.owner = 0;
+	guard_unlock(&pool_lock);
 }

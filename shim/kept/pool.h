@@ -28,7 +28,7 @@ void pool_log_stats(void);
 bool pool_lock_for_fork(void) __attribute__((warn_unused_result));
 void pool_unlock_after_fork(void);
 
-/* In its child: no parked connection is ours. False: the lock was not had, and what it covers may be in the midst of
- * a change: it has to begin anew, all of it. Then the other has to follow, with what this one said. */
-bool pool_begin_after_fork(void) __attribute__((warn_unused_result));
-void pool_end_after_fork(bool had_lock);
+/* In its child, where locks have no owners: no parked connection is ours. Not is_sound: the lock was not had, and what
+ * it covers may be in the midst of a change: it has to begin anew, all of it. True: the other has to follow. */
+bool pool_begin_after_fork(bool is_sound) __attribute__((warn_unused_result));
+void pool_end_after_fork(void);

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "shim/base/clock.h"
 #include "shim/base/fdlimit.h"
 #include "shim/base/home.h"
 #include "shim/base/lock.h"
@@ -85,7 +86,9 @@ static void after_fork_in_child(void)
 		return;
 	}
 	guard_set_home();
-	sock_after_fork_in_child();
+	if (bits & FORK_HAS_POOL)
+		pool_unlock_after_fork();
+	sock_after_fork_in_child(bits & FORK_HAS_POOL);
 }
 
 void fork_init(void)
@@ -165,6 +168,7 @@ void fork_before_seccomp(long mode, const void *filter)
 	if (is_tried) {
 		exec_relay_note_filter(mode == SECCOMP_MODE_FILTER ? filter : NULL);
 		log_leave_alone();
+		clock_leave_slack_alone();
 	}
 	if (is_tried && guard_is_home())
 		sock_retire_all();

@@ -77,16 +77,19 @@ static void inherit(struct sock *sock)
 	sock->n_receivers = 0;
 }
 
-void sock_after_fork_in_child(void)
+void sock_after_fork_in_child(bool is_sound)
 {
-	bool is_sound = pool_begin_after_fork();
+	bool is_held;
 
+	blocks_after_fork();
+	guard_forget_owners();
+	is_held = pool_begin_after_fork(is_sound);
 	pending_forget_all();
 	sock_forget_all(is_sound);
 	stub_forget_all();
 	spare_forget_all();
-	blocks_after_fork();
-	pool_end_after_fork(is_sound);
+	if (is_held)
+		pool_end_after_fork();
 	for (int fd = fdtable_next_internal(0); fd >= 0; fd = fdtable_next_internal(fd + 1))
 		if (fd != log_fd())
 			fdtable_close_internal(fd);

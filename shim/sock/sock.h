@@ -147,7 +147,7 @@ struct spare;
 /* When the library begins. */
 void sock_init(void);
 
-/* In a fork's child, under the pool's lock; `is_sound` as pool_begin_after_fork() says. */
+/* In a fork's child, under the pool's lock; `is_sound` as for pool_begin_after_fork(). */
 void sock_forget_all(bool is_sound);
 
 /* Begins to follow a descriptor that socket() has just returned, or that was made of a spare (NULL: it was not),
@@ -265,8 +265,9 @@ void sock_retire_all(void);
 /* The process is about to end: what it leaves open and could be kept is parked for others. */
 void sock_finish_all(void);
 
-/* In a fork's child: forget every parked connection, close our copies; the program's sockets stay, shared. */
-void sock_after_fork_in_child(void);
+/* In a fork's child: forget every parked connection, close our copies; the program's sockets stay, shared. `is_sound`:
+ * the pool's lock was had. */
+void sock_after_fork_in_child(bool is_sound);
 
 /* In the parent: all sockets that are open now are shared with the child. */
 void sock_share_all(bool only_inheritable);

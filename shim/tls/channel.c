@@ -6,8 +6,9 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "pool/base/clock.h"
+#include "shim/base/clock.h"
 #include "shim/base/lock.h"
 #include "shim/base/real.h"
 #include "shim/exchange/enter.h"
@@ -151,7 +152,7 @@ static bool is_in_handshake(const struct channel *channel)
 static bool await_play(const struct channel *channel)
 {
 	for (int i = 0; i < PLAY_TRIES && channel->phase == CHANNEL_PLAYING; i++)
-		libc.nanosleep(&(struct timespec){0, 100000}, NULL);
+		clock_nap(100 * MICROSECOND_NS);
 	return channel->phase != CHANNEL_PLAYING;
 }
 

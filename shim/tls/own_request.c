@@ -2,9 +2,9 @@
 #include "shim/tls/own_request.h"
 
 #include <string.h>
-#include <time.h>
 
-#include "shim/base/real.h"
+#include "pool/base/clock.h"
+#include "shim/base/clock.h"
 #include "shim/tls/channel.h"
 
 #define NAP_MS 5
@@ -41,6 +41,6 @@ bool own_request_is_full(const struct channel *channel)
 
 	if (!own || own->length < REPLAY_MAX)
 		return false;
-	libc.nanosleep(&(struct timespec){0, NAP_MS * 1000000}, NULL);
+	clock_nap(NAP_MS * MILLISECOND_NS);
 	return true;
 }

@@ -12,6 +12,7 @@
 #include <sys/select.h>
 #include <time.h>
 
+#include "pool/base/clock.h"
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
@@ -71,7 +72,7 @@ static bool recover(int fd, int left_ms)
 		return false;
 	if (sock_is_being_replaced(sock)) {
 		sock_leave(sock);
-		libc.nanosleep(&(struct timespec){0, 1000000}, NULL);
+		clock_nap(MILLISECOND_NS);
 		errno = saved;
 		return true;
 	}
