@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Room for a few more than one, so that a sender of many is found out and not just cut short. */
+/* Room for a few more, so that a sender of many is found out and not just cut short. */
 #define MAX_PASSED 4
 
 union control {
@@ -12,24 +12,25 @@ union control {
 	struct cmsghdr aligned;
 };
 
-int fdpass_send(const struct pool_sys *sys, int fd, const void *packet, size_t length, int passed)
+int fdpass_send_some(const struct pool_sys *sys, int fd, const void *packet, size_t length, const int *passed,
+		     unsigned n_passed)
 {
 	struct iovec iov = {(void *)packet, length};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	union control control;
 	ssize_t n;
 
-	if (passed >= 0) {
+	if (n_passed) {
 		struct cmsghdr *header;
 
 		memset(&control, 0, sizeof(control));
 		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(sizeof(int));
+		message.msg_controllen = CMSG_SPACE(n_passed * sizeof(int));
 		header = CMSG_FIRSTHDR(&message);
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(header), &passed, sizeof(int));
+		header->cmsg_len = CMSG_LEN(n_passed * sizeof(int));
+		memcpy(CMSG_DATA(header), passed, n_passed * sizeof(int));
 	}
 	do
 		n = sys->sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -37,8 +38,14 @@ int fdpass_send(const struct pool_sys *sys, int fd, const void *packet, size_t l
 	return n < 0 ? -errno : 0;
 }
 
-/* The first descriptor of a control message; the others are closed. */
-static void take_descriptors(const struct pool_sys *sys, const struct cmsghdr *header, int *passed, unsigned *n_passed)
+int fdpass_send(const struct pool_sys *sys, int fd, const void *packet, size_t length, int passed)
+{
+	return fdpass_send_some(sys, fd, packet, length, &passed, passed >= 0);
+}
+
+/* The first descriptors of a control message; the others are closed. */
+static void take_descriptors(const struct pool_sys *sys, const struct cmsghdr *header, int *passed, unsigned n_max,
+			     unsigned *n_passed)
 {
 	size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
@@ -46,14 +53,24 @@ static void take_descriptors(const struct pool_sys *sys, const struct cmsghdr *h
 		int fd;
 
 		memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
-		if ((*n_passed)++ == 0)
-			*passed = fd;
+		if ((*n_passed)++ < n_max)
+			passed[*n_passed - 1] = fd;
 		else
 			sys->close(fd);
 	}
 }
 
-ssize_t fdpass_receive(const struct pool_sys *sys, int fd, void *packet, size_t room, int *passed, unsigned *n_passed)
+static void drop(const struct pool_sys *sys, int *passed, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (passed[i] >= 0)
+			sys->close(passed[i]);
+		passed[i] = -1;
+	}
+}
+
+ssize_t fdpass_receive_some(const struct pool_sys *sys, int fd, void *packet, size_t room, int *passed, unsigned n_max,
+			    unsigned *n_passed)
 {
 	struct iovec iov = {packet, room};
 	union control control;
@@ -61,7 +78,8 @@ ssize_t fdpass_receive(const struct pool_sys *sys, int fd, void *packet, size_t 
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
 	ssize_t n;
 
-	*passed = -1;
+	for (unsigned i = 0; i < n_max; i++)
+		passed[i] = -1;
 	*n_passed = 0;
 	do
 		n = sys->recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -70,14 +88,17 @@ ssize_t fdpass_receive(const struct pool_sys *sys, int fd, void *packet, size_t 
 		return -errno;
 	for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header))
 		if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-			take_descriptors(sys, header, passed, n_passed);
+			take_descriptors(sys, header, passed, n_max, n_passed);
 	/* No room for them in our table: counted as come, since the sender sent them. */
 	if ((message.msg_flags & MSG_CTRUNC) && *n_passed == 0)
 		*n_passed = 1;
 	/* Nobody looks for a descriptor beside an end, for which an empty packet passes, or beside an error. */
-	if (*passed >= 0 && (n == 0 || (message.msg_flags & MSG_TRUNC))) {
-		sys->close(*passed);
-		*passed = -1;
-	}
+	if (n == 0 || (message.msg_flags & MSG_TRUNC))
+		drop(sys, passed, n_max);
 	return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
+}
+
+ssize_t fdpass_receive(const struct pool_sys *sys, int fd, void *packet, size_t room, int *passed, unsigned *n_passed)
+{
+	return fdpass_receive_some(sys, fd, packet, room, passed, 1, n_passed);
 }

@@ -53,6 +53,7 @@ struct pool_sys {
 	int (*open_file)(const char *path); /* to read; follows no link, waits for nobody */
 	int (*close_file)(int fd);
 	int (*stat_file)(int fd, const char *path, struct stat *status); /* fd -1: of the path, without following */
+	ssize_t (*read_file)(int fd, void *bytes, size_t length, uint64_t offset);
 	void *(*map_file)(int fd, uint64_t length,
 			  void *place); /* to read, instead of what is at `place` unless NULL */
 };

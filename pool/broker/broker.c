@@ -213,6 +213,19 @@ static void relieve(struct broker *broker, const struct broker_process *process,
 		held_retire(broker, (struct broker_destination *)destination, HELD_LOOKS);
 }
 
+/* What is left of it is the descriptor, and the reply where a welcome has it. */
+static void answer_first(struct broker *broker, struct broker_process *process, const struct broker_request *first,
+			 struct broker_out *out)
+{
+	struct broker_reply reply = {0};
+
+	if (first->head.type) {
+		lease(broker, process, first, out);
+		reply = out->packet.reply;
+	}
+	out->packet.welcome.first = reply;
+}
+
 static int welcome(struct broker *broker, struct broker_process *process, const struct broker_hello *hello,
 		   struct broker_out *out)
 {
@@ -228,9 +241,10 @@ static int welcome(struct broker *broker, struct broker_process *process, const 
 	process->max_idle_conns = hello->max_idle_conns;
 	process->max_idle_conns_per_host = hello->max_idle_conns_per_host;
 	atomic_store(&process->region->has_waiters, broker->n_waiting != 0);
-	out->packet.head = broker_wire_head(BROKER_WELCOME, process->number, 0);
-	out->length = sizeof(out->packet.head);
-	out->passed = process->region_fd;
+	answer_first(broker, process, &hello->first, out);
+	out->packet.welcome.head = broker_wire_head(BROKER_WELCOME, process->number, 0);
+	out->length = sizeof(out->packet.welcome);
+	out->memory = process->region_fd;
 	return 0;
 }
 
@@ -240,7 +254,7 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 	int error = broker_wire_check(packet, length, n_passed);
 
 	out->length = 0;
-	out->passed = out->session = -1;
+	out->memory = out->passed = out->session = -1;
 	if (error == -EPROTONOSUPPORT) {
 		/* The number of the version tells the process that it must do without us. */
 		out->packet.head = broker_wire_head(BROKER_WELCOME, 0, 0);

@@ -106,7 +106,8 @@ struct broker {
 struct broker_out {
 	union broker_packet packet;
 	size_t length;
-	int passed;  /* borrowed: valid until the next call; -1: none */
+	int memory;  /* borrowed: valid until the next call; -1: none */
+	int passed;  /* likewise; behind that */
 	int session; /* likewise; to be sent behind it, with BROKER_SESSION_GIVEN */
 };
 

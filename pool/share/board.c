@@ -64,3 +64,15 @@ uint32_t broker_board_n_held(const struct broker_board *board, const struct dest
 		return UINT32_MAX;
 	return atomic_load(&board->n_held[place_of(board->salt, key)]);
 }
+
+_Static_assert(offsetof(struct broker_board, is_open) == offsetof(struct broker_board_head, is_open) &&
+		       offsetof(struct broker_board, salt) == offsetof(struct broker_board_head, salt),
+	       "the head is that of a board");
+
+bool broker_board_find(const struct broker_board_head *head, const struct destination_key *key, uint64_t *offset)
+{
+	if (head->stamp != stamp() || !head->is_open)
+		return false;
+	*offset = offsetof(struct broker_board, n_held) + place_of(head->salt, key) * sizeof(uint16_t);
+	return true;
+}

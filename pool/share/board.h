@@ -50,3 +50,14 @@ bool broker_board_is_sound(const struct broker_board *board, uint64_t size);
 
 /* How many connections are held that may be to this destination. UINT32_MAX: nobody can say, the broker has gone. */
 uint32_t broker_board_n_held(const struct broker_board *board, const struct destination_key *key);
+
+/* How a board begins. */
+struct broker_board_head {
+	uint32_t stamp;
+	uint32_t is_open;
+	uint64_t salt;
+};
+
+/* True if the board that begins so may be read, and serves: then the destination's number is `*offset` bytes behind
+ * its begin, 16 bits. */
+bool broker_board_find(const struct broker_board_head *head, const struct destination_key *key, uint64_t *offset);

@@ -66,3 +66,29 @@ uint32_t broker_board_view_n_held(const struct broker_board_view *view, const st
 {
 	return view->is_current ? broker_board_n_held(view->memory, key) : UINT32_MAX;
 }
+
+static bool read_n_held(const struct pool_sys *sys, int fd, const struct destination_key *key, uint16_t *n_held)
+{
+	struct broker_board_head head;
+	uint64_t offset;
+
+	return sys->read_file(fd, &head, sizeof(head), 0) == sizeof(head) && broker_board_find(&head, key, &offset) &&
+	       sys->read_file(fd, n_held, sizeof(*n_held), offset) == sizeof(*n_held);
+}
+
+uint32_t broker_board_peek(const struct pool_sys *sys, const char *broker_path, uint32_t euid,
+			   const struct destination_key *key)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	uint16_t n_held;
+	bool is_found;
+	int fd;
+
+	if (!make_path(broker_path, path) || (fd = sys->open_file(path)) < 0)
+		return UINT32_MAX;
+	is_found = sys->stat_file(fd, NULL, &status) == 0 && is_trusted(&status, euid) &&
+		   read_n_held(sys, fd, key, &n_held);
+	sys->close_file(fd);
+	return is_found ? n_held : UINT32_MAX;
+}

@@ -32,6 +32,7 @@ static void reset(struct broker_client *client)
 	client->fd = -1;
 	client->sequence = 0;
 	client->is_asked = false;
+	client->first_fd = -1;
 	slots_detach(&client->slots);
 }
 
@@ -47,20 +48,23 @@ void broker_client_move(struct broker_client *to, struct broker_client *from)
 	to->sequence = from->sequence;
 	to->number = from->number;
 	to->is_asked = from->is_asked;
+	to->first = from->first;
+	to->first_fd = from->first_fd;
 	to->fd = from->fd;
 	slots_move(&to->slots, &from->slots);
 	reset(from);
 }
 
-/* The next packet, or -errno. Whatever descriptor came with it is the caller's. */
-static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, struct deadline deadline,
-			    int *passed)
+/* The next packet, or -errno. Whatever descriptors came with it are the caller's. */
+static ssize_t await_some(struct broker_client *client, union broker_packet *packet, struct deadline deadline,
+			  int *passed, unsigned n_max)
 {
 	struct pollfd entry = {.fd = client->fd, .events = POLLIN};
 	unsigned n_passed;
 
 	for (;;) {
-		ssize_t length = fdpass_receive(client->sys, client->fd, packet, sizeof(*packet), passed, &n_passed);
+		ssize_t length = fdpass_receive_some(client->sys, client->fd, packet, sizeof(*packet), passed, n_max,
+						     &n_passed);
 		int left_ms;
 
 		if (length != -EAGAIN)
@@ -72,6 +76,12 @@ static ssize_t await_packet(struct broker_client *client, union broker_packet *p
 		if (client->sys->poll(&entry, 1, left_ms) < 0 && errno != EINTR)
 			return -errno;
 	}
+}
+
+static ssize_t await_packet(struct broker_client *client, union broker_packet *packet, struct deadline deadline,
+			    int *passed)
+{
+	return await_some(client, packet, deadline, passed, 1);
 }
 
 static void drop_passed(const struct broker_client *client, int passed)
@@ -90,30 +100,52 @@ static struct deadline deadline_of(const struct broker_client *client, int patie
 	return deadline_after(client->sys->now_ns(), (uint64_t)patience_ms * MILLISECOND_NS);
 }
 
-static int read_welcome(struct broker_client *client, int patience_ms)
+/* A connection comes with nothing but the answer to the question. */
+static bool is_welcome(const struct broker_client *client, const union broker_packet *packet, ssize_t length,
+		       const int passed[FDPASS_MAX])
 {
-	union broker_packet packet;
-	struct slots_region *region;
-	int passed;
-	ssize_t length = await_packet(client, &packet, deadline_of(client, patience_ms), &passed);
+	const struct broker_head *first = &packet->welcome.first.head;
 
-	if (length < 0)
-		return (int)length;
-	if (!is_ours(&packet, length, sizeof(packet.head), BROKER_WELCOME) || passed < 0) {
-		drop_passed(client, passed);
-		if (length >= (ssize_t)sizeof(packet.head) && packet.head.version != broker_wire_stamp())
-			return -EPROTONOSUPPORT;
-		return -EPROTO;
-	}
-	region = client->sys->map_shared(passed, sizeof(*region));
-	client->sys->close(passed);
+	if (!is_ours(packet, length, sizeof(packet->welcome), BROKER_WELCOME) || passed[0] < 0)
+		return false;
+	if (!client->is_asked)
+		return passed[1] < 0;
+	return first->type == BROKER_ANSWER && first->sequence == client->sequence;
+}
+
+static int open_memory(struct broker_client *client, int memory)
+{
+	struct slots_region *region = client->sys->map_shared(memory, sizeof(*region));
+
 	if (!region)
 		return -ENOMEM;
 	if (client->is_asked)
 		slots_attach_asked(&client->slots, region);
 	else
 		slots_attach(&client->slots, region);
-	client->number = packet.head.sequence;
+	return 0;
+}
+
+static int read_welcome(struct broker_client *client, int patience_ms)
+{
+	union broker_packet packet;
+	int passed[FDPASS_MAX], error = -EPROTO;
+	ssize_t length = await_some(client, &packet, deadline_of(client, patience_ms), passed, FDPASS_MAX);
+
+	if (length < 0)
+		return (int)length;
+	if (is_welcome(client, &packet, length, passed))
+		error = open_memory(client, passed[0]);
+	else if (length >= (ssize_t)sizeof(packet.head) && packet.head.version != broker_wire_stamp())
+		error = -EPROTONOSUPPORT;
+	drop_passed(client, passed[0]);
+	if (error) {
+		drop_passed(client, passed[1]);
+		return error;
+	}
+	client->number = packet.welcome.head.sequence;
+	client->first = packet.welcome.first;
+	client->first_fd = passed[1];
 	return 0;
 }
 
@@ -166,6 +198,8 @@ void broker_client_end(struct broker_client *client)
 	slots_detach(&client->slots);
 	if (region)
 		client->sys->unmap(region, sizeof(*region));
+	drop_passed(client, client->first_fd);
+	client->first_fd = -1;
 	client->fd = -1;
 	client->is_asked = false;
 }
@@ -225,11 +259,17 @@ static int read_answer(const struct broker_client *client, const struct broker_r
 	return -EPROTO;
 }
 
+/* Only tickets are queued. */
+static int only_leased(int answer)
+{
+	return answer == BROKER_QUEUED ? -EPROTO : answer;
+}
+
 /* To the question that was sent last. */
 static int await_answer(struct broker_client *client, struct deadline deadline, int *fd)
 {
 	union broker_packet packet;
-	int answer, passed;
+	int passed;
 
 	*fd = -1;
 	for (;;) {
@@ -251,9 +291,16 @@ static int await_answer(struct broker_client *client, struct deadline deadline, 
 		/* ... and that answer. */
 		drop_passed(client, passed);
 	}
-	answer = read_answer(client, &packet.reply, passed, fd);
-	/* Only tickets are queued. */
-	return answer == BROKER_QUEUED ? -EPROTO : answer;
+	return only_leased(read_answer(client, &packet.reply, passed, fd));
+}
+
+static int take_first(struct broker_client *client, int *fd)
+{
+	int passed = client->first_fd;
+
+	client->is_asked = false;
+	client->first_fd = -1;
+	return only_leased(read_answer(client, &client->first, passed, fd));
 }
 
 int broker_client_lease(struct broker_client *client, const struct conn *conn, bool wants_truth, int *fd)
@@ -262,15 +309,12 @@ int broker_client_lease(struct broker_client *client, const struct conn *conn, b
 	int error;
 
 	*fd = -1;
-	if (!client->is_asked) {
-		client->sequence++;
-		error = send_request(client, BROKER_LEASE, wants_truth ? BROKER_WANTS_TRUTH : 0, conn,
-				     &conn->destination->key, -1);
-		if (error)
-			return error;
-	}
-	client->is_asked = false;
-	return await_answer(client, deadline, fd);
+	if (client->is_asked)
+		return take_first(client, fd);
+	client->sequence++;
+	error = send_request(client, BROKER_LEASE, wants_truth ? BROKER_WANTS_TRUTH : 0, conn, &conn->destination->key,
+			     -1);
+	return error ? error : await_answer(client, deadline, fd);
 }
 
 int broker_client_lease_session(struct broker_client *client, const struct conn *conn, uint64_t kind, int *fd,

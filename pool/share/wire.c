@@ -30,6 +30,13 @@ static int check_request(const struct broker_request *request)
 	return 0;
 }
 
+static int check_first(const struct broker_request *first)
+{
+	if (!first->head.type)
+		return 0;
+	return first->head.type == BROKER_LEASE ? check_request(first) : -EPROTO;
+}
+
 int broker_wire_check(const union broker_packet *packet, size_t length, unsigned n_fds)
 {
 	if (length < sizeof(packet->head))
@@ -38,7 +45,7 @@ int broker_wire_check(const union broker_packet *packet, size_t length, unsigned
 		return packet->head.type == BROKER_HELLO && n_fds == 0 ? -EPROTONOSUPPORT : -EPROTO;
 	switch (packet->head.type) {
 	case BROKER_HELLO:
-		return length == sizeof(packet->hello) && n_fds == 0 ? 0 : -EPROTO;
+		return length == sizeof(packet->hello) && n_fds == 0 ? check_first(&packet->hello.first) : -EPROTO;
 	case BROKER_IDLE:
 	case BROKER_LIST:
 		return length == sizeof(packet->head) && n_fds == 0 ? 0 : -EPROTO;

@@ -2,8 +2,8 @@
  * The messages between a process and its broker: one message a packet, on an AF_UNIX SOCK_SEQPACKET connection, in
  * the machine's own byte order, since both run on it. Descriptors travel beside (SCM_RIGHTS, unix(7)).
  *
- * A process says HELLO once; a first LEASE in it spares both sides a turn. LEASE is answered by ANSWER; nothing else
- * is. The broker trusts no message: it checks each by broker_wire_check() before it looks into it.
+ * A process says HELLO once, which WELCOME answers; a first LEASE in the one is answered in the other, which spares both
+ * sides a turn. Any other LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks each by broker_wire_check() before it looks into it.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #include "pool/conn/destination.h"
 #include "pool/share/slots.h"
 
-#define BROKER_WIRE_VERSION 4
+#define BROKER_WIRE_VERSION 5
 #define BROKER_NAME_MAX 16
 
 enum broker_message {
@@ -29,7 +29,7 @@ enum broker_message {
 	BROKER_SESSION, /* what belongs to the connection that PARK brings next: its slot, and a descriptor */
 	BROKER_RUN,	/* stay while the process lives whose pidfd this is: see tools/broker/runs.h */
 	/* From the broker. */
-	BROKER_WELCOME,	      /* with the slots' memory; `sequence` is the process's number. Not from another version */
+	BROKER_WELCOME,	      /* with the slots' memory. Not from another version */
 	BROKER_ANSWER,	      /* a descriptor if there was a connection */
 	BROKER_SESSION_GIVEN, /* behind an ANSWER with a connection to a LEASE that asked for a session: its descriptor */
 	BROKER_HELD,	      /* one that is held */
@@ -90,7 +90,7 @@ struct broker_hello {
 	uint32_t max_idle_conns_per_host;
 	uint64_t program; /* a number for the executable */
 	char name[BROKER_NAME_MAX];
-	struct broker_request first; /* handled as if it were the next message; its type is 0: there is none */
+	struct broker_request first; /* a LEASE; its type is 0: there is none */
 };
 
 struct broker_reply {
@@ -98,6 +98,11 @@ struct broker_reply {
 	uint64_t slot;
 	uint64_t generation;
 	uint64_t ticket; /* a granted one's number */
+};
+
+struct broker_welcome {
+	struct broker_head head;   /* `sequence` is the process's number */
+	struct broker_reply first; /* to HELLO's; its descriptor comes behind the memory's */
 };
 
 /* One held connection, for people. */
@@ -119,6 +124,7 @@ union broker_packet {
 	struct broker_hello hello;
 	struct broker_request request;
 	struct broker_reply reply;
+	struct broker_welcome welcome;
 	struct broker_held held;
 };
 

@@ -122,8 +122,8 @@ bool broker_link_is_connected(void)
 	return broker_link_client.fd >= 0;
 }
 
-/* Connected, high and ours; or -errno. */
-static int dial(const char *path)
+/* Connected, and still among the program's numbers; or -errno. */
+static int dial(const char *path, uint32_t euid)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd;
@@ -135,16 +135,18 @@ static int dial(const char *path)
 	if (fd < 0)
 		return -errno;
 	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    !broker_client_trusts(&sock_pool_sys, fd, libc.geteuid())) {
+	    !broker_client_trusts(&sock_pool_sys, fd, euid)) {
 		real.close(fd);
 		return -ECONNREFUSED;
 	}
-	return fdtable_move_high(fd);
+	return fd;
 }
 
 int broker_link_dial(void)
 {
-	return dial(sock_config->broker_path);
+	int fd = dial(sock_config->broker_path, libc.geteuid());
+
+	return fd < 0 ? fd : fdtable_move_high(fd);
 }
 
 static void close_client(int fd)
@@ -178,33 +180,44 @@ void broker_link_disconnect(struct idle_pool *pool, uint64_t now_ns)
 }
 
 /* Nobody waits for the answer yet. Marked down meanwhile, in case that a handler leaves us by longjmp. */
-static void introduce(uint64_t now_ns, const struct destination_key *key)
+static void introduce(uint64_t now_ns, const struct destination_key *key, uint32_t euid)
 {
 	int fd;
 
 	mark_down(now_ns, INT_MAX);
-	fd = dial(sock_config->broker_path);
+	fd = dial(sock_config->broker_path, euid);
 	if (fd < 0)
 		return;
 	client_cookie = cookie_of(fd);
-	client_euid = libc.geteuid();
+	client_euid = euid;
 	if (broker_client_introduce(&pending_client, fd, sock_config, program_invocation_short_name,
-				    executable_name_number(), key))
-		close_client(fd);
-	else
-		down_until_ns = 0;
+				    executable_name_number(), key)) {
+		real.close(fd);
+		return;
+	}
+	/* While the broker is at work on it. */
+	fd = fdtable_move_high(fd);
+	if (fd < 0) {
+		broker_client_end(&pending_client);
+		return;
+	}
+	pending_client.fd = fd;
+	down_until_ns = 0;
 }
 
 /* Without the pool's lock: it waits for the broker, and every other thread would wait for us. */
 static void establish(uint64_t now_ns, const struct destination_key *key, int patience_ms)
 {
 	struct idle_pool *pool;
+	uint32_t euid;
 	int fd, error;
 
 	if (broker_link_client.fd >= 0 || is_marked_down(now_ns, patience_ms))
 		return;
-	if (pending_client.fd < 0)
-		introduce(now_ns, key && key->euid == libc.geteuid() ? key : NULL);
+	if (pending_client.fd < 0) {
+		euid = libc.geteuid();
+		introduce(now_ns, key && key->euid == euid ? key : NULL, euid);
+	}
 	fd = pending_client.fd;
 	if (fd < 0)
 		return;
@@ -251,7 +264,7 @@ void broker_link_introduce(void)
 	if (is_marked_down(now_ns, BROKER_PATIENCE_MS) || !guard_is_home() || !guard_lock_try(&question_lock))
 		return;
 	if (broker_link_client.fd < 0 && pending_client.fd < 0)
-		introduce(now_ns, NULL);
+		introduce(now_ns, NULL, libc.geteuid());
 	guard_unlock(&question_lock);
 }
 

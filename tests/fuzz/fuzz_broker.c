@@ -196,6 +196,11 @@ static int sys_watch(int fd, void *held)
 	return next() == 255 ? -1 : 0;
 }
 
+static bool is_given(const struct broker_head *answer)
+{
+	return answer->type == BROKER_ANSWER && answer->flags == BROKER_GIVEN;
+}
+
 static void take_answer(const struct broker_process *ticket, const struct broker_reply *reply, int passed);
 
 /* To a ticket; its number is its place among the processes. */
@@ -372,12 +377,15 @@ static void send_packet(int i, const union broker_packet *packet, size_t length,
 	free(copy);
 	if (out.length) {
 		MUST(out.length <= sizeof(out.packet) && out.packet.head.version == broker_wire_stamp());
-		if (out.packet.head.type == BROKER_ANSWER && out.packet.head.flags == BROKER_GIVEN)
+		MUST((out.memory >= 0) == (out.packet.head.type == BROKER_WELCOME && !error));
+		if (is_given(&out.packet.head))
 			check_given(process, &packet->request, out.passed);
+		else if (out.length == sizeof(out.packet.welcome) && is_given(&out.packet.welcome.first.head))
+			check_given(process, &packet->hello.first, out.passed);
 		else
-			MUST(out.passed < 0 || out.packet.head.type == BROKER_WELCOME);
+			MUST(out.passed < 0);
 	} else {
-		MUST(out.passed < 0);
+		MUST(out.passed < 0 && out.memory < 0);
 	}
 	if (process->region_fd >= 0) {
 		sys_close(process->region_fd);
@@ -408,6 +416,11 @@ static void say_hello(int i)
 	packet.hello.max_idle_conns_per_host = next() % 8;
 	packet.hello.program = next() % 8;
 	memset(packet.hello.name, next(), sizeof(packet.hello.name));
+	if (next() % 2)
+		packet.hello.first = (struct broker_request){.head = broker_wire_head(BROKER_LEASE, 1, BROKER_IS_ASKED),
+							     .slot = SLOTS_FIRST,
+							     .generation = SLOTS_FIRST_GENERATION,
+							     .key = keys[next() % N_KEYS]};
 	send_packet(i, &packet, sizeof(packet.hello), -1, 0);
 }
 

@@ -136,6 +136,18 @@ static int send_session(const struct broker_process *process, int session)
 	return fdpass_send(&sys, process->fd, &head, sizeof(head), session);
 }
 
+static int send_out(const struct broker_process *process, const struct broker_out *out)
+{
+	int passed[FDPASS_MAX];
+	unsigned n = 0;
+
+	if (out->memory >= 0)
+		passed[n++] = out->memory;
+	if (out->passed >= 0)
+		passed[n++] = out->passed;
+	return fdpass_send_some(&sys, process->fd, &out->packet, out->length, passed, n);
+}
+
 static int serve_packet(struct broker_process *process, const union broker_packet *packet, size_t length, int passed,
 			unsigned n_passed)
 {
@@ -143,7 +155,7 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 	int result = broker_receive(&loop.broker, process, packet, length, passed, n_passed, &out), error = 0;
 
 	if (out.length)
-		error = fdpass_send(&sys, process->fd, &out.packet, out.length, out.passed);
+		error = send_out(process, &out);
 	if (!error && out.session >= 0)
 		error = send_session(process, out.session);
 	process->has_ended = error == -EPIPE || error == -ECONNRESET;
@@ -158,21 +170,11 @@ static int serve_packet(struct broker_process *process, const union broker_packe
 	return result ? result : error;
 }
 
-/* The question that a HELLO may have with it. */
-static int serve_first(struct broker_process *process, const struct broker_hello *hello)
-{
-	union broker_packet first = {.request = hello->first};
-
-	return first.head.type ? serve_packet(process, &first, sizeof(first.request), -1, 0) : 0;
-}
-
 static int serve_message(struct broker_process *process, const union broker_packet *packet, size_t length, int passed,
 			 unsigned n_passed)
 {
 	int error = serve_packet(process, packet, length, passed, n_passed);
 
-	if (!error && packet->head.type == BROKER_HELLO)
-		error = serve_first(process, &packet->hello);
 	if (process->region_fd >= 0) {
 		close(process->region_fd);
 		process->region_fd = -1;

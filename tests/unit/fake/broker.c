@@ -128,13 +128,15 @@ void fake_broker_stop(void)
 	fake_sys_stop();
 }
 
-static void begin(struct fake_process *process, const char *name, uint32_t flags, uint32_t max_idle, uint32_t per_host)
+static void begin(struct fake_process *process, const char *name, uint32_t flags, uint32_t max_idle, uint32_t per_host,
+		  struct broker_request first)
 {
 	static int n_connected;
 	union broker_packet packet = {.hello = {.head = broker_wire_head(BROKER_HELLO, 0, flags),
 						.max_idle_conns = max_idle,
 						.max_idle_conns_per_host = per_host,
-						.program = 100}};
+						.program = 100,
+						.first = first}};
 
 	strncpy(packet.hello.name, name, sizeof(packet.hello.name) - 1);
 	packet.hello.program += (uint8_t)name[0];
@@ -142,8 +144,9 @@ static void begin(struct fake_process *process, const char *name, uint32_t flags
 	ck_assert_ptr_nonnull(process->process);
 	must(fake_process_send(process, &packet, sizeof(packet.hello), -1, 0) == 0);
 	must(fake_broker_out.packet.head.type == BROKER_WELCOME);
-	must(fake_broker_out.length == sizeof(struct broker_head));
-	must(fake_broker_out.passed == process->process->region_fd && fake_broker_out.passed >= 0);
+	must(fake_broker_out.length == sizeof(struct broker_welcome));
+	must(first.head.type || fake_broker_out.passed < 0);
+	must(fake_broker_out.memory == process->process->region_fd && fake_broker_out.memory >= 0);
 	/* The loop closes it once it is sent. */
 	fake_sys.close(process->process->region_fd);
 	process->process->region_fd = -1;
@@ -155,12 +158,26 @@ static void begin(struct fake_process *process, const char *name, uint32_t flags
 
 void fake_process_start(struct fake_process *process, const char *name, uint32_t flags)
 {
-	begin(process, name, flags, 0, 0);
+	begin(process, name, flags, 0, 0, (struct broker_request){0});
 }
 
 void fake_process_start_limited(struct fake_process *process, uint32_t max_idle_conns, uint32_t max_per_host)
 {
-	begin(process, "limited", 0, max_idle_conns, max_per_host);
+	begin(process, "limited", 0, max_idle_conns, max_per_host, (struct broker_request){0});
+}
+
+void fake_process_start_asking(struct fake_process *process, const struct destination_key *key)
+{
+	struct broker_request first = {
+		.head = broker_wire_head(BROKER_LEASE, 1, BROKER_IS_ASKED),
+		.slot = SLOTS_FIRST,
+		.generation = SLOTS_FIRST_GENERATION,
+		.key = *key,
+	};
+
+	begin(process, "asking", 0, 0, 0, first);
+	slots_detach(&process->slots);
+	slots_attach_asked(&process->slots, process->process->region);
 }
 
 void fake_process_end(struct fake_process *process)

@@ -32,6 +32,7 @@ void fake_broker_check(void);
 /* A process that connects and says hello. */
 void fake_process_start(struct fake_process *process, const char *name, uint32_t flags);
 void fake_process_start_limited(struct fake_process *process, uint32_t max_idle_conns, uint32_t max_per_host);
+void fake_process_start_asking(struct fake_process *process, const struct destination_key *key);
 
 /* Ends a process. The descriptors of its connections are the test's business, or they are those of `conn`. */
 void fake_process_end(struct fake_process *process);

@@ -102,6 +102,32 @@ START_TEST(of_many_the_first_is_kept)
 }
 END_TEST
 
+START_TEST(two_arrive)
+{
+	int fds[FDPASS_MAX] = {fake_wire_memory(1), fake_wire_memory(1)}, got[FDPASS_MAX];
+
+	for (unsigned n = 0; n <= FDPASS_MAX; n++) {
+		ck_assert_int_eq(fdpass_send_some(&fake_wire_sys, HERE, "two", 3, fds, n), 0);
+		ck_assert_int_eq(fdpass_receive_some(&fake_wire_sys, THERE, packet, sizeof(packet), got, FDPASS_MAX,
+						     &n_passed),
+				 3);
+		ck_assert_uint_eq(n_passed, n);
+		for (unsigned i = 0; i < FDPASS_MAX; i++) {
+			ck_assert((got[i] >= 0) == (i < n));
+			ck_assert(got[i] < 0 || is_same_file(got[i], fds[i]));
+			close(got[i]);
+		}
+	}
+	/* Neither is left beside an end. */
+	ck_assert_int_eq(fdpass_send_some(&fake_wire_sys, HERE, "", 0, fds, FDPASS_MAX), 0);
+	ck_assert_int_eq(fdpass_receive_some(&fake_wire_sys, THERE, packet, sizeof(packet), got, FDPASS_MAX, &n_passed), 0);
+	ck_assert(got[0] == -1 && got[1] == -1);
+	close(fds[0]);
+	close(fds[1]);
+	ck_assert_uint_eq(fake_wire_n_fds(), n_fds_before);
+}
+END_TEST
+
 START_TEST(too_long_a_packet)
 {
 	char longer[sizeof(packet) + 1] = "";
@@ -223,6 +249,7 @@ Suite *fdpass_suite(void)
 	tcase_add_test(tcase, packets_keep_their_bounds);
 	tcase_add_test(tcase, a_descriptor_arrives);
 	tcase_add_test(tcase, of_many_the_first_is_kept);
+	tcase_add_test(tcase, two_arrive);
 	tcase_add_test(tcase, too_long_a_packet);
 	tcase_add_test(tcase, an_empty_packet_brings_nothing);
 	tcase_add_loop_test(tcase, no_room_for_a_descriptor, 1, 3);

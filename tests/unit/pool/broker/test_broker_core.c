@@ -325,15 +325,14 @@ START_TEST(the_first_question_comes_with_hello)
 	struct fake_process fresh;
 
 	park_one();
-	fake_process_start(&fresh, "fresh", 0);
-	slots_detach(&fresh.slots);
 	two = (struct conn){.fd = -1,
 			    .slot = SLOTS_FIRST,
 			    .slot_generation = SLOTS_FIRST_GENERATION,
 			    .destination = fake_broker_destination(_i ? 2 : 1)};
-	ck_assert_int_eq(fake_process_request(&fresh, BROKER_LEASE, BROKER_IS_ASKED, &two, -1), 0);
-	ck_assert_uint_eq(fake_broker_out.packet.head.flags, _i ? BROKER_NONE : BROKER_GIVEN);
-	slots_attach_asked(&fresh.slots, fresh.process->region);
+	fake_process_start_asking(&fresh, &two.destination->key);
+	ck_assert_uint_eq(fake_broker_out.packet.welcome.first.head.type, BROKER_ANSWER);
+	ck_assert_uint_eq(fake_broker_out.packet.welcome.first.head.flags, _i ? BROKER_NONE : BROKER_GIVEN);
+	ck_assert_int_eq(fake_broker_out.passed >= 0, !_i);
 	slots_reserve_asked(&fresh.slots, &two);
 	ck_assert_uint_eq(slots_n_held(&fresh.slots, two.destination, false), !_i);
 	if (_i) {

@@ -66,6 +66,7 @@ START_TEST(another_version_is_told_ours)
 	ck_assert_int_eq(fake_process_send(&new, &packet, sizeof(packet.hello), -1, 0), -EPROTONOSUPPORT);
 	ck_assert_uint_eq(fake_broker_out.length, sizeof(packet.head));
 	ck_assert_uint_eq(fake_broker_out.packet.head.type, BROKER_WELCOME);
+	ck_assert_int_eq(fake_broker_out.memory, -1);
 	ck_assert_int_eq(fake_broker_out.passed, -1);
 	fake_process_end(&new);
 }

@@ -46,8 +46,18 @@ static void *map_file(int fd, uint64_t length, void *place)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+static ssize_t read_file(int fd, void *bytes, size_t length, uint64_t offset)
+{
+	return pread(fd, bytes, length, (off_t)offset);
+}
+
 static const struct pool_sys sys = {
-	.open_file = open_file, .close_file = close_file, .stat_file = stat_file, .map_file = map_file};
+	.open_file = open_file,
+	.close_file = close_file,
+	.stat_file = stat_file,
+	.read_file = read_file,
+	.map_file = map_file,
+};
 
 /* Puts the board in the place of any other. */
 static void write_file(size_t length)
@@ -80,11 +90,25 @@ static void write_another_version(void)
 	write_file(sizeof(board));
 }
 
+/* Whoever reads the file sees the same as who maps it. */
+static void check_peek(uint32_t n_held, uint32_t euid)
+{
+	unsigned before = n_opened;
+
+	ck_assert_uint_eq(broker_board_peek(&sys, broker_path, euid, &key), n_held);
+	ck_assert_uint_eq(n_opened, n_closed);
+	n_opened = n_closed = before;
+}
+
 static uint32_t look(void)
 {
+	uint32_t n_held;
+
 	broker_board_view_look(&view, &sys, broker_path, geteuid());
 	ck_assert_uint_eq(n_opened, n_closed);
-	return broker_board_view_n_held(&view, &key);
+	n_held = broker_board_view_n_held(&view, &key);
+	check_peek(n_held, geteuid());
+	return n_held;
 }
 
 static void start(void)
@@ -141,6 +165,7 @@ START_TEST(it_is_not_trusted)
 	ck_assert_int_eq(chmod(path, 0600), 0);
 	broker_board_view_look(&view, &sys, broker_path, other);
 	ck_assert_uint_eq(broker_board_view_n_held(&view, &key), other ? UINT32_MAX : 3);
+	check_peek(other ? UINT32_MAX : 3, other);
 	ck_assert_uint_eq(look(), 3);
 }
 END_TEST
@@ -172,7 +197,18 @@ START_TEST(its_path_is_too_long)
 	longest[sizeof(longest) - 1] = '\0';
 	broker_board_view_look(&view, &sys, longest, geteuid());
 	ck_assert_uint_eq(broker_board_view_n_held(&view, &key), UINT32_MAX);
+	ck_assert_uint_eq(broker_board_peek(&sys, longest, geteuid(), &key), UINT32_MAX);
 	ck_assert_uint_eq(n_opened, 0);
+}
+END_TEST
+
+START_TEST(its_broker_has_gone)
+{
+	write_board(3, sizeof(board));
+	ck_assert_uint_eq(look(), 3);
+	broker_board_close(&counts);
+	write_file(sizeof(board));
+	ck_assert_uint_eq(look(), UINT32_MAX);
 }
 END_TEST
 
@@ -188,6 +224,7 @@ Suite *board_view_suite(void)
 	tcase_add_loop_test(tcase, it_is_not_trusted, 0, 2);
 	tcase_add_test(tcase, it_is_no_board);
 	tcase_add_test(tcase, its_path_is_too_long);
+	tcase_add_test(tcase, its_broker_has_gone);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -67,15 +67,21 @@ static void say(const void *packet, size_t length, int fd)
 	fake_wire_send(BROKERS, packet, length, &fd, fd >= 0);
 }
 
+/* `given`: a connection beside it, -1: none. */
+static void say_welcome_with(struct broker_reply first, int given)
+{
+	struct broker_welcome welcome = {.head = broker_wire_head(BROKER_WELCOME, 0, 0), .first = first};
+	int fds[2] = {fake_wire_memory(sizeof(*region)), given};
+
+	region = mmap(NULL, sizeof(*region), PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	ck_assert_ptr_ne(region, MAP_FAILED);
+	fake_wire_send(BROKERS, &welcome, sizeof(welcome), fds, given < 0 ? 1 : 2);
+	close(fds[0]);
+}
+
 static void say_welcome(void)
 {
-	struct broker_head head = broker_wire_head(BROKER_WELCOME, 0, 0);
-	int fd = fake_wire_memory(sizeof(*region));
-
-	region = mmap(NULL, sizeof(*region), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ck_assert_ptr_ne(region, MAP_FAILED);
-	say(&head, sizeof(head), fd);
-	close(fd);
+	say_welcome_with((struct broker_reply){0}, -1);
 }
 
 static void answer(uint32_t sequence, uint32_t status, int fd)
@@ -135,14 +141,18 @@ static void check_ended(void)
 	check_no_fd_more();
 }
 
-/* In the introduction: its answer is read like any other. */
+static struct broker_reply first_answer(uint32_t status)
+{
+	return (struct broker_reply){.head = broker_wire_head(BROKER_ANSWER, 1, status)};
+}
+
+/* In the introduction: its answer comes with the welcome. */
 START_TEST(first_question)
 {
 	struct broker_hello heard;
 	int fd, given = fake_wire_memory(10);
 
-	say_welcome();
-	answer(1, _i ? BROKER_NONE : BROKER_GIVEN, _i ? -1 : given);
+	say_welcome_with(first_answer(_i ? BROKER_NONE : BROKER_GIVEN), _i ? -1 : given);
 	ck_assert_int_eq(begin_as("program", &destination.key), 0);
 	heard = hear(sizeof(struct broker_hello), false).hello;
 	ck_assert_uint_eq(heard.first.head.flags, BROKER_IS_ASKED);
@@ -163,6 +173,52 @@ START_TEST(first_question)
 	answer(2, BROKER_NONE, -1);
 	ck_assert_int_eq(broker_client_lease(&client, &conn, false, &fd), BROKER_NONE);
 	ck_assert_uint_eq(hear(sizeof(struct broker_request), false).head.sequence, 2);
+}
+END_TEST
+
+/* What comes of it, where it is none: in the order of enum broker_answer, and of a connection without a descriptor. */
+START_TEST(first_answers)
+{
+	static const int expected[] = {-EMFILE, BROKER_NONE, BROKER_DIAL, -EPROTO, BROKER_UNHEARD, BROKER_UNFIT, -EPROTO};
+	int fd;
+
+	say_welcome_with(first_answer((uint32_t)_i), -1);
+	ck_assert_int_eq(begin_as("program", &destination.key), 0);
+	hear(sizeof(struct broker_hello), false);
+	ck_assert(broker_client_reserve(&client, &conn));
+	ck_assert_int_eq(broker_client_lease(&client, &conn, false, &fd), expected[_i]);
+	ck_assert_int_eq(fd, -1);
+	check_no_fd_more();
+}
+END_TEST
+
+/* ... and where nobody takes it. */
+START_TEST(a_first_connection_that_nobody_takes)
+{
+	int given = fake_wire_memory(10);
+
+	say_welcome_with(first_answer(BROKER_GIVEN), given);
+	close(given);
+	ck_assert_int_eq(begin_as("program", &destination.key), 0);
+	hear(sizeof(struct broker_hello), false);
+	ck_assert_uint_eq(fake_wire_n_fds(), n_fds_before + 1);
+	broker_client_end(&client);
+	check_ended();
+}
+END_TEST
+
+/* A connection that nobody asked for, another question's answer, none. */
+START_TEST(a_welcome_with_something_else)
+{
+	struct broker_reply reply = first_answer(BROKER_GIVEN);
+	int given = fake_wire_memory(10);
+
+	reply.head.sequence += _i == 1;
+	reply.head.type = _i == 2 ? BROKER_LEASE : BROKER_ANSWER;
+	say_welcome_with(reply, given);
+	close(given);
+	ck_assert_int_eq(begin_as("program", _i ? &destination.key : NULL), -EPROTO);
+	check_ended();
 }
 END_TEST
 
@@ -240,7 +296,7 @@ START_TEST(garbage_for_a_welcome)
 	for (size_t length = 1; length <= sizeof(garbage); length++) {
 		int error;
 
-		if (_i % 2 && length == sizeof(head))
+		if (_i % 2 && length == sizeof(struct broker_welcome))
 			continue;
 		memset(garbage, length < sizeof(head) ? 0x55 : 0, sizeof(garbage));
 		if (length >= sizeof(head))
@@ -258,9 +314,9 @@ END_TEST
 
 START_TEST(a_welcome_without_memory)
 {
-	struct broker_head head = broker_wire_head(BROKER_WELCOME, 0, 0);
+	struct broker_welcome welcome = {.head = broker_wire_head(BROKER_WELCOME, 0, 0)};
 
-	say(&head, sizeof(head), -1);
+	say(&welcome, sizeof(welcome), -1);
 	ck_assert_int_eq(begin(), -EPROTO);
 	check_ended();
 	fake_wire.map_fails = true;
@@ -678,6 +734,9 @@ Suite *broker_client_suite(void)
 	tcase_add_test(tcase, silence_at_the_beginning);
 	tcase_add_loop_test(tcase, garbage_for_a_welcome, 0, 4);
 	tcase_add_test(tcase, a_welcome_without_memory);
+	tcase_add_loop_test(tcase, first_answers, 0, 7);
+	tcase_add_test(tcase, a_first_connection_that_nobody_takes);
+	tcase_add_loop_test(tcase, a_welcome_with_something_else, 0, 3);
 	tcase_add_loop_test(tcase, a_broker_that_goes, 0, 3);
 	tcase_add_test(tcase, after_an_end_one_can_begin_again);
 	suite_add_tcase(suite, tcase);

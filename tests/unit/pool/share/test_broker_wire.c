@@ -73,6 +73,24 @@ START_TEST(other_types)
 }
 END_TEST
 
+/* A question in HELLO is looked at as if it came by itself. */
+START_TEST(the_question_in_hello)
+{
+	make(BROKER_HELLO);
+	packet.hello.first.head.type = BROKER_LEASE;
+	packet.hello.first.key.family = AF_INET;
+	ck_assert_int_eq(check(&packet, sizeof(packet.hello), 0), 0);
+	packet.hello.first.slot = SLOTS_PER_REGION;
+	ck_assert_int_eq(check(&packet, sizeof(packet.hello), 0), -EPROTO);
+	packet.hello.first.slot = 0;
+	packet.hello.first.key.family = AF_UNIX;
+	ck_assert_int_eq(check(&packet, sizeof(packet.hello), 0), -EPROTO);
+	packet.hello.first.key.family = AF_INET;
+	packet.hello.first.head.type = BROKER_RELIEVE;
+	ck_assert_int_eq(check(&packet, sizeof(packet.hello), 0), -EPROTO);
+}
+END_TEST
+
 START_TEST(another_version)
 {
 	for (int i = 0; i < N_MESSAGES; i++) {
@@ -166,6 +184,7 @@ Suite *broker_wire_suite(void)
 	tcase_add_test(tcase, heads_are_of_this_version);
 	tcase_add_loop_test(tcase, messages_of_the_right_length, 0, N_MESSAGES);
 	tcase_add_loop_test(tcase, other_types, 0, 7);
+	tcase_add_test(tcase, the_question_in_hello);
 	tcase_add_test(tcase, another_version);
 	tcase_add_loop_test(tcase, bounds_of_requests, 0, 5);
 	tcase_add_test(tcase, no_byte_behind_the_packet_is_read);
