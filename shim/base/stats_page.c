@@ -28,9 +28,9 @@ enum page_state {
 	PAGE_STAYS_PRIVATE,
 };
 
-/* A process that makes one request and ends has no reader, and a file costs it more than its request. */
-#define FIRST_CONNECTS 1
-#define FIRST_NS (5 * MILLISECOND_NS)
+/* A process that makes a few requests and ends has no reader, and a file costs it more than a request. */
+#define FIRST_CONNECTS 4
+#define FIRST_NS (20 * MILLISECOND_NS)
 
 /* Room for what is counted meanwhile, all on one page: most processes go to one place. A stack goes through several
  * modules. */
@@ -218,18 +218,20 @@ static bool has_room(enum stats_array array)
 
 static bool is_young(void)
 {
-	uint64_t now_ns = guard_now_ns();
+	return guard_now_ns() - first_ns < FIRST_NS;
+}
 
+static bool has_begun_small(void)
+{
 	if (!n_first)
-		first_ns = now_ns;
-	return n_first++ < FIRST_CONNECTS && now_ns - first_ns < FIRST_NS && has_room(STATS_DESTINATIONS) &&
-	       has_room(STATS_CALLSITES);
+		first_ns = guard_now_ns();
+	return n_first++ < FIRST_CONNECTS && is_young() && has_room(STATS_DESTINATIONS) && has_room(STATS_CALLSITES);
 }
 
 void stats_page_look(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&state, memory_order_relaxed) == PAGE_PRIVATE, 0) && n_first &&
-	    guard_now_ns() - first_ns >= FIRST_NS)
+	    !is_young())
 		begin();
 }
 
@@ -237,7 +239,7 @@ void stats_page_begin(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&state, memory_order_acquire) > PAGE_BEGINNING, 1))
 		return;
-	if (!is_young())
+	if (!has_begun_small())
 		begin();
 }
 

@@ -15,15 +15,15 @@ def test_metrics():
         tally.expect("metrics of nothing", value(empty, "holdline_connect_attempts", destination="other") == 0 and
                      value(empty, "holdline_build_info") == 1, str(empty)[:500])
         here = "127.0.0.1:%d" % nginx.port
-        process = world.start([client(), str(nginx.port), "4", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = world.start([client(), str(nginx.port), "5", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         process.stdout.readline()
         world.holdline("run", "--quiet", "--", client(), str(nginx.port), "5", "exit")
         world.holdline("run", "--quiet", "--", "curl", "-s", "http://127.0.0.1:1/")
         text = world.holdline("metrics").output.decode()
         families = parse_metrics(text)
         dialed = value(families, "holdline_connection_dials", destination=here)
-        tally.expect("counts", value(families, "holdline_connect_attempts", destination=here) == 9 and
-                     dialed + value(families, "holdline_connection_reuses", destination=here) == 9 and
+        tally.expect("counts", value(families, "holdline_connect_attempts", destination=here) == 10 and
+                     dialed + value(families, "holdline_connection_reuses", destination=here) == 10 and
                      dialed == nginx.stats()["connections"] and
                      value(families, "holdline_connect_failures", destination="127.0.0.1:1", errno="ECONNREFUSED") == 1 and
                      value(families, "holdline_connect_failures", destination=here, errno="EADDRNOTAVAIL") == 0 and
@@ -34,7 +34,7 @@ def test_metrics():
                      0 <= value(families, "holdline_ephemeral_ports_max_usage_ratio") <= 1 and
                      value(families, "holdline_time_wait_connections") is not None, text[:1500])
         few = parse_metrics(world.holdline("metrics", "--destinations", "1").output.decode())
-        tally.expect("others are other", value(few, "holdline_connect_attempts", destination=here) == 9 and
+        tally.expect("others are other", value(few, "holdline_connect_attempts", destination=here) == 10 and
                      value(few, "holdline_connect_attempts", destination="other") == 1 and
                      len(few["holdline_connect_attempts"][1]) == 2, str(few)[:500])
         process.communicate()

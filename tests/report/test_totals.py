@@ -210,7 +210,7 @@ def test_nested_and_background():
 
 def test_left_by_a_killed_run():
     with World() as world, harness.Nginx() as nginx:
-        process = world.start([client(), str(nginx.port), "3", "wait"], "--report", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = world.start([client(), str(nginx.port), "5", "wait"], "--report", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         process.stdout.readline()
         children = [int(pid) for pid in open("/proc/%d/task/%d/children" % (process.pid, process.pid)).read().split()]
         process.kill()
@@ -220,7 +220,7 @@ def test_left_by_a_killed_run():
         left = os.listdir(world.stats)
         text = world.holdline("metrics").output.decode()
         tally.expect("the next one adds up what it left", report["totals"]["connects"] == 2 and
-                     re.search(r'^holdline_connect_attempts_total\{[^}]*\} 5$', text, re.M) and
+                     re.search(r'^holdline_connect_attempts_total\{[^}]*\} 7$', text, re.M) and
                      not [name for name in os.listdir(world.stats) if name.startswith("run-")], "%s %s" % (left, text[:1500]))
 
 
