@@ -63,8 +63,8 @@ static ssize_t await_some(struct broker_client *client, union broker_packet *pac
 	unsigned n_passed;
 
 	for (;;) {
-		ssize_t length = fdpass_receive_some(client->sys, client->fd, packet, sizeof(*packet), passed, n_max,
-						     &n_passed);
+		ssize_t length =
+			fdpass_receive_some(client->sys, client->fd, packet, sizeof(*packet), passed, n_max, &n_passed);
 		int left_ms;
 
 		if (length != -EAGAIN)

@@ -22,9 +22,9 @@ struct broker_client {
 	_Atomic(int) fd;	    /* of the connection to the broker, -1: none. The owner's to close */
 	uint32_t sequence;	    /* of the last question */
 	uint32_t number;	    /* what the broker calls us */
-	bool is_asked;		   /* a question went with the introduction; nobody has taken its answer yet: */
-	struct broker_reply first; /* ... which came with the welcome, */
-	int first_fd;		   /* ... and its connection, -1: none */
+	bool is_asked;		    /* a question went with the introduction; nobody has taken its answer yet: */
+	struct broker_reply first;  /* ... which came with the welcome, */
+	int first_fd;		    /* ... and its connection, -1: none */
 	struct slots slots;
 };
 

@@ -28,7 +28,8 @@ static unsigned long n_sent, n_cut_off;
 /* Of any type, also of one that never comes first. */
 static struct broker_request first_question(void)
 {
-	struct broker_request first = {.head = broker_wire_head(rand() % 4 ? BROKER_LEASE : (unsigned)rand() % 16, 1, (uint32_t)rand())};
+	struct broker_request first = {
+		.head = broker_wire_head(rand() % 4 ? BROKER_LEASE : (unsigned)rand() % 16, 1, (uint32_t)rand())};
 
 	first.slot = (unsigned)rand() % 8;
 	first.key.family = rand() % 4 ? AF_INET : (uint16_t)rand();

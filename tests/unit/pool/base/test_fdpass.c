@@ -108,9 +108,9 @@ START_TEST(two_arrive)
 
 	for (unsigned n = 0; n <= FDPASS_MAX; n++) {
 		ck_assert_int_eq(fdpass_send_some(&fake_wire_sys, HERE, "two", 3, fds, n), 0);
-		ck_assert_int_eq(fdpass_receive_some(&fake_wire_sys, THERE, packet, sizeof(packet), got, FDPASS_MAX,
-						     &n_passed),
-				 3);
+		ck_assert_int_eq(
+			fdpass_receive_some(&fake_wire_sys, THERE, packet, sizeof(packet), got, FDPASS_MAX, &n_passed),
+			3);
 		ck_assert_uint_eq(n_passed, n);
 		for (unsigned i = 0; i < FDPASS_MAX; i++) {
 			ck_assert((got[i] >= 0) == (i < n));
@@ -120,7 +120,8 @@ START_TEST(two_arrive)
 	}
 	/* Neither is left beside an end. */
 	ck_assert_int_eq(fdpass_send_some(&fake_wire_sys, HERE, "", 0, fds, FDPASS_MAX), 0);
-	ck_assert_int_eq(fdpass_receive_some(&fake_wire_sys, THERE, packet, sizeof(packet), got, FDPASS_MAX, &n_passed), 0);
+	ck_assert_int_eq(fdpass_receive_some(&fake_wire_sys, THERE, packet, sizeof(packet), got, FDPASS_MAX, &n_passed),
+			 0);
 	ck_assert(got[0] == -1 && got[1] == -1);
 	close(fds[0]);
 	close(fds[1]);

@@ -179,7 +179,8 @@ END_TEST
 /* What comes of it, where it is none: in the order of enum broker_answer, and of a connection without a descriptor. */
 START_TEST(first_answers)
 {
-	static const int expected[] = {-EMFILE, BROKER_NONE, BROKER_DIAL, -EPROTO, BROKER_UNHEARD, BROKER_UNFIT, -EPROTO};
+	static const int expected[] = {-EMFILE,	       BROKER_NONE,  BROKER_DIAL, -EPROTO,
+				       BROKER_UNHEARD, BROKER_UNFIT, -EPROTO};
 	int fd;
 
 	say_welcome_with(first_answer((uint32_t)_i), -1);
