@@ -1,6 +1,7 @@
 /* See own_ports.h. */
 #include "tools/relay/own_ports.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,19 +92,19 @@ static void look(void)
 	}
 }
 
-/* An address of this machine: to no other one can be bound. */
-static bool is_here(const struct destination_key *key)
+/* An address of another machine: to no such can be bound (bind(2)). Without a look it may be this one's. */
+static bool is_elsewhere(const struct destination_key *key)
 {
 	struct sockaddr_in6 peer;
 	socklen_t length = destination_key_peer(key, &peer);
 	int fd = socket(peer.sin6_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool is_ours;
+	bool is_elsewhere;
 
 	peer.sin6_port = 0;
-	is_ours = fd >= 0 && bind(fd, (struct sockaddr *)&peer, length) == 0;
+	is_elsewhere = fd >= 0 && bind(fd, (struct sockaddr *)&peer, length) < 0 && errno == EADDRNOTAVAIL;
 	if (fd >= 0)
 		close(fd);
-	return is_ours;
+	return is_elsewhere;
 }
 
 bool own_ports_has(pid_t thread, const struct destination_key *key)
@@ -117,7 +118,7 @@ bool own_ports_has(pid_t thread, const struct destination_key *key)
 			continue;
 		process = process ? process : target_process(thread);
 		if (listeners[i].process == process)
-			return is_here(key);
+			return !is_elsewhere(key);
 	}
 	return false;
 }
