@@ -15,11 +15,16 @@
 #include <unistd.h>
 
 #include "tools/base/cli.h"
+#include "tools/base/clock.h"
 #include "tools/bench/client.h"
 #include "tools/demo/client.h"
 #include "tools/demo/server.h"
 
-#define RUNS 5
+/* Each kind so often, in turn: on which processors the scheduler has client and server matters as much as the kind, and
+ * lasts for a while. Over a slow network no more than the first number, once it has taken so long. */
+#define RUNS_MIN 5
+#define RUNS_MAX 15
+#define ENOUGH_S 3.0
 #define LIMIT_S 120
 #define MAX_REQUESTS 100000
 
@@ -41,6 +46,7 @@ struct bench {
 	char host[256], port[8], path[1024];
 	unsigned n_requests;
 	struct demo_server server; /* our own server; counts NULL: a foreign server */
+	unsigned n_runs;	   /* of the last group of rows */
 	cJSON *results;		   /* NULL: a table */
 };
 
@@ -106,25 +112,44 @@ static int compare_seconds(const void *one, const void *other)
 	return (a > b) - (a < b);
 }
 
-/* The median of some runs. *n_made: connections that the server saw in one run; -1: only the foreign server knows. */
-static int measure(const struct bench *bench, const struct variant *variant, unsigned n_at_once,
-		   struct bench_outcome *median, long *n_made)
+/* What is known of a row. n_made: connections that the server saw in one run; -1: only the foreign server knows. */
+struct row {
+	struct bench_outcome outcomes[RUNS_MAX];
+	long n_made;
+};
+
+static int measure_run(const struct bench *bench, const struct variant *variant, unsigned n_at_once, struct row *row,
+		       unsigned run)
 {
-	struct bench_outcome outcomes[RUNS];
+	uint64_t before = bench->server.counts ? bench->server.counts->n_connections : 0;
+	int error = measure_once(bench, variant, n_at_once, &row->outcomes[run]);
 
-	for (int i = 0; i < RUNS; i++) {
-		uint64_t before = bench->server.counts ? bench->server.counts->n_connections : 0;
-		int error = measure_once(bench, variant, n_at_once, &outcomes[i]);
+	row->n_made = variant->is_held ? -1 : (long)row->outcomes[run].n_connected;
+	if (bench->server.counts)
+		row->n_made = (long)(bench->server.counts->n_connections - before);
+	return error;
+}
 
-		if (error)
-			return error;
-		*n_made = variant->is_held ? -1 : (long)outcomes[i].n_connected;
-		if (bench->server.counts)
-			*n_made = (long)(bench->server.counts->n_connections - before);
-	}
-	qsort(outcomes, RUNS, sizeof(outcomes[0]), compare_seconds);
-	*median = outcomes[RUNS / 2];
+static int measure_rows(struct bench *bench, unsigned n_at_once, struct row rows[LENGTH(variants)])
+{
+	double begin = clock_now_s(CLOCK_MONOTONIC);
+
+	for (bench->n_runs = 0;
+	     bench->n_runs < RUNS_MIN || (bench->n_runs < RUNS_MAX && clock_now_s(CLOCK_MONOTONIC) - begin < ENOUGH_S);
+	     bench->n_runs++)
+		for (size_t i = 0; i < LENGTH(variants); i++) {
+			int error = measure_run(bench, &variants[i], n_at_once, &rows[i], bench->n_runs);
+
+			if (error)
+				return error;
+		}
 	return 0;
+}
+
+static const struct bench_outcome *median_of(const struct bench *bench, struct row *row)
+{
+	qsort(row->outcomes, bench->n_runs, sizeof(row->outcomes[0]), compare_seconds);
+	return &row->outcomes[bench->n_runs / 2];
 }
 
 static void print_row(const struct bench *bench, const struct variant *variant, unsigned n_at_once,
@@ -139,7 +164,7 @@ static void print_row(const struct bench *bench, const struct variant *variant, 
 	fflush(stdout);
 }
 
-static void add_result(cJSON *results, const struct variant *variant, unsigned n_at_once,
+static void add_result(const struct bench *bench, const struct variant *variant, unsigned n_at_once,
 		       const struct bench_outcome *outcome, long n_made)
 {
 	cJSON *object = cJSON_CreateObject();
@@ -150,28 +175,34 @@ static void add_result(cJSON *results, const struct variant *variant, unsigned n
 		cJSON_AddNumberToObject(object, "made", (double)n_made);
 	cJSON_AddNumberToObject(object, "failed", outcome->n_failed);
 	cJSON_AddNumberToObject(object, "seconds", outcome->seconds);
-	cJSON_AddItemToArray(results, object);
+	cJSON_AddNumberToObject(object, "runs", bench->n_runs);
+	cJSON_AddItemToArray(bench->results, object);
+}
+
+static int show_row(const struct bench *bench, const struct variant *variant, unsigned n_at_once, struct row *row)
+{
+	const struct bench_outcome *outcome = median_of(bench, row);
+
+	if (outcome->n_failed == bench->n_requests)
+		return -EHOSTUNREACH;
+	if (bench->results)
+		add_result(bench, variant, n_at_once, outcome, row->n_made);
+	else
+		print_row(bench, variant, n_at_once, outcome, row->n_made);
+	return 0;
 }
 
 static int measure_all(struct bench *bench)
 {
-	for (size_t i = 0; i < LENGTH(at_once); i++) {
-		for (size_t j = 0; j < LENGTH(variants); j++) {
-			struct bench_outcome outcome;
-			long n_made;
-			int error = measure(bench, &variants[j], at_once[i], &outcome, &n_made);
+	static struct row rows[LENGTH(variants)];
+	int error = 0;
 
-			if (error)
-				return error;
-			if (outcome.n_failed == bench->n_requests)
-				return -EHOSTUNREACH;
-			if (bench->results)
-				add_result(bench->results, &variants[j], at_once[i], &outcome, n_made);
-			else
-				print_row(bench, &variants[j], at_once[i], &outcome, n_made);
-		}
+	for (size_t i = 0; i < LENGTH(at_once) && !error; i++) {
+		error = measure_rows(bench, at_once[i], rows);
+		for (size_t j = 0; j < LENGTH(variants) && !error; j++)
+			error = show_row(bench, &variants[j], at_once[i], &rows[j]);
 	}
-	return 0;
+	return error;
 }
 
 static void print_json(const struct bench *bench, cJSON *results)
@@ -182,7 +213,6 @@ static void print_json(const struct bench *bench, cJSON *results)
 	snprintf(server, sizeof(server), "%s:%s%s", bench->host, bench->port, bench->path);
 	cJSON_AddStringToObject(root, "server", server);
 	cJSON_AddNumberToObject(root, "requests", bench->n_requests);
-	cJSON_AddNumberToObject(root, "runs", RUNS);
 	cJSON_AddItemToObject(root, "results", results);
 	text = cJSON_Print(root);
 	puts(text ? text : "{}");
@@ -203,10 +233,10 @@ static int bench_run(struct bench *bench, bool wants_json)
 	if (!error && wants_json)
 		bench->results = cJSON_CreateArray();
 	if (!error && !wants_json)
-		printf("%u requests to http://%s:%s%s (%s); each figure is the median of %d runs\n\n%-42s %7s %11s %6s %9s %12s\n",
+		printf("%u requests to http://%s:%s%s (%s); each figure is the median of %d to %d runs in turn\n\n%-42s %7s %11s %6s %9s %12s\n",
 		       bench->n_requests, bench->host, bench->port, bench->path,
-		       bench->server.counts ? "a server of our own, 1 KiB" : "not ours", RUNS, "connections", "at once",
-		       "made", "failed", "seconds", "a request");
+		       bench->server.counts ? "a server of our own, 1 KiB" : "not ours", RUNS_MIN, RUNS_MAX,
+		       "connections", "at once", "made", "failed", "seconds", "a request");
 	if (!error)
 		error = measure_all(bench);
 	if (bench->server.counts)
