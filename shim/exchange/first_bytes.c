@@ -73,8 +73,9 @@ static bool is_hello_to_be_kept(const struct transfer *transfer)
 /* It goes native. */
 static void count_tls(struct sock *sock, const struct transfer *transfer)
 {
-	if (sock->policy->tls != CONFIG_TLS_OFF || !session_layer || !session_layer->can_be_used() ||
-	    !is_hello_to_be_kept(transfer))
+	bool is_left_alone = sock->policy->tls == CONFIG_TLS_OFF || sock->policy->mode == CONFIG_MODE_OBSERVE;
+
+	if (!is_left_alone || !session_layer || !session_layer->can_be_used() || !is_hello_to_be_kept(transfer))
 		return;
 	events_would_park(sock);
 	log_event("reusable", sock, "tls");
@@ -186,8 +187,8 @@ static bool begin_other(struct sock *sock, const struct transfer *transfer, size
 	enum protocol_number number = recognize(sock, transfer, total);
 
 	*result = FIRST_BYTES_TRANSLATED;
-	if (is_tls(transfer, total) && sock->policy->tls == CONFIG_TLS_REUSE && session_layer &&
-	    session_layer->take_first(sock, transfer))
+	if (is_tls(transfer, total) && sock->policy->tls == CONFIG_TLS_REUSE &&
+	    sock->policy->mode == CONFIG_MODE_FULL && session_layer && session_layer->take_first(sock, transfer))
 		return true;
 	*result = FIRST_BYTES_NATIVE;
 	if (sock->state != SOCK_OPEN)

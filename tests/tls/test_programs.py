@@ -211,3 +211,15 @@ def test_plugin():
             with servers.TlsServer() as server:
                 command = programs.built("unloads", ("-ldl",), plugin)(ca(), [server.url("/bytes/10"), server.url("/bytes/20")])
                 compare("plugin with %s, %s pool" % (library, pool), server, command, reuses=True, HOLDLINE_POOL=pool, HOLDLINE_IDLE_CONN_TIMEOUT="1s")
+
+
+def test_observed():
+    """Whoever only looks counts the same, whether HTTPS might be kept or not, and leaves it alone."""
+    with servers.TlsServer() as server, tempfile.TemporaryDirectory() as folder:
+        for tls in "off", "reuse":
+            log = os.path.join(folder, tls)
+            for _ in range(3):
+                harness.run(["curl", "-s", "--cacert", ca(), server.url("/bytes/10")], True, HOLDLINE_MODE="observe", HOLDLINE_TLS=tls, HOLDLINE_LOG=log)
+            with open(log) as file:
+                lines = file.read().splitlines()
+            tally.expect("observed with --tls=" + tls, sum(" reusable " in line and line.endswith(" tls") for line in lines) == 3, lines)
