@@ -89,6 +89,22 @@ START_TEST(no_reuse_has_a_reason)
 }
 END_TEST
 
+/* Those that were left alone for it are more than those of which it was learnt. */
+START_TEST(the_cause_comes_before_its_consequence)
+{
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":140,\"dialed\":140,\"reused\":0},"
+	      "\"refusals\":{\"bypassed\":129,\"server_close\":10,\"error\":1}}");
+	ck_assert(has_note("server_close (10 times)"));
+	ck_assert(has_note("129 more were then left alone"));
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":9,\"dialed\":9},\"refusals\":{\"bypassed\":9}}");
+	ck_assert(has_note("bypassed (9 times)"));
+	judge("{\"mode\":\"full\",\"totals\":{\"connects\":50,\"dialed\":50,\"reusable\":4},"
+	      "\"refusals\":{\"bypassed\":46,\"tls_opaque\":4}}");
+	ck_assert(has_note("With --tls=reuse its HTTPS"));
+	ck_assert(!has_note("4 connections were HTTPS"));
+}
+END_TEST
+
 START_TEST(failures_and_ports_are_told)
 {
 	judge("{\"mode\":\"full\",\"totals\":{\"connects\":10,\"dialed\":0,\"reused\":9,\"dial_failures\":1},"
@@ -384,6 +400,7 @@ Suite *report_suite(void)
 	tcase_add_test(tcase, reuse_is_fine);
 	tcase_add_test(tcase, every_connect_is_told);
 	tcase_add_test(tcase, no_reuse_has_a_reason);
+	tcase_add_test(tcase, the_cause_comes_before_its_consequence);
 	tcase_add_test(tcase, failures_and_ports_are_told);
 	tcase_add_test(tcase, one_is_singular);
 	tcase_add_test(tcase, the_peak_of_ports_is_told_once);
