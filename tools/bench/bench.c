@@ -246,7 +246,7 @@ static int bench_run(struct bench *bench, bool wants_json)
 	if (!error)
 		return 0;
 	fprintf(stderr, "holdline bench: http://%s:%s%s: %s\n", bench->host, bench->port, bench->path,
-		strerror(-error));
+		error == -EHOSTUNREACH ? "there is no answer by HTTP" : strerror(-error));
 	return EXIT_CANNOT;
 }
 
@@ -297,8 +297,11 @@ int command_bench(int argc, char **argv)
 		return status;
 	if (n_requests)
 		bench.n_requests = (unsigned)atoi(n_requests);
-	if ((server && !parse_server(server, &bench)) || optind < argc || bench.n_requests < 1 ||
-	    bench.n_requests > MAX_REQUESTS)
+	if (server && !parse_server(server, &bench)) {
+		fprintf(stderr, "holdline bench: --server=%s: not HOST:PORT/PATH\n", server);
+		return EXIT_USAGE;
+	}
+	if (optind < argc || bench.n_requests < 1 || bench.n_requests > MAX_REQUESTS)
 		return cli_print_usage(&cli);
 	return bench_run(&bench, wants_json);
 }
