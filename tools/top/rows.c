@@ -48,10 +48,13 @@ static void name_process(const struct ports_tuple *tuple, const struct attributi
 		 n - 1);
 }
 
-static double reuse_since(const struct attribution *counted, const struct top_row *last)
+static double reuse_since(const struct attribution *counted, const struct top_row *last, uint64_t n_used)
 {
 	uint64_t connects = counted->n_connects, reused = counted->n_reused;
 
+	/* Others dial there, without Holdline: what it did before is not about them. */
+	if (last && connects == last->n_connects && n_used > last->n_used)
+		return -1;
 	/* If there were no connects meanwhile, the ratio of all so far is the better answer. */
 	if (last && connects > last->n_connects && reused >= last->n_reused) {
 		connects -= last->n_connects;
@@ -88,7 +91,7 @@ static void add_row(struct look *look, const struct ports_tuple *tuple, struct t
 	attribution_find(&look->counts, &tuple->key, look->netns_cookie, look->symbolizer, &counted);
 	row->n_connects = counted.n_connects;
 	row->n_reused = counted.n_reused;
-	row->reuse_ratio = reuse_since(&counted, find_row(look->last, &tuple->key));
+	row->reuse_ratio = reuse_since(&counted, find_row(look->last, &tuple->key), row->n_used);
 	name_process(tuple, &counted, row);
 	if (counted.n_places)
 		memcpy(row->place, counted.places[0].text, sizeof(row->place));
