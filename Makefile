@@ -68,7 +68,7 @@ AGAIN = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 .DEFAULT_GOAL = all
 help:
 	@echo 'make demo      install what is missing, build, and show what Holdline does (ten seconds)'
-	@echo 'make check     install what is missing, build, and run every test (a quarter of an hour on two processors)'
+	@echo 'make check     install what is missing, build, and run every test (ten minutes on two processors)'
 	@echo 'make           build $(BUILD)/libholdline.so and $(BUILD)/holdline; "make deps" installs what that needs'
 	@echo 'make install   into PREFIX ($(PREFIX)), honours DESTDIR; make uninstall takes it away'
 	@echo 'make MUSL=1    $(BUILD)/musl/libholdline.so, for programs of musl; needs musl-gcc (musl-tools) or Alpine'
