@@ -55,7 +55,7 @@ static unsigned long end_fork(void)
 
 static void before_fork(void)
 {
-	bool is_home = guard_is_home();
+	bool is_home = init_is_settled() && guard_is_home();
 
 	if (is_home) {
 		handoff_settle_fences(false);
@@ -78,6 +78,7 @@ static void after_fork_in_child(void)
 {
 	unsigned long bits = end_fork();
 
+	init_after_fork();
 	guard_forget_sleepers();
 	fdlimit_after_fork_in_child(bits & FORK_HAS_LIMIT);
 	if (!(bits & FORK_IS_FIT)) {
@@ -98,7 +99,7 @@ void fork_init(void)
 
 void fork_before_clone(unsigned long flags)
 {
-	bool is_thread = flags & CLONE_THREAD, is_home = guard_is_home();
+	bool is_thread = flags & CLONE_THREAD, is_home = init_is_settled() && guard_is_home();
 
 	/* Its child must not be taken for us. */
 	if ((flags & CLONE_VM) && !is_thread && !init_is_off())

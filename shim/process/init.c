@@ -133,6 +133,17 @@ bool init_is_done(void)
 	return true;
 }
 
+bool init_is_settled(void)
+{
+	return phase != PHASE_BEGINNING || wait_for_beginner();
+}
+
+void init_after_fork(void)
+{
+	if (phase == PHASE_BEGINNING)
+		phase = PHASE_OFF;
+}
+
 bool init_was_needed(void)
 {
 	return phase == PHASE_DONE;

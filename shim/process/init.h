@@ -19,5 +19,13 @@ bool init_is_ending(void);
 /* True if nothing of ours is wanted (HOLDLINE_MODE=off), or the settings are wrong. */
 bool init_is_off(void);
 
+/* Before a process is made: waits for a thread that is in the midst of it. False if it still is, or if this is a
+ * handler that has interrupted it: what it has made so far is of no use to a child. Async-signal-safe. Preserves
+ * errno. */
+bool init_is_settled(void);
+
+/* In a fork's child: nobody waits for that thread, which is not here. */
+void init_after_fork(void);
+
 /* True if that has happened already: before, no socket was ever followed. */
 bool init_was_needed(void);

@@ -467,11 +467,83 @@ static void run_range_unshared(void)
 	run_unshared_files();
 }
 
+/* ---- While a thread of the parent's makes the process's first socket ---- */
+
+static _Atomic bool is_begun, is_held;
+
+static void hold_thread(int number)
+{
+	(void)number;
+	is_held = true;
+	usleep(3000);
+}
+
+static void *make_first_socket(void *unused)
+{
+	is_begun = true;
+	close(probe_socket());
+	return unused;
+}
+
+static void wait_ns(long ns)
+{
+	struct timespec begin, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - begin.tv_sec) * 1000000000 + now.tv_nsec - begin.tv_nsec < ns);
+}
+
+/* In a process that has made none: 0 if its child ends well, and in time. */
+static int fork_amid_first(long after_ns, pid_t (*make)(void))
+{
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	signal(SIGUSR1, hold_thread);
+	pthread_create(&thread, NULL, make_first_socket, NULL);
+	while (!is_begun)
+		;
+	wait_ns(after_ns);
+	pthread_kill(thread, SIGUSR1);
+	for (int i = 0; i < 1000 && !is_held; i++)
+		wait_ns(1000);
+	pid = make();
+	if (pid == 0) {
+		alarm(2);
+		for (int i = 0; i < 40; i++)
+			close(probe_socket());
+		_exit(exchange());
+	}
+	waitpid(pid, &status, 0);
+	pthread_join(thread, NULL);
+	return status != 0;
+}
+
+static void run_amid_first_socket(void)
+{
+	int n_failed = 0;
+
+	for (int i = 0; i < 90; i++) {
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(fork_amid_first(i / 3 * 4000, makers[i % 3].make));
+		waitpid(pid, &status, 0);
+		n_failed += status != 0;
+	}
+	say("%d failed", n_failed);
+}
+
 static const struct probe_case cases[] = {
 	{"keeper", run_keeper},
 	{"child-goes-on", run_child_goes_on},
 	{"amid-threads", run_amid_threads},
 	{"vfork-amid-threads", run_vfork_amid_threads},
+	{"amid-first-socket", run_amid_first_socket},
 	{"in-handler", run_in_handler},
 	{"handler-returns-twice", run_handler_returns_twice},
 	{"limit", run_limit},
