@@ -86,10 +86,11 @@ static void after_fork_in_child(void)
 		broker_link_after_fork_amid();
 		return;
 	}
-	guard_set_home();
 	if (bits & FORK_HAS_POOL)
 		pool_unlock_after_fork();
 	sock_after_fork_in_child(bits & FORK_HAS_POOL);
+	/* A handler that comes before this finds the parent's state, and leaves it alone. */
+	guard_set_home();
 }
 
 void fork_init(void)
