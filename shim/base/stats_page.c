@@ -283,7 +283,8 @@ void stats_page_after_fork(bool keeps_gauges)
 {
 	void *own;
 
-	if (state == PAGE_SHARED) {
+	/* A thread that is not here may have been about to say that it has its file. */
+	if (state == PAGE_SHARED || (state == PAGE_BEGINNING && page != first)) {
 		own = libc.mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (own == MAP_FAILED)
 			return; /* goes on in the parent's: only whose the numbers are is lost */

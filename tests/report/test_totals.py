@@ -94,6 +94,14 @@ def test_executes():
         counted("5 programs of 8 threads that execute another", 120, nginx.stats(), report)
 
 
+def test_forks():
+    """A fork at whatever moment leaves the parent's counts alone."""
+    forking = harness.compile_program("report_forking", ["tests/report/forking.c"])
+    with World() as world, harness.Nginx() as nginx:
+        _, report = world.report(shell_loop("%s %d" % (forking, nginx.port), 200), "--pool=local", timeout=120)
+        counted("200 processes that fork while they count", 1200, nginx.stats(), report)
+
+
 def test_observe():
     with World() as world, harness.Nginx() as nginx:
         command = [client(), str(nginx.port), "30", "exit"]
