@@ -209,6 +209,13 @@ static void note_number(long number, const long a[6])
 	case SYS_seccomp: /* its first two operations are the modes, the others only ask */
 		fork_before_seccomp((unsigned long)a[0] <= 1 ? (long)a[0] + 1 : 0, (const void *)a[2]);
 		break;
+	case SYS_execve: /* of a process that follows nothing just now */
+	case SYS_execveat:
+		fork_before_exec();
+		break;
+	case SYS_exit_group:
+		init_end_at_once();
+		break;
 	case SYS_pidfd_getfd: /* perhaps of this process, which can't be told */
 		handoff_to_stranger((int)a[1]);
 		break;

@@ -2,7 +2,7 @@
  * Connects to 127.0.0.1:PORT the given number of times, from a function whose name and line the tests look for; then
  * ends as told.
  *
- * usage: client PORT N exit|kill|wait [MARK]
+ * usage: client PORT N exit|quick|number|execute|kill|wait [MARK]
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char request[] = "GET /bytes/10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -39,14 +40,29 @@ __attribute__((noinline)) int fetch_many(int port, int n)
 	return n_failed;
 }
 
+/* Ends that no exit handler sees. */
+static void end(const char *how)
+{
+	char *const arguments[] = {(char *)"true", NULL};
+
+	if (strcmp(how, "kill") == 0)
+		raise(SIGKILL);
+	if (strcmp(how, "quick") == 0)
+		quick_exit(0);
+	if (strcmp(how, "number") == 0)
+		syscall(SYS_exit_group, 0);
+	if (strcmp(how, "execute") == 0)
+		syscall(SYS_execve, "/bin/true", arguments, environ);
+}
+
 int main(int argc, char **argv)
 {
 	int n_failed = argc > 3 ? fetch_many(atoi(argv[1]), atoi(argv[2])) : 0;
 
 	printf("%d failed\n", n_failed);
 	fflush(stdout);
-	if (argc > 3 && strcmp(argv[3], "kill") == 0)
-		raise(SIGKILL);
+	if (argc > 3)
+		end(argv[3]);
 	if (argc > 3 && strcmp(argv[3], "wait") == 0)
 		while (read(STDIN_FILENO, &n_failed, 1) > 0)
 			;

@@ -94,6 +94,15 @@ def test_executes():
         counted("5 programs of 8 threads that execute another", 120, nginx.stats(), report)
 
 
+def test_ends():
+    """So are those of processes that end without their exit handlers."""
+    with World() as world, harness.Nginx() as nginx:
+        command = ["sh", "-c", 'for end in quick number execute; do for n in 1 2 3 4; do "$0" "$1" $n $end >/dev/null; done; done',
+                   client(), str(nginx.port)]
+        _, report = world.report(command, "--pool=local")
+        counted("12 programs that end at once", 30, nginx.stats(), report)
+
+
 def test_forks():
     """A fork at whatever moment leaves the parent's counts alone."""
     forking = harness.compile_program("report_forking", ["tests/report/forking.c"])
