@@ -2,8 +2,9 @@
  * The messages between a process and its broker: one message a packet, on an AF_UNIX SOCK_SEQPACKET connection, in
  * the machine's own byte order, since both run on it. Descriptors travel beside (SCM_RIGHTS, unix(7)).
  *
- * A process says HELLO once, which WELCOME answers; a first LEASE in the one is answered in the other, which spares both
- * sides a turn. Any other LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks each by broker_wire_check() before it looks into it.
+ * A process says HELLO once, which WELCOME answers; a first LEASE in the one is answered in the other, which spares
+ * both sides a turn. Any other LEASE is answered by ANSWER; nothing else is. The broker trusts no message: it checks
+ * each by broker_wire_check() before it looks into it.
  */
 #pragma once
 
