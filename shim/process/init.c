@@ -198,5 +198,5 @@ __attribute__((constructor)) static void init(int n_arguments, char **arguments,
 		exec_state_receive(environment);
 	/* dso = NULL: runs at exit, after every library's destructors. */
 	__cxa_atexit(fini, NULL, NULL);
-	at_quick_exit(init_end_at_once);
+	(void)!at_quick_exit(init_end_at_once);
 }
