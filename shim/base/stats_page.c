@@ -258,6 +258,17 @@ void stats_page_keep(void)
 		gather();
 }
 
+static bool is_left_alone;
+
+void stats_page_leave_alone(void)
+{
+	enum page_state expected = PAGE_PRIVATE;
+
+	stats_page_keep();
+	is_left_alone = true;
+	atomic_compare_exchange_strong(&state, &expected, PAGE_STAYS_PRIVATE);
+}
+
 static void forget_counts(struct stats_page *of, bool keeps_gauges)
 {
 	for (uint32_t i = 0; i < of->n_max[STATS_DESTINATIONS]; i++) {
@@ -283,6 +294,8 @@ void stats_page_after_fork(bool keeps_gauges)
 {
 	void *own;
 
+	if (is_left_alone)
+		return;
 	/* A thread that is not here may have been about to say that it has its file. */
 	if (state == PAGE_SHARED || (state == PAGE_BEGINNING && page != first)) {
 		own = libc.mmap(NULL, STATS_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -334,7 +347,14 @@ static int leave_mapped(void *memory, size_t length)
 void stats_page_end(void)
 {
 	bool is_private = state <= PAGE_BEGINNING, is_counted = is_private ? n_first > 0 : state == PAGE_SHARED;
-	int saved = errno, folder = is_counted ? stats_file_open(&sys, stats_path, runtime, libc.geteuid()) : -1;
+	int saved = errno, folder = -1;
+
+	if (is_left_alone) {
+		gather();
+		return;
+	}
+	if (is_counted)
+		folder = stats_file_open(&sys, stats_path, runtime, libc.geteuid());
 
 	sys.munmap = leave_mapped;
 	if (folder >= 0 && is_private)

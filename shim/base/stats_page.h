@@ -44,5 +44,9 @@ void stats_page_look(void);
 /* The process becomes another program: what was counted gets a file, and stays there. Async-signal-safe. */
 void stats_page_keep(void);
 
+/* The same, and from now on no system call is made for it, since the program is about to have a filter of them: what
+ * has a file by then is counted, as for a killed process. Async-signal-safe; errno is preserved. */
+void stats_page_leave_alone(void);
+
 /* At the process's end: adds it to the total. Async-signal-safe; errno is preserved. */
 void stats_page_end(void);

@@ -74,6 +74,9 @@ static void after_fork_in_parent(void)
 		pool_unlock_after_fork();
 }
 
+/* The program has a filter of system calls, which may end it for one of ours: nothing is followed any more. */
+static _Atomic(bool) is_filtered;
+
 static void after_fork_in_child(void)
 {
 	unsigned long bits = end_fork();
@@ -81,6 +84,10 @@ static void after_fork_in_child(void)
 	init_after_fork();
 	guard_forget_sleepers();
 	fdlimit_after_fork_in_child(bits & FORK_HAS_LIMIT);
+	if (is_filtered) {
+		guard_expect_nobody();
+		return;
+	}
 	if (!(bits & FORK_IS_FIT)) {
 		guard_expect_nobody();
 		broker_link_after_fork_amid();
@@ -168,10 +175,13 @@ void fork_before_seccomp(long mode, const void *filter)
 						    : mode == SECCOMP_MODE_STRICT;
 
 	if (is_tried) {
+		is_filtered = true;
 		exec_relay_note_filter(mode == SECCOMP_MODE_FILTER ? filter : NULL);
 		log_leave_alone();
 		clock_leave_slack_alone();
 	}
-	if (is_tried && guard_is_home())
+	if (is_tried && guard_is_home_to_be()) {
 		sock_retire_all();
+		stats_page_leave_alone();
+	}
 }

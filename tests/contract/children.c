@@ -6,7 +6,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stddef.h>
 
 /* A child closes its inherited descriptors; the parent still waits for the end. */
 static void child_closes(bool range)
@@ -199,6 +201,75 @@ static void run_sandbox(void)
 	say("child signal %d status %d", WTERMSIG(status), WEXITSTATUS(status));
 }
 
+/* ---- Behind a filter that kills for every call that the program does not make itself ---- */
+
+#define ALLOW(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+static int set_filter(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		ALLOW(socket),
+		ALLOW(connect),
+		ALLOW(sendto),
+		ALLOW(recvfrom),
+		ALLOW(read),
+		ALLOW(write),
+		ALLOW(close),
+		ALLOW(clone),
+		ALLOW(set_robust_list),
+		ALLOW(rt_sigprocmask),
+		ALLOW(gettid),
+		ALLOW(wait4),
+		ALLOW(exit_group),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void end_by_number(int status)
+{
+	syscall(SYS_exit_group, status);
+}
+
+static void (*const ends[])(int) = {exit, _exit, quick_exit, end_by_number};
+#define N_ENDS (sizeof ends / sizeof *ends)
+
+/* Requests before the filter and behind it, and a child of its own: its end. */
+static void live_filtered(int n_before, int n_behind, void (*end)(int))
+{
+	int status = 1;
+	pid_t pid;
+
+	for (int i = 0; i < n_before; i++)
+		probe_exchange("/bytes/10");
+	if (set_filter())
+		end(2);
+	for (int i = 0; i < n_behind; i++)
+		probe_exchange("/bytes/10");
+	pid = fork();
+	if (pid == 0)
+		end(0);
+	wait4(pid, &status, 0, NULL);
+	end(status != 0);
+}
+
+static void run_filtered(void)
+{
+	for (int i = 0; i < 3 * 2 * (int)N_ENDS; i++) {
+		int n_before = i % 3 * 3, n_behind = i / 3 % 2 * 6, status;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			live_filtered(n_before, n_behind, ends[i / 6]);
+		waitpid(pid, &status, 0);
+		say("%d before, %d behind, end %d: signal %d status %d", n_before, n_behind, i / 6, WTERMSIG(status),
+		    WEXITSTATUS(status));
+	}
+}
+
 static const struct probe_case cases[] = {
 	{"child-closes", run_child_closes},
 	{"child-closes-all", run_child_closes_all},
@@ -208,5 +279,6 @@ static const struct probe_case cases[] = {
 	{"spawn-among-exchanges", run_spawn_among_exchanges},
 	{"system-reads", run_system_reads},
 	{"sandbox", run_sandbox},
+	{"filtered", run_filtered},
 };
 PROBE_MAIN(cases)
