@@ -12,8 +12,7 @@
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-/* A file that grows beyond the program's limit ends the program (setrlimit(2), RLIMIT_FSIZE). */
-static bool is_within_limit(long size)
+bool memory_file_may_have(long size)
 {
 	struct {
 		unsigned long long now, most;
@@ -24,8 +23,8 @@ static bool is_within_limit(long size)
 
 int memory_file_make(const char *name, long size)
 {
-	int fd =
-		is_within_limit(size) ? (int)libc.syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+	int fd = memory_file_may_have(size) ? (int)libc.syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING)
+					    : -1;
 
 	if (fd < 0)
 		return -1;

@@ -3,6 +3,10 @@
 
 #include <stdbool.h>
 
+/* A file that grows beyond the program's limit ends the program (setrlimit(2), RLIMIT_FSIZE). True if one may grow to
+ * this size. */
+bool memory_file_may_have(long size);
+
 /* Some of this size, all zero, which cannot be changed; -1: there is none. The caller's to close. */
 int memory_file_make(const char *name, long size);
 

@@ -18,6 +18,7 @@
 #include "shim/base/clock.h"
 #include "shim/base/home.h"
 #include "shim/base/large.h"
+#include "shim/base/memory_file.h"
 #include "shim/base/real.h"
 #include "shim/base/symbols.h"
 
@@ -76,6 +77,14 @@ static int call_nanosleep(const struct timespec *time, struct timespec *left)
 	return 0;
 }
 
+static int call_fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	if (memory_file_may_have(offset + length))
+		return (int)libc.syscall(SYS_fallocate, fd, mode, offset, length);
+	errno = EFBIG;
+	return -1;
+}
+
 static void bind_libc(void)
 {
 	static const char names[] = CALLS(AS_TEXT);
@@ -88,6 +97,7 @@ static void bind_libc(void)
 	sys.fstat = libc.fstat;
 	sys.fstatat = call_fstatat;
 	sys.nanosleep = call_nanosleep;
+	sys.fallocate = call_fallocate;
 }
 
 void stats_page_choose_place(char *const environment[])

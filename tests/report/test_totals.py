@@ -103,6 +103,14 @@ def test_ends():
         counted("12 programs that end at once", 30, nginx.stats(), report)
 
 
+def test_file_limit():
+    """Where a file may not be as long as a page of counts, nothing is counted, and no program ends for it."""
+    with World() as world, harness.Server() as server:
+        script = 'ulimit -f 8; for n in 1 6; do for end in exit execute kill; do "$0" "$1" $n $end >/dev/null; echo $?; done; done'
+        outcome = world.holdline("run", "--quiet", "--", "sh", "-c", script, client(), str(server.port))
+        tally.expect("nobody ends for the size of a file", outcome.output.split() == [b"0", b"0", b"137"] * 2, outcome.text())
+
+
 def test_forks():
     """A fork at whatever moment leaves the parent's counts alone."""
     forking = harness.compile_program("report_forking", ["tests/report/forking.c"])
