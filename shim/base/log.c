@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "shim/base/clock.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/home.h"
+#include "shim/base/memory_file.h"
 #include "shim/base/real.h"
 
 #define LINE_SIZE 512
@@ -159,6 +161,14 @@ static void add_address(struct line *line, const struct destination_key *key)
 	add_number(line, (uint64_t)ntohs(key->port), 10);
 }
 
+static bool has_room_for(size_t length)
+{
+	struct stat status;
+
+	return memory_file_may_have(LONG_MAX) ||
+	       (libc.fstat(fd, &status) == 0 && memory_file_may_have((long)status.st_size + (long)length));
+}
+
 static void write_line(struct line *line)
 {
 	int error = errno;
@@ -168,8 +178,8 @@ static void write_line(struct line *line)
 	line->text[line->length++] = '\n';
 	look_after_file();
 	atomic_fetch_add(&n_writing, 1);
-	/* A full disk loses the line, nothing else. */
-	if (real.write(fd, line->text, line->length) < 0)
+	/* A full disk loses the line, nothing else, and so does a file that may not be longer. */
+	if (has_room_for(line->length) && real.write(fd, line->text, line->length) < 0)
 		errno = error;
 	atomic_fetch_sub(&n_writing, 1);
 	errno = error;

@@ -104,11 +104,16 @@ def test_ends():
 
 
 def test_file_limit():
-    """Where a file may not be as long as a page of counts, nothing is counted, and no program ends for it."""
+    """Where a file may not be as long as a page of counts, nothing is counted, and no program ends for it.
+    Nor for a log that may not be longer."""
     with World() as world, harness.Server() as server:
         script = 'ulimit -f 8; for n in 1 6; do for end in exit execute kill; do "$0" "$1" $n $end >/dev/null; echo $?; done; done'
-        outcome = world.holdline("run", "--quiet", "--", "sh", "-c", script, client(), str(server.port))
-        tally.expect("nobody ends for the size of a file", outcome.output.split() == [b"0", b"0", b"137"] * 2, outcome.text())
+        log = world.path("log")
+        with open(log, "w") as file:
+            file.write("x" * 4096)
+        outcome = world.holdline("run", "--quiet", "--log=" + log, "--", "sh", "-c", script, client(), str(server.port))
+        tally.expect("nobody ends for the size of a file", outcome.output.split() == [b"0", b"0", b"137"] * 2 and
+                     os.path.getsize(log) <= 4096, outcome.text())
 
 
 def test_forks():
