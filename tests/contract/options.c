@@ -194,6 +194,26 @@ static void set_at(int stage)
 	CALL(close(fd));
 }
 
+/* A new socket is as new, whatever was done to the ones before: none of them got a connection of its own. */
+static void run_new_again(void)
+{
+	static const int values[] = {1, 0, 1, 1};
+
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		int fd = probe_socket();
+
+		print_options("new", fd);
+		set(fd, IPPROTO_TCP, TCP_NODELAY, values[i], "TCP_NODELAY");
+		if (i == 2)
+			set(fd, IPPROTO_TCP, TCP_CORK, 1, "TCP_CORK");
+		CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+		print_options("connected", fd);
+		probe_ask(fd, "/bytes/10");
+		probe_drain(fd);
+		CALL(close(fd));
+	}
+}
+
 static void run_set_before(void)
 {
 	set_at(0);
@@ -342,6 +362,7 @@ static const struct probe_case cases[] = {
 	{"shutdown-first", run_shutdown_first},
 	{"state", run_state},
 	{"set-before", run_set_before},
+	{"new-again", run_new_again},
 	{"set-connected", run_set_connected},
 	{"set-after-eof", run_set_after_eof},
 	{"arguments", run_arguments},
