@@ -90,12 +90,17 @@ const struct cJSON *report_items(const struct cJSON *object, const char *name)
 
 const struct cJSON *report_greatest(const struct cJSON *object)
 {
+	return report_greatest_but(object, "");
+}
+
+const struct cJSON *report_greatest_but(const struct cJSON *object, const char *name)
+{
 	const cJSON *item, *greatest = NULL;
 	double most = 0;
 
 	cJSON_ArrayForEach(item, object)
 	{
-		if (!item->string || report_number(object, item->string) <= most)
+		if (!item->string || strcmp(item->string, name) == 0 || report_number(object, item->string) <= most)
 			continue;
 		greatest = item;
 		most = report_number(object, item->string);

@@ -25,6 +25,9 @@ const struct cJSON *report_items(const struct cJSON *object, const char *name);
 /* The name of the greatest number of an object; NULL: none is above 0. */
 const struct cJSON *report_greatest(const struct cJSON *object);
 
+/* The same of the others than this one. */
+const struct cJSON *report_greatest_but(const struct cJSON *object, const char *name);
+
 #define REPORT_TEXT_MAX 48
 
 /* 1234567 as "1,234,567". Returns `text`. */

@@ -14,6 +14,8 @@
 #define CLIFF_RATIO 0.5
 #define FULL_RATIO 0.8
 
+#define BYPASSED "bypassed"
+
 static const struct {
 	const char *reason, *meaning;
 } meanings[] = {
@@ -34,15 +36,15 @@ static const struct {
 	{"sockopt", "an option was set that can't be undone"},
 	{"ledger", "the kernel counted other bytes"},
 	{"error", "it broke"},
-	{"tls_opaque",
-	 "HTTPS that is left alone: without --tls=reuse, of a TLS library that Holdline does not follow, or through its relay"},
+	{"tls_opaque", "HTTPS that is left alone: without --tls=reuse, of a TLS library that Holdline does not "
+		       "follow, or through its relay"},
 	{"http2", "HTTPS on which HTTP/2 was agreed"},
 	{"client_certificate", "HTTPS with a certificate of the client"},
 	{"tls_version", "HTTPS of an older version or with an unusual cipher"},
 	{"tls_resumed", "HTTPS that resumed an older session"},
 	{"unknown_protocol", "not HTTP/1.x, Redis, memcached or MySQL"},
 	{"probed", "where a program mostly looks whether it can connect, it gets the truth"},
-	{"bypassed", "left alone for a while, since nothing could be reused there several times in a row"},
+	{BYPASSED, "left alone for a while, since nothing could be reused there several times in a row"},
 	{"session_state", "its session can't be reset: the server has no RESET"},
 	{"unfinished_reply", "the program closed before all its commands were answered"},
 	{"authenticated", "it is logged in, and the server has no RESET"},
@@ -168,27 +170,23 @@ static void judge_observed(const struct cJSON *root, const struct cJSON *totals,
 	note_pool(root, verdict);
 }
 
-/* What was left alone says nothing of why: that the others do, before which it was tried. */
+/* A destination is bypassed for another reason, which was counted before. */
 static const cJSON *find_cause(const cJSON *refusals)
 {
-	const cJSON *cause = NULL, *refusal;
+	const cJSON *cause = report_greatest_but(refusals, BYPASSED);
 
-	cJSON_ArrayForEach(
-		refusal, refusals) if (strcmp(refusal->string, "bypassed") != 0 && cJSON_GetNumberValue(refusal) > 0 &&
-				       (!cause || cJSON_GetNumberValue(refusal) > cJSON_GetNumberValue(cause))) cause =
-		refusal;
 	return cause ? cause : report_greatest(refusals);
 }
 
 static void note_reason(const struct cJSON *root, struct report_verdict *verdict)
 {
 	const cJSON *refusals = report_object(root, "refusals"), *top = find_cause(refusals);
-	double n_bypassed = report_number(refusals, "bypassed");
+	double n_bypassed = report_number(refusals, BYPASSED);
 	char n[REPORT_TEXT_MAX], rest[REPORT_TEXT_MAX], of_rest[2 * REPORT_TEXT_MAX] = "";
 
 	if (!top || verdict->level == REPORT_FINE)
 		return;
-	if (n_bypassed > 0 && strcmp(top->string, "bypassed") != 0)
+	if (n_bypassed > 0 && strcmp(top->string, BYPASSED) != 0)
 		snprintf(of_rest, sizeof(of_rest), "; %s more were then left alone for a while (bypassed)",
 			 report_count(n_bypassed, rest));
 	note(verdict, "The most frequent reason for that: %s (%s time%s), %s%s.", top->string,
@@ -205,9 +203,9 @@ static void note_tls(const struct cJSON *root, const struct cJSON *totals, struc
 
 	if (n_opaque <= 0 || reusable <= 0)
 		return;
-	if (report_number(report_object(root, "refusals"), "bypassed") > 0) {
-		note(verdict,
-		     "With --tls=reuse its HTTPS connections could be used again (see --tls-h2 where HTTP/2 is offered).");
+	if (report_number(report_object(root, "refusals"), BYPASSED) > 0) {
+		note(verdict, "With --tls=reuse its HTTPS connections could be used again "
+			      "(see --tls-h2 where HTTP/2 is offered).");
 		return;
 	}
 	note(verdict,
