@@ -213,7 +213,7 @@ static void relieve(struct broker *broker, const struct broker_process *process,
 		held_retire(broker, (struct broker_destination *)destination, HELD_LOOKS);
 }
 
-/* What is left of it is the descriptor, and the reply where a welcome has it. */
+/* Leaves the reply in the welcome, and the descriptor in `out`. */
 static void answer_first(struct broker *broker, struct broker_process *process, const struct broker_request *first,
 			 struct broker_out *out)
 {

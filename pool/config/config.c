@@ -61,7 +61,8 @@ const struct config_option config_options[] = {
 	 "`holdline run`, or all such of the user's.",
 	 CONFIG_KIND_CHOICE, POLICY(mysql_share), mysql_share_choices},
 	{"HOLDLINE_TLS", "tls", "off|reuse", "off",
-	 "Keep HTTPS connections of programs that use OpenSSL 3.0 or 3.5, GnuTLS 3.7 or 3.8.9: a later program repeats the first one's "
+	 "Keep HTTPS connections of programs that use OpenSSL 3.0 or 3.5, GnuTLS 3.7 or 3.8.9: a later program repeats "
+	 "the first one's "
 	 "handshake, and judges the server's certificate itself.",
 	 CONFIG_KIND_CHOICE, POLICY(tls), tls_choices},
 	{"HOLDLINE_TLS_SHARE", "tls-share", "run|user", "run",

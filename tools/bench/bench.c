@@ -112,7 +112,7 @@ static int compare_seconds(const void *one, const void *other)
 	return (a > b) - (a < b);
 }
 
-/* What is known of a row. n_made: connections that the server saw in one run; -1: only the foreign server knows. */
+/* A row of the table. n_made: connections that the server saw in one run; -1: only the foreign server knows. */
 struct row {
 	struct bench_outcome outcomes[RUNS_MAX];
 	long n_made;
@@ -233,7 +233,8 @@ static int bench_run(struct bench *bench, bool wants_json)
 	if (!error && wants_json)
 		bench->results = cJSON_CreateArray();
 	if (!error && !wants_json)
-		printf("%u requests to http://%s:%s%s (%s); each figure is the median of %d to %d runs in turn\n\n%-42s %7s %11s %6s %9s %12s\n",
+		printf("%u requests to http://%s:%s%s (%s); each figure is the median of %d to %d runs in turn\n\n"
+		       "%-42s %7s %11s %6s %9s %12s\n",
 		       bench->n_requests, bench->host, bench->port, bench->path,
 		       bench->server.counts ? "a server of our own, 1 KiB" : "not ours", RUNS_MIN, RUNS_MAX,
 		       "connections", "at once", "made", "failed", "seconds", "a request");
