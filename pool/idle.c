@@ -253,6 +253,12 @@ bool idle_pool_is_beyond_peak(const struct destination *destination)
 	       destination->n_open + destination->n_idle > destination->peak_open;
 }
 
+void idle_pool_note_dial(struct destination *destination)
+{
+	if (destination->n_open + 1 > destination->peak_open)
+		destination->peak_open = destination->n_open + 1;
+}
+
 bool idle_pool_is_used_up(const struct conn *conn, uint32_t n_more, uint64_t now_ns)
 {
 	uint32_t limit = conn->destination->policy->max_conn_requests;

@@ -80,6 +80,9 @@ struct conn *idle_pool_first_login(const struct idle_pool *pool);
 /* True if there are more connections than the program itself has ever had open at once. */
 bool idle_pool_is_beyond_peak(const struct destination *destination);
 
+/* The program gets none of these and is about to dial: without us it would have one more open than it has now. */
+void idle_pool_note_dial(struct destination *destination);
+
 /* True if it has had its share of time, or would have had its share of requests after `n_more` of them: by the policy,
  * or by what its server said. */
 bool idle_pool_is_used_up(const struct conn *conn, uint32_t n_more, uint64_t now_ns);

@@ -161,6 +161,8 @@ static struct conn *take_from_pool(struct sock *sock, uint64_t now_ns)
 	}
 	if (destination)
 		conn = take_own(pool, destination, sock, now_ns, &why);
+	if (destination && !conn)
+		idle_pool_note_dial(destination);
 	pool_leave();
 	/* A ticket asks for both, a connection or leave to dial. */
 	if (!conn && has_broker && sock->policy->tls == CONFIG_TLS_REUSE && sock->missed == MISSED_NONE_IDLE)

@@ -203,6 +203,26 @@ static struct conn *lease_for(uint64_t who, struct destination *destination, enu
 	return conn;
 }
 
+/* Several threads dial at once: one comes back before the other's connection is there. */
+START_TEST(a_dial_under_way_counts)
+{
+	struct destination *destination = fake_pool_find(1);
+	struct conn *a = fake_pool_dial(destination), *b;
+
+	idle_pool_note_dial(destination);
+	fake_pool_park(a);
+	b = fake_pool_dial(destination);
+	ck_assert(!idle_pool_is_beyond_peak(destination));
+	fake_pool_park(b);
+	ck_assert_uint_eq(destination->n_idle, 2);
+	ck_assert_uint_eq(POOL_FULL, 0);
+	/* One that follows the other doesn't. */
+	idle_pool_note_dial(destination);
+	ck_assert_uint_eq(destination->peak_open, 2);
+	fake_pool_clear_leaving(0);
+}
+END_TEST
+
 START_TEST(who_looks_is_told_the_truth)
 {
 	struct destination *destination = fake_pool_find(1);
@@ -434,6 +454,7 @@ Suite *idle_suite(void)
 	tcase_add_test(tcase, zero_is_no_limit);
 	tcase_add_test(tcase, limit_of_one);
 	tcase_add_test(tcase, never_more_than_the_program_had);
+	tcase_add_test(tcase, a_dial_under_way_counts);
 	tcase_add_test(tcase, who_looks_is_told_the_truth);
 	tcase_add_test(tcase, a_look_makes_nothing_younger);
 	tcase_add_test(tcase, retire_takes_the_longest_idle);
