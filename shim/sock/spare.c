@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
@@ -79,10 +81,27 @@ static bool put(struct spare spare, int domain)
 	return kept;
 }
 
+bool spare_undoes(int level, int name)
+{
+	return level == IPPROTO_TCP && name == TCP_NODELAY;
+}
+
+/* What spare_undoes() says. */
+#define UNDONE (1u << SOCKET_OPTION_NODELAY)
+
+static bool undo(const struct sock *sock)
+{
+	static const int off = 0;
+
+	return !(sock->wanted.set & UNDONE) ||
+	       real.setsockopt(sock->spare, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off)) == 0;
+}
+
 static bool is_untouched(const struct sock *sock)
 {
-	return sock->n_fds == 1 && !atomic_load(&sock->is_shared) && !sock->wanted.set && !sock->key.options_length &&
-	       !sock->key.is_bound && !sock->unfit && !sock->cannot_swap && !sock_n_inside(sock);
+	return sock->n_fds == 1 && !atomic_load(&sock->is_shared) && !(sock->wanted.set & ~UNDONE) &&
+	       !sock->key.options_length && !sock->key.is_bound && !sock->unfit && !sock->cannot_swap &&
+	       !sock_n_inside(sock);
 }
 
 void spare_prepare(struct sock *sock)
@@ -95,7 +114,7 @@ void spare_prepare(struct sock *sock)
 
 void spare_keep(struct sock *sock)
 {
-	if (sock->spare >= 0 && put((struct spare){sock->spare, sock->file_flags}, sock->domain))
+	if (sock->spare >= 0 && undo(sock) && put((struct spare){sock->spare, sock->file_flags}, sock->domain))
 		sock->spare = -1;
 	spare_drop(sock);
 }

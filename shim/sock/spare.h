@@ -30,6 +30,9 @@ void spare_flush_flags(struct sock *sock);
 /* fcntl(2) F_GETFL or F_SETFL where that can be answered so: true, and the result. Locked. */
 bool spare_answer(struct sock *sock, int command, int argument, int *result);
 
+/* True for the option that nearly every program sets on a new socket: it is undone before another gets it. */
+bool spare_undoes(int level, int name);
+
 /* The file of this new socket is about to be swapped away: takes hold of it if it is untouched. Locked. */
 void spare_prepare(struct sock *sock);
 

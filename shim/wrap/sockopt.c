@@ -100,7 +100,8 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 		result = real.setsockopt(sock_connection_of(sock, fd), level, name, value, length);
 	}
 	if (result == 0) {
-		spare_drop(sock);
+		if (!spare_undoes(level, name))
+			spare_drop(sock);
 		options_note_set(sock, level, name, value, length);
 	}
 	/* The program's value has been found good, and is remembered; ours goes on. */
