@@ -13,6 +13,7 @@
 #include "shim/sock/options.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
+#include "shim/sock/spare.h"
 #include "shim/sock/stub.h"
 #include "shim/sock/swap.h"
 
@@ -106,7 +107,7 @@ bool after_eof_begin_again(struct sock *sock)
 {
 	if (!is_taken_for_kept(sock) || leave_stub(sock))
 		return false;
-	sock->file_flags = sock->status_flags;
+	spare_note_file(sock);
 	sock->has_sent = false;
 	sock->parked = NULL;
 	replay_reset(&sock->replay);

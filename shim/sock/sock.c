@@ -123,6 +123,7 @@ void sock_track(int fd, int domain, int type_flags, const struct spare *spare)
 	sock->n_fds = 1;
 	sock->status_flags = status_flags;
 	sock->file_flags = spare ? spare->status_flags : status_flags;
+	sock->file_has_nodelay = spare && spare->has_nodelay;
 	sock->spare = spare ? spare->fd : -1;
 	atomic_fetch_add(&sock_n_tracked, 1);
 	ANNOTATE_PUBLISHED(sock);
@@ -365,6 +366,6 @@ void sock_end_by_server(struct sock *sock, enum refusal why)
 void sock_share(struct sock *sock)
 {
 	atomic_store(&sock->is_shared, true);
-	spare_flush_flags(sock);
+	spare_flush(sock);
 	broker_link_share(sock->conn);
 }

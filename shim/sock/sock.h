@@ -80,9 +80,10 @@ struct sock {
 	int fds[SOCK_MAX_FDS];
 	uint8_t close_on_exec[SOCK_MAX_FDS]; /* enum sock_close_on_exec, of each number */
 	unsigned n_fds;
-	int status_flags; /* of the description, as fcntl(F_GETFL) gives them */
-	int spare;	  /* SOCK_NEW: our duplicate, see spare.h; -1: none */
-	int file_flags;	  /* SOCK_NEW: those that its file has, see spare_flush_flags() */
+	int status_flags;      /* of the description, as fcntl(F_GETFL) gives them */
+	int spare;	       /* SOCK_NEW: our duplicate, see spare.h; -1: none */
+	int file_flags;	       /* SOCK_NEW: those that its file has, see spare_flush() */
+	bool file_has_nodelay; /* likewise TCP_NODELAY */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */

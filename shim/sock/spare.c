@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 
 #include "shim/base/clock.h"
 #include "shim/base/real.h"
+#include "shim/base/usermem.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/sock.h"
 
@@ -28,7 +30,7 @@ static struct store *store_of(int domain)
 struct spare spare_take(int domain)
 {
 	struct store *store = store_of(domain);
-	struct spare spare = {-1, 0};
+	struct spare spare = {.fd = -1};
 
 	/* A look without the lock saves it for programs that never have any. */
 	if (!__atomic_load_n(&store->n, __ATOMIC_RELAXED) || !pool_enter(guard_now_ns()))
@@ -44,21 +46,42 @@ int spare_duplicate(const struct spare *spare, int type_flags)
 	return real.fcntl(spare->fd, type_flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
 }
 
-void spare_flush_flags(struct sock *sock)
+/* The option that hardly any program leaves out. */
+static bool is_nodelay(int level, int name)
 {
-	int saved = errno;
+	return level == IPPROTO_TCP && name == TCP_NODELAY;
+}
 
-	if (sock->state != SOCK_NEW || !sock->n_fds || sock->file_flags == sock->status_flags)
+static bool wants_nodelay(const struct sock *sock)
+{
+	int value;
+
+	memcpy(&value, sock->wanted.value[SOCKET_OPTION_NODELAY], sizeof(value));
+	return sock->wanted.set & 1u << SOCKET_OPTION_NODELAY && value;
+}
+
+void spare_flush(struct sock *sock)
+{
+	int saved = errno, nodelay = wants_nodelay(sock);
+
+	if (sock->state != SOCK_NEW || !sock->n_fds)
 		return;
-	if (real.fcntl(sock->fds[0], F_SETFL, sock->status_flags) == 0)
+	if (sock->file_flags != sock->status_flags && real.fcntl(sock->fds[0], F_SETFL, sock->status_flags) == 0)
 		sock->file_flags = sock->status_flags;
+	if (sock->file_has_nodelay != nodelay &&
+	    real.setsockopt(sock->fds[0], IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay)) == 0)
+		sock->file_has_nodelay = nodelay;
 	errno = saved;
+}
+
+static bool is_remembered(const struct sock *sock)
+{
+	return sock->state == SOCK_NEW && sock->spare >= 0 && !atomic_load(&sock->is_shared);
 }
 
 bool spare_answer(struct sock *sock, int command, int argument, int *result)
 {
-	if (sock->state != SOCK_NEW || sock->spare < 0 || atomic_load(&sock->is_shared) ||
-	    (command == F_SETFL && (argument & (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME))))
+	if (!is_remembered(sock) || (command == F_SETFL && (argument & (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME))))
 		return false;
 	if (command == F_SETFL)
 		sock->status_flags = (sock->status_flags & ~O_NONBLOCK) | (argument & O_NONBLOCK);
@@ -81,27 +104,30 @@ static bool put(struct spare spare, int domain)
 	return kept;
 }
 
-bool spare_undoes(int level, int name)
+bool spare_takes_option(const struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
-	return level == IPPROTO_TCP && name == TCP_NODELAY;
+	return is_nodelay(level, name) && is_remembered(sock) && length == sizeof(int) && guard_readable(value, length);
 }
 
-/* What spare_undoes() says. */
-#define UNDONE (1u << SOCKET_OPTION_NODELAY)
-
-static bool undo(const struct sock *sock)
+void spare_note_file(struct sock *sock)
 {
-	static const int off = 0;
+	sock->file_flags = sock->status_flags;
+	sock->file_has_nodelay = wants_nodelay(sock);
+}
 
-	return !(sock->wanted.set & UNDONE) ||
-	       real.setsockopt(sock->spare, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off)) == 0;
+void spare_note_option(struct sock *sock, int level, int name)
+{
+	if (!is_nodelay(level, name))
+		spare_drop(sock);
+	else
+		sock->file_has_nodelay = wants_nodelay(sock);
 }
 
 static bool is_untouched(const struct sock *sock)
 {
-	return sock->n_fds == 1 && !atomic_load(&sock->is_shared) && !(sock->wanted.set & ~UNDONE) &&
-	       !sock->key.options_length && !sock->key.is_bound && !sock->unfit && !sock->cannot_swap &&
-	       !sock_n_inside(sock);
+	return sock->n_fds == 1 && !atomic_load(&sock->is_shared) &&
+	       !(sock->wanted.set & ~(1u << SOCKET_OPTION_NODELAY)) && !sock->key.options_length &&
+	       !sock->key.is_bound && !sock->unfit && !sock->cannot_swap && !sock_n_inside(sock);
 }
 
 void spare_prepare(struct sock *sock)
@@ -114,14 +140,16 @@ void spare_prepare(struct sock *sock)
 
 void spare_keep(struct sock *sock)
 {
-	if (sock->spare >= 0 && undo(sock) && put((struct spare){sock->spare, sock->file_flags}, sock->domain))
+	struct spare spare = {sock->spare, sock->file_flags, sock->file_has_nodelay};
+
+	if (spare.fd >= 0 && put(spare, sock->domain))
 		sock->spare = -1;
 	spare_drop(sock);
 }
 
 void spare_drop(struct sock *sock)
 {
-	spare_flush_flags(sock);
+	spare_flush(sock);
 	if (sock->spare < 0)
 		return;
 	fdtable_close_internal(sock->spare);

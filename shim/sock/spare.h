@@ -6,12 +6,14 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 struct sock;
 
 struct spare {
 	int fd;		  /* a high duplicate, -1: none */
 	int status_flags; /* of its file */
+	bool has_nodelay; /* likewise: TCP_NODELAY is on */
 };
 
 /* A spare of a domain out of the store, for socket(). */
@@ -21,17 +23,23 @@ struct spare spare_take(int domain);
 int spare_duplicate(const struct spare *spare, int type_flags);
 
 /*
- * Most programs set O_NONBLOCK on each new socket, and a kept connection has it already: while a spare stands for a
- * socket that is not connected, O_NONBLOCK is only remembered. This sets it, before anybody could tell: before a dial,
- * where the file gets another number or another process, and before the socket goes native.
+ * Most programs set O_NONBLOCK or TCP_NODELAY on each new socket, and a kept connection has them already: while a spare
+ * stands for a socket that is not connected, both are only remembered. This sets them, before anybody could tell:
+ * before a dial, where the file gets another number or another process, and before the socket goes native.
  */
-void spare_flush_flags(struct sock *sock);
+void spare_flush(struct sock *sock);
 
 /* fcntl(2) F_GETFL or F_SETFL where that can be answered so: true, and the result. Locked. */
 bool spare_answer(struct sock *sock, int command, int argument, int *result);
 
-/* True for the option that nearly every program sets on a new socket: it is undone before another gets it. */
-bool spare_undoes(int level, int name);
+/* The same of setsockopt(2), which has succeeded then. Locked. */
+bool spare_takes_option(const struct sock *sock, int level, int name, const void *value, socklen_t length);
+
+/* The file of this new socket has all of what the program set. Locked. */
+void spare_note_file(struct sock *sock);
+
+/* An option has been set on the file itself, and noted. Locked. */
+void spare_note_option(struct sock *sock, int level, int name);
 
 /* The file of this new socket is about to be swapped away: takes hold of it if it is untouched. Locked. */
 void spare_prepare(struct sock *sock);

@@ -22,7 +22,7 @@ EXPORT int socket(int domain, int type, int protocol)
 		      (protocol == 0 || protocol == IPPROTO_TCP) && !sock_is_retired && init_is_done() &&
 		      guard_is_home();
 	uintptr_t outer = guard_begin_handling();
-	struct spare spare = {-1, 0};
+	struct spare spare = {.fd = -1};
 	int saved = errno, fd;
 
 	if (is_tcp && identity_is_steady())

@@ -91,6 +91,10 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 {
 	int result;
 
+	if (spare_takes_option(sock, level, name, value, length)) {
+		options_note_set(sock, level, name, value, length);
+		return 0;
+	}
 	if (sock->state == SOCK_STUB || sock->state == SOCK_WAITING) {
 		result = ask_fresh(sock, level, name, value, NULL, length, NULL);
 		if (result == 0 && is_for_unconnected(level, name))
@@ -100,9 +104,8 @@ static int set_locked(struct sock *sock, int fd, int level, int name, const void
 		result = real.setsockopt(sock_connection_of(sock, fd), level, name, value, length);
 	}
 	if (result == 0) {
-		if (!spare_undoes(level, name))
-			spare_drop(sock);
 		options_note_set(sock, level, name, value, length);
+		spare_note_option(sock, level, name);
 	}
 	/* The program's value has been found good, and is remembered; ours goes on. */
 	if (result == 0 && options_is_forced(sock, level, name))
@@ -211,6 +214,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 		sock_leave(sock);
 		return real.getsockopt(fd, level, name, value, length);
 	}
+	spare_flush(sock);
 	if (sock->state == SOCK_STUB)
 		result = get_of_stub(sock, fd, level, name, value, length);
 	else if (sock->state == SOCK_WAITING && !(level == SOL_SOCKET && name == SO_ERROR))

@@ -214,6 +214,95 @@ static void run_new_again(void)
 	}
 }
 
+/* What the kernel has, asked past the library. */
+static int true_nodelay(int fd)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+#if defined(__x86_64__)
+	register socklen_t *r8 __asm__("r8") = &length;
+	register int *r10 __asm__("r10") = &value;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "0"(SYS_getsockopt), "D"(fd), "S"(IPPROTO_TCP), "d"(TCP_NODELAY), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory");
+#elif defined(__aarch64__)
+	register long x8 __asm__("x8") = SYS_getsockopt, x0 __asm__("x0") = fd, x1 __asm__("x1") = IPPROTO_TCP;
+	register long x2 __asm__("x2") = TCP_NODELAY;
+	register int *x3 __asm__("x3") = &value;
+	register socklen_t *x4 __asm__("x4") = &length;
+	long result;
+
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+	result = x0;
+#else
+	long result = getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &length);
+#endif
+	return result ? -1 : value;
+}
+
+static int set_unseen(int fd, int value)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
+}
+
+static void exchange(int fd)
+{
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	probe_ask(fd, "/bytes/10");
+	probe_drain(fd);
+	CALL(close(fd));
+}
+
+/* The file of a new socket may have been another's: wherever the kernel or somebody else could tell, it is as the
+ * program has set it. */
+static void run_set_unseen(void)
+{
+	for (int value = 0; value < 2; value++) {
+		struct sockaddr_in nobody = probe_server;
+		int fd = probe_socket(), number;
+		pid_t child;
+
+		nobody.sin_port = htons(1);
+		CALL(set_unseen(fd, 1));
+		exchange(fd);
+		fd = probe_socket();
+		CALL(set_unseen(fd, value));
+		CALL(connect(fd, (struct sockaddr *)&nobody, sizeof nobody));
+		say("dialled: %d", true_nodelay(fd));
+		CALL(close(fd));
+
+		fd = probe_socket();
+		CALL(set_unseen(fd, 1));
+		exchange(fd);
+		fd = probe_socket();
+		CALL(set_unseen(fd, value));
+		number = dup(fd);
+		say("at another number: %d", true_nodelay(number));
+		CALL(close(fd));
+		exchange(number);
+
+		fd = probe_socket();
+		CALL(set_unseen(fd, value));
+		child = fork();
+		if (!child)
+			_exit(true_nodelay(fd));
+		waitpid(child, &number, 0);
+		say("in a child: %d", WEXITSTATUS(number));
+		CALL(close(fd));
+
+		fd = probe_socket();
+		CALL(set_unseen(fd, value));
+		CALL(set_unseen(fd, 2));
+		say("wrong length: %d", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, 1) ? errno : 0);
+		say("wrong place: %d", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, (void *)8, sizeof value) ? errno : 0);
+		print_options("told", fd);
+		exchange(fd);
+	}
+}
+
 static void run_set_before(void)
 {
 	set_at(0);
@@ -363,6 +452,7 @@ static const struct probe_case cases[] = {
 	{"state", run_state},
 	{"set-before", run_set_before},
 	{"new-again", run_new_again},
+	{"set-unseen", run_set_unseen},
 	{"set-connected", run_set_connected},
 	{"set-after-eof", run_set_after_eof},
 	{"arguments", run_arguments},
