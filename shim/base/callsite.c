@@ -46,12 +46,14 @@ static __thread struct {
 
 void callsite_init(const struct config *config)
 {
+	static const uint16_t offset = 0;
+	static const struct symbols_list list = {"_dl_find_object", &offset, 1};
 	void *first;
 
 	wanted_kind = config->callsites;
 	if (wanted_kind == CONFIG_CALLSITES_OFF)
 		return;
-	find_object = (int (*)(void *, struct found_object *))symbols_find_anywhere("_dl_find_object");
+	symbols_bind_libc(&list, &find_object);
 	/* Its first call loads a library, which allocates. */
 	if (wanted_kind == CONFIG_CALLSITES_STACK)
 		backtrace(&first, 1);

@@ -9,18 +9,36 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "shim/base/symbols.h"
 
 #ifdef __GLIBC__
-static void (*test)(void);
-static void (*push)(__pthread_unwind_buf_t *);
-static void (*pop)(__pthread_unwind_buf_t *);
-static void (*unwind)(__pthread_unwind_buf_t *);
+#include <gnu/lib-names.h>
+
+static struct {
+	void (*test)(void);
+	void (*push)(__pthread_unwind_buf_t *);
+	void (*pop)(__pthread_unwind_buf_t *);
+	void (*unwind)(__pthread_unwind_buf_t *);
+} calls;
+
+static const char names[] = "pthread_testcancel\0"
+			    "__pthread_register_cancel\0"
+			    "__pthread_unregister_cancel\0"
+			    "__pthread_unwind_next";
+static const uint16_t offsets[] = {offsetof(__typeof__(calls), test), offsetof(__typeof__(calls), push),
+				   offsetof(__typeof__(calls), pop), offsetof(__typeof__(calls), unwind)};
+static const struct symbols_list list = {names, offsets, sizeof(offsets) / sizeof(offsets[0])};
 
 static _Atomic(bool) is_bound;	    /* all of them */
 static _Atomic(unsigned) looked_at; /* the generation of objects in which they were looked for */
+
+static bool is_whole(void)
+{
+	return calls.test && calls.push && calls.pop && calls.unwind;
+}
 
 /* Threads may come with a library that is loaded later. What several threads write at once is the same; that it was
  * looked for is said last, so that nobody else finds less than there is: a push without its pop, or the reverse, leaves
@@ -31,11 +49,10 @@ __attribute__((noinline)) static bool bind_calls(void)
 
 	if (looked_at == generation)
 		return is_bound;
-	test = (void (*)(void))symbols_find_anywhere("pthread_testcancel");
-	push = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_register_cancel");
-	pop = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_unregister_cancel");
-	unwind = (void (*)(__pthread_unwind_buf_t *))symbols_find_anywhere("__pthread_unwind_next");
-	is_bound = test && push && pop && unwind;
+	symbols_bind_libc(&list, &calls);
+	if (!is_whole())
+		symbols_bind_in(LIBPTHREAD_SO, &list, &calls, NULL, NULL);
+	is_bound = is_whole();
 	looked_at = generation;
 	return is_bound;
 }
@@ -48,26 +65,26 @@ static bool is_there(void)
 void pthread_testcancel(void)
 {
 	if (is_there())
-		test();
+		calls.test();
 }
 
 void __pthread_register_cancel(__pthread_unwind_buf_t *buffer)
 {
 	if (is_there())
-		push(buffer);
+		calls.push(buffer);
 }
 
 void __pthread_unregister_cancel(__pthread_unwind_buf_t *buffer)
 {
 	if (is_there())
-		pop(buffer);
+		calls.pop(buffer);
 }
 
 /* Only a thread that is being cancelled calls it. */
 void __pthread_unwind_next(__pthread_unwind_buf_t *buffer)
 {
 	if (is_there())
-		unwind(buffer);
+		calls.unwind(buffer);
 	abort();
 }
 #endif

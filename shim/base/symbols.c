@@ -200,8 +200,13 @@ static bool is_this_library(const struct link_map *map)
 /* The kernel's own, which the loader lists but never searches, has no file. */
 static bool is_vdso(const struct link_map *map)
 {
-	ElfW(Addr) vdso = getauxval(AT_SYSINFO_EHDR);
+	static ElfW(Addr) known;
+	ElfW(Addr) vdso = __atomic_load_n(&known, __ATOMIC_RELAXED);
 
+	if (!vdso) {
+		vdso = getauxval(AT_SYSINFO_EHDR);
+		__atomic_store_n(&known, vdso, __ATOMIC_RELAXED);
+	}
 	return vdso && vdso == map->l_addr;
 }
 
@@ -214,36 +219,60 @@ static bool is_searched(const struct link_map *map)
 }
 
 /* True once all are found. */
-static bool fulfil(const struct link_map *map, const struct wanted *wanted, void **found, unsigned n)
+static bool fulfil_from(const struct object *object, const struct wanted *wanted, void **found, unsigned n)
 {
-	struct object object;
 	bool is_whole = true;
 
-	read_object(map, &object);
 	for (unsigned i = 0; i < n; i++) {
 		if (!found[i])
-			found[i] = find_in(&object, &wanted[i]);
+			found[i] = find_in(object, &wanted[i]);
 		is_whole &= found[i] != NULL;
 	}
 	return is_whole;
 }
 
+static bool fulfil(const struct link_map *map, const struct wanted *wanted, void **found, unsigned n)
+{
+	struct object object;
+
+	read_object(map, &object);
+	return fulfil_from(&object, wanted, found, n);
+}
+
+struct search {
+	struct wanted wanted[WISHES_MAX];
+	void *found[WISHES_MAX];
+	unsigned n;
+};
+
+static void begin_search(struct search *search, const struct symbols_list *list)
+{
+	const char *name = list->names;
+
+	search->n = list->n < WISHES_MAX ? list->n : WISHES_MAX;
+	for (unsigned i = 0; i < search->n; i++) {
+		name = hash_name(name, &search->wanted[i]) + 1;
+		search->found[i] = NULL;
+	}
+}
+
+static void end_search(const struct search *search, const struct symbols_list *list, char *base)
+{
+	for (unsigned i = 0; i < search->n; i++)
+		if (search->found[i])
+			memcpy(base + list->offsets[i], &search->found[i], sizeof(search->found[i]));
+}
+
 static void bind_along(const struct link_map *map, const struct link_map *last, const struct symbols_list *list,
 		       char *base)
 {
-	struct wanted wanted[WISHES_MAX];
-	void *found[WISHES_MAX] = {NULL};
-	unsigned n = list->n < WISHES_MAX ? list->n : WISHES_MAX;
-	const char *name = list->names;
+	struct search search;
 
-	for (unsigned i = 0; i < n; i++)
-		name = hash_name(name, &wanted[i]) + 1;
+	begin_search(&search, list);
 	for (; map; map = map == last ? NULL : map->l_next)
-		if (is_searched(map) && fulfil(map, wanted, found, n))
+		if (is_searched(map) && fulfil(map, search.wanted, search.found, search.n))
 			break;
-	for (unsigned i = 0; i < n; i++)
-		if (found[i])
-			memcpy(base + list->offsets[i], &found[i], sizeof(found[i]));
+	end_search(&search, list, base);
 }
 
 void symbols_bind_next(const struct symbols_list *list, void *base)
@@ -280,13 +309,19 @@ static bool is_libc(const struct link_map *map)
 }
 #endif
 
+/* Nobody unloads it. Immutable after init, which is the first to ask. */
+static struct object c_library;
+
 void symbols_bind_libc(const struct symbols_list *list, void *base)
 {
-	const struct link_map *map = _r_debug.r_map;
+	struct search search;
 
-	while (map && !is_libc(map))
-		map = map->l_next;
-	bind_along(map, map, list, base);
+	for (const struct link_map *map = _r_debug.r_map; map && !c_library.symbols; map = map->l_next)
+		if (is_libc(map))
+			read_object(map, &c_library);
+	begin_search(&search, list);
+	fulfil_from(&c_library, search.wanted, search.found, search.n);
+	end_search(&search, list, base);
 }
 
 /* Of a library: its ELF header lies at its base. */
