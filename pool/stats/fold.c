@@ -25,7 +25,7 @@ void stats_sum(const struct stats_page *page, struct stats_counts *sum)
  * have was written by another version. */
 #define PLACES 512
 
-#define UNSEEN UINT32_MAX
+#define UNSEEN UINT32_MAX /* all of its bits are set */
 
 struct folding {
 	struct stats_page *total;
@@ -37,13 +37,13 @@ struct folding {
 static void find_places(struct folding *folding)
 {
 	const struct stats_page *page = folding->page;
+	uint32_t n = page->n_max[STATS_DESTINATIONS];
 
-	for (uint32_t i = 0; i < PLACES; i++)
-		folding->places[i] =
-			i < page->n_max[STATS_DESTINATIONS] && stats_has(page, STATS_DESTINATIONS, i)
-				? stats_index_of(folding->total,
-						 stats_find_same(folding->total, stats_destination_at(page, i)))
-				: UNSEEN;
+	memset(folding->places, 0xff, sizeof(folding->places));
+	for (uint32_t i = 0; i < n && i < PLACES; i++)
+		if (stats_has(page, STATS_DESTINATIONS, i))
+			folding->places[i] = stats_index_of(
+				folding->total, stats_find_same(folding->total, stats_destination_at(page, i)));
 }
 
 static bool is_seen(const struct folding *folding, uint32_t index)
