@@ -1,5 +1,5 @@
 /* Why a connection was not kept or not given out. Order and names are those of reports: see stats_refusal_names
- * (pool/stats/stats.h). */
+ * (pool/stats/stats.h). Another list or order is another STATS_VERSION. */
 #pragma once
 
 enum refusal {

@@ -43,8 +43,8 @@ static bool append(char path[PATH_MAX], const char *text)
 }
 
 /* The name contains the version, so that a program with an older library is never misread. */
-#define FOLDER "/stats.3"
-_Static_assert(STATS_VERSION == 3, "the folder's name says the version");
+#define FOLDER "/stats.4"
+_Static_assert(STATS_VERSION == 4, "the folder's name says the version");
 
 int stats_file_place(unsigned choice, const char *runtime, uid_t user, char path[PATH_MAX])
 {

@@ -97,8 +97,10 @@ struct stats_interval {
 	uint32_t was_kept;	     /* 1: it was parked, or (observe mode) would have been */
 };
 
+/* Programs with an older library go on counting after an upgrade, and their folder outlives them. So another counter,
+ * reason, error or order of them is another version. */
 #define STATS_MAGIC "HOLDSTAT"
-#define STATS_VERSION 3
+#define STATS_VERSION 4
 #define STATS_NAME_MAX 16
 
 struct stats_page {

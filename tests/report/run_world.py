@@ -15,7 +15,7 @@ class World:
     def __enter__(self):
         # In memory, as XDG_RUNTIME_DIR is.
         self.folder = tempfile.mkdtemp(prefix="holdline-report-", dir="/dev/shm")
-        self.stats = os.path.join(self.folder, "holdline", "stats.3")
+        self.stats = os.path.join(self.folder, "holdline", "stats.4")
         return self
 
     def __exit__(self, *_):

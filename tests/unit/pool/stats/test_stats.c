@@ -76,6 +76,31 @@ START_TEST(names_are_at_their_place)
 }
 END_TEST
 
+static void mix(uint32_t *hash, const char *text)
+{
+	for (; *text; text++)
+		*hash = (*hash ^ (unsigned char)*text) * 16777619u;
+	*hash = (*hash ^ ',') * 16777619u;
+}
+
+/* A program with an older library counts in the same folder as one with this, if both have the same version: where
+ * that is no mistake, STATS_VERSION and this number are changed together. */
+START_TEST(other_numbers_are_another_version)
+{
+	uint32_t hash = STATS_VERSION;
+
+	for (int i = 0; i < STATS_N_COUNTERS; i++)
+		mix(&hash, stats_counter_names[i]);
+	for (int i = 0; i < STATS_N_ERRORS; i++)
+		mix(&hash, stats_error_names[i]);
+	for (int i = 0; i < REFUSAL_COUNT; i++)
+		mix(&hash, stats_refusal_names[i]);
+	hash = (hash ^ (uint32_t)stats_size(room)) * 16777619u;
+	hash = (hash ^ (uint32_t)stats_size(total_room)) * 16777619u;
+	ck_assert_uint_eq(hash, 1265480266);
+}
+END_TEST
+
 START_TEST(a_page_and_a_total_fit)
 {
 	ck_assert_uint_le(stats_size(room), STATS_PAGE_SIZE);
@@ -434,6 +459,7 @@ Suite *stats_suite(void)
 	tcase_add_checked_fixture(tcase, begin, NULL);
 	tcase_add_test(tcase, every_number_has_a_name_of_its_own);
 	tcase_add_test(tcase, names_are_at_their_place);
+	tcase_add_test(tcase, other_numbers_are_another_version);
 	tcase_add_test(tcase, a_page_and_a_total_fit);
 	tcase_add_test(tcase, one_destination_has_one_entry);
 	tcase_add_test(tcase, what_finds_no_place_is_counted_as_other);

@@ -381,13 +381,13 @@ START_TEST(places)
 	char place[PATH_MAX], long_name[PATH_MAX];
 
 	ck_assert_int_eq(stats_file_place(0, "/run/user/5", 5, place), 0);
-	ck_assert_str_eq(place, "/run/user/5/holdline/stats.3");
+	ck_assert_str_eq(place, "/run/user/5/holdline/stats.4");
 	ck_assert_int_eq(stats_file_place(0, NULL, 5, place), -ENOENT);
 	ck_assert_int_eq(stats_file_place(0, "relative", 5, place), -ENOENT);
 	ck_assert_int_eq(stats_file_place(1, NULL, 1234567890, place), 0);
-	ck_assert_str_eq(place, "/dev/shm/holdline-1234567890/stats.3");
+	ck_assert_str_eq(place, "/dev/shm/holdline-1234567890/stats.4");
 	ck_assert_int_eq(stats_file_place(1, NULL, 0, place), 0);
-	ck_assert_str_eq(place, "/dev/shm/holdline-0/stats.3");
+	ck_assert_str_eq(place, "/dev/shm/holdline-0/stats.4");
 	ck_assert_int_eq(stats_file_place(2, "/run", 5, place), -ENOENT);
 	memset(long_name, '/', sizeof(long_name));
 	long_name[PATH_MAX - 1] = '\0';
