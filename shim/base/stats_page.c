@@ -253,6 +253,12 @@ void stats_page_begin(void)
 		begin();
 }
 
+void stats_page_make_file(void)
+{
+	if (state == PAGE_PRIVATE)
+		begin();
+}
+
 /* Counts that have arrived in the first page since the move. */
 static void gather(void)
 {

@@ -41,6 +41,9 @@ void stats_page_after_fork(bool keeps_gauges);
 /* A connection is used: the same, where the process has lived for a while by now. */
 void stats_page_look(void);
 
+/* Where that can be, it gets its file now, with or without counts. Async-signal-safe; errno is preserved. */
+void stats_page_make_file(void);
+
 /* The process becomes another program: what was counted gets a file, and stays there. Async-signal-safe. */
 void stats_page_keep(void);
 

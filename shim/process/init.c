@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -132,6 +133,13 @@ bool init_is_done(void)
 	guard_wake(&phase);
 	errno = saved;
 	return true;
+}
+
+void init_before_change_of_user(void)
+{
+	/* The default folder is each user's own. */
+	if (phase != PHASE_OFF && strcmp(config.stats_path, "auto") != 0 && init_is_done())
+		stats_page_make_file();
 }
 
 bool init_is_settled(void)

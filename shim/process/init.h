@@ -10,6 +10,10 @@
  * Async-signal-safe; false also where a handler has interrupted its thread in the midst of it. Preserves errno. */
 bool init_is_done(void);
 
+/* The process is about to be another user's, who can't write where `holdline run --report` has its processes count, and
+ * opens no log there: it gets both now. Async-signal-safe; errno is preserved. */
+void init_before_change_of_user(void);
+
 /* The process ends without its exit handlers. Async-signal-safe. */
 void init_end_at_once(void);
 

@@ -5,10 +5,17 @@
 
 #include "shim/base/home.h"
 #include "shim/base/real.h"
+#include "shim/process/init.h"
 #include "shim/sock/identity.h"
 #include "shim/sock/reclaim.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
+
+static void becomes(uid_t user)
+{
+	if (user != (uid_t)-1 && guard_is_home_to_be() && user != libc.geteuid())
+		init_before_change_of_user();
+}
 
 static int changed(int result)
 {
@@ -24,21 +31,25 @@ static int changed(int result)
 
 EXPORT int setuid(uid_t uid)
 {
+	becomes(uid);
 	return changed(REAL(setuid)(uid));
 }
 
 EXPORT int seteuid(uid_t uid)
 {
+	becomes(uid);
 	return changed(REAL(seteuid)(uid));
 }
 
 EXPORT int setreuid(uid_t ruid, uid_t euid)
 {
+	becomes(euid);
 	return changed(REAL(setreuid)(ruid, euid));
 }
 
 EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
 {
+	becomes(euid);
 	return changed(REAL(setresuid)(ruid, euid, suid));
 }
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import harness
 import network
@@ -236,6 +237,42 @@ def test_nested_and_background():
             return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("holdline_connect_attempts_total{"))
         tally.expect("all of it is in the outer folder at last", wait_until(lambda: total() == 15 and
                      not [name for name in os.listdir(world.stats) if name.startswith("run-")]), "%s, %s %s" % (total(), left, os.listdir(world.stats)))
+
+
+def test_other_user():
+    """A server is started by root, and its workers become somebody else before they connect."""
+    if os.geteuid():
+        tally.skip("counts of another user", "only root can become one")
+        return
+    script = """
+import encodings.idna, os, socket, sys, urllib.request
+socket.getaddrinfo("127.0.0.1", 1)
+def get(n):
+    for _ in range(n):
+        urllib.request.urlopen(sys.argv[1]).read()
+if sys.argv[2] == "before":
+    get(1)
+children = []
+for n in 1, 2, 6:
+    child = os.fork()
+    if not child:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        get(n)
+        os.kill(os.getpid(), 9) if n == 2 else os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+"""
+    with World() as world, harness.Nginx() as nginx:
+        for when, n in ("before", 10), ("never", 9):
+            log = world.path("log-" + when)
+            _, report = world.report([sys.executable, "-c", script, nginx.url("/bytes/10"), when], "--log=" + log)
+            with open(log) as file:
+                logged = sum(" dial " in line or " lease " in line for line in file)
+            tally.expect("counts of another user, root's own first: " + when, report["totals"]["connects"] == n and logged == n, "%s, %s" % (
+                logged, short(report)))
 
 
 def test_left_by_a_killed_run():
