@@ -13,9 +13,17 @@
 __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 
 /* Changed in the constructor and in a fork's child only, while there is one thread. */
-static pid_t home_pid; /* 0: this process has none yet */
-static _Atomic(bool) *home_page;
+static pid_t home_pid;	   /* 0: this process has none yet */
 static pid_t expected_pid; /* the process that may own this state; 0: the first that claims it */
+
+/* Mapping the page costs as much as forty looks without it: a process that makes a request and ends needs none of its
+ * own accord. It comes by the time that somebody waits anyway, or after so many looks. */
+#define LOOKS_WITHOUT 40
+
+static _Atomic(bool) *_Atomic(home_page);
+static _Atomic(unsigned) n_looks;
+static _Atomic(bool) is_page_begun;
+static _Atomic(bool) is_memory_shared; /* guard_distrust_memory() */
 
 static _Atomic(bool) nowhere; /* stays false */
 _Atomic(bool) *_Atomic(guard_home_flag) = &nowhere;
@@ -41,10 +49,39 @@ pid_t guard_pid(void)
 	return (pid_t)libc.syscall(SYS_getpid);
 }
 
+static void trust_page(void)
+{
+	if (home_page && !is_memory_shared)
+		guard_home_flag = home_page;
+	/* Another thread may have said so meanwhile. */
+	if (is_memory_shared)
+		guard_home_flag = &nowhere;
+}
+
+void guard_settle_home(void)
+{
+	int saved = errno;
+	_Atomic(bool) *made;
+
+	if (!VFORK_IS_SEEN || atomic_exchange(&is_page_begun, true))
+		return;
+	made = map_home_page();
+	if (made) {
+		atomic_store(made, true);
+		home_page = made;
+		trust_page();
+	}
+	errno = saved;
+}
+
 /* Where the flag is trusted it has said no. */
 bool guard_ask_home(void)
 {
-	return guard_home_flag == &nowhere && home_pid && guard_pid() == home_pid;
+	if (guard_home_flag != &nowhere || !home_pid || guard_pid() != home_pid)
+		return false;
+	if (!is_page_begun && ++n_looks > LOOKS_WITHOUT)
+		guard_settle_home();
+	return true;
 }
 
 bool guard_may_become_home(void)
@@ -72,15 +109,21 @@ void guard_set_home(void)
 {
 	home_pid = guard_pid();
 	expected_pid = 0;
-	if (!home_page)
-		home_page = map_home_page();
-	guard_home_flag = VFORK_IS_SEEN && home_page ? home_page : &nowhere;
+	is_memory_shared = false;
+	guard_home_flag = &nowhere;
 	if (home_page)
 		atomic_store(home_page, true);
+	else
+		is_page_begun = false;
+	trust_page();
+	/* The first of a namespace may make the first of another, which has its number. */
+	if (home_pid == 1)
+		guard_settle_home();
 }
 
 void guard_distrust_memory(void)
 {
+	is_memory_shared = true;
 	guard_home_flag = &nowhere;
 }
 

@@ -85,6 +85,9 @@ static int call_fallocate(int fd, int mode, off_t offset, off_t length)
 	return -1;
 }
 
+/* Before the first use, which is at the end of most processes. */
+static _Atomic(bool) is_bound;
+
 static void bind_libc(void)
 {
 	static const char names[] = CALLS(AS_TEXT);
@@ -92,12 +95,15 @@ static void bind_libc(void)
 	const struct symbols_list list = {names, offsets, sizeof(offsets) / sizeof(offsets[0])};
 
 	_Static_assert(sizeof(sys) == sizeof(offsets) / sizeof(offsets[0]) * sizeof(void *), "each call is bound");
+	if (is_bound)
+		return;
 	symbols_bind_libc(&list, &sys);
 	/* These are there with every version of it. */
 	sys.fstat = libc.fstat;
 	sys.fstatat = call_fstatat;
 	sys.nanosleep = call_nanosleep;
 	sys.fallocate = call_fallocate;
+	is_bound = true;
 }
 
 void stats_page_choose_place(char *const environment[])
@@ -110,7 +116,6 @@ void stats_page_choose_place(char *const environment[])
 
 void stats_page_init(const struct config *config, const struct stats_page_users *all)
 {
-	bind_libc();
 	users = all;
 	page = first = (struct stats_page *)(first_memory + large_page_offset(first_memory));
 	stats_init(page, config->callsites == CONFIG_CALLSITES_STACK ? first_room_of_stacks : first_room);
@@ -172,8 +177,10 @@ static bool replace(struct stats_page *former, struct stats_page *with_file)
 static enum page_state give_file(void)
 {
 	struct stats_page *former = page, *with_file = page;
-	int folder = stats_file_open(&sys, stats_path, runtime, libc.geteuid()), taken;
+	int folder, taken;
 
+	bind_libc();
+	folder = stats_file_open(&sys, stats_path, runtime, libc.geteuid());
 	if (folder < 0)
 		return PAGE_STAYS_PRIVATE;
 	describe();
@@ -369,6 +376,7 @@ void stats_page_end(void)
 		gather();
 		return;
 	}
+	bind_libc();
 	if (is_counted)
 		folder = stats_file_open(&sys, stats_path, runtime, libc.geteuid());
 

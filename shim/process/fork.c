@@ -180,6 +180,8 @@ void fork_before_seccomp(long mode, const void *filter)
 		log_leave_alone();
 		clock_leave_slack_alone();
 	}
+	if (is_tried && guard_is_home())
+		guard_settle_home();
 	if (is_tried && guard_is_home_to_be()) {
 		sock_retire_all();
 		stats_page_leave_alone();
