@@ -285,7 +285,6 @@ static int fold(const struct stats_sys *sys, int folder, struct stats_page *page
 	if (total) {
 		begin_change(total);
 		stats_fold(total, page);
-		__atomic_store_n(&page->pid, 0, __ATOMIC_SEQ_CST);
 		end_change(total);
 		sys->munmap(total, stats_size(total_room));
 	}

@@ -30,7 +30,7 @@ void stats_sum(const struct stats_page *page, struct stats_counts *sum)
 struct folding {
 	struct stats_page *total;
 	const struct stats_page *page;
-	bool is_own;		 /* the total belongs to the same process, which goes on counting there */
+	bool is_own;		 /* the total belongs to the same process, which goes on there */
 	uint32_t places[PLACES]; /* 0: destinations without an entry; UNSEEN: claimed after the look-up */
 };
 
@@ -92,8 +92,8 @@ static void fold_callsite(const struct folding *folding, struct stats_callsite *
 
 	if (!to)
 		return;
-	stats_add(&to->connects, folding->is_own ? take(&from->connects) : from->connects);
-	stats_add(&to->dialed, folding->is_own ? take(&from->dialed) : from->dialed);
+	stats_add(&to->connects, take(&from->connects));
+	stats_add(&to->dialed, take(&from->dialed));
 }
 
 /* Copies an interval; false for one that is free, or that another thread is writing. */
@@ -121,14 +121,19 @@ static void fold_intervals(const struct folding *folding, uint64_t n)
 				interval.began_ns, interval.ended_ns, interval.was_kept);
 }
 
-/* Each number is moved by itself: a count that is added meanwhile ends up in one page or the other. */
-static void move_destination(struct stats_destination *to, struct stats_destination *from)
+/* Each number is moved by itself: a count that is added meanwhile ends up in one page or the other, and one who is
+ * killed amid this leaves the rest to be added, and nothing to be added again. */
+static void move_counts(struct stats_counts *to, struct stats_counts *from)
 {
-	uint64_t *sums = (uint64_t *)&to->counts, *numbers = (uint64_t *)&from->counts;
+	uint64_t *sums = (uint64_t *)to, *numbers = (uint64_t *)from;
 
-	for (size_t i = 0; i < sizeof(to->counts) / sizeof(*sums); i++)
+	for (size_t i = 0; i < sizeof(*to) / sizeof(*sums); i++)
 		if (__atomic_load_n(&numbers[i], __ATOMIC_RELAXED))
 			stats_add(&sums[i], take(&numbers[i]));
+}
+
+static void move_gauges(struct stats_destination *to, struct stats_destination *from)
+{
 	stats_gauge(&to->active, __atomic_exchange_n(&from->active, 0, __ATOMIC_RELAXED));
 	stats_gauge(&to->idle, __atomic_exchange_n(&from->idle, 0, __ATOMIC_RELAXED));
 }
@@ -138,10 +143,9 @@ static void fold_destination(const struct folding *folding, uint32_t index)
 	struct stats_destination *from = stats_destination_at(folding->page, index);
 	struct stats_destination *to = stats_destination_at(folding->total, place_of(folding, index));
 
+	move_counts(&to->counts, &from->counts);
 	if (folding->is_own)
-		move_destination(to, from);
-	else
-		stats_add_counts(&to->counts, &from->counts);
+		move_gauges(to, from);
 }
 
 static void fold_all(struct folding *folding)
@@ -157,13 +161,14 @@ static void fold_all(struct folding *folding)
 			fold_callsite(folding, stats_callsite_at(page, i));
 }
 
-void stats_fold(struct stats_page *total, const struct stats_page *page)
+void stats_fold(struct stats_page *total, struct stats_page *page)
 {
 	struct folding folding = {.total = total, .page = page};
 
 	fold_all(&folding);
-	fold_intervals(&folding, page->n_intervals);
-	total->n_ended += page->pid ? 1 : page->n_ended;
+	fold_intervals(&folding, take(&page->n_intervals));
+	stats_add(&total->n_ended, page->pid ? 1 : take(&page->n_ended));
+	__atomic_store_n(&page->pid, 0, __ATOMIC_SEQ_CST);
 }
 
 void stats_move(struct stats_page *to, struct stats_page *from)

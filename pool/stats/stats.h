@@ -209,8 +209,9 @@ void stats_add_interval(struct stats_page *page, const struct stats_destination 
 /* Adds counts, field by field; others may write to `to` meanwhile. */
 void stats_add_counts(struct stats_counts *to, const struct stats_counts *from);
 
-/* Adds a page without a writer to a total: counts, call sites, intervals; not the gauges. */
-void stats_fold(struct stats_page *total, const struct stats_page *page);
+/* Moves what a page without a writer has counted to a total, call sites and intervals too, but not the gauges. The page
+ * is nobody's after that. Who is killed amid it has counted nothing twice. */
+void stats_fold(struct stats_page *total, struct stats_page *page);
 
 /* Moves what a process has counted so far to another page of its own, with the gauges. Counts that arrive in the former
  * page meanwhile stay there until another call moves them. */

@@ -280,6 +280,9 @@ START_TEST(pages_are_added_up)
 	/* In the second page destinations and modules have other indices. */
 	live(page, 80, "/bin/a");
 	stats_fold(total, page);
+	ck_assert_uint_eq(page->pid, 0);
+	/* As by somebody who was killed before he could tell that it is done. */
+	stats_fold(total, page);
 	memset(memory, 0, sizeof(memory));
 	stats_init(page, room);
 	live(page, 443, "/bin/b");
