@@ -159,6 +159,9 @@ static void park(struct sock *sock)
 
 static void count_refusal(struct sock *sock, enum refusal why)
 {
+	/* The program's wish was not withheld, and the server did as it asks. */
+	if (sock->is_one_too_many && why == REFUSAL_SERVER_CLOSE)
+		why = REFUSAL_POOL_FULL;
 	if (why == REFUSAL_NONE)
 		events_would_park(sock);
 	else
