@@ -45,9 +45,9 @@ socklen_t socket_options_length(int index)
 
 int socket_options_record(struct socket_options *options, int index, const void *value, socklen_t length)
 {
-	if (length != table[index].length)
+	if (length < table[index].length)
 		return -EINVAL;
-	memcpy(options->value[index], value, length);
+	memcpy(options->value[index], value, table[index].length);
 	options->set |= 1u << index;
 	return 0;
 }

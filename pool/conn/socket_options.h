@@ -38,8 +38,8 @@ struct socket_options {
 /* The index of an option that can be undone, or -1. */
 int socket_options_index(int level, int name);
 
-/* Remembers that an option was set. 0, or -EINVAL where the length isn't the option's (the kernel took a short or long
- * form that we can't restore exactly). */
+/* Remembers that an option was set; of a value that is longer than the option's the kernel takes the beginning, too.
+ * 0, or -EINVAL for a shorter one (a form that we can't restore exactly). */
 int socket_options_record(struct socket_options *options, int index, const void *value, socklen_t length)
 	__attribute__((warn_unused_result));
 

@@ -248,12 +248,17 @@ static int set_unseen(int fd, int value)
 	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
 }
 
-static void exchange(int fd)
+static void exchange_on(int fd)
 {
-	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
 	probe_ask(fd, "/bytes/10");
 	probe_drain(fd);
 	CALL(close(fd));
+}
+
+static void exchange(int fd)
+{
+	CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+	exchange_on(fd);
 }
 
 /* The file of a new socket may have been another's: wherever the kernel or somebody else could tell, it is as the
@@ -300,6 +305,44 @@ static void run_set_unseen(void)
 		say("wrong place: %d", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, (void *)8, sizeof value) ? errno : 0);
 		print_options("told", fd);
 		exchange(fd);
+	}
+}
+
+static int set_longer(int fd, int value)
+{
+	int words[2] = {value, 4711};
+
+	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, words, sizeof words);
+}
+
+/* Of a value that is longer than the option the kernel takes the beginning. */
+static void run_set_longer(void)
+{
+	for (int value = 0; value < 2; value++) {
+		struct sockaddr_in nobody = probe_server;
+		int fd = probe_socket();
+
+		nobody.sin_port = htons(1);
+		CALL(set_unseen(fd, 1));
+		exchange(fd);
+		fd = probe_socket();
+		CALL(set_longer(fd, value));
+		CALL(set_unseen(fd, !value));
+		CALL(connect(fd, (struct sockaddr *)&nobody, sizeof nobody));
+		say("short at last: %d", true_nodelay(fd));
+		CALL(set_longer(fd, value));
+		say("dialled: %d", true_nodelay(fd));
+		CALL(close(fd));
+
+		fd = probe_socket();
+		CALL(set_unseen(fd, !value));
+		CALL(set_longer(fd, value));
+		print_options("new", fd);
+		CALL(connect(fd, (struct sockaddr *)&probe_server, sizeof probe_server));
+		print_options("connected", fd);
+		CALL(set_longer(fd, !value));
+		print_options("changed", fd);
+		exchange_on(fd);
 	}
 }
 
@@ -453,6 +496,7 @@ static const struct probe_case cases[] = {
 	{"set-before", run_set_before},
 	{"new-again", run_new_again},
 	{"set-unseen", run_set_unseen},
+	{"set-longer", run_set_longer},
 	{"set-connected", run_set_connected},
 	{"set-after-eof", run_set_after_eof},
 	{"arguments", run_arguments},
