@@ -345,6 +345,9 @@ static int request_tracked(int fd, unsigned long request, void *argument)
 		return real.ioctl(fd, request, argument);
 	if (__builtin_expect(sock->awaits_fence, 0))
 		fence_ahead_look(sock);
+	/* Any but the one that changes what is only remembered. */
+	if (request != FIONBIO)
+		spare_flush(sock);
 	result = request_locked(sock, fd, request, argument);
 	if (__builtin_expect(sock->transport != NULL, 0) && request == FIONREAD && result >= 0)
 		*(int *)argument += sock->transport->unread(sock);

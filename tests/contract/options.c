@@ -346,6 +346,19 @@ static void run_set_longer(void)
 	}
 }
 
+/* Signals for readiness are not given up for a flag that was only remembered. */
+static void run_set_async(void)
+{
+	int fd = probe_socket(), on = 1;
+
+	exchange(fd);
+	fd = probe_socket();
+	CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+	CALL(ioctl(fd, FIOASYNC, &on));
+	say("flags %x", fcntl(fd, F_GETFL));
+	CALL(close(fd));
+}
+
 static void run_set_before(void)
 {
 	set_at(0);
@@ -497,6 +510,7 @@ static const struct probe_case cases[] = {
 	{"new-again", run_new_again},
 	{"set-unseen", run_set_unseen},
 	{"set-longer", run_set_longer},
+	{"set-async", run_set_async},
 	{"set-connected", run_set_connected},
 	{"set-after-eof", run_set_after_eof},
 	{"arguments", run_arguments},
