@@ -84,6 +84,7 @@ struct sock {
 	int spare;	       /* SOCK_NEW: our duplicate, see spare.h; -1: none */
 	int file_flags;	       /* SOCK_NEW: those that its file has, see spare_flush() */
 	bool file_has_nodelay; /* likewise TCP_NODELAY */
+	bool file_is_spent;    /* it can be nobody else's any more, see spare_drop() */
 	struct registration registrations[SOCK_MAX_REGISTRATIONS];
 	unsigned n_registrations;
 	unsigned n_swaps;	    /* how often its file was replaced by a fresh connection's */

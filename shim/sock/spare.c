@@ -113,6 +113,7 @@ void spare_note_file(struct sock *sock)
 {
 	sock->file_flags = sock->status_flags;
 	sock->file_has_nodelay = wants_nodelay(sock);
+	sock->file_is_spent = false;
 }
 
 void spare_note_option(struct sock *sock, int level, int name)
@@ -125,7 +126,7 @@ void spare_note_option(struct sock *sock, int level, int name)
 
 static bool is_untouched(const struct sock *sock)
 {
-	return sock->n_fds == 1 && !atomic_load(&sock->is_shared) &&
+	return sock->n_fds == 1 && !sock->file_is_spent && !atomic_load(&sock->is_shared) &&
 	       !(sock->wanted.set & ~(1u << SOCKET_OPTION_NODELAY)) && !sock->key.options_length &&
 	       !sock->key.is_bound && !sock->unfit && !sock->cannot_swap && !sock_n_inside(sock);
 }
@@ -150,6 +151,7 @@ void spare_keep(struct sock *sock)
 void spare_drop(struct sock *sock)
 {
 	spare_flush(sock);
+	sock->file_is_spent = true;
 	if (sock->spare < 0)
 		return;
 	fdtable_close_internal(sock->spare);

@@ -47,7 +47,8 @@ void spare_prepare(struct sock *sock);
 /* It has been: into the store with it. Locked. */
 void spare_keep(struct sock *sock);
 
-/* Something is done to the socket that can't be undone, or others get to use it: it is the program's alone. Locked. */
+/* Something is done to the socket that can't be undone, or others get to use it: its file is the program's alone, from
+ * now on. Locked. */
 void spare_drop(struct sock *sock);
 
 /* Closes all, false if there were none; under the pool's lock. In a fork's child they were closed as internal ones:

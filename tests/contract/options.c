@@ -359,6 +359,38 @@ static void run_set_async(void)
 	CALL(close(fd));
 }
 
+static void print_new(const char *what)
+{
+	struct sockaddr_in name = {0};
+	socklen_t length = sizeof name;
+	int fd = probe_socket(), quick = -1;
+
+	CALL(getsockname(fd, (struct sockaddr *)&name, &length));
+	length = sizeof quick;
+	CALL(getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &quick, &length));
+	say("%s: port %d, TCP_QUICKACK %d", what, ntohs(name.sin_port), quick);
+	print_options(what, fd);
+	exchange(fd);
+}
+
+/* What no list of options tells stays with the socket to which it was done. */
+static void run_new_again_traces(void)
+{
+	struct sockaddr_in nobody = probe_server;
+	int fd = probe_socket(), off = 0;
+
+	nobody.sin_port = htons(1);
+	exchange(fd);
+	fd = probe_socket();
+	CALL(setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off));
+	exchange(fd);
+	print_new("after TCP_QUICKACK");
+	fd = probe_socket();
+	CALL(connect(fd, (struct sockaddr *)&nobody, sizeof nobody));
+	exchange(fd);
+	print_new("after a refusal");
+}
+
 static void run_set_before(void)
 {
 	set_at(0);
@@ -511,6 +543,7 @@ static const struct probe_case cases[] = {
 	{"set-unseen", run_set_unseen},
 	{"set-longer", run_set_longer},
 	{"set-async", run_set_async},
+	{"new-again-traces", run_new_again_traces},
 	{"set-connected", run_set_connected},
 	{"set-after-eof", run_set_after_eof},
 	{"arguments", run_arguments},
