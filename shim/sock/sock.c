@@ -369,3 +369,11 @@ void sock_share(struct sock *sock)
 	spare_flush(sock);
 	broker_link_share(sock->conn);
 }
+
+void sock_share_with_vfork_child(int fd)
+{
+	struct sock *sock = guard_is_home() ? NULL : fdtable_get_sock(fd);
+
+	if (sock)
+		sock_share(sock);
+}

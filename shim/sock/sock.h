@@ -198,6 +198,10 @@ void sock_end_by_server(struct sock *sock, enum refusal why);
 /* Another process may use it from now on. */
 void sock_share(struct sock *sock);
 
+/* In a vfork child, where no socket is entered: what is only remembered of it is set before a call of the child's, and
+ * what that changes is nothing to go on. Nothing where we are at home. */
+void sock_share_with_vfork_child(int fd);
+
 /* Where the connection can be asked about that one of its numbers should stand for. Locked. */
 static inline int sock_connection_of(const struct sock *sock, int fd)
 {

@@ -24,9 +24,7 @@ static int note_alias(int from, int to, bool close_on_exec)
 	if (to < 0)
 		return to;
 	if (!guard_is_home()) {
-		sock = fdtable_get(from);
-		if (sock)
-			sock_share(sock);
+		sock_share_with_vfork_child(from);
 		return to;
 	}
 	sock = exchange_enter(from);
@@ -152,6 +150,8 @@ static bool is_answered(int fd, int command, int argument, int *result)
 
 	if (sock)
 		sock_leave(sock);
+	else
+		sock_share_with_vfork_child(fd);
 	return answered;
 }
 

@@ -118,8 +118,10 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
 	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
-	if (!sock)
+	if (!sock) {
+		sock_share_with_vfork_child(fd);
 		return NATIVE(fd, REAL(setsockopt)(fd, level, name, value, length));
+	}
 	if (sock->state == SOCK_WAITING)
 		limit_check_turn(sock);
 	/* The kernel would have the program's keys, which are not the connection's: as one without kernel TLS. */
@@ -202,8 +204,10 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
 	int result;
 
-	if (!sock)
+	if (!sock) {
+		sock_share_with_vfork_child(fd);
 		return NATIVE(fd, REAL(getsockopt)(fd, level, name, value, length));
+	}
 	if (sock->state == SOCK_WAITING)
 		limit_check_turn(sock);
 	/* TCP_ZEROCOPY_RECEIVE and the like are receives. */
@@ -341,8 +345,10 @@ static int request_tracked(int fd, unsigned long request, void *argument)
 	struct sock *sock = exchange_enter(fd);
 	int result;
 
-	if (!sock)
+	if (!sock) {
+		sock_share_with_vfork_child(fd);
 		return real.ioctl(fd, request, argument);
+	}
 	if (__builtin_expect(sock->awaits_fence, 0))
 		fence_ahead_look(sock);
 	/* Any but the one that changes what is only remembered. */

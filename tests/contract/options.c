@@ -346,6 +346,39 @@ static void run_set_longer(void)
 	}
 }
 
+/* A child that shares memory and files: it sees what was set, and what it sets is there. */
+static void run_set_by_child(void)
+{
+	for (int value = 0; value < 2; value++) {
+		int fd = probe_socket(), status;
+		pid_t child;
+
+		CALL(set_unseen(fd, !value));
+		exchange(fd);
+		fd = probe_socket();
+		CALL(set_unseen(fd, value));
+		CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		child = vfork();
+		if (!child) {
+			int told = -1;
+			socklen_t length = sizeof told;
+			bool blocks = !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+
+			getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &told, &length);
+			set_unseen(fd, !value);
+			_exit(told | (int)blocks << 1);
+		}
+		waitpid(child, &status, 0);
+		say("told a child: %d", WEXITSTATUS(status));
+		say("set by a child: %d", true_nodelay(fd));
+		CALL(fcntl(fd, F_SETFL, 0));
+		exchange(fd);
+		fd = probe_socket();
+		say("new: %d", true_nodelay(fd));
+		exchange(fd);
+	}
+}
+
 /* Signals for readiness are not given up for a flag that was only remembered. */
 static void run_set_async(void)
 {
@@ -542,6 +575,7 @@ static const struct probe_case cases[] = {
 	{"new-again", run_new_again},
 	{"set-unseen", run_set_unseen},
 	{"set-longer", run_set_longer},
+	{"set-by-child", run_set_by_child},
 	{"set-async", run_set_async},
 	{"new-again-traces", run_new_again_traces},
 	{"set-connected", run_set_connected},
