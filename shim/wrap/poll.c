@@ -82,6 +82,22 @@ static bool recover(int fd, int left_ms)
 	return error == 0 || error == -ETIMEDOUT;
 }
 
+/* An end without an error says no more than that there is something to read, unless it is asked for. A program that
+ * reads then finds nothing, if its socket doesn't block, and not all take that well: some give the connection up. */
+static bool is_stale_end(int fd)
+{
+	struct pollfd entry = {.fd = fd, .events = POLLRDHUP};
+	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
+	bool may_be_stale = sock && sock_in_window(sock);
+	int saved = errno;
+
+	if (sock)
+		sock_leave(sock);
+	may_be_stale = may_be_stale && REAL(poll)(&entry, 1, 0) > 0;
+	errno = saved;
+	return may_be_stale;
+}
+
 /* True if the event was a placeholder's, whose turn has come or whose broker is gone: the program is to hear of the
  * connection that stands there now, and of nothing that it could take for the server's. */
 static bool turn_has_come(int fd)
@@ -190,7 +206,9 @@ static bool is_to_be_swallowed(const struct pollfd *entry, const struct timespec
 {
 	if (entry->revents && turn_has_come(entry->fd))
 		return true;
-	return (entry->revents & HANG_UP_POLL) && (recover(entry->fd, in_ms(left)) || has_passed(entry));
+	if (!(entry->revents & HANG_UP_POLL))
+		return (entry->revents & READABLE) && is_stale_end(entry->fd) && recover(entry->fd, in_ms(left));
+	return recover(entry->fd, in_ms(left)) || has_passed(entry);
 }
 
 /* Returns how many entries still have events. */
@@ -410,45 +428,101 @@ __attribute__((noinline)) static int select_in_time(int n, fd_set *reads, fd_set
 	return ready;
 }
 
-/* A stale connection only shows as readable here, and reading is where it is replaced. */
+static void take_out(fd_set *set, int fd)
+{
+	((unsigned long *)set)[fd / (8 * (int)sizeof(long))] &= ~(1ul << fd % (8 * (int)sizeof(long)));
+}
+
+/* The end of a stale connection shows as readable alone. Returns how many are still ready. */
+static int swallow_select(const struct sets *sets, int n, int ready, int left_ms)
+{
+	for (int fd = 0; fd < n && fd < fdtable_end(); fd++) {
+		if (!fdtable_get(fd) || !is_in(sets->set[0], fd) || !is_stale_end(fd) || !recover(fd, left_ms))
+			continue;
+		take_out(sets->set[0], fd);
+		ready--;
+	}
+	return ready;
+}
+
+/* True where the end of a stale connection would be kept from the program: the sets are kept, to wait again. */
+static bool may_swallow(struct sets *sets, int n)
+{
+	return any_in_window() && sets->set[0] && n >= 0 && can_push_in_select(n) && keep_sets(sets, n);
+}
+
+/* Whether all that was ready has been swallowed: then the sets are as they were. */
+static bool is_to_wait_again(const struct sets *sets, int n, int *ready, int left_ms)
+{
+	if (*ready <= 0)
+		return false;
+	*ready = swallow_select(sets, n, *ready, left_ms);
+	if (!*ready)
+		restore_sets(sets);
+	return !*ready;
+}
+
+/* select() leaves what is left of the time in `timeout`. */
+static int timeval_in_ms(const struct timeval *timeout)
+{
+	struct timespec left = {0};
+
+	if (!timeout || !guard_readable(timeout, sizeof(*timeout)))
+		return -1;
+	left = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+	return in_ms(&left);
+}
+
 EXPORT int select(int n, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
+	struct sets sets = {.set = {reads, writes, excepts}};
 	struct tokens tokens = {.n = 0};
+	bool may_again;
 	int ready;
 
 	eof_make();
 	if (is_idle())
 		return REAL(select)(n, reads, writes, excepts, timeout);
 	pending_is_awaited = can_push_in_select(n);
-	inside_of_select(&tokens, n, reads, writes, excepts);
-	ready = pending_any() ? select_in_time(n, reads, writes, excepts, timeout) : 0;
-	if (!ready)
-		ready = REAL(select)(n, reads, writes, excepts, timeout);
-	come_out(&tokens);
+	do {
+		may_again = may_swallow(&sets, n);
+		inside_of_select(&tokens, n, reads, writes, excepts);
+		ready = pending_any() ? select_in_time(n, reads, writes, excepts, timeout) : 0;
+		if (!ready)
+			ready = REAL(select)(n, reads, writes, excepts, timeout);
+		come_out(&tokens);
+	} while (may_again && is_to_wait_again(&sets, n, &ready, timeval_in_ms(timeout)));
 	return ready;
 }
 
 EXPORT int pselect(int n, fd_set *reads, fd_set *writes, fd_set *excepts, const struct timespec *timeout,
 		   const sigset_t *mask)
 {
+	bool may_again, is_timed = timeout && guard_readable(timeout, sizeof(*timeout));
+	struct sets sets = {.set = {reads, writes, excepts}};
 	struct tokens tokens = {.n = 0};
-	struct timespec left;
-	const struct timespec *limit = &left;
+	struct timespec left, start;
+	const struct timespec *limit = is_timed ? &left : timeout;
 	int ready;
 
 	eof_make();
 	if (is_idle())
 		return REAL(pselect)(n, reads, writes, excepts, timeout, mask);
 	pending_is_awaited = can_push_in_select(n);
-	inside_of_select(&tokens, n, reads, writes, excepts);
-	if (timeout && guard_readable(timeout, sizeof(*timeout)))
+	if (is_timed) {
 		left = *timeout;
-	else
-		limit = timeout;
-	ready = pending_any() ? select_and_push(n, reads, writes, excepts, limit ? &left : NULL, mask) : 0;
-	if (!ready)
-		ready = REAL(pselect)(n, reads, writes, excepts, limit, mask);
-	come_out(&tokens);
+		guard_get_time(CLOCK_MONOTONIC, &start);
+	}
+	do {
+		may_again = may_swallow(&sets, n);
+		inside_of_select(&tokens, n, reads, writes, excepts);
+		ready = pending_any() ? select_and_push(n, reads, writes, excepts, is_timed ? &left : NULL, mask) : 0;
+		if (!ready)
+			ready = REAL(pselect)(n, reads, writes, excepts, limit, mask);
+		come_out(&tokens);
+		if (is_timed)
+			left = clock_remaining(timeout, &start);
+	} while (may_again && is_to_wait_again(&sets, n, &ready, is_timed ? in_ms(&left) : -1));
 	return ready;
 }
 
@@ -489,15 +563,24 @@ static void arm_again(int epfd, int fd, const struct epoll_event *event)
 	sock_leave(sock);
 }
 
+/* With more descriptors than these, a look at each readable one takes too long. */
+#define LOOKED_THROUGH_MAX 64
+
+static bool is_few(void)
+{
+	return fdtable_end() <= LOOKED_THROUGH_MAX;
+}
+
 static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_ms)
 {
 	int kept = 0;
 
 	for (int i = 0; i < n; i++) {
-		bool is_end = events[i].events & HANG_UP_EPOLL;
-		int fd = is_end || limit_has_placed ? find_in_window(epfd, &events[i]) : -1;
+		bool is_end = events[i].events & HANG_UP_EPOLL, may_be = (events[i].events & EPOLLIN) && is_few();
+		int fd = is_end || may_be || limit_has_placed ? find_in_window(epfd, &events[i]) : -1;
 
-		if (fd >= 0 && (turn_has_come(fd) || (is_end && recover(fd, left_ms))))
+		if (fd >= 0 &&
+		    (turn_has_come(fd) || ((is_end || (may_be && is_stale_end(fd))) && recover(fd, left_ms))))
 			arm_again(epfd, fd, &events[i]);
 		else
 			events[kept++] = events[i];

@@ -16,6 +16,7 @@ static void drain(const char *what, int fd)
 	say("%s: %s, then %s", what, total ? "an answer" : "nothing", n == 0 ? "EOF or nothing" : error_name(errno));
 }
 
+static bool ends_in_order; /* by FIN, not by RST */
 static int own_listener = -1;
 static struct sockaddr_in own_address;
 
@@ -38,7 +39,8 @@ static void *serve_once(void *argument)
 			n = syscall(SYS_recvfrom, fd, bytes, sizeof bytes - 1, 0, NULL, NULL);
 			if (n > 0)
 				usleep(20000);
-			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+			if (!ends_in_order)
+				setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 		}
 	}
 	close(fd);
@@ -215,6 +217,57 @@ static void run_many_stale(void)
 	say("answered %d of %d", answered, MANY);
 }
 
+enum kind { BY_POLL, BY_SELECT, BY_PSELECT, BY_EPOLL };
+
+/* Asks for nothing but to read. */
+static int wait_to_read(int fd, enum kind kind)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+	struct epoll_event event = {.events = EPOLLIN};
+	struct timespec limit = {3, 0};
+	struct timeval timeout = {3, 0};
+	fd_set reads;
+	int epfd, ready;
+
+	FD_ZERO(&reads);
+	FD_SET(fd, &reads);
+	switch (kind) {
+	case BY_POLL:
+		return poll(&pollfd, 1, 3000);
+	case BY_SELECT:
+		return select(fd + 1, &reads, NULL, NULL, &timeout);
+	case BY_PSELECT:
+		return pselect(fd + 1, &reads, NULL, NULL, &limit, NULL);
+	case BY_EPOLL:
+		break;
+	}
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
+	ready = epoll_wait(epfd, &event, 1, 3000);
+	close(epfd);
+	return ready;
+}
+
+/* A program that gives up where a readable socket has nothing to read. */
+static void run_readable_stale(void)
+{
+	char bytes[256];
+
+	begin_own_server();
+	for (int i = 0; i < 8; i++) {
+		int fd;
+
+		ends_in_order = i < 4;
+		exchange_own();
+		fd = dial_own();
+		CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		probe_ask(fd, "/");
+		CALL(wait_to_read(fd, i % 4));
+		CALL(read(fd, bytes, sizeof bytes) > 0);
+		close(fd);
+	}
+}
+
 static int shared_fd;
 
 static void *send_post(void *unused)
@@ -275,6 +328,6 @@ static void run_given_up_elsewhere(void)
 static const struct probe_case cases[] = {
 	{"impatient-stream", run_impatient_stream},	{"impatient-empty-line", run_impatient_empty_line},
 	{"oneshot-stale", run_oneshot_stale},		{"many-stale", run_many_stale},
-	{"given-up-elsewhere", run_given_up_elsewhere},
+	{"given-up-elsewhere", run_given_up_elsewhere}, {"readable-stale", run_readable_stale},
 };
 PROBE_MAIN(cases)
