@@ -284,6 +284,8 @@ static int replace_with(struct replacement *replacement, enum redial_reason reas
 		error = -errno;
 	if (!error && reason == REDIAL_FOR_UNFIT && replacement->keeps_old && !replacement->begins_only)
 		end_old(sock);
+	if (!error && sock->is_half_closed)
+		real.shutdown(fd, SHUT_WR);
 	if (!error)
 		error = swap_files(sock, fd);
 	swap_bring_registrations_back(sock);

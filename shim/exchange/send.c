@@ -124,7 +124,8 @@ static bool conclude(struct sock *sock, const struct transfer *transfer, struct 
 		exchange_advance(sock);
 		return false;
 	}
-	if (send_plan_take_back(sock, sending) && exchange_is_hang_up(result, error) && exchange_recover(sock, -1) == 0)
+	if (send_plan_take_back(sock, sending) && !sock->is_half_closed && exchange_is_hang_up(result, error) &&
+	    exchange_recover(sock, -1) == 0)
 		return true;
 	return false;
 }

@@ -115,6 +115,7 @@ struct sock {
 	uint64_t asked_ns;	/* when something was sent last, for the limits of time on answers */
 	bool is_one_too_many;	/* its server was left to close it, since the pool has enough */
 	bool has_sent;		/* the program has sent or ended something on it */
+	bool is_half_closed;	/* the program will send nothing more, while it is in its window */
 	bool is_lost;		/* we can't tell any more where the answer ends, and have asked the server to */
 	bool reports_connected; /* a non-blocking connect() that we answered with EINPROGRESS: the next says 0 */
 	bool awaits_fence; /* its server's answer to a question of ours comes first, see shim/connect/fence_ahead.h */

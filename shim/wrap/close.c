@@ -11,6 +11,7 @@
 #include "shim/base/libcs.h"
 #include "shim/base/real.h"
 #include "shim/connect/limit.h"
+#include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/exchange/close.h"
 #include "shim/exchange/enter.h"
@@ -55,6 +56,26 @@ static void finish_before_shutdown(struct sock *sock, int how)
 	finish_with_end_of_file(sock);
 }
 
+/* A request that is whole can be sent again, and the end behind it. */
+static bool stays_in_window(struct sock *sock, int how)
+{
+	return how == SHUT_WR && sock_in_window(sock) && sock->state == SOCK_OPEN && sock->is_leased &&
+	       sock->has_sent && !sock->transport && !sock->n_senders && replay_prepare(&sock->replay, &sock->protocol);
+}
+
+/* The end of a stale connection may have come before the program's own. */
+static int shut_down(struct sock *sock, int fd, int how)
+{
+	int saved = errno, result = real.shutdown(fd, how);
+
+	if (result == 0 || errno != ENOTCONN || !sock->is_half_closed)
+		return result;
+	if (exchange_recover(sock, -1))
+		return FAIL(ENOTCONN);
+	errno = saved;
+	return 0;
+}
+
 EXPORT int shutdown(int fd, int how)
 {
 	struct sock *sock = exchange_enter(fd);
@@ -84,10 +105,12 @@ EXPORT int shutdown(int fd, int how)
 	 * though the kernel says ENOTCONN.) */
 	sock_mark_unfit(sock, REFUSAL_CLIENT_CLOSE);
 	if (sock->state == SOCK_OPEN) {
+		sock->is_half_closed = stays_in_window(sock, how);
 		sock->has_sent = true;
-		sock_leave_window(sock);
+		if (!sock->is_half_closed)
+			sock_leave_window(sock);
 	}
-	result = real.shutdown(fd, how);
+	result = shut_down(sock, fd, how);
 	sock_leave(sock);
 	return result;
 }

@@ -39,7 +39,7 @@ static void *serve_once(void *argument)
 			n = syscall(SYS_recvfrom, fd, bytes, sizeof bytes - 1, 0, NULL, NULL);
 			if (n > 0)
 				usleep(20000);
-			if (!ends_in_order)
+			if (n > 0 && !ends_in_order)
 				setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 		}
 	}
@@ -268,6 +268,28 @@ static void run_readable_stale(void)
 	}
 }
 
+/* A program that says that it will send nothing more, before or after the end that is not its connection's. */
+static void run_half_closed_stale(void)
+{
+	begin_own_server();
+	for (int i = 0; i < 8; i++) {
+		int fd;
+
+		ends_in_order = i & 1;
+		exchange_own();
+		fd = dial_own();
+		if (i & 4)
+			CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		probe_ask(fd, "/");
+		if (i & 2)
+			usleep(60000);
+		CALL(shutdown(fd, SHUT_WR));
+		drain("answer", fd);
+		CALL(send(fd, "x", 1, MSG_NOSIGNAL));
+		close(fd);
+	}
+}
+
 static int shared_fd;
 
 static void *send_post(void *unused)
@@ -329,5 +351,6 @@ static const struct probe_case cases[] = {
 	{"impatient-stream", run_impatient_stream},	{"impatient-empty-line", run_impatient_empty_line},
 	{"oneshot-stale", run_oneshot_stale},		{"many-stale", run_many_stale},
 	{"given-up-elsewhere", run_given_up_elsewhere}, {"readable-stale", run_readable_stale},
+	{"half-closed-stale", run_half_closed_stale},
 };
 PROBE_MAIN(cases)
