@@ -86,6 +86,7 @@ struct real {
 	int (*seteuid)(uid_t);
 	int (*setreuid)(uid_t, uid_t);
 	int (*setresuid)(uid_t, uid_t, uid_t);
+	int (*setfsuid)(uid_t);
 	int (*setns)(int, int);
 	int (*unshare)(int);
 	int (*system)(const char *);

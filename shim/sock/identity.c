@@ -14,7 +14,8 @@
 static _Atomic(uint64_t) known_cookie;
 static _Atomic(uid_t) known_euid;
 static _Atomic(bool) is_known;
-static _Atomic(bool) never_known; /* namespaces are a thread's own: after setns they must be asked for each time */
+static _Atomic(bool) never_known; /* namespaces and users are a thread's own: after setns they are asked each time */
+static _Atomic(bool) asks_fsuid;  /* the user of files may be another one than the effective one */
 
 bool identity_is_steady(void)
 {
@@ -31,11 +32,22 @@ static uint64_t ask_cookie(int fd)
 	return cookie;
 }
 
+/* setfsuid(2): nobody has the number -1, and the present one is returned. */
+static uid_t ask_user(void)
+{
+	return asks_fsuid ? (uid_t)real.setfsuid((uid_t)-1) : libc.geteuid();
+}
+
 void identity_fill_key(struct destination_key *key, int fd)
 {
-	if (!is_known || never_known) {
+	if (never_known) {
+		key->netns_cookie = ask_cookie(fd);
+		key->euid = ask_user();
+		return;
+	}
+	if (!is_known) {
 		known_cookie = ask_cookie(fd);
-		known_euid = libc.geteuid();
+		known_euid = ask_user();
 		is_known = true;
 	}
 	key->netns_cookie = known_cookie;
@@ -50,4 +62,10 @@ void identity_forget(void)
 void identity_end_steadiness(void)
 {
 	never_known = true;
+}
+
+void identity_end_equality(void)
+{
+	asks_fsuid = true;
+	identity_end_steadiness();
 }

@@ -1,6 +1,7 @@
 /* setuid and kin, setns, unshare: after them nothing that was opened before may be used again. */
 #include <errno.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <unistd.h>
 
 #include "shim/base/home.h"
@@ -51,6 +52,13 @@ EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
 {
 	becomes(euid);
 	return changed(REAL(setresuid)(ruid, euid, suid));
+}
+
+EXPORT int setfsuid(uid_t uid)
+{
+	if (uid != (uid_t)-1 && guard_is_home())
+		identity_end_equality();
+	return REAL(setfsuid)(uid);
 }
 
 EXPORT int setns(int fd, int type)

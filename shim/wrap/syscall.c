@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -22,6 +23,7 @@
 #include "shim/exchange/handoff.h"
 #include "shim/process/fork.h"
 #include "shim/process/init.h"
+#include "shim/sock/identity.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -175,6 +177,31 @@ static bool call_anyway(long number, const long a[6], long *result)
 	}
 }
 
+/* Who makes the sockets from now on, and where. */
+static bool change_identity(long number, const long a[6], long *result)
+{
+	switch (number) {
+	case SYS_setfsuid:
+		*result = setfsuid((uid_t)a[0]);
+		return true;
+	case SYS_setns:
+		*result = setns((int)a[0], (int)a[1]);
+		return true;
+	case SYS_unshare:
+		*result = unshare((int)a[0]);
+		return true;
+	/* Not as the functions of their names, which are about all threads (setuid(2), "C library/kernel differences"). */
+	case SYS_setuid:
+	case SYS_setreuid:
+	case SYS_setresuid:
+		if (guard_is_home())
+			identity_end_steadiness();
+		return false;
+	default:
+		return false;
+	}
+}
+
 /* The flags with which it makes a process or a thread; false if it doesn't. */
 static bool is_clone(long number, const long a[6], unsigned long *flags)
 {
@@ -238,6 +265,8 @@ EXPORT long syscall(long number, ...)
 	eof_make();
 	if (fdtable_get((int)a[0]) && (receive(number, a, &result) || transmit(number, a, &result) ||
 				       ask(number, a, &result) || handle_descriptor(number, a, &result)))
+		return result;
+	if (change_identity(number, a, &result))
 		return result;
 	/* That one is about all descriptors, and about what comes later, too. */
 	if ((sock_n_tracked || number == SYS_close_range) && call_anyway(number, a, &result))
