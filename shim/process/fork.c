@@ -24,6 +24,7 @@
 #include "shim/process/exec_relay.h"
 #include "shim/process/fork.h"
 #include "shim/process/init.h"
+#include "shim/sock/identity.h"
 #include "shim/sock/sock.h"
 
 /* State passed from the prepare handler to the parent and child handlers; a small stack, since a signal handler may
@@ -134,6 +135,9 @@ void fork_after_clone(unsigned long flags, bool is_child)
 		after_fork_in_parent();
 	else if (!(flags & (CLONE_VM | CLONE_FILES)) && !guard_is_home())
 		after_fork_in_child();
+	/* What the parent has found of them is not the child's. */
+	if (is_child && (flags & (CLONE_NEWNET | CLONE_NEWUSER)))
+		identity_forget();
 }
 
 /* The new program will have the same sockets. */

@@ -67,6 +67,28 @@ static void run_network_by_number(void)
 	in_a_thread(be_elsewhere);
 }
 
+/* A child that is made in another network, or as another user, has nothing of its parent's. */
+static void run_child_elsewhere(void)
+{
+	static const unsigned long flags[] = {CLONE_NEWNET, CLONE_NEWUSER};
+
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+		long child;
+		int status;
+
+		exchange("before");
+		exchange("before");
+		child = syscall(SYS_clone, flags[i] | SIGCHLD, 0, 0, 0, 0);
+		if (!child) {
+			exchange("elsewhere");
+			exchange("elsewhere");
+			_exit(0);
+		}
+		CALL(waitpid((pid_t)child, &status, 0) > 0);
+		exchange("behind");
+	}
+}
+
 static void run_user_of_files(void)
 {
 	for (int by_number = 0; by_number < 2; by_number++) {
@@ -82,6 +104,7 @@ static void run_user_of_files(void)
 static const struct probe_case cases[] = {
 	{"user-by-number", run_user_by_number},
 	{"network-by-number", run_network_by_number},
+	{"child-elsewhere", run_child_elsewhere},
 	{"user-of-files", run_user_of_files},
 };
 PROBE_MAIN(cases)
