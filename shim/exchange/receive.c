@@ -280,7 +280,7 @@ static bool make_visit(struct visit *visit, unsigned n_swaps, ssize_t *result)
 	const struct transfer *transfer = visit->transfer;
 	struct sock *sock;
 	bool again = false, waits = false;
-	int saved;
+	int before = errno, saved;
 
 	*result = visit_kernel(visit);
 	saved = errno;
@@ -299,7 +299,7 @@ static bool make_visit(struct visit *visit, unsigned n_swaps, ssize_t *result)
 	if (waits)
 		clock_nap(MILLISECOND_NS);
 	incoming_end(&visit->incoming);
-	errno = saved;
+	errno = again ? before : saved;
 	return again;
 }
 
