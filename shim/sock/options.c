@@ -256,8 +256,11 @@ void options_note_set(struct sock *sock, int level, int name, const void *value,
 			sock_mark_unfit(sock, REFUSAL_SOCKOPT);
 		return;
 	}
-	/* On a stub the key serves for nothing but remembering. */
-	if ((sock->state != SOCK_NEW && sock->state != SOCK_STUB && sock->state != SOCK_WAITING) ||
-	    destination_key_add_option(&sock->key, level, name, value, length))
+	/* On a stub the key serves for nothing but remembering, on a connection for one that may take its place. */
+	if (sock->state != SOCK_NEW && sock->state != SOCK_STUB && sock->state != SOCK_WAITING)
 		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
+	if (destination_key_add_option(&sock->key, level, name, value, length)) {
+		sock_mark_unfit(sock, REFUSAL_SOCKOPT);
+		sock_leave_window(sock);
+	}
 }

@@ -290,6 +290,38 @@ static void run_half_closed_stale(void)
 	}
 }
 
+/* What was set on the connection before it was replaced is set on the next one. */
+static void run_set_on_stale(void)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{SOL_SOCKET, SO_RCVBUF, 20000},
+		{SOL_SOCKET, SO_PRIORITY, 3},
+		{SOL_SOCKET, SO_MAX_PACING_RATE, 1 << 20},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_IP, IP_TOS, 0x10},
+		{IPPROTO_IP, IP_TTL, 33},
+		{IPPROTO_TCP, TCP_WINDOW_CLAMP, 9000},
+	};
+
+	begin_own_server();
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+		int fd, value = 0;
+		socklen_t length = sizeof value;
+		char bytes[256];
+
+		exchange_own();
+		fd = dial_own();
+		CALL(setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value));
+		probe_ask(fd, "/");
+		CALL(read(fd, bytes, sizeof bytes) > 0);
+		CALL(getsockopt(fd, options[i].level, options[i].name, &value, &length));
+		say("option %zu: %d", i, value);
+		close(fd);
+	}
+}
+
 static int shared_fd;
 
 static void *send_post(void *unused)
@@ -351,6 +383,6 @@ static const struct probe_case cases[] = {
 	{"impatient-stream", run_impatient_stream},	{"impatient-empty-line", run_impatient_empty_line},
 	{"oneshot-stale", run_oneshot_stale},		{"many-stale", run_many_stale},
 	{"given-up-elsewhere", run_given_up_elsewhere}, {"readable-stale", run_readable_stale},
-	{"half-closed-stale", run_half_closed_stale},
+	{"half-closed-stale", run_half_closed_stale},	{"set-on-stale", run_set_on_stale},
 };
 PROBE_MAIN(cases)
