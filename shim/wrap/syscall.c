@@ -190,7 +190,8 @@ static bool change_identity(long number, const long a[6], long *result)
 	case SYS_unshare:
 		*result = unshare((int)a[0]);
 		return true;
-	/* Not as the functions of their names, which are about all threads (setuid(2), "C library/kernel differences"). */
+	/* Not as the functions of their names, which are about all threads (setuid(2), "C library/kernel
+	 * differences"). */
 	case SYS_setuid:
 	case SYS_setreuid:
 	case SYS_setresuid:

@@ -66,7 +66,7 @@ static void listen_own(int backlog)
 	socklen_t length = sizeof own_address;
 
 	/* The raw system calls bypass the shim, which leaves connections to the process's own ports alone, and which
-	 * takes a call on a socket that it follows for the function's: to the shim this server must be a foreign one. */
+	 * takes a call on a socket that it follows for the function's: to the shim this server has to be foreign. */
 	own_listener = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
 	own_address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	bind(own_listener, (struct sockaddr *)&own_address, sizeof own_address);
