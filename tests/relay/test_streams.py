@@ -6,7 +6,7 @@ import time
 
 import harness
 from relayed import Relay, build_go, client, compare, go, kill, memory_kib, needs, run_pair
-from servers import GET, GET_KEPT, Certificate, Scripted, answer, echo, read_all, read_head
+from servers import GET, GET_KEPT, Certificate, Scripted, answer, echo, end_by, read_all, read_head
 from suite import tally
 
 MIB = 1 << 20
@@ -159,6 +159,18 @@ def test_last_bytes():
         outcome = world.run(client("block", "127.0.0.1", server.port, "send=hello", "read", "repeat=320", "send=" + "x" * 65536))
         harness.wait_until(lambda: server.log, 20)
         tally.expect("the last bytes", outcome.status == 0 and server.log == [320 << 16], "%s\n%s" % (server.log, outcome.text()))
+
+
+def test_reset_behind_the_last_word():
+    """A server resets the connection in the midst of an answer, when the program has sent its end of file: that is no end of the answer."""
+    def handler(connection, _):
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n01234")
+        time.sleep(0.1)
+        end_by(connection, "rst")
+    for request in GET, "send=hello":
+        with Scripted(handler) as server:
+            compare("reset behind the last word, %s" % request[:9], server, client("block", "127.0.0.1", server.port, request, "shut", "read"))
 
 
 def test_gone_before_the_dial():

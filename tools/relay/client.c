@@ -94,7 +94,7 @@ void client_end(struct client *client)
 	answer_drop(client);
 	block_store_put(&relay_core.blocks, &client->replay.block);
 	queue_clear(&client->in);
-	link_close(&client->link, !client->is_orderly);
+	link_close(&client->link, client->ends_abruptly || !client->is_orderly);
 	link_bury(&client->link);
 }
 
