@@ -173,6 +173,18 @@ def test_reset_behind_the_last_word():
             compare("reset behind the last word, %s" % request[:9], server, client("block", "127.0.0.1", server.port, request, "shut", "read"))
 
 
+def test_reset_of_an_upload():
+    """A server resets the connection while bytes of an upload wait for it. The kernel tells that to the relay's next send, and not once more."""
+    def handler(connection, _):
+        read_head(connection)
+        time.sleep(0.3)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n01234")
+        end_by(connection, "rst")
+    post = r"send=POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 20971520\r\n\r\n"
+    with Scripted(handler) as server:
+        compare("reset of an upload", server, client("block", "127.0.0.1", server.port, post, "repeat=320", "send=" + "x" * 65536))
+
+
 def test_gone_before_the_dial():
     """Programs that send and close while their dial has not ended: the server has what was sent, and their places at the
     limit are free again."""

@@ -108,14 +108,28 @@ static void tell_drained(struct upstream *upstream)
 	upstream->user->drained(upstream);
 }
 
+/* The reading side tells of the error, behind what the server still said. It would find an end of file there: the
+ * kernel tells of an RST once. (EPIPE comes behind an end of file, or behind an error that was told.) */
+static int note_sent(struct upstream *upstream, int error)
+{
+	if (error && error != -EPIPE && !upstream->send_error)
+		upstream->send_error = -error;
+	return error;
+}
+
+static int flush(struct upstream *upstream)
+{
+	return note_sent(upstream, link_flush(&upstream->link, &upstream->conn->ledger.sent));
+}
+
 static void end_dial(struct upstream *upstream)
 {
 	int error = 0;
 	socklen_t length = sizeof(error);
 
 	getsockopt(upstream->link.fd, SOL_SOCKET, SO_ERROR, &error, &length);
-	if (!error && link_flush(&upstream->link, &upstream->conn->ledger.sent) < 0)
-		error = ECONNRESET;
+	if (!error)
+		(void)!flush(upstream);
 	tell_dialled(upstream, error);
 	/* A user whose bytes waited for nothing but the dial may hear of it by this alone. */
 	if (!error)
@@ -230,16 +244,13 @@ static void receive(struct upstream *upstream)
 	} else {
 		upstream->has_ended = true;
 		link_want_input(&upstream->link, false);
-		upstream->user->ended(upstream, n < 0 ? errno : 0);
+		upstream->user->ended(upstream, n < 0 ? errno : upstream->send_error);
 	}
 }
 
 static void send_waiting(struct upstream *upstream)
 {
-	int error = link_flush(&upstream->link, &upstream->conn->ledger.sent);
-
-	/* The reading side tells of the error, behind what the server still said. */
-	if (!error)
+	if (flush(upstream) == 0)
 		tell_drained(upstream);
 }
 
@@ -429,13 +440,14 @@ void upstream_give(struct upstream *upstream, const struct upstream_user *user, 
 int upstream_send(struct upstream *upstream, const char *bytes, size_t length)
 {
 	struct link *link = &upstream->link;
-	int error = upstream->is_dialling ? -link_send_later(link, bytes, length)
-					  : -link_send(link, bytes, length, &upstream->conn->ledger.sent);
+	int error = upstream->is_dialling
+			    ? link_send_later(link, bytes, length)
+			    : note_sent(upstream, link_send(link, bytes, length, &upstream->conn->ledger.sent));
 
 	/* While the server works. */
 	if (upstream->user->is_exchange && !upstream->is_leased)
 		sharing_introduce();
-	return error;
+	return -error;
 }
 
 bool upstream_has_waiting(const struct upstream *upstream)

@@ -46,6 +46,7 @@ struct upstream {
 	uint64_t head_since_ns;		  /* since when the user's answer is the next to come */
 	unsigned n_behind;		  /* exchanges of others behind the user's (pipelining) */
 	unsigned n_answered_behind;	  /* of those, answered in its life */
+	int send_error; /* what broke it, if a send was told of that: the kernel says it once; else 0 */
 	bool is_dialling;
 	bool is_leased;	    /* another exchange has used it before */
 	bool was_heard;	    /* bytes have come since its user was the next to be answered */
