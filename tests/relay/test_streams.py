@@ -185,6 +185,25 @@ def test_reset_of_an_upload():
         compare("reset of an upload", server, client("block", "127.0.0.1", server.port, post, "repeat=320", "send=" + "x" * 65536))
 
 
+def test_upload_from_the_queue():
+    """An upload that waits for a connection, at the limit, and gets a kept one: all of it is sent."""
+    post = r"send=POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
+
+    def handler(connection, _):
+        while head := read_head(connection):
+            if head.startswith(b"POST"):
+                server.log.append(len(connection.recv(60000, socket.MSG_WAITALL)))
+            else:
+                time.sleep(0.5)
+            connection.sendall(answer(b"0123456789"))
+    with Scripted(handler) as server, Relay() as world:
+        get, upload = (" ".join("'%s'" % word for word in client("block", "127.0.0.1", server.port, *actions, "read=49")) for actions in (
+            [GET_KEPT], [post, *3 * ["send=" + "x" * 20000]]))
+        outcome = world.run(["sh", "-c", "%s & sleep 0.2; exec %s" % (get, upload)], timeout=10, relay="always",
+                            options=["--max-conns-per-host=1", "--unsafe-methods=reuse"])
+    tally.expect("an upload from the queue", outcome.output.count(b"<49 bytes") == 2 and server.log == [60000] and server.accepted == 1, outcome.text())
+
+
 def test_gone_before_the_dial():
     """Programs that send and close while their dial has not ended: the server has what was sent, and their places at the
     limit are free again."""

@@ -418,11 +418,7 @@ static void came(struct upstream *upstream, char *bytes, size_t length)
 
 static void drained(struct upstream *upstream)
 {
-	struct client *client = upstream->object;
-
-	exchange_go(client);
-	if (client->link.fd >= 0 && !client->has_ended)
-		link_want_input(&client->link, !exchange_is_full(client));
+	exchange_go(upstream->object);
 }
 
 const struct upstream_user answer_in_exchange = {

@@ -155,8 +155,6 @@ static void on_event(struct link *link, uint32_t events)
 		return;
 	}
 	exchange_go(client);
-	if (link->fd >= 0)
-		link_want_input(link, !client->has_ended && !exchange_is_full(client));
 }
 
 void client_accept(struct client *client, int fd)

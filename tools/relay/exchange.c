@@ -319,6 +319,30 @@ static void pass_end(const struct client *client)
 		shutdown(client->link.fd, SHUT_WR);
 }
 
+static bool is_full(const struct client *client)
+{
+	switch (client->stage) {
+	case CLIENT_QUEUED:
+	case CLIENT_IN_EXCHANGE:
+	case CLIENT_TUNNEL:
+		return client->in.length >= SEND_MAX;
+	case CLIENT_BETWEEN:
+	case CLIENT_FINISHING:
+	case CLIENT_DRAINING:
+	case CLIENT_DELIVERING:
+	case CLIENT_GONE:
+		return false;
+	}
+	return false;
+}
+
+/* Whoever has made room, by an answer, a connection or an end, made it here. */
+static void want_input(struct client *client)
+{
+	if (client->link.fd >= 0)
+		link_want_input(&client->link, !client->has_ended && !is_full(client));
+}
+
 void exchange_go(struct client *client)
 {
 	bool goes_on = true;
@@ -349,6 +373,7 @@ void exchange_go(struct client *client)
 		make_end(client);
 	else if (client->has_ended && !client->in.length)
 		take_end(client);
+	want_input(client);
 }
 
 bool exchange_is_idle(const struct client *client)
@@ -390,23 +415,6 @@ void exchange_hang_up(struct client *client)
 {
 	deliver_last(client);
 	exchange_go(client);
-}
-
-bool exchange_is_full(const struct client *client)
-{
-	switch (client->stage) {
-	case CLIENT_QUEUED:
-	case CLIENT_IN_EXCHANGE:
-	case CLIENT_TUNNEL:
-		return client->in.length >= SEND_MAX;
-	case CLIENT_BETWEEN:
-	case CLIENT_FINISHING:
-	case CLIENT_DRAINING:
-	case CLIENT_DELIVERING:
-	case CLIENT_GONE:
-		return false;
-	}
-	return false;
 }
 
 void exchange_resume(struct client *client)

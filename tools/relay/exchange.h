@@ -10,8 +10,8 @@
 
 struct client;
 
-/* Goes on as far as can be with what the program has sent, and with its end of file. The client may be gone
- * afterwards. */
+/* Goes on as far as can be with what the program has sent, and with its end of file, and asks for more where there is
+ * room. The client may be gone afterwards. */
 void exchange_go(struct client *client);
 
 /* The program has gone, without reading what it was sent. */
@@ -36,9 +36,6 @@ void exchange_dial_for_idle(struct client *client);
 
 /* The program sends and reads no more, in an orderly way, in a tunnel: what it sent is delivered. */
 void exchange_hang_up(struct client *client);
-
-/* True if no more is wanted from the program for now. */
-bool exchange_is_full(const struct client *client);
 
 /* The program has read: the server may go on. */
 void exchange_resume(struct client *client);
