@@ -25,6 +25,7 @@ enum {
 	PRE_SHARED_KEY = 41,
 	EARLY_DATA = 42,
 	SUPPORTED_VERSIONS = 43,
+	POST_HANDSHAKE_AUTH = 49,
 	KEY_SHARE = 51,
 };
 
@@ -266,6 +267,9 @@ static bool read_meaning(struct reading *reading, uint32_t type, struct span con
 		return true;
 	case EARLY_DATA:
 		reading->offers_early_data = true;
+		return true;
+	case POST_HANDSHAKE_AUTH:
+		reading->hello->may_be_asked_later = true;
 		return true;
 	default:
 		return true;

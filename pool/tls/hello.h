@@ -25,6 +25,7 @@ struct tls_hello {
 	char server_name[TLS_NAME_MAX + 1]; /* SNI (RFC 6066 3); empty: none */
 	bool offers_alpn;		    /* RFC 7301 */
 	bool offers_h2;			    /* HTTP/2 is among the protocols offered */
+	bool may_be_asked_later;	    /* for a certificate, after the handshake (RFC 8446 4.2.6) */
 	/* A ticket, PSK or session id to be resumed. A session id beside TLS 1.3 doesn't count: it is made up (RFC 8446
 	 * D.4), or of a session of TLS 1.2 without a ticket, which can't be told from it. */
 	bool offers_session;

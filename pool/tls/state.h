@@ -48,7 +48,7 @@ struct tls_state {
 	uint8_t leaf[TLS_DIGEST_LENGTH];   /* SHA-256 of the server's certificate */
 	char server_name[TLS_NAME_MAX + 1];
 	uint8_t offers_alpn;
-	uint8_t asks_certificate; /* the server asked the client for one */
+	uint8_t asks_certificate; /* the server asked the client for one, or may, after the handshake */
 
 	/* The recording. */
 	uint32_t n_turns;

@@ -191,6 +191,14 @@ def test_posts():
                 tally.expect("posts of %d bytes, %s: each once" % (size, name), pair.stats["posts"] == 3, secure.counted(pair.stats))
 
 
+def test_asked_later():
+    """A server that asks for a certificate when the request has come (TLS 1.3): the answer holds for the program's own handshake only."""
+    line = 'for path in bytes/10 later; do curl -sS --cacert "$1" --cert "$2" --key "$3" -d some "$4/$path" || echo "$?"; done'
+    with servers.TlsServer("--ask-later") as server:
+        compare("a certificate asked for later, curl", server,
+                ["sh", "-c", line, "sh", ca(), servers.certificate("client.pem"), servers.certificate("client.key"), server.url("")])
+
+
 def test_ends():
     """Servers that end connections themselves: when they are idle, after some requests, with an alert or without."""
     for name, options in (("after each", ["--requests=1"]), ("after two", ["--requests=2"]), ("idle", ["--idle=0.05"]),
