@@ -73,8 +73,9 @@ static bool fill_hello(const struct library *library, struct tls_state *state)
 	memcpy(state->digest, hello.digest, sizeof(state->digest));
 	memcpy(state->server_name, hello.server_name, sizeof(state->server_name));
 	state->offers_alpn = hello.offers_alpn;
-	/* The answer is bound to the handshake, which a connection of ours does not share. */
-	state->asks_certificate |= state->version == TLS_1_3 && hello.may_be_asked_later;
+	/* The answer is bound to the handshake, which a connection of ours does not share. In TLS 1.2 any server may
+	 * ask, by another handshake (RFC 5246 7.4.1.1). */
+	state->asks_certificate |= state->version == TLS_1_2 || hello.may_be_asked_later;
 	return true;
 }
 

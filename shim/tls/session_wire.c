@@ -11,6 +11,8 @@
 #include "shim/tls/session.h"
 
 #define ALERT_CLOSE_NOTIFY 0
+#define ALERT_WARNING 1
+#define ALERT_NO_RENEGOTIATION 100
 /* Handshake messages that come later (RFC 8446 4, RFC 5246 7.4). */
 #define MESSAGE_HELLO_REQUEST 0
 #define MESSAGE_NEW_SESSION_TICKET 4
@@ -73,6 +75,16 @@ static void acknowledge(int fd)
 	real.setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
+/* The server wants another handshake (RFC 5246 7.4.1.1), which would have to be one with the program. It must be told,
+ * or it waits for the program's hello. */
+static void refuse_to_negotiate(struct wire *wire, int fd)
+{
+	static const uint8_t refusal[] = {ALERT_WARNING, ALERT_NO_RENEGOTIATION};
+
+	if (wire_seal(wire, TLS_ALERT, refusal, sizeof(refusal)))
+		(void)!wire_flush(wire, fd, MSG_DONTWAIT);
+}
+
 /* A record that is not the server's answer. True: it says that nothing follows. */
 static bool take_beside(struct channel *channel, struct wire *wire, int fd)
 {
@@ -98,10 +110,11 @@ static bool take_beside(struct channel *channel, struct wire *wire, int fd)
 	}
 	if (!is_ticket)
 		channel->unfit = REFUSAL_TLS_OPAQUE;
-	/* To negotiate again is refused by silence, which TLS 1.2 allows (RFC 5246 7.4.1.1). */
 	if (content->type == TLS_HANDSHAKE && wire->suite->version == TLS_1_2 &&
-	    wire->bytes[0] == MESSAGE_HELLO_REQUEST)
+	    wire->bytes[0] == MESSAGE_HELLO_REQUEST) {
+		refuse_to_negotiate(wire, fd);
 		return false;
+	}
 	wire->is_broken |= !channel_make_ready(channel, content->type, wire->bytes, content->length);
 	return false;
 }
