@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import harness
+import network
 from relayed import Relay, build_go, build_static, client, compare, go, kill, needs, run_pair
 from servers import GET, Scripted, read_all, read_head
 from suite import tally
@@ -74,6 +75,19 @@ def test_each_process_is_stopped():
             for pid in world.pids():
                 os.kill(pid, signal.SIGCONT)
             tally.expect("stopped: process %d of 2: nothing is left" % (number + 1), world.are_gone(), str(world.processes()))
+
+
+def test_killed_in_a_connect():
+    """The relay is killed while a connect() waits for it: the kernel goes on with that, as bare, where a signal ends it."""
+    with network.FullBacklog() as server, Relay() as world:
+        process = world.start(client("block", "127.0.0.1", server.port, "alarm=900", "connect"), HOLDLINE_DIAL_TIMEOUT="20s")
+        harness.wait_until(lambda: len(world.pids()) == 2)
+        # The server's host does not answer: the call is held for all of the dial timeout.
+        time.sleep(1)
+        for pid in world.pids()[1:]:
+            os.kill(pid, signal.SIGKILL)
+        output = finish(process, 5)
+    tally.expect("killed in a connect", output == "connect: error 4\n", str(output))
 
 
 def test_killed_in_an_answer():

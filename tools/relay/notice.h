@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* In the watchdog, before it makes the relay: it then knows of what that has taken and not answered. 0 or -errno. */
+int notice_share(void) __attribute__((warn_unused_result));
+
 /* Prepares for a listener, which is borrowed. 0 or -errno. */
 int notice_begin(int listener) __attribute__((warn_unused_result));
 
@@ -25,3 +28,6 @@ int notice_give(uint64_t id, int fd, uint32_t flags) __attribute__((warn_unused_
 
 /* The kernel carries the call out. */
 void notice_let_pass(uint64_t id);
+
+/* In the watchdog: the kernel carries out all that the relay had taken and not answered when it died. */
+void notice_let_taken_pass(void);

@@ -11,6 +11,7 @@
 
 #include "pool/base/fdpass.h"
 #include "tools/base/detach.h"
+#include "tools/relay/notice.h"
 #include "tools/relay/serve.h"
 #include "tools/relay/watchdog.h"
 
@@ -38,6 +39,8 @@ int command_relay(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	prctl(PR_SET_NAME, "holdline-relay");
+	/* Without it a call that is under way when the relay dies never ends. */
+	(void)!notice_share();
 	relay = fork();
 	if (relay == 0) {
 		close(pair[0]);

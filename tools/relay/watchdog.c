@@ -40,6 +40,7 @@ void watchdog_run(pid_t relay, int listener)
 		wait_for(relay);
 	if (listener < 0 || notice_begin(listener) < 0)
 		return;
+	notice_let_taken_pass();
 	while (let_one_pass(listener))
 		;
 }

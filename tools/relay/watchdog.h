@@ -1,6 +1,6 @@
 /*
  * The parent of a relay: whatever becomes of that, no program waits for it in vain. A relay that was stopped is
- * continued; where it died, the kernel carries out what its programs call.
+ * continued; where it died, the kernel carries out what its programs call, and were calling.
  */
 #pragma once
 
