@@ -161,6 +161,15 @@ def test_last_bytes():
         tally.expect("the last bytes", outcome.status == 0 and server.log == [320 << 16], "%s\n%s" % (server.log, outcome.text()))
 
 
+def test_server_waits_for_the_last_word():
+    """A server that answers when it has read the program's end of file."""
+    def handler(connection, _):
+        read_all(connection)
+        connection.sendall(answer(b"0123456789"))
+    with Scripted(handler) as server:
+        compare("a server that waits for the last word", server, client("block", "127.0.0.1", server.port, GET, "shut", "read"), timeout=10)
+
+
 def test_reset_behind_the_last_word():
     """A server resets the connection in the midst of an answer, when the program has sent its end of file: that is no end of the answer."""
     def handler(connection, _):

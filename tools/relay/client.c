@@ -17,6 +17,8 @@
 #define READ_SIZE (16u << 10)
 #define EXPECTED_NS (2 * SECOND_NS)
 #define DRAIN_NS SECOND_NS
+/* A server that knows that a request is complete has begun to answer by then, or is slow. */
+#define ANSWER_NS SECOND_NS
 /* The server takes nothing: the kernel, too, would give up in a time of that order (tcp(7), tcp_orphan_retries). */
 #define DELIVER_NS (100 * SECOND_NS)
 
@@ -198,5 +200,7 @@ void client_tick(void)
 			client_end(client);
 		else if (age_ns > exchange_may_be_alone_ns(client))
 			exchange_dial_for_idle(client);
+		else if (age_ns > ANSWER_NS)
+			exchange_tell_end(client);
 	}
 }

@@ -228,10 +228,17 @@ static void make_end(struct client *client)
 }
 
 /* The program has said its last word in a request and not closed its socket: it waits for the answer. A server need not
- * know of that where the request is complete. */
+ * know of that where the request is complete, unless it does not answer: exchange_tell_end(). */
 static void take_half_end(struct client *client)
 {
 	if (protocol_status(&client->state).has_more_to_send && !client->upstream->was_asked)
+		upstream_shut(client->upstream);
+}
+
+void exchange_tell_end(struct client *client)
+{
+	if (client->stage == CLIENT_IN_EXCHANGE && client->has_ended && !client->in.length && !client->is_behind &&
+	    !client->behind && !client->upstream->was_asked && !protocol_status(&client->state).answer_started)
 		upstream_shut(client->upstream);
 }
 

@@ -34,6 +34,10 @@ uint64_t exchange_may_be_alone_ns(const struct client *client);
 /* A connection to the server, for what that may do by itself. */
 void exchange_dial_for_idle(struct client *client);
 
+/* No answer comes to a complete request, behind which the program has ended its side: the server may wait for that end,
+ * and is told. */
+void exchange_tell_end(struct client *client);
+
 /* The program sends and reads no more, in an orderly way, in a tunnel: what it sent is delivered. */
 void exchange_hang_up(struct client *client);
 
