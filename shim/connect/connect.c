@@ -136,7 +136,8 @@ static int dial_native(struct sock *sock, int fd, const struct sockaddr *address
 
 	if (tally.destination)
 		log_event("dial", sock, missed_names[is_own ? MISSED_OWN_PORT : MISSED_SOCKOPT]);
-	sock_untrack(sock, is_own ? REFUSAL_POLICY : sock->unfit ?: REFUSAL_SOCKOPT);
+	sock_untrack(sock, is_own || sock->policy->mode == CONFIG_MODE_OFF ? REFUSAL_POLICY
+									   : sock->unfit ?: REFUSAL_SOCKOPT);
 	sock_leave(sock);
 	events_begin_dial(&tally);
 	result = relayed_connect(fd, address, length);

@@ -60,7 +60,8 @@ LOGGED_CASES = [
 ]
 
 # A program, and why the log says that its connection was not kept.
-NOT_KEPT_CASES = [("get()", []), ("half_close()", ["client_close"]), ("signal_driven()", ["sockopt"])]
+NOT_KEPT_CASES = [("get()", [], {}), ("half_close()", ["client_close"], {}), ("signal_driven()", ["sockopt"], {}),
+                  ("get(); get()", ["policy", "policy"], {"HOLDLINE_RULES": "127.0.0.1:* off"})]
 
 
 def unused_port():
@@ -82,11 +83,11 @@ def test_log():
         said = ", ".join(" ".join([line[1], *line[4:]]) for line in words if line[1] in ("dial", "redial", "replay", "lease"))
         tally.expect("log: %s %s" % (program, " ".join(settings)), outcome.status == 0 and said == expected,
                      "expected %s, got %s\n%s" % (expected, said, outcome.errors.decode()))
-    for program, expected in NOT_KEPT_CASES:
+    for program, expected, settings in NOT_KEPT_CASES:
         with World() as world, harness.Server() as server:
-            outcome = harness.run([PYTHON, "-c", LOGGED, str(server.port), program], True, 20, HOLDLINE_LOG=world.path("log"))
+            outcome = harness.run([PYTHON, "-c", LOGGED, str(server.port), program], True, 20, HOLDLINE_LOG=world.path("log"), **settings)
             with open(world.path("log")) as file:
-                said = [line.split()[-1] for line in file if " not kept " in line]
+                said = [line.split()[-1] for line in file if line.split()[1:3] == ["not", "kept"] or line.split()[1] == "native"]
         tally.expect("log: not kept: %s" % program, outcome.status == 0 and said == expected,
                      "expected %s, got %s\n%s" % (expected, said, outcome.errors.decode()))
     # Beside a broker, which may need more time than it is given.
