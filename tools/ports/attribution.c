@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include "pool/base/clock.h"
+#include "tools/base/clock.h"
 #include "tools/base/text.h"
 #include "tools/stats/symbolize.h"
 
 #define IDLE_TIMEOUT_NS (60 * SECOND_NS) /* default of HOLDLINE_IDLE_CONN_TIMEOUT */
+#define TIME_WAIT_NS (60 * SECOND_NS)	 /* Linux: TCP_TIMEWAIT_LEN */
+#define SHORTEST_RING 256		 /* STATS_PAGE_ROOM: with fewer uses in all, none has been forgotten */
 
 /* A program may name an IPv4 destination by an IPv4 address or by a mapped IPv6 address. */
 static const struct stats_view_destination *find_destination(const struct stats_view *view, const struct ports_key *key,
@@ -142,6 +145,24 @@ static void replay(struct attribution *counted, const struct stats_view *view,
 	free(uses);
 }
 
+/* The uses that ended so lately that the kernel can still have them in TIME_WAIT. If all that are recorded are so new,
+ * others may have been forgotten. */
+static uint64_t count_late(const struct stats_view *view, const struct stats_view_destination *destination,
+			   uint64_t now_ns)
+{
+	bool has_old = view->n_intervals < SHORTEST_RING;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < view->n_intervals; i++) {
+		const struct stats_view_interval *interval = &view->intervals[i];
+		bool is_late = interval->ended_ns + TIME_WAIT_NS > now_ns;
+
+		has_old |= !is_late;
+		n += is_late && interval->destination == destination;
+	}
+	return has_old ? n : UINT64_MAX;
+}
+
 void attribution_find(const struct stats_view *view, const struct ports_key *key, uint64_t netns_cookie,
 		      struct symbolizer *symbolizer, struct attribution *counted)
 {
@@ -149,6 +170,10 @@ void attribution_find(const struct stats_view *view, const struct ports_key *key
 
 	memset(counted, 0, sizeof(*counted));
 	if (!destination)
+		return;
+	counted->n_late = count_late(view, destination, clock_now_ns(CLOCK_MONOTONIC));
+	/* Those who dial there now are others. */
+	if (!counted->n_late && destination->sum.active <= 0)
 		return;
 	set_counts(counted, &destination->sum.counts);
 	find_processes(counted, view, destination);
@@ -158,5 +183,7 @@ void attribution_find(const struct stats_view *view, const struct ports_key *key
 
 unsigned attribution_explains(const struct attribution *counted, const struct ports_tuple *tuple)
 {
-	return counted->n_dialed < tuple->n_time_wait ? (unsigned)counted->n_dialed : tuple->n_time_wait;
+	uint64_t n = counted->n_dialed < counted->n_late ? counted->n_dialed : counted->n_late;
+
+	return n < tuple->n_time_wait ? (unsigned)n : tuple->n_time_wait;
 }

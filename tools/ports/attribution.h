@@ -2,7 +2,8 @@
  * The dials of one tuple as programs under Holdline have counted them: joins the kernel's view (ports.h), in which a
  * connection in TIME_WAIT has no owner, with the programs' own pages (tools/stats/view.h).
  *
- * Counts begin with each program's start, not a minute ago; programs without Holdline don't count.
+ * Counts begin with each program's start, not a minute ago; programs without Holdline don't count. Where no use has
+ * ended in the last minute, and none is under way, nothing of what is seen there now can be theirs.
  */
 #pragma once
 
@@ -34,7 +35,8 @@ struct counted_place {
 };
 
 struct attribution {
-	bool is_there; /* false: nothing was counted, and all members are 0 */
+	bool is_there;	 /* false: nothing was counted of late, and all members are 0 */
+	uint64_t n_late; /* uses that ended in the last minute; UINT64_MAX: that is not known any more */
 	uint64_t n_connects, n_dialed, n_reused;
 	uint64_t n_reusable;	  /* uses after which the connection was kept or, in observe mode, would have been */
 	enum refusal top_refusal; /* why most of the other uses were not reusable; REFUSAL_NONE: there were none */
