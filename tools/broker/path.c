@@ -43,13 +43,16 @@ static int place_in(const char *parent, const char *folder, bool makes,
 static int find(bool makes, char path[sizeof(((struct sockaddr_un *)0)->sun_path)])
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	char folder[PATH_MAX];
+	char usual[sizeof("/run/user/4294967295")], folder[PATH_MAX];
 
-	if (runtime && runtime[0] == '/') {
-		snprintf(folder, sizeof(folder), "%s/holdline", runtime);
-		if (place_in(runtime, folder, makes, path) == 0)
-			return 0;
-	}
+	/* cron(8) and others leave the variable out; while the user is logged in, the folder is there all the same
+	 * (pam_systemd(8)), and the user's programs are to have one broker. */
+	snprintf(usual, sizeof(usual), "/run/user/%u", (unsigned)geteuid());
+	if (!runtime || runtime[0] != '/')
+		runtime = usual;
+	snprintf(folder, sizeof(folder), "%s/holdline", runtime);
+	if (place_in(runtime, folder, makes, path) == 0)
+		return 0;
 	snprintf(folder, sizeof(folder), "/tmp/holdline-%u", (unsigned)geteuid());
 	return place_in("/tmp", folder, makes, path);
 }
