@@ -226,7 +226,11 @@ install-command: all
 
 uninstall: uninstall-library $(if $(MUSL),,uninstall-command)
 
+# Their programs would be told of a missing library at each start.
 uninstall-library:
+	@if [ -z "$(DESTDIR)" ] && grep -qsF "$(LIBDIR)/libholdline.so" /etc/systemd/system/*.d/zzz-holdline.conf; then \
+		echo 'make uninstall: services are started with it: "holdline disable" each that "holdline enabled" lists' >&2; \
+		exit 1; fi
 	rm -f $(DESTDIR)$(LIBDIR)/libholdline.so
 
 uninstall-command:
