@@ -184,7 +184,7 @@ static void write_groups(const struct groups *groups, const struct stats_view *v
 	write_counter(groups, STATS_DIALED, "holdline_connection_dials", "New connections that came to be.");
 	write_counter(groups, STATS_REUSED, "holdline_connection_reuses", "Connects that a kept connection served.");
 	write_counter(groups, STATS_REUSABLE, "holdline_connection_reusables",
-		      "Connections that could have been kept, where Holdline only observes.");
+		      "Connections that could have been kept, but for observe mode or --tls=off.");
 	write_counter(groups, STATS_REPLAYED, "holdline_request_replays",
 		      "Requests sent once more, since a kept connection died under them.");
 	write_failures(groups);
