@@ -79,9 +79,10 @@ static void print_tls(const struct imports *imports)
 
 	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
 		if (uses(imports, libraries[i].name))
-			printf("  HTTPS by %s: %s\n", libraries[i].name,
-			       libraries[i].is_kept ? "its connections are reused with --tls=reuse"
-						    : "stays as it is, its version is not supported");
+			printf("  TLS by %s: %s\n", libraries[i].name,
+			       libraries[i].is_kept
+				       ? "HTTPS is reused with --tls=reuse, other protocols stay as they are"
+				       : "stays as it is, its version is not supported");
 }
 
 static void examine_imports(const char *path)
