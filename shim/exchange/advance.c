@@ -84,6 +84,8 @@ static bool lives_or_has_answer(const struct sock *sock)
 	return transport_peek(transport_of(sock), sock->fds[0], &byte, 1, MSG_DONTWAIT) > 0;
 }
 
+_Atomic(bool) exchange_met_stale;
+
 int exchange_recover(struct sock *sock, int longest_ms)
 {
 	bool is_replay;
@@ -100,6 +102,7 @@ int exchange_recover(struct sock *sock, int longest_ms)
 	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
 		return -EBUSY;
 	is_replay = sock->replay.length > 0;
+	exchange_met_stale = true;
 	error = redial(sock, REDIAL_FOR_STALE, longest_ms);
 	if (error)
 		return error;

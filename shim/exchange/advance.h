@@ -15,6 +15,9 @@ struct transfer;
  * redial.h), which may be tried again; other negative: it is not to be replaced. */
 int exchange_recover(struct sock *sock, int longest_ms) __attribute__((warn_unused_result));
 
+/* A connection of this process has turned out to be stale. */
+extern _Atomic(bool) exchange_met_stale;
+
 /* The same for a server that says so by a 408 to nobody's request, whose bytes have been read. */
 bool exchange_recover_from_timeout(struct sock *sock);
 

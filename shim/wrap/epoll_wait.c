@@ -10,6 +10,7 @@
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/connect/limit.h"
+#include "shim/exchange/advance.h"
 #include "shim/exchange/enter.h"
 #include "shim/exchange/eof.h"
 #include "shim/sock/pending.h"
@@ -58,9 +59,10 @@ static void arm_again(int epfd, int fd, const struct epoll_event *event)
 /* With more descriptors than these, a look at each readable one takes too long. */
 #define LOOKED_THROUGH_MAX 64
 
-static bool is_few(void)
+/* A look at each costs a tenth of an exchange, and most loops read again: only where a server does such things. */
+static bool is_worth_looking(void)
 {
-	return fdtable_end() <= LOOKED_THROUGH_MAX;
+	return atomic_load_explicit(&exchange_met_stale, memory_order_relaxed) && fdtable_end() <= LOOKED_THROUGH_MAX;
 }
 
 static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_ms)
@@ -68,7 +70,8 @@ static int swallow_epoll(int epfd, struct epoll_event *events, int n, int left_m
 	int kept = 0;
 
 	for (int i = 0; i < n; i++) {
-		bool is_end = events[i].events & HANG_UP_EPOLL, may_be = (events[i].events & EPOLLIN) && is_few();
+		bool is_end = events[i].events & HANG_UP_EPOLL,
+		     may_be = (events[i].events & EPOLLIN) && is_worth_looking();
 		int fd = is_end || may_be || limit_has_placed ? find_in_window(epfd, &events[i]) : -1;
 
 		if (fd >= 0 && (waiting_turn_has_come(fd) ||

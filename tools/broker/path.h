@@ -4,7 +4,8 @@
 #include <sys/un.h>
 
 /* The socket's path: in $XDG_RUNTIME_DIR/holdline (/run/user/UID/holdline without the variable), or in a folder of ours
- * in /tmp. The folder is made if it is missing. It must be a folder of the user's that nobody else can enter or replace. 0, or -errno (-EPERM: it is not). */
+ * in /tmp. The folder is made if it is missing. It must be a folder of the user's that nobody else can enter or
+ * replace. 0, or -errno (-EPERM: it is not). */
 int broker_path_find(char path[sizeof(((struct sockaddr_un *)0)->sun_path)]) __attribute__((warn_unused_result));
 
 /* The same without making anything. */
