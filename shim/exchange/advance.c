@@ -86,6 +86,11 @@ static bool lives_or_has_answer(const struct sock *sock)
 
 _Atomic(bool) exchange_met_stale;
 
+static void note_stale(void)
+{
+	exchange_met_stale = true;
+}
+
 int exchange_recover(struct sock *sock, int longest_ms)
 {
 	bool is_replay;
@@ -102,7 +107,7 @@ int exchange_recover(struct sock *sock, int longest_ms)
 	if ((sock->has_sent && atomic_load(&sock->is_shared)) || !sock->conn || lives_or_has_answer(sock))
 		return -EBUSY;
 	is_replay = sock->replay.length > 0;
-	exchange_met_stale = true;
+	note_stale();
 	error = redial(sock, REDIAL_FOR_STALE, longest_ms);
 	if (error)
 		return error;
