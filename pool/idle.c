@@ -71,8 +71,8 @@ static void change_state(struct idle_pool *pool, struct conn *conn, enum conn_st
 		break;
 	case CONN_OPEN:
 		stats_gauge(&destination->stats->active, 1);
-		if (++destination->n_open > destination->peak_open)
-			destination->peak_open = destination->n_open;
+		idle_pool_note_dial(destination);
+		destination->n_open++;
 		break;
 	case CONN_IDLE:
 		DL_PREPEND2(destination->idle, conn, destination_prev, destination_next);

@@ -16,8 +16,8 @@ __thread int vfork_is_child __attribute__((tls_model("initial-exec")));
 static _Atomic(pid_t) home_pid; /* 0: this process has none yet */
 static pid_t expected_pid;	/* the process that may own this state; 0: the first that claims it */
 
-/* Mapping the page costs as much as forty looks without it: a process that makes a request and ends needs none of its
- * own accord. It comes by the time that somebody waits anyway, or after so many looks. */
+/* Mapping the page costs as much as forty looks without it: a process that makes a request and ends needs none. It is
+ * mapped after so many looks. */
 #define LOOKS_WITHOUT 40
 
 static _Atomic(bool) *_Atomic(home_page);

@@ -26,7 +26,7 @@ static inline bool guard_is_home(void);
 /* Makes the calling process the home: the one whose sockets are followed, from its first one on; a fork's child. */
 void guard_set_home(void);
 
-/* Makes later looks cheap. For moments in which the process waits for somebody else; only at home. */
+/* Makes later looks cheap, and free of system calls. Only at home. */
 void guard_settle_home(void);
 
 /* The same for what has to be known of a process before its first socket, too: true where it is not the home yet,

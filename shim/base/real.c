@@ -60,8 +60,8 @@ struct real real = {
 	F(fcntl64) F(close_range) F(closefrom) F(epoll_ctl) F(epoll_wait) F(epoll_pwait) F(epoll_pwait2) \
 	F(poll) F(ppoll) F(select) F(pselect) F(__poll_chk) F(__ppoll_chk) F(getrlimit) F(setrlimit) \
 	F(prlimit) F(sysconf) F(_Fork) F(_exit) F(clone) F(setuid) F(seteuid) F(setreuid) F(setresuid) \
-	F(setfsuid) F(setns) F(unshare) F(system) F(popen) F(prctl) F(execve) F(execvpe) F(fexecve) F(execveat) F(posix_spawn) \
-	F(posix_spawnp) F(aio_read) F(aio_write) F(lio_listio) \
+	F(setfsuid) F(setns) F(unshare) F(system) F(popen) F(prctl) F(execve) F(execvpe) F(fexecve) F(execveat) \
+	F(posix_spawn) F(posix_spawnp) F(aio_read) F(aio_write) F(lio_listio) \
 	F(fdopen) F(fclose) F(vdprintf) F(__vdprintf_chk) F(dlopen) F(syscall)
 
 #define OWN(F) \

@@ -376,10 +376,10 @@ void stats_page_end(void)
 		gather();
 		return;
 	}
-	bind_libc();
-	if (is_counted)
+	if (is_counted) {
+		bind_libc();
 		folder = stats_file_open(&sys, stats_path, runtime, libc.geteuid());
-
+	}
 	sys.munmap = leave_mapped;
 	if (folder >= 0 && is_private)
 		add_private(folder);

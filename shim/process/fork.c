@@ -135,7 +135,7 @@ void fork_after_clone(unsigned long flags, bool is_child)
 		after_fork_in_parent();
 	else if (!(flags & (CLONE_VM | CLONE_FILES)) && !guard_is_home())
 		after_fork_in_child();
-	/* What the parent has found of them is not the child's. */
+	/* The child's are others than those that the parent has found. */
 	if (is_child && (flags & (CLONE_NEWNET | CLONE_NEWUSER)))
 		identity_forget();
 }

@@ -66,13 +66,13 @@ static void restore_sets(const struct sets *sets)
 			memcpy(sets->set[i], &sets->copy[i], sets->size);
 }
 
-/* What it waits for in slices has to be kept meanwhile. */
+/* The sets are kept while it waits in slices, and there is no room for larger ones. */
 static bool can_push_in_select(int n)
 {
 	return n <= FD_SETSIZE;
 }
 
-/* What is pending is pushed on for as long as there is any, within `*timeout` (NULL: endless). 0: nothing else has
+/* Pushes pending bytes on for as long as there are any, within `*timeout` (NULL: endless). 0: nothing else has
  * happened, and the rest of the time is still to be waited; else select()'s result. */
 __attribute__((noinline)) static int select_and_push(int n, fd_set *reads, fd_set *writes, fd_set *excepts,
 						     struct timespec *timeout, const sigset_t *mask)

@@ -177,7 +177,7 @@ static bool call_anyway(long number, const long a[6], long *result)
 	}
 }
 
-/* Who makes the sockets from now on, and where. */
+/* The user and the network of the sockets that come. */
 static bool change_identity(long number, const long a[6], long *result)
 {
 	switch (number) {

@@ -56,7 +56,7 @@ int waiting_in_ms(const struct timespec *time);
 const struct timespec *waiting_remaining_of(const struct timespec *timeout, const struct timespec *start,
 					    struct timespec *left);
 
-/* What is pending is pushed on between slices of the time, the next ones longer. */
+/* Slices of the time, between which pending bytes are pushed on: the next ones are longer. */
 extern const struct timespec waiting_first_slice;
 void waiting_lengthen(struct timespec *slice);
 

@@ -343,7 +343,7 @@ static bool is_full(const struct client *client)
 	return false;
 }
 
-/* Whoever has made room, by an answer, a connection or an end, made it here. */
+/* Room is made in this file: by an answer, a connection or an end. */
 static void want_input(struct client *client)
 {
 	if (client->link.fd >= 0)
