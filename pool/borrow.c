@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "pool/idle.h"
+#include "pool/share/shelf.h"
 
 struct conn *borrow_prepare(struct idle_pool *pool, const struct destination_key *key, uint64_t now_ns)
 {
@@ -74,5 +75,38 @@ struct conn *borrow_conclude(struct idle_pool *pool, struct conn *conn, int answ
 		slots_free(&pool->broker->slots, conn);
 	}
 	idle_pool_end(pool, conn);
+	return NULL;
+}
+
+struct conn *borrow_claim(struct idle_pool *pool, struct shelf *shelf, struct shelf_reader *reader, int *number)
+{
+	struct destination *destination = idle_pool_find(pool, reader->key);
+	struct conn *conn = destination ? idle_pool_open(pool, destination, reader->now_ns) : NULL;
+
+	*number = conn ? slots_take_from_shelf(&pool->broker->slots, shelf, conn, reader) : -1;
+	if (conn && *number < 0) {
+		idle_pool_discard(pool, conn);
+		conn = NULL;
+	}
+	return conn;
+}
+
+struct conn *borrow_conclude_claim(struct idle_pool *pool, struct conn *conn, int fd)
+{
+	struct slots *slots = &pool->broker->slots;
+
+	conn->fd = fd;
+	if (fd >= 0) {
+		slots_read(slots, conn);
+		if (is_as_said(pool->sys, conn)) {
+			learn(conn->destination, BROKER_GIVEN);
+			conn->has_broker_dup = true;
+			stats_count(conn->destination->stats, STATS_BORROWED);
+			return conn;
+		}
+	}
+	slots_put_back_on_shelf(slots, conn);
+	conn->cookie = 0;
+	idle_pool_discard(pool, conn);
 	return NULL;
 }

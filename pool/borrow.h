@@ -11,6 +11,8 @@
 struct conn;
 struct destination_key;
 struct idle_pool;
+struct shelf;
+struct shelf_reader;
 
 /* An object for what is asked for: CONN_OPEN, without a descriptor. NULL: no slot is free, or no memory. Where a
  * question went with the introduction (broker_client's is_asked), it is to be filled by that one's answer. */
@@ -20,3 +22,11 @@ struct conn *borrow_prepare(struct idle_pool *pool, const struct destination_key
  * here on; -1: none. After an error of the talk its owner has ended that before (idle_pool_disconnect()). The object,
  * whose connection is what the broker says, alive and clean; NULL: there is no connection, and the object is gone. */
 struct conn *borrow_conclude(struct idle_pool *pool, struct conn *conn, int answer, int fd);
+
+/* The same from a shelf (pool/share/shelf.h), without a question: an object for a connection that was claimed there,
+ * and the number of the broker's descriptor. NULL: there is none. */
+struct conn *borrow_claim(struct idle_pool *pool, struct shelf *shelf, struct shelf_reader *reader, int *number);
+
+/* That descriptor was duplicated; -1: it could not be. Where it is not what the label says, or can't be used now, it
+ * lies there again, for the broker to judge. */
+struct conn *borrow_conclude_claim(struct idle_pool *pool, struct conn *conn, int fd);

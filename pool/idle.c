@@ -469,7 +469,8 @@ static void let_go_of_taken(struct idle_pool *pool)
 {
 	struct conn *conn;
 
-	while ((conn = slots_next_taken(&pool->broker->slots))) {
+	while ((conn = slots_next_taken(&pool->broker->slots)) ||
+	       (conn = slots_next_taken_from_shelf(&pool->broker->slots))) {
 		if (conn->state == CONN_IDLE)
 			end_idle(pool, conn, false);
 		else
@@ -482,7 +483,7 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns)
 	uint64_t second = now_ns / SECOND_NS;
 	uint64_t first = pool->wheel_second;
 
-	if (pool->broker && slots_has_news(&pool->broker->slots))
+	if (pool->broker && (slots_has_news(&pool->broker->slots) || second != first))
 		let_go_of_taken(pool);
 	if (second == first)
 		return;

@@ -48,12 +48,14 @@ struct pool_sys {
 	 * of fork don't inherit it. */
 	void *(*map_shared)(int fd, uint64_t length);
 	int (*watch)(int fd, void *object); /* tells of FIN and RST on it, once each, until it is closed */
+	/* Tells of the process's end, by a descriptor of it: the caller's to close. -ESRCH: it has ended. */
+	int (*watch_process)(int pid, void *object);
 
 	/* For a file that another process writes. */
-	int (*open_file)(const char *path); /* to read; follows no link, waits for nobody */
+	int (*open_file)(const char *path); /* follows no link, waits for nobody; to write too where that is allowed */
 	int (*close_file)(int fd);
 	int (*stat_file)(int fd, const char *path, struct stat *status); /* fd -1: of the path, without following */
 	ssize_t (*read_file)(int fd, void *bytes, size_t length, uint64_t offset);
-	void *(*map_file)(int fd, uint64_t length,
-			  void *place); /* to read, instead of what is at `place` unless NULL */
+	/* Instead of what is at `place` unless NULL. */
+	void *(*map_file)(int fd, uint64_t length, void *place, bool *is_writable);
 };

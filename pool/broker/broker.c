@@ -72,6 +72,7 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 		answer(out, request, BROKER_NONE, -1);
 		return;
 	}
+	shelved_catch_up(broker, destination);
 	/* A server that serves one connection at a time must not wait for the end of an idle one. */
 	if (habit_streak_lasts(&destination->base.unfit)) {
 		held_retire(broker, destination, HELD_LOOKS);
@@ -82,7 +83,7 @@ static void lease(struct broker *broker, struct broker_process *process, const s
 	if (held) {
 		answer(out, request, BROKER_GIVEN, held->fd);
 		out->session = held->session;
-	} else if (held_wants_truth(destination, process, request) && held_has_idle(destination)) {
+	} else if (held_wants_truth(destination, process, request) && held_has_idle(broker, destination)) {
 		answer(out, request, BROKER_UNHEARD, -1);
 	} else {
 		answer(out, request, BROKER_NONE, -1);
@@ -149,6 +150,13 @@ static void take_session(struct broker *broker, struct broker_process *process, 
 		broker->n_sessions++;
 }
 
+static void note_unfit(struct broker *broker, struct broker_destination *destination)
+{
+	habit_streak_add(&destination->base.unfit);
+	if (habit_streak_lasts(&destination->base.unfit))
+		shelved_withdraw(broker, destination);
+}
+
 /* The first park of a connection. If it can't be held, it stays the process's own. */
 static void park(struct broker *broker, struct broker_process *process, const struct broker_request *request, int fd)
 {
@@ -169,9 +177,10 @@ static void park(struct broker *broker, struct broker_process *process, const st
 	held_salt_key(process, request->session, &key);
 	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
 	if (destination) {
+		shelved_catch_up(broker, destination);
 		habit_looks_note(&destination->base.looks, process->program, false);
 		if (request->head.flags & BROKER_WAS_UNFIT)
-			habit_streak_add(&destination->base.unfit);
+			note_unfit(broker, destination);
 		else
 			habit_streak_break(&destination->base.unfit);
 		if (held_make_room(broker, process, destination))
@@ -194,8 +203,10 @@ static void note_look(struct broker *broker, struct broker_process *process, con
 
 	held_salt_key(process, request->session, &key);
 	destination = (struct broker_destination *)destination_table_take(&broker->destinations, &key);
-	if (destination)
-		habit_looks_note(&destination->base.looks, process->program, true);
+	if (!destination)
+		return;
+	habit_looks_note(&destination->base.looks, process->program, true);
+	shelved_withdraw(broker, destination);
 }
 
 static void relieve(struct broker *broker, const struct broker_process *process, const struct broker_request *request)
@@ -325,15 +336,16 @@ bool broker_list(struct broker *broker, struct held **cursor, struct broker_held
 {
 	uint64_t now_ns = broker->sys->now_ns();
 	struct held *held = *cursor ? (*cursor)->age_next : broker->oldest;
-	enum slot_state state = SLOT_IDLE;
+	enum slot_state state;
+	pid_t user;
 
+	/* What was given up is gone within half a second. */
+	while (held && held_look(broker, held, &user) == SLOT_LEFT)
+		held = held->age_next;
 	if (!held)
 		return false;
 	*cursor = held;
-	if (held->owner) {
-		state = slots_state(held->owner->region, held->slot, held->generation);
-		held->contents = held->owner->region->slots[held->slot].contents;
-	}
+	state = held_look(broker, held, &user);
 	*packet = (struct broker_held){
 		.head = broker_wire_head(BROKER_HELD, 0, 0),
 		.cookie = held->cookie,
@@ -342,7 +354,7 @@ bool broker_list(struct broker *broker, struct held **cursor, struct broker_held
 		.age_ns = now_ns > held->contents.created_ns ? now_ns - held->contents.created_ns : 0,
 		.n_requests = held->contents.n_requests,
 		.is_idle = state == SLOT_IDLE,
-		.pid = held->owner ? (uint32_t)held->owner->pid : 0,
+		.pid = (uint32_t)user,
 	};
 	memcpy(packet->name, held->parker_name, sizeof(packet->name));
 	return true;

@@ -27,12 +27,16 @@ struct held {
 	int session; /* a descriptor of what belongs to it (memory of a layer above TCP); -1: nothing */
 	uint64_t cookie;
 	struct broker_destination *destination;
-	struct broker_process *owner; /* its slot has the state; NULL: the broker owns it, idle, `contents` is true */
+	struct broker_process *owner; /* its slot has the state; NULL: the broker owns it, idle, `contents` is true,
+				       * unless it lies on the shelf: */
 	char parker_name[BROKER_NAME_MAX];
 	unsigned slot;
 	uint64_t generation;
 	struct slot_contents contents;
 	uint32_t n_requests_lent; /* requests carried when it was lent to the owner; UINT32_MAX: never lent */
+	int place;		  /* on the shelf, -1: none; then `owner` is NULL, and its slot there has the state */
+	pid_t user;		  /* the process that has taken it from there, as far as is known; 0: none */
+	int user_fd;		  /* of that process, to hear of its end; -1: none */
 	bool has_hung_up;	  /* the server closed its end while a process was using it */
 	bool may_have_holders;	  /* a former owner may still have a descriptor: closing ours doesn't end it */
 	struct held *destination_prev, *destination_next; /* on its destination's list, newest first */
@@ -129,6 +133,9 @@ void broker_dismiss(struct broker *broker, struct broker_process *process);
 
 /* The server has ended a held connection, or may have. Harmless if `held` has gone meanwhile. */
 void broker_note_end(struct broker *broker, struct held *held);
+
+/* A process that uses a held connection from the shelf has ended, or may have. Harmless if `held` has gone meanwhile. */
+void broker_note_user_end(struct broker *broker, struct held *held);
 
 /* Ends connections that were idle for too long. Call it every second while anything is held. */
 void broker_tick(struct broker *broker);

@@ -32,6 +32,7 @@ static void detach(struct held *held)
 void held_forget(struct broker *broker, struct held *held)
 {
 	detach(held);
+	shelved_remove(broker, held);
 	broker->sys->close(held->fd);
 	held->fd = -1;
 	if (held->session >= 0) {
@@ -72,9 +73,8 @@ static void end(struct broker *broker, struct held *held)
 	held_forget(broker, held);
 }
 
-/* The process that used the connection is dead: end it as the kernel would, whoever has a descriptor left. Queued bytes
- * go out, then FIN. The process's SO_LINGER would make our own close() wait for that. */
-static void hang_up(struct broker *broker, const struct held *held)
+/* Queued bytes go out, then FIN. The process's SO_LINGER would make our own close() wait for that. */
+void held_hang_up(struct broker *broker, const struct held *held)
 {
 	static const struct linger none;
 
@@ -84,12 +84,12 @@ static void hang_up(struct broker *broker, const struct held *held)
 }
 
 /* Takes an idle connection from its process. False if it is in use, or the broker has no claim to it. */
-static bool take(struct held *held)
+static bool take(struct broker *broker, struct held *held)
 {
 	uint64_t program;
 
 	if (!held->owner)
-		return true;
+		return held->place < 0 || shelved_take(broker, held);
 	program = held->owner->program;
 	if (!slots_take(held->owner->region, held->slot, held->generation, &held->contents))
 		return false;
@@ -132,11 +132,24 @@ static bool is_fit(struct broker *broker, const struct held *held, uint64_t now_
 		       LEDGER_EXACT;
 }
 
+static const struct slot_contents *contents_of(const struct broker *broker, const struct held *held)
+{
+	if (held->owner)
+		return &held->owner->region->slots[held->slot].contents;
+	return held->place >= 0 ? shelved_contents(broker, held) : &held->contents;
+}
+
+static enum slot_state state_of(const struct broker *broker, const struct held *held)
+{
+	if (held->owner)
+		return slots_state(held->owner->region, held->slot, held->generation);
+	return held->place >= 0 ? shelved_state(broker, held) : SLOT_IDLE;
+}
+
 /* Is a reuse as good a sign of a live server as a new handshake? (A connection that has ended is found out later.) */
 static bool tells_the_truth(struct broker *broker, const struct held *held)
 {
-	const struct slot_contents *contents =
-		held->owner ? &held->owner->region->slots[held->slot].contents : &held->contents;
+	const struct slot_contents *contents = contents_of(broker, held);
 	struct ledger_reading reading = {.last_ack_ms = UINT32_MAX};
 
 	return ledger_check(broker->sys, held->fd, &contents->ledger, &reading) == LEDGER_CLOSED ||
@@ -150,17 +163,21 @@ bool held_wants_truth(const struct broker_destination *destination, const struct
 	       habit_looks_often(&destination->base.looks, process->program);
 }
 
-static bool is_idle(const struct held *held)
+enum slot_state held_look(struct broker *broker, struct held *held, pid_t *user)
 {
-	return !held->owner || slots_state(held->owner->region, held->slot, held->generation) == SLOT_IDLE;
+	held->contents = *contents_of(broker, held);
+	*user = held->owner ? held->owner->pid : 0;
+	if (held->place >= 0)
+		*user = shelved_user(broker, held);
+	return state_of(broker, held);
 }
 
-bool held_has_idle(const struct broker_destination *destination)
+bool held_has_idle(const struct broker *broker, const struct broker_destination *destination)
 {
 	const struct held *held = destination->held;
 
 	for (int i = 0; held && i < HELD_LOOKS; i++, held = held->destination_next)
-		if (is_idle(held))
+		if (state_of(broker, held) == SLOT_IDLE)
 			return true;
 	return false;
 }
@@ -170,7 +187,7 @@ void held_retire(struct broker *broker, struct broker_destination *destination, 
 	struct held *held = destination->held ? destination->held->destination_prev : NULL;
 
 	for (uint32_t i = 0; held && i < looks; i++) {
-		if (take(held)) {
+		if (take(broker, held)) {
 			end(broker, held);
 			return;
 		}
@@ -184,7 +201,7 @@ static bool retire_oldest(struct broker *broker)
 	struct held *held = broker->oldest;
 
 	for (int i = 0; held && i < HELD_LOOKS; i++, held = held->age_next) {
-		if (take(held)) {
+		if (take(broker, held)) {
 			end(broker, held);
 			return true;
 		}
@@ -222,9 +239,9 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 
 	for (uint32_t i = 0; held && i < looks; i++, held = next) {
 		next = held->destination_next;
-		if (wants_truth && is_idle(held) && !tells_the_truth(broker, held))
+		if (wants_truth && state_of(broker, held) == SLOT_IDLE && !tells_the_truth(broker, held))
 			continue;
-		if (!take(held))
+		if (!take(broker, held))
 			continue;
 		if (!is_fit(broker, held, now_ns)) {
 			if (!is_for_later(broker, held, now_ns))
@@ -265,6 +282,7 @@ struct held *held_add(struct broker *broker, struct broker_process *process, str
 	memset(held, 0, sizeof(*held));
 	held->fd = fd;
 	held->session = -1;
+	held->place = held->user_fd = -1;
 	held->cookie = request->cookie;
 	held->destination = destination;
 	held->n_requests_lent = UINT32_MAX;
@@ -284,16 +302,18 @@ void held_inherit(struct broker *broker, struct held *held)
 	bool is_private = held->owner->is_private;
 	bool may_have_holders = held->may_have_holders;
 
-	if (!take(held)) {
+	if (!take(broker, held)) {
 		if (held->owner->has_ended &&
 		    slots_state(held->owner->region, held->slot, held->generation) == SLOT_LEASED)
-			hang_up(broker, held);
+			held_hang_up(broker, held);
 		held_forget(broker, held);
 		return;
 	}
 	held->may_have_holders = may_have_holders;
 	if (is_private)
 		end(broker, held);
+	else
+		shelved_put(broker, held);
 }
 
 /* The server ended, by FIN or RST, an idle connection that the broker owns. */
@@ -314,39 +334,48 @@ void broker_note_end(struct broker *broker, struct held *held)
 	if (held->fd < 0 || ledger_check(broker->sys, held->fd, &none, NULL) != LEDGER_CLOSED)
 		return;
 	/* In use: its user sees the end, but may have looked for the last time just now. */
-	if (take(held))
+	if (take(broker, held))
 		end_hung_up(broker, held);
-	else if (slots_state(held->owner->region, held->slot, held->generation) == SLOT_FREE)
+	else if (state_of(broker, held) == SLOT_FREE || state_of(broker, held) == SLOT_LEFT)
 		held_forget(broker, held);
 	else
 		held->has_hung_up = true;
 	tickets_serve(broker);
 }
 
+static void look_after_idle(struct broker *broker, struct held *held)
+{
+	if (held->place >= 0)
+		shelved_look(broker, held);
+	else
+		shelved_put(broker, held);
+}
+
 static void look_after(struct broker *broker, struct held *held, uint64_t now_ns)
 {
-	enum slot_state state = SLOT_IDLE;
-
-	if (held->owner)
-		state = slots_state(held->owner->region, held->slot, held->generation);
-	switch (state) {
+	switch (state_of(broker, held)) {
 	case SLOT_LEASED:
 	case SLOT_SHARED:
+		if (held->place >= 0)
+			shelved_look(broker, held);
 		return;
 	case SLOT_FREE:
 	case SLOT_TAKEN:
+	case SLOT_LEFT:
 		held_forget(broker, held);
 		return;
 	case SLOT_IDLE:
 		break;
 	}
 	/* If its process swaps it out of idle and back meanwhile, a later time is found in the slot. */
-	if (held->owner && !held->has_hung_up) {
-		held->contents = held->owner->region->slots[held->slot].contents;
-		if (!is_expired(held, now_ns))
+	if (!held->has_hung_up) {
+		held->contents = *contents_of(broker, held);
+		if (!is_expired(held, now_ns)) {
+			look_after_idle(broker, held);
 			return;
+		}
 	}
-	if (held->owner && !take(held))
+	if (!take(broker, held))
 		return;
 	/* A hang-up in the middle of an exchange says nothing about the server's idle timeout. */
 	if (held->has_hung_up || is_expired(held, now_ns))
@@ -366,7 +395,7 @@ void broker_tick(struct broker *broker)
 
 void held_give_up(struct broker *broker, struct held *held)
 {
-	if (take(held))
+	if (take(broker, held))
 		end(broker, held);
 	else
 		held_forget(broker, held);
@@ -378,7 +407,7 @@ void held_relieve(struct broker *broker, const struct destination_key *key)
 
 	for (struct held *held = broker->oldest, *next; held && n < HELD_LOOKS; held = next) {
 		next = held->age_next;
-		if (destination_key_is_same_peer(&held->destination->base.key, key) && take(held)) {
+		if (destination_key_is_same_peer(&held->destination->base.key, key) && take(broker, held)) {
 			end(broker, held);
 			n++;
 		}

@@ -1,5 +1,6 @@
 /*
- * Shared by the parts of the broker: broker.c (processes and their packets), held.c (connections), tickets.c (limits).
+ * Shared by the parts of the broker: broker.c (processes and their packets), held.c (connections), shelved.c (those on
+ * the shelf), tickets.c (limits).
  * No other file includes this.
  */
 #pragma once
@@ -21,8 +22,11 @@ struct held *held_find(struct broker *broker, struct broker_process *process, st
 bool held_wants_truth(const struct broker_destination *destination, const struct broker_process *process,
 		      const struct broker_request *request);
 
+/* Its state; brings its contents up to date. *user: the process that has it, 0: none. */
+enum slot_state held_look(struct broker *broker, struct held *held, pid_t *user);
+
 /* True if there is an idle one. */
-bool held_has_idle(const struct broker_destination *destination);
+bool held_has_idle(const struct broker *broker, const struct broker_destination *destination);
 
 /* Ends the connection that has been idle for longest, if it is among the first `looks` of the destination. */
 void held_retire(struct broker *broker, struct broker_destination *destination, uint32_t looks);
@@ -37,6 +41,33 @@ bool held_make_room(struct broker *broker, const struct broker_process *process,
 /* Takes over a process's connection. NULL: no memory. */
 struct held *held_add(struct broker *broker, struct broker_process *process, struct broker_destination *destination,
 		      const struct broker_request *request, int fd);
+
+/* The process that used the connection is dead: ends it as the kernel would, whoever has a descriptor left. */
+void held_hang_up(struct broker *broker, const struct held *held);
+
+/* Lays an idle connection of the broker's own on the shelf, if it may lie there and there is room. */
+void shelved_put(struct broker *broker, struct held *held);
+
+/* The following are for connections with a place there. */
+
+/* Takes it back if it is idle. */
+bool shelved_take(struct broker *broker, struct held *held);
+
+/* Its place is free, whoever uses it. Also where it has none. */
+void shelved_remove(struct broker *broker, struct held *held);
+
+/* Watches whoever uses it. May end it. */
+void shelved_look(struct broker *broker, struct held *held);
+
+enum slot_state shelved_state(const struct broker *broker, const struct held *held);
+const struct slot_contents *shelved_contents(const struct broker *broker, const struct held *held);
+pid_t shelved_user(const struct broker *broker, const struct held *held); /* 0: nobody uses it */
+
+/* Finds out what was done with those of a destination: what was carried on them, and which were given up. */
+void shelved_catch_up(struct broker *broker, struct broker_destination *destination);
+
+/* Those of a destination are not for anybody any more. */
+void shelved_withdraw(struct broker *broker, struct broker_destination *destination);
 
 /* The connection's process has ended. */
 void held_inherit(struct broker *broker, struct held *held);

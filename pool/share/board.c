@@ -38,6 +38,20 @@ void broker_board_open(struct broker_counts *counts, struct broker_board *board,
 	atomic_store(&board->is_open, 1);
 }
 
+void broker_board_open_shelf(struct broker_counts *counts, pid_t pid)
+{
+	if (!counts->board)
+		return;
+	shelf_open(&counts->board->shelf, counts->salt);
+	counts->board->pid = (uint32_t)pid;
+	counts->board->has_shelf = 1;
+}
+
+unsigned broker_board_shelf_place(uint64_t salt, const struct destination_key *key)
+{
+	return place_of(salt, key) % SLOTS_ON_SHELF;
+}
+
 void broker_board_close(struct broker_counts *counts)
 {
 	if (counts->board)

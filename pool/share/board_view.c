@@ -25,11 +25,13 @@ static bool is_trusted(const struct stat *status, uint32_t euid)
 
 static bool map(struct broker_board_view *view, const struct pool_sys *sys, int fd, const struct stat *status)
 {
-	struct broker_board *mapped = sys->map_file(fd, sizeof(*mapped), view->memory);
+	bool is_writable = false;
+	struct broker_board *mapped = sys->map_file(fd, sizeof(*mapped), view->memory, &is_writable);
 
 	if (!mapped)
 		return false;
 	view->memory = mapped;
+	view->is_writable = is_writable;
 	view->device = status->st_dev;
 	view->inode = status->st_ino;
 	return broker_board_is_sound(mapped, sizeof(*mapped));
@@ -76,8 +78,8 @@ static bool read_n_held(const struct pool_sys *sys, int fd, const struct destina
 	       sys->read_file(fd, n_held, sizeof(*n_held), offset) == sizeof(*n_held);
 }
 
-uint32_t broker_board_peek(const struct pool_sys *sys, const char *broker_path, uint32_t euid,
-			   const struct destination_key *key)
+uint32_t broker_board_view_glance(struct broker_board_view *view, const struct pool_sys *sys, const char *broker_path,
+				  uint32_t euid, const struct destination_key *key)
 {
 	char path[PATH_MAX];
 	struct stat status;
@@ -89,6 +91,15 @@ uint32_t broker_board_peek(const struct pool_sys *sys, const char *broker_path, 
 		return UINT32_MAX;
 	is_found = sys->stat_file(fd, NULL, &status) == 0 && is_trusted(&status, euid) &&
 		   read_n_held(sys, fd, key, &n_held);
+	if (is_found && n_held && !view->memory)
+		view->is_current = map(view, sys, fd, &status);
 	sys->close_file(fd);
 	return is_found ? n_held : UINT32_MAX;
+}
+
+struct broker_board *broker_board_view_shelf(const struct broker_board_view *view)
+{
+	struct broker_board *board = view->memory;
+
+	return view->is_current && view->is_writable && board->is_open && board->has_shelf ? board : NULL;
 }

@@ -5,20 +5,44 @@
 
 #include "pool/conn/conn.h"
 #include "pool/conn/destination.h"
+#include "pool/share/shelf.h"
 
 #define STATE_BITS 8
 #define STATE_MASK ((1u << STATE_BITS) - 1)
 
-static uint64_t make_word(uint64_t generation, enum slot_state state)
+uint64_t slot_word(uint64_t generation, enum slot_state state)
 {
 	return generation << STATE_BITS | state;
 }
 
-static bool change(struct slot *slot, uint64_t generation, enum slot_state from, enum slot_state to)
+uint64_t slot_generation(uint64_t word)
 {
-	uint64_t word = make_word(generation, from);
+	return word >> STATE_BITS;
+}
 
-	return atomic_compare_exchange_strong(&slot->word, &word, make_word(generation, to));
+enum slot_state slot_state(uint64_t word)
+{
+	switch (word & STATE_MASK) {
+	case SLOT_LEASED:
+		return SLOT_LEASED;
+	case SLOT_IDLE:
+		return SLOT_IDLE;
+	case SLOT_TAKEN:
+		return SLOT_TAKEN;
+	case SLOT_SHARED:
+		return SLOT_SHARED;
+	case SLOT_LEFT:
+		return SLOT_LEFT;
+	default:
+		return SLOT_FREE;
+	}
+}
+
+bool slot_change(struct slot *slot, uint64_t generation, enum slot_state from, enum slot_state to)
+{
+	uint64_t word = slot_word(generation, from);
+
+	return atomic_compare_exchange_strong(&slot->word, &word, slot_word(generation, to));
 }
 
 /* Entries from n_begun on were never used, and are zero still. */
@@ -108,13 +132,19 @@ bool slots_reserve(struct slots *slots, struct conn *conn)
 	conn->slot = (int)index;
 	slots->entries[index].conn = conn;
 	slots->entries[index].is_used = true;
-	atomic_store(&slot->word, make_word(conn->slot_generation, SLOT_LEASED));
+	atomic_store(&slot->word, slot_word(conn->slot_generation, SLOT_LEASED));
 	return true;
+}
+
+static bool is_on_shelf(const struct conn *conn)
+{
+	return conn->slot >= SLOTS_PER_REGION;
 }
 
 static struct slot *slot_of(const struct slots *slots, const struct conn *conn)
 {
-	return &slots->region->slots[conn->slot];
+	return is_on_shelf(conn) ? &slots->shelf->slots[conn->slot - SLOTS_PER_REGION]
+				 : &slots->region->slots[conn->slot];
 }
 
 void slots_publish(struct slots *slots, const struct conn *conn)
@@ -124,6 +154,9 @@ void slots_publish(struct slots *slots, const struct conn *conn)
 	if (conn->slot < 0)
 		return;
 	slot = slot_of(slots, conn);
+	/* The broker has given up on it, and the place may be another one's. */
+	if (is_on_shelf(conn) && atomic_load(&slot->word) != slot_word(conn->slot_generation, SLOT_LEASED))
+		return;
 	slot->contents.cookie = conn->cookie;
 	slot->contents.ledger = conn->ledger;
 	slot->contents.created_ns = conn->created_ns;
@@ -137,23 +170,33 @@ void slots_publish(struct slots *slots, const struct conn *conn)
 	slot->contents.protocol = conn->protocol;
 	slot->contents.fence = conn->fence;
 	slot->contents.options = conn->options;
-	atomic_store(&slot->word, make_word(conn->slot_generation, SLOT_IDLE));
+	if (is_on_shelf(conn))
+		(void)!slot_change(slot, conn->slot_generation, SLOT_LEASED, SLOT_IDLE);
+	else
+		atomic_store(&slot->word, slot_word(conn->slot_generation, SLOT_IDLE));
 }
 
 bool slots_claim(struct slots *slots, const struct conn *conn)
 {
-	return conn->slot < 0 || change(slot_of(slots, conn), conn->slot_generation, SLOT_IDLE, SLOT_LEASED);
+	return conn->slot < 0 || slot_change(slot_of(slots, conn), conn->slot_generation, SLOT_IDLE, SLOT_LEASED);
 }
 
-void slots_share(struct slots_region *region, int index, uint64_t generation)
+void slots_share(const struct slots *slots, int index, uint64_t generation)
 {
-	if (index >= 0 && index < SLOTS_PER_REGION)
-		change(&region->slots[index], generation, SLOT_LEASED, SLOT_SHARED);
+	struct slots_region *region = __atomic_load_n(&slots->region, __ATOMIC_RELAXED);
+	struct slot *slot = NULL;
+
+	if (index >= SLOTS_PER_REGION && slots->shelf)
+		slot = &slots->shelf->slots[index - SLOTS_PER_REGION];
+	else if (index >= 0 && region)
+		slot = &region->slots[index];
+	if (slot)
+		(void)!slot_change(slot, generation, SLOT_LEASED, SLOT_SHARED);
 }
 
 static void put_back(struct slots *slots, unsigned index, uint64_t generation)
 {
-	atomic_store(&slots->region->slots[index].word, make_word(generation, SLOT_FREE));
+	atomic_store(&slots->region->slots[index].word, slot_word(generation, SLOT_FREE));
 	slots->entries[index].conn = NULL;
 	slots->entries[index].is_used = false;
 	return_index(slots, index);
@@ -163,6 +206,10 @@ void slots_free(struct slots *slots, struct conn *conn)
 {
 	if (conn->slot < 0)
 		return;
+	if (is_on_shelf(conn)) {
+		slots_free_on_shelf(slots, conn);
+		return;
+	}
 	put_back(slots, (unsigned)conn->slot, conn->slot_generation);
 	conn->slot = -1;
 }
@@ -178,6 +225,10 @@ void slots_leave(struct slots *slots, struct conn *conn)
 {
 	if (conn->slot < 0)
 		return;
+	if (is_on_shelf(conn)) {
+		slots_leave_on_shelf(slots, conn);
+		return;
+	}
 	slots->entries[conn->slot].conn = NULL;
 	conn->slot = -1;
 }
@@ -215,6 +266,10 @@ uint32_t slots_n_held(const struct slots *slots, const struct destination *desti
 		n_seen += slots->entries[i].is_used;
 		if (conn && conn->destination == destination && (conn->session || conn->login) == with_session)
 			n += atomic_load(&slots->region->is_held[i]) != 0;
+	}
+	for (unsigned i = 0, n_seen = 0; !with_session && n_seen < slots->n_on_shelf; i++) {
+		n_seen += slots->on_shelf[i] != NULL;
+		n += slots->on_shelf[i] && slots->on_shelf[i]->destination == destination;
 	}
 	return n;
 }
@@ -272,33 +327,19 @@ void slots_begin_asked(struct slots_region *region)
 	uint64_t unused = 0;
 
 	atomic_compare_exchange_strong(&region->slots[SLOTS_FIRST].word, &unused,
-				       make_word(SLOTS_FIRST_GENERATION, SLOT_LEASED));
+				       slot_word(SLOTS_FIRST_GENERATION, SLOT_LEASED));
 }
 
 enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_t generation)
 {
 	uint64_t word = atomic_load(&region->slots[index].word);
 
-	if (word >> STATE_BITS != generation)
-		return SLOT_FREE;
-	switch (word & STATE_MASK) {
-	case SLOT_LEASED:
-		return SLOT_LEASED;
-	case SLOT_IDLE:
-		return SLOT_IDLE;
-	case SLOT_TAKEN:
-		return SLOT_TAKEN;
-	case SLOT_SHARED:
-		return SLOT_SHARED;
-	default:
-		return SLOT_FREE;
-	}
+	return slot_generation(word) == generation ? slot_state(word) : SLOT_FREE;
 }
 
 /* Of contents that somebody may be writing: what comes of that is thrown away, which is no race for a sanitizer to
  * report. */
-__attribute__((no_sanitize("thread"))) static void copy_contents(struct slot_contents *to,
-								 const struct slot_contents *from)
+__attribute__((no_sanitize("thread"))) void slot_copy(struct slot_contents *to, const struct slot_contents *from)
 {
 	const volatile uint64_t *words = (const volatile uint64_t *)(const void *)from;
 	uint64_t copy[sizeof(*to) / sizeof(uint64_t)];
@@ -314,9 +355,9 @@ bool slots_take(struct slots_region *region, unsigned index, uint64_t generation
 	struct slot *slot = &region->slots[index];
 	uint32_t n;
 
-	if (!change(slot, generation, SLOT_IDLE, SLOT_TAKEN))
+	if (!slot_change(slot, generation, SLOT_IDLE, SLOT_TAKEN))
 		return false;
-	copy_contents(contents, &slot->contents);
+	slot_copy(contents, &slot->contents);
 	/* A process that has found out already may use the slot again, while we read. What was torn is of no use. (An
 	 * exchange rather than a load, which might come before the copy's last.) */
 	if (atomic_fetch_or(&slot->word, 0) >> STATE_BITS != generation)

@@ -20,6 +20,8 @@
 #include "pool/conn/socket_options.h"
 
 #define SLOTS_PER_REGION 1024
+/* A process's connections whose slots lie on the shelf (shelf.h): conn->slot is from SLOTS_PER_REGION on. */
+#define SLOTS_ON_SHELF 112
 #define SLOTS_NEWS 64
 /* Asked for with the process's first words: it is the first to be used, in its first generation. */
 #define SLOTS_FIRST 0
@@ -27,6 +29,8 @@
 
 struct conn;
 struct destination;
+struct shelf;
+struct shelf_reader;
 
 enum slot_state {
 	SLOT_FREE,   /* the process's to use */
@@ -34,6 +38,7 @@ enum slot_state {
 	SLOT_IDLE,   /* whoever swaps it out of this state has it */
 	SLOT_TAKEN,  /* the broker has it: the process closes its descriptor and frees the slot */
 	SLOT_SHARED, /* the process uses it, and a child of its may go on when it ends: not to be idle again */
+	SLOT_LEFT,   /* on the shelf: the process uses it no more, and the broker empties the place */
 };
 
 struct slot_contents {
@@ -72,9 +77,12 @@ struct slots_entry {
 	uint16_t returned; /* a stack of indices that were given back, beside what belongs to this index */
 };
 
-/* The process's view. All zero: no region, every call a harmless failure. */
+/* The process's view. All zero: no memory, every call a harmless failure. */
 struct slots {
 	struct slots_region *region;
+	struct shelf *shelf;		       /* the one that it has taken connections from, NULL: none */
+	struct conn *on_shelf[SLOTS_ON_SHELF]; /* whose slots are there; NULL: none of ours */
+	unsigned n_on_shelf;
 	struct slots_entry *entries; /* apart, so that the rest lies with what else each process writes to */
 	unsigned n_begun; /* entries from here on were never used and are zero: most processes touch one page */
 	unsigned n_free;
@@ -84,13 +92,31 @@ struct slots {
 /* Begins a view. `entries`, SLOTS_PER_REGION of them and all zero, are borrowed for as long as it is used. */
 void slots_init(struct slots *slots, struct slots_entry *entries);
 
-/* Begins to use a region that nobody else has used. Borrowed until slots_detach(),
- * which forgets it: connections that had slots have none any more. */
+/* Begins to use a region that nobody else has used. Borrowed until slots_detach(), which forgets it: connections that
+ * had slots in it have none any more. */
 void slots_attach(struct slots *slots, struct slots_region *region);
 void slots_detach(struct slots *slots);
 
-/* Hands a view over: `from` is as detached, and its connections are the other one's. */
+/* Hands a view of a region over: `from` is as detached, and its connections are the other one's. */
 void slots_move(struct slots *to, struct slots *from);
+
+/* Takes the connection to this key that went idle last from the shelf, which is borrowed until slots_leave_shelf():
+ * what it is can be read by slots_read(). The number of the broker's descriptor; -1: there is none. */
+int slots_take_from_shelf(struct slots *slots, struct shelf *shelf, struct conn *conn, struct shelf_reader *reader)
+	__attribute__((warn_unused_result));
+
+/* One that was taken just now and is of no use to us goes back as it was, and has no slot any more. */
+void slots_put_back_on_shelf(struct slots *slots, struct conn *conn);
+
+/* In a fork's child: connections with slots on the shelf have none any more, and nothing is said of them. */
+void slots_leave_shelf(struct slots *slots);
+
+/* The process will be another program: nothing of ours will be said of what is in use. */
+void slots_forget_used(struct slots *slots);
+
+/* Parts of slots_free() and slots_leave(). */
+void slots_free_on_shelf(struct slots *slots, struct conn *conn);
+void slots_leave_on_shelf(struct slots *slots, struct conn *conn);
 
 /* The same where the broker was already asked for a connection into SLOTS_FIRST, which is then reserved for nobody
  * yet. */
@@ -115,7 +141,7 @@ static inline bool slots_has_waiters(const struct slots *slots)
 bool slots_claim(struct slots *slots, const struct conn *conn) __attribute__((warn_unused_result));
 
 /* Another process may use the connection of a leased slot too. Needs no lock: harmless for a slot that has gone on. */
-void slots_share(struct slots_region *region, int index, uint64_t generation);
+void slots_share(const struct slots *slots, int index, uint64_t generation);
 
 /* The connection has no slot any more. */
 void slots_free(struct slots *slots, struct conn *conn);
@@ -132,6 +158,9 @@ void slots_read(const struct slots *slots, struct conn *conn);
 /* A connection whose slot was taken since the last call, NULL when there are no more. Its slot is still its own: free
  * it. Slots that were left are freed on the way. */
 struct conn *slots_next_taken(struct slots *slots);
+
+/* The same of those on the shelf, of which no news tell: looks at each. */
+struct conn *slots_next_taken_from_shelf(struct slots *slots);
 
 /* How many of the process's own connections to a destination the broker holds, too: of those with a session, or of the
  * others. */
@@ -151,6 +180,18 @@ void slots_begin_asked(struct slots_region *region);
 
 /* SLOT_FREE if the slot has gone on to another generation. */
 enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_t generation);
+
+/* Of any slot: the two parts of its word, in which no other state is ever found than those above. */
+enum slot_state slot_state(uint64_t word);
+uint64_t slot_generation(uint64_t word);
+
+/* Moves a slot's state. False: it has another one, or another generation. */
+bool slot_change(struct slot *slot, uint64_t generation, enum slot_state from, enum slot_state to)
+	__attribute__((warn_unused_result));
+uint64_t slot_word(uint64_t generation, enum slot_state state);
+
+/* Copies contents that somebody may be writing. What is torn is for the caller to find out. */
+void slot_copy(struct slot_contents *to, const struct slot_contents *from);
 
 /* Takes an idle connection. False if it is in use, or gone. `contents` receives a copy, or zeroes: then nothing is
  * known of it any more, and it can only be ended. */

@@ -127,7 +127,9 @@ static void park(struct sock *sock)
 	struct conn *conn = sock->conn;
 	enum refusal why = leave_nothing(sock);
 
-	broker_link_connect(now_ns);
+	/* One with a slot is shared already. */
+	if (conn->slot < 0)
+		broker_link_connect(now_ns);
 	pool = pool_enter(now_ns);
 	if (!pool) {
 		ending_make(&sock_pool_sys, conn->fd, &conn->ledger, conn->has_broker_dup, NULL);
@@ -291,6 +293,7 @@ static bool note_look(struct sock *sock)
 	/* The loser of a race between addresses is closed while it is still being dialled: that is no probe. */
 	if (!sock->is_leased && ask_ledger(sock) != REFUSAL_NONE)
 		return true;
+	broker_link_connect(guard_now_ns());
 	pool = pool_enter(guard_now_ns());
 	if (pool) {
 		habit_looks_note(&sock->conn->destination->looks, sock->caller, true);

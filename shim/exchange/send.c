@@ -138,6 +138,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	struct send_plan sending = {0};
 	struct inside_token token;
 	bool again = false;
+	bool is_shared = sock->conn && sock->conn->slot >= 0;
 	char *bytes;
 	int saved;
 
@@ -154,7 +155,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 		*result = push_insertion(transport, transfer->fd, bytes, *result, &sending);
 	saved = errno;
 	/* While the server works. */
-	if (*result > 0)
+	if (*result > 0 && !is_shared)
 		broker_link_introduce();
 	if (sock_come_out(token)) {
 		atomic_fetch_sub(&token.sock->n_senders, 1);

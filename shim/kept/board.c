@@ -20,7 +20,7 @@
 static struct guard_lock board_lock; /* covers what follows, as far as looking goes */
 static struct broker_board_view view;
 static _Atomic(uint64_t) next_look_ns;
-static _Atomic(bool) has_peeked; /* many a process has only one question */
+static _Atomic(bool) has_glanced; /* many a process has only one question */
 
 /* By number: no preloaded library's own idea of files, no cancellation. */
 static int stat_file(int fd, const char *path, struct stat *status)
@@ -33,7 +33,11 @@ static int stat_file(int fd, const char *path, struct stat *status)
 /* A pipe in its place is not to hold us. */
 static int open_file(const char *path)
 {
-	return (int)libc.syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = (int)libc.syscall(SYS_openat, AT_FDCWD, path, O_RDWR | flags);
+
+	/* Another user's, or in a file system that is only to be read. */
+	return fd >= 0 ? fd : (int)libc.syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | flags);
 }
 
 static int close_file(int fd)
@@ -46,10 +50,14 @@ static ssize_t read_file(int fd, void *bytes, size_t length, uint64_t offset)
 	return libc.syscall(SYS_pread64, fd, bytes, length, offset);
 }
 
-static void *map_file(int fd, uint64_t length, void *place)
+static void *map_file(int fd, uint64_t length, void *place, bool *is_writable)
 {
-	void *mapped = mmap(place, length, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
+	int flags = MAP_SHARED | (place ? MAP_FIXED : 0);
+	void *mapped = libc.mmap(place, length, PROT_READ | PROT_WRITE, flags, fd, 0);
 
+	*is_writable = mapped != MAP_FAILED;
+	if (mapped == MAP_FAILED)
+		mapped = libc.mmap(place, length, PROT_READ, flags, fd, 0);
 	return mapped == MAP_FAILED ? NULL : mapped;
 }
 
@@ -73,26 +81,35 @@ static void look_again(uint64_t now_ns)
 	errno = saved;
 }
 
-static uint32_t peek(const struct destination_key *key)
+static uint32_t glance(const struct destination_key *key)
 {
 	int saved = errno;
-	uint32_t n_held = broker_board_peek(&board_sys, sock_config->broker_path, geteuid(), key);
+	uint32_t n_held = UINT32_MAX;
 
+	if (!guard_lock_try(&board_lock))
+		return UINT32_MAX;
+	n_held = broker_board_view_glance(&view, &board_sys, sock_config->broker_path, geteuid(), key);
+	guard_unlock(&board_lock);
 	errno = saved;
 	return n_held;
 }
 
 uint32_t board_n_held(const struct destination_key *key, uint64_t now_ns)
 {
-	if (!atomic_exchange(&has_peeked, true) && guard_is_home())
-		return peek(key);
+	if (!atomic_exchange(&has_glanced, true) && guard_is_home())
+		return glance(key);
 	look_again(now_ns);
 	return broker_board_view_n_held(&view, key);
+}
+
+struct broker_board *board_shelf(void)
+{
+	return broker_board_view_shelf(&view);
 }
 
 void board_after_fork(void)
 {
 	view.is_current = false;
-	has_peeked = false;
+	has_glanced = false;
 	next_look_ns = 0;
 }

@@ -315,11 +315,19 @@ void broker_link_mark_down(void)
 
 void broker_link_share(const struct conn *conn)
 {
-	struct slots_region *region = __atomic_load_n(&broker_link_client.slots.region, __ATOMIC_RELAXED);
+	/* The region is not mapped in a child of a fork that ran no handlers. */
+	if (conn && conn->slot >= 0 && (guard_is_home() || vfork_is_child))
+		slots_share(&broker_link_client.slots, conn->slot, conn->slot_generation);
+}
 
-	/* It is not mapped in a child of a fork that ran no handlers. */
-	if (conn && region && (guard_is_home() || vfork_is_child))
-		slots_share(region, conn->slot, conn->slot_generation);
+void broker_link_before_exec(void)
+{
+	struct idle_pool *pool = broker_link_client.slots.n_on_shelf ? pool_enter(guard_now_ns()) : NULL;
+
+	if (!pool)
+		return;
+	slots_forget_used(&broker_link_client.slots);
+	pool_leave();
 }
 
 bool broker_link_move(int from)
@@ -371,6 +379,7 @@ void broker_link_after_fork(void)
 {
 	/* The memory was not inherited, and the descriptor is closed with all of ours. */
 	broker_link_client.slots.region = NULL;
+	slots_leave_shelf(&broker_link_client.slots);
 	broker_client_end(&broker_link_client);
 	pending_client.slots.region = NULL;
 	broker_client_end(&pending_client);

@@ -60,6 +60,9 @@ void broker_link_mark_down(void);
  * child. */
 void broker_link_share(const struct conn *conn);
 
+/* The process is about to be another program: the broker does not learn it from its end. */
+void broker_link_before_exec(void);
+
 /* The program takes over a descriptor at which our own connection to the broker may stand. True if it did. */
 bool broker_link_move(int from);
 

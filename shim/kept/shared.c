@@ -13,6 +13,7 @@
 #include "shim/kept/login_share.h"
 #include "shim/kept/pool.h"
 #include "shim/kept/sessions.h"
+#include "shim/kept/shelf.h"
 
 /* A connection object with a slot, to be filled by the answer. *looks_often: does `who` often connect there only to see
  * whether it can? NULL: that is not asked. */
@@ -94,6 +95,10 @@ struct conn *shared_take(const struct destination_key *key, uint64_t who, int *w
 	*why = BROKER_NONE;
 	if (!is_worth_asking(key, 0, now_ns))
 		return NULL;
+	*why = BROKER_GIVEN;
+	conn = shelf_take_one(key, who, now_ns);
+	if (conn)
+		return conn;
 	*why = -EAGAIN;
 	if (!broker_link_begin_question(now_ns, key))
 		return NULL;

@@ -21,6 +21,7 @@
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
 #include "shim/kept/broker_link.h"
+#include "shim/kept/shelf.h"
 #include "shim/process/exec_relay.h"
 #include "shim/process/fork.h"
 #include "shim/process/init.h"
@@ -161,8 +162,10 @@ void fork_before_exec(void)
 	int saved = errno;
 
 	hand_over(true);
-	if (guard_is_home())
+	if (guard_is_home()) {
+		broker_link_before_exec();
 		stats_page_keep();
+	}
 	errno = saved;
 }
 
@@ -183,6 +186,7 @@ void fork_before_seccomp(long mode, const void *filter)
 		exec_relay_note_filter(mode == SECCOMP_MODE_FILTER ? filter : NULL);
 		log_leave_alone();
 		clock_leave_slack_alone();
+		shelf_leave_alone();
 	}
 	if (is_tried && guard_is_home())
 		guard_settle_home();

@@ -33,8 +33,12 @@ def test_board():
             # A connect, HELLO and PARK.
             tally.expect("nothing is held: no question", (outcome.status, before, n, n_dials) == (0, 0, 3, 1), "%d and %d words, %s" % (before, n, outcome.errors))
             outcome, before, n, n_dials = n_questions(world, curl(server, "/who"), server)
-            # A connect, and HELLO with its question.
-            tally.expect("something is held: one question", (outcome.status, n, n_dials) == (0, 2, 0), "%d words, %s" % (n, outcome.errors))
+            # It lies on the shelf.
+            tally.expect("something is held: no word at all", (outcome.status, n, n_dials) == (0, 0, 0), "%d words, %s" % (n, outcome.errors))
+            with World() as fresh, Sleeper(fresh, other, other.url("/who"), other.url("/who")):
+                outcome, before, n, n_dials = n_questions(fresh, curl(other, "/who"), other)
+            # A connect, and HELLO with its question: another process holds it.
+            tally.expect("a living process holds it: one question", (outcome.status, n, n_dials) == (0, 2, 0), "%d words, %s" % (n, outcome.errors))
             code = "sockets = [dial('/bytes/10') for i in range(5)]\nfor s in sockets: s.recv(1000); s.close()\n"
             code += "sockets = [dial('/bytes/10') for i in range(9)]\nfor s in sockets: s.recv(1000); s.close()"
             with World() as fresh:

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +36,8 @@
 #define SPARE_FDS 64
 
 /* The kind of object that an epoll event is about, in the lowest bits of the pointer to the core's object. */
-enum { TAG_HELD = 0, TAG_PROCESS = 1, TAG_OURS = 2, TAG_RUN = 3, TAG_MASK = 3 };
+enum { TAG_HELD = 0, TAG_PROCESS = 1, TAG_OURS = 2, TAG_RUN = 3, TAG_USER = 4, TAG_MASK = 7 };
+#define TAG_BITS BROKER_RUNS_TAG_BITS
 enum { OUR_LISTENER, OUR_SIGNALS };
 
 struct loop {
@@ -72,6 +74,19 @@ static int watch(int fd, void *held)
 	return watch_fd(fd, EPOLLRDHUP | EPOLLET, (uintptr_t)held | TAG_HELD);
 }
 
+static int watch_process(int pid, void *held)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0), error;
+
+	if (fd < 0)
+		return -errno;
+	if (watch_fd(fd, EPOLLIN, (uintptr_t)held | TAG_USER) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
 /* Other holders keep the open file, so epoll would go on watching it under our closed descriptor (epoll(7), Q6). */
 static int close_watched(int fd)
 {
@@ -99,6 +114,7 @@ static const struct pool_sys sys = {
 	.recvmsg = recvmsg,
 	.map_shared = broker_region_map,
 	.watch = watch,
+	.watch_process = watch_process,
 };
 
 static void cut_off(struct broker_process *process)
@@ -278,16 +294,19 @@ static void handle(const struct epoll_event *event)
 	case TAG_HELD:
 		broker_note_end(&loop.broker, object);
 		break;
+	case TAG_USER:
+		broker_note_user_end(&loop.broker, object);
+		break;
 	case TAG_PROCESS:
 		/* An earlier event of this turn may have cut it off. */
 		if (process->fd >= 0)
 			serve(process);
 		break;
 	case TAG_RUN:
-		broker_runs_note_end(loop.epoll, event->data.u64 >> 2);
+		broker_runs_note_end(loop.epoll, event->data.u64 >> TAG_BITS);
 		break;
 	default:
-		if (event->data.u64 >> 2 == OUR_LISTENER)
+		if (event->data.u64 >> TAG_BITS == OUR_LISTENER)
 			accept_process();
 		else
 			loop.has_to_end = true;
@@ -352,13 +371,15 @@ static uint32_t raise_limit(void)
 	return n > 4 * SPARE_FDS ? (uint32_t)(n / 4 * 3 - SPARE_FDS) : SPARE_FDS;
 }
 
-void broker_loop_use_board(struct broker_board *board)
+void broker_loop_use_board(struct broker_board *board, bool has_shelf)
 {
 	uint64_t salt = 0;
 
 	/* The salt keeps a process that chooses destinations from making them share a place on the board. */
 	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
 	broker_board_open(&loop.broker.counts, board, salt);
+	if (has_shelf)
+		broker_board_open_shelf(&loop.broker.counts, getpid());
 }
 
 int broker_loop_prepare(int listener, bool ends_when_idle)
@@ -378,8 +399,8 @@ int broker_loop_prepare(int listener, bool ends_when_idle)
 	loop.reserve = take_reserve();
 	broker_region_prepare();
 	if (loop.epoll < 0 || loop.signals < 0 || loop.reserve < 0 ||
-	    watch_fd(loop.listener, EPOLLIN, OUR_LISTENER << 2 | TAG_OURS) < 0 ||
-	    watch_fd(loop.signals, EPOLLIN, OUR_SIGNALS << 2 | TAG_OURS) < 0)
+	    watch_fd(loop.listener, EPOLLIN, OUR_LISTENER << TAG_BITS | TAG_OURS) < 0 ||
+	    watch_fd(loop.signals, EPOLLIN, OUR_SIGNALS << TAG_BITS | TAG_OURS) < 0)
 		return -errno;
 	return 0;
 }

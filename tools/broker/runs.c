@@ -51,7 +51,7 @@ void broker_runs_add(int epoll, int pidfd, pid_t pid, uint64_t tag)
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = tag};
 
 	if (run)
-		event.data.u64 |= (uint64_t)(run - runs) << 2;
+		event.data.u64 |= (uint64_t)(run - runs) << BROKER_RUNS_TAG_BITS;
 	if (!run || epoll_ctl(epoll, EPOLL_CTL_ADD, pidfd, &event) < 0) {
 		close(pidfd);
 		return;

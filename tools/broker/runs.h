@@ -11,7 +11,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Begins to watch a run: `pidfd` becomes readable when it ends, which the loop sees in `epoll` as `TAG` and the run's
+/* The lowest bits of an event's data tell what it is about, those above which. */
+#define BROKER_RUNS_TAG_BITS 3
+
+/* Begins to watch a run: `pidfd` becomes readable when it ends, which the loop sees in `epoll` as `tag` and the run's
  * index. `pid`: its pid when it connected. Consumes `pidfd`. A run that can't be watched is ignored. */
 void broker_runs_add(int epoll, int pidfd, pid_t pid, uint64_t tag);
 

@@ -53,6 +53,7 @@ static const int ALLOWED[] = {
 	SCMP_SYS(shutdown),
 	SCMP_SYS(geteuid),
 	SCMP_SYS(getpriority), /* whether a process group has members */
+	SCMP_SYS(pidfd_open),  /* whose connections it is to end when it ends; no signal can be sent by it */
 	/* Memory to share, and to give back. */
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(munmap),

@@ -59,10 +59,11 @@ static int stat_file(int fd, const char *path, struct stat *status)
 	return path ? lstat(path, status) : fstat(fd, status);
 }
 
-static void *map_file(int fd, uint64_t length, void *place)
+static void *map_file(int fd, uint64_t length, void *place, bool *is_writable)
 {
 	void *memory = mmap(place, length, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
 
+	*is_writable = false;
 	return memory == MAP_FAILED ? NULL : memory;
 }
 

@@ -13,6 +13,7 @@ struct broker fake_broker;
 struct broker_out fake_broker_out;
 static struct destination destinations[N_DESTINATIONS];
 static unsigned n_fds; /* descriptors of the processes */
+static int last_pid;
 static struct broker_board board;
 
 /* Check writes each assertion into a pipe. */
@@ -34,6 +35,7 @@ void fake_broker_start(void)
 {
 	fake_sys_start();
 	n_fds = 0;
+	last_pid = 0;
 	memset(destinations, 0, sizeof(destinations));
 	for (unsigned i = 0; i < N_DESTINATIONS; i++) {
 		struct destination_key *key = &destinations[i].key;
@@ -47,6 +49,7 @@ void fake_broker_start(void)
 	broker_init(&fake_broker, &fake_sys, make_region, FAKE_EUID, MAX_HELD);
 	memset(&board, 0, sizeof(board));
 	broker_board_open(&fake_broker.counts, &board, 4711);
+	broker_board_open_shelf(&fake_broker.counts, 1);
 }
 
 static unsigned count_processes_held(const struct broker_process *process)
@@ -63,6 +66,14 @@ static unsigned count_processes_held(const struct broker_process *process)
 	return n;
 }
 
+static void check_place(const struct held *held)
+{
+	must(!held->owner && held->place < SLOTS_ON_SHELF && board.shelf.labels[held->place].fd == held->fd);
+	must(destination_key_equal(&board.shelf.labels[held->place].key, &held->destination->base.key));
+	for (const struct held *other = held->age_next; other; other = other->age_next)
+		must(other->place != held->place);
+}
+
 static void check_held(const struct held *held)
 {
 	const struct fake_socket *socket = fake_socket(held->fd);
@@ -71,6 +82,9 @@ static void check_held(const struct held *held)
 	must(socket->is_open && socket->watcher == held);
 	must(!held->owner || held->owner->held[held->slot] == held);
 	must(!held->owner || (held->owner->fd >= 0 && held->owner->region));
+	must((held->user_fd >= 0) == (held->user > 0) && (held->user_fd < 0 || held->place >= 0));
+	if (held->place >= 0)
+		check_place(held);
 	while (one && one != held)
 		one = one->destination_next;
 	must(one == held);
@@ -140,7 +154,8 @@ static void begin(struct fake_process *process, const char *name, uint32_t flags
 
 	strncpy(packet.hello.name, name, sizeof(packet.hello.name) - 1);
 	packet.hello.program += (uint8_t)name[0];
-	process->process = broker_admit(&fake_broker, n_connected++ % 100, 4711);
+	process->pid = ++last_pid;
+	process->process = broker_admit(&fake_broker, n_connected++ % 100, process->pid);
 	ck_assert_ptr_nonnull(process->process);
 	must(fake_process_send(process, &packet, sizeof(packet.hello), -1, 0) == 0);
 	must(fake_broker_out.packet.head.type == BROKER_WELCOME);
@@ -182,9 +197,21 @@ void fake_process_start_asking(struct fake_process *process, const struct destin
 
 void fake_process_end(struct fake_process *process)
 {
+	fake_sys_end_process(process->pid);
+	fake_broker_notice_end(process->pid);
 	broker_dismiss(&fake_broker, process->process);
 	process->process = NULL;
+	slots_leave_shelf(&process->slots);
 	slots_detach(&process->slots);
+}
+
+void fake_broker_notice_end(int pid)
+{
+	for (struct held *held = fake_broker.oldest, *next; held; held = next) {
+		next = held->age_next;
+		if (held->user == pid)
+			broker_note_user_end(&fake_broker, held);
+	}
 }
 
 void fake_process_lose(struct conn *conn)
@@ -318,12 +345,40 @@ enum broker_answer fake_process_lease(struct fake_process *process, struct conn 
 	return status;
 }
 
+bool fake_process_take(struct fake_process *process, struct conn *conn, unsigned destination)
+{
+	struct shelf_reader reader = {
+		.key = &destinations[destination].key,
+		.first = broker_board_shelf_place(board.salt, &destinations[destination].key),
+		.now_ns = fake_kernel.now_ns,
+		.user = process->pid,
+		.name = "taker",
+	};
+	int fd;
+
+	*conn = (struct conn){.fd = -1, .slot = -1, .destination = &destinations[destination]};
+	fd = slots_take_from_shelf(&process->slots, &board.shelf, conn, &reader);
+	if (fd >= 0)
+		fake_process_receive(process, conn, fd);
+	return fd >= 0;
+}
+
+enum slot_state fake_process_state(const struct fake_process *process, const struct conn *conn)
+{
+	uint64_t word;
+
+	if (conn->slot < SLOTS_PER_REGION)
+		return slots_state(process->process->region, (unsigned)conn->slot, conn->slot_generation);
+	word = board.shelf.slots[conn->slot - SLOTS_PER_REGION].word;
+	return slot_generation(word) == conn->slot_generation ? slot_state(word) : SLOT_FREE;
+}
+
 unsigned fake_process_let_go(struct fake_process *process)
 {
 	struct conn *conn;
 	unsigned n = 0;
 
-	for (; (conn = slots_next_taken(&process->slots)); n++)
+	for (; (conn = slots_next_taken(&process->slots)) || (conn = slots_next_taken_from_shelf(&process->slots)); n++)
 		fake_process_close(process, conn);
 	return n;
 }

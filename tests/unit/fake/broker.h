@@ -15,6 +15,7 @@
 
 struct fake_process {
 	struct broker_process *process; /* NULL: it has ended */
+	int pid;
 	struct slots slots;
 	struct slots_entry entries[SLOTS_PER_REGION];
 };
@@ -34,9 +35,12 @@ void fake_process_start(struct fake_process *process, const char *name, uint32_t
 void fake_process_start_limited(struct fake_process *process, uint32_t max_idle_conns, uint32_t max_per_host);
 void fake_process_start_asking(struct fake_process *process, const struct destination_key *key);
 
-/* Ends a process. The descriptors of its connections are the test's business, or they are those of `conn`. */
+/* Ends a process, of which the broker hears at once. The descriptors of its connections are the test's business, or they are those of `conn`. */
 void fake_process_end(struct fake_process *process);
 void fake_process_end_with(struct fake_process *process, struct conn *conn);
+
+/* Those who watch a process that has ended hear of it. */
+void fake_broker_notice_end(int pid);
 
 /* Sends a packet; the result of broker_receive(). */
 int fake_process_send(struct fake_process *process, const union broker_packet *packet, size_t length, int passed,
@@ -59,6 +63,12 @@ void fake_process_exchange(struct conn *conn);
 
 /* Asks the broker. The answer's status; if BROKER_GIVEN, conn has a descriptor of its own and all known values. */
 enum broker_answer fake_process_lease(struct fake_process *process, struct conn *conn, unsigned destination);
+
+/* Takes one from the shelf, without a word. False: none lies there for it. */
+bool fake_process_take(struct fake_process *process, struct conn *conn, unsigned destination);
+
+/* The state of its slot, wherever that is. */
+enum slot_state fake_process_state(const struct fake_process *process, const struct conn *conn);
 
 /* Takes over a connection that was passed into a slot of the process. */
 void fake_process_receive(struct fake_process *process, struct conn *conn, int passed);

@@ -27,6 +27,7 @@ static struct failure failures[FAKE_CALL_COUNT];
 static struct fake_socket *sockets;
 static unsigned n_sockets_room;
 static struct mapping *mappings;
+static bool has_ended[FAKE_PIDS];
 
 void fake_sys_stop(void)
 {
@@ -42,6 +43,7 @@ void fake_sys_stop(void)
 	n_sockets_room = 0;
 	memset(&fake_kernel, 0, sizeof(fake_kernel));
 	memset(failures, 0, sizeof(failures));
+	memset(has_ended, 0, sizeof(has_ended));
 	fake_sys_on_send = NULL;
 }
 
@@ -303,6 +305,26 @@ static int fake_watch(int fd, void *object)
 	return 0;
 }
 
+void fake_sys_end_process(int pid)
+{
+	has_ended[pid] = true;
+}
+
+static int fake_watch_process(int pid, void *object)
+{
+	int fd;
+
+	if (pid <= 0 || pid >= FAKE_PIDS)
+		ck_abort_msg("no process %d", pid);
+	if (has_ended[pid])
+		return -ESRCH;
+	if (fails(FAKE_CALL_WATCH))
+		return -EMFILE;
+	fd = fake_socket_new();
+	fake_socket(fd)->watcher = object;
+	return fd;
+}
+
 static ssize_t fake_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	const struct cmsghdr *control = CMSG_FIRSTHDR(message);
@@ -342,6 +364,7 @@ const struct pool_sys fake_sys = {
 	.shutdown = fake_shutdown,
 	.getpeername = fake_getpeername,
 	.watch = fake_watch,
+	.watch_process = fake_watch_process,
 	.sendmsg = fake_sendmsg,
 	.recvmsg = fake_recvmsg,
 };

@@ -41,7 +41,7 @@ struct fake_socket {
 	bool is_open;
 	/* Of a descriptor. */
 	int duplicate_of; /* 0: an original */
-	void *watcher;	  /* argument of watch(), until it is closed */
+	void *watcher;	  /* argument of watch() or watch_process(), until it is closed */
 	/* The rest belongs to the socket, at its original. */
 	unsigned n_descriptors;
 	bool was_disconnected;
@@ -98,6 +98,10 @@ struct fake_socket *fake_socket(int fd);
 
 /* Another descriptor of an open one's socket. */
 int fake_socket_duplicate(int fd);
+
+/* A process has ended: its number is below FAKE_PIDS, and all live at the start. */
+#define FAKE_PIDS 65536
+void fake_sys_end_process(int pid);
 
 /* The socket of a descriptor, which may be closed. */
 struct fake_socket *fake_socket_original(int fd);

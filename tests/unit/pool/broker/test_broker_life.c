@@ -93,7 +93,7 @@ START_TEST(what_was_in_use_at_a_kill_is_hung_up)
 	park_new(&a, &one, 1);
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_GIVEN);
 	if (_i == 1)
-		slots_share(b.slots.region, two.slot, two.slot_generation);
+		slots_share(&b.slots, two.slot, two.slot_generation);
 	b.process->has_ended = _i != 2; /* else cut off: the process goes on by itself */
 	fake_process_end_with(&b, &two);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
@@ -114,7 +114,7 @@ START_TEST(a_shared_one_is_in_use_for_good)
 {
 	park_new(&a, &one, 1);
 	fake_process_claim(&a, &one);
-	slots_share(a.slots.region, one.slot, one.slot_generation);
+	slots_share(&a.slots, one.slot, one.slot_generation);
 	pass(100 * FAKE_IDLE);
 	ck_assert_uint_eq(fake_broker.n_held, 1);
 	ck_assert_int_eq(fake_process_lease(&b, &two, 1), BROKER_NONE);

@@ -163,7 +163,7 @@ START_TEST(a_list_for_people)
 	ck_assert_uint_eq(packet.age_ns, 3 * SECOND);
 	ck_assert_uint_eq(packet.n_requests, 1);
 	ck_assert_uint_eq(packet.is_idle, 1);
-	ck_assert_uint_eq(packet.pid, 4711);
+	ck_assert_uint_eq(packet.pid, (uint32_t)a.pid);
 	ck_assert_str_eq(packet.name, "a");
 	ck_assert(broker_list(&fake_broker, &cursor, &packet));
 	ck_assert_uint_eq(packet.is_idle, 0);

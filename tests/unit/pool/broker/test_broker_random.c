@@ -24,7 +24,7 @@
 static struct fake_process processes[N_PROCESSES];
 static struct conn conns[N_CONNS];
 static int owner_of[N_CONNS]; /* index of the process */
-static unsigned n_given, n_dialed, n_lost;
+static unsigned n_given, n_taken, n_dialed, n_lost;
 static unsigned seed;
 
 static unsigned below(unsigned n)
@@ -73,10 +73,7 @@ static struct fake_process *process_of(const struct conn *conn)
 /* Idle, and its process may lease it. */
 static bool is_claimable(const struct conn *conn)
 {
-	struct slots_region *region = process_of(conn)->process->region;
-
-	return conn->state == CONN_IDLE &&
-	       slots_state(region, (unsigned)conn->slot, conn->slot_generation) == SLOT_IDLE;
+	return conn->state == CONN_IDLE && fake_process_state(process_of(conn), conn) == SLOT_IDLE;
 }
 
 static void check_exclusive(const struct conn *mine)
@@ -102,6 +99,15 @@ static void dial(int process, unsigned destination)
 	fake_process_park(&processes[process], conn);
 }
 
+/* As whoever takes one from the shelf finds out by the kernel's ledger. */
+static bool is_sound(const struct conn *conn)
+{
+	const struct fake_socket *socket = fake_socket_original(conn->fd);
+
+	return socket->state == FAKE_ESTABLISHED && conn->ledger.sent == socket->bytes_sent &&
+	       conn->ledger.received == socket->bytes_received;
+}
+
 static void lease(int process, unsigned destination)
 {
 	struct conn *conn = pick_unused();
@@ -109,11 +115,19 @@ static void lease(int process, unsigned destination)
 	if (!conn)
 		return;
 	owner_of[conn - conns] = process;
-	if (fake_process_lease(&processes[process], conn, destination) != BROKER_GIVEN) {
+	if (!is_private(process) && below(2) && fake_process_take(&processes[process], conn, destination)) {
+		n_taken++;
+	} else if (fake_process_lease(&processes[process], conn, destination) != BROKER_GIVEN) {
 		dial(process, destination);
 		return;
+	} else {
+		n_given++;
 	}
-	n_given++;
+	if (conn->slot >= SLOTS_PER_REGION && !is_sound(conn)) {
+		slots_put_back_on_shelf(&processes[process].slots, conn);
+		fake_process_lose(conn);
+		return;
+	}
 	must(fake_socket_original(conn->fd)->state == FAKE_ESTABLISHED);
 	must(conn->ledger.sent == fake_socket_original(conn->fd)->bytes_sent);
 	must(conn->ledger.received == fake_socket_original(conn->fd)->bytes_received);
@@ -142,7 +156,7 @@ static void end(struct conn *conn)
 	struct fake_process *process = process_of(conn);
 
 	fake_process_close(process, conn);
-	if (below(2))
+	if (before.slot < SLOTS_PER_REGION && below(2))
 		must(fake_process_request(process, BROKER_DROP, 0, &before, -1) == 0);
 }
 
@@ -214,7 +228,7 @@ static void operate(void)
 START_TEST(random_operations)
 {
 	seed = (unsigned)_i + 1;
-	n_given = n_dialed = n_lost = 0;
+	n_given = n_taken = n_dialed = n_lost = 0;
 	memset(conns, 0, sizeof(conns));
 	for (unsigned i = 0; i < N_CONNS; i++)
 		conns[i].slot = -1;
@@ -234,6 +248,7 @@ START_TEST(random_operations)
 	ck_assert_uint_eq(fake_broker.n_processes, 0);
 	ck_assert_uint_eq(fake_kernel.n_open, 0);
 	ck_assert_uint_gt(n_given, 500);
+	ck_assert_uint_gt(n_taken, 100);
 	ck_assert_uint_gt(n_dialed, 500);
 	ck_assert_uint_gt(n_lost, 100);
 }

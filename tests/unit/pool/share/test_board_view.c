@@ -19,10 +19,11 @@ static struct broker_counts counts;
 static struct broker_board board;
 static struct destination_key key;
 static unsigned n_opened, n_closed;
+static bool is_read_only;
 
 static int open_file(const char *name)
 {
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int fd = open(name, (is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	n_opened += fd >= 0;
 	return fd;
@@ -39,10 +40,12 @@ static int stat_file(int fd, const char *name, struct stat *status)
 	return name ? lstat(name, status) : fstat(fd, status);
 }
 
-static void *map_file(int fd, uint64_t length, void *place)
+static void *map_file(int fd, uint64_t length, void *place, bool *is_writable)
 {
-	void *memory = mmap(place, length, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
+	int protection = PROT_READ | (is_read_only ? 0 : PROT_WRITE);
+	void *memory = mmap(place, length, protection, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
 
+	*is_writable = !is_read_only;
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -93,10 +96,16 @@ static void write_another_version(void)
 /* Whoever reads the file sees the same as who maps it. */
 static void check_peek(uint32_t n_held, uint32_t euid)
 {
+	struct broker_board_view other = {0};
 	unsigned before = n_opened;
 
-	ck_assert_uint_eq(broker_board_peek(&sys, broker_path, euid, &key), n_held);
+	ck_assert_uint_eq(broker_board_view_glance(&other, &sys, broker_path, euid, &key), n_held);
 	ck_assert_uint_eq(n_opened, n_closed);
+	/* It is mapped where there is something. */
+	ck_assert_int_eq(other.memory != NULL, n_held && n_held != UINT32_MAX);
+	ck_assert_uint_eq(broker_board_view_n_held(&other, &key), other.memory ? n_held : UINT32_MAX);
+	if (other.memory)
+		munmap(other.memory, sizeof(board));
 	n_opened = n_closed = before;
 }
 
@@ -197,8 +206,30 @@ START_TEST(its_path_is_too_long)
 	longest[sizeof(longest) - 1] = '\0';
 	broker_board_view_look(&view, &sys, longest, geteuid());
 	ck_assert_uint_eq(broker_board_view_n_held(&view, &key), UINT32_MAX);
-	ck_assert_uint_eq(broker_board_peek(&sys, longest, geteuid(), &key), UINT32_MAX);
+	ck_assert_uint_eq(broker_board_view_glance(&view, &sys, longest, geteuid(), &key), UINT32_MAX);
 	ck_assert_uint_eq(n_opened, 0);
+}
+END_TEST
+
+/* Only who may write to it can take something from its shelf, and only where the broker says that there is one. */
+START_TEST(its_shelf_is_for_who_may_write)
+{
+	write_board(3, sizeof(board));
+	ck_assert_uint_eq(look(), 3);
+	ck_assert_ptr_null(broker_board_view_shelf(&view));
+	broker_board_open_shelf(&counts, 4711);
+	write_file(sizeof(board));
+	ck_assert_ptr_null(broker_board_view_shelf(&view));
+	ck_assert_uint_eq(look(), 3);
+	ck_assert_ptr_eq(broker_board_view_shelf(&view), view.memory);
+	ck_assert_uint_eq(view.memory->pid, 4711);
+	unlink(path);
+	ck_assert_uint_eq(look(), UINT32_MAX);
+	ck_assert_ptr_null(broker_board_view_shelf(&view));
+	is_read_only = true;
+	write_file(sizeof(board));
+	ck_assert_uint_eq(look(), 3);
+	ck_assert_ptr_null(broker_board_view_shelf(&view));
 }
 END_TEST
 
@@ -224,6 +255,7 @@ Suite *board_view_suite(void)
 	tcase_add_loop_test(tcase, it_is_not_trusted, 0, 2);
 	tcase_add_test(tcase, it_is_no_board);
 	tcase_add_test(tcase, its_path_is_too_long);
+	tcase_add_test(tcase, its_shelf_is_for_who_may_write);
 	tcase_add_test(tcase, its_broker_has_gone);
 	suite_add_tcase(suite, tcase);
 	return suite;

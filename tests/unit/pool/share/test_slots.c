@@ -217,7 +217,7 @@ START_TEST(a_shared_one_is_in_use_for_good)
 	struct conn before;
 
 	reserve(conn);
-	slots_share(&region, conn->slot, conn->slot_generation);
+	slots_share(&slots, conn->slot, conn->slot_generation);
 	ck_assert_int_eq(state_of(conn), SLOT_SHARED);
 	ck_assert(!take(conn));
 	ck_assert(!slots_claim(&slots, conn));
@@ -227,14 +227,14 @@ START_TEST(a_shared_one_is_in_use_for_good)
 	slots_free(&slots, conn);
 	/* Only slots in use can be shared, and none that has moved on. */
 	publish(&conns[1]);
-	slots_share(&region, before.slot, before.slot_generation);
-	slots_share(&region, conns[1].slot, conns[1].slot_generation);
+	slots_share(&slots, before.slot, before.slot_generation);
+	slots_share(&slots, conns[1].slot, conns[1].slot_generation);
 	ck_assert_int_eq(state_of(&conns[1]), SLOT_IDLE);
 	ck_assert(take(&conns[1]));
-	slots_share(&region, conns[1].slot, conns[1].slot_generation);
+	slots_share(&slots, conns[1].slot, conns[1].slot_generation);
 	ck_assert_int_eq(state_of(&conns[1]), SLOT_TAKEN);
-	slots_share(&region, -1, 1);
-	slots_share(&region, N, 1);
+	slots_share(&slots, -1, 1);
+	slots_share(&slots, N, 1);
 }
 END_TEST
 
@@ -486,7 +486,7 @@ START_TEST(lies_to_the_broker)
 		region.slots[index].word = word;
 
 		must(slots_state(&region, index, generation) ==
-		     (is_it && (word & 0xff) <= SLOT_SHARED ? (enum slot_state)(word & 0xff) : SLOT_FREE));
+		     (is_it && (word & 0xff) <= SLOT_LEFT ? (enum slot_state)(word & 0xff) : SLOT_FREE));
 		must(slots_give(&region, index, generation, &contents) == (is_it && (word & 0xff) == SLOT_LEASED));
 		must(slots_take(&region, index, generation, &contents) == (is_it && (word & 0xff) == SLOT_IDLE));
 		region.n_taken = (uint32_t)rand_r(&seed); /* the process may write it, too */

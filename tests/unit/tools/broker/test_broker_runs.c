@@ -61,8 +61,8 @@ static unsigned hear(void)
 	int n = epoll_wait(epoll, events, 4, 0);
 
 	for (int i = 0; i < n; i++) {
-		ck_assert_uint_eq(events[i].data.u64 & 3, TAG);
-		broker_runs_note_end(epoll, events[i].data.u64 >> 2);
+		ck_assert_uint_eq(events[i].data.u64 & 7, TAG);
+		broker_runs_note_end(epoll, events[i].data.u64 >> BROKER_RUNS_TAG_BITS);
 	}
 	return n > 0 ? (unsigned)n : 0;
 }

@@ -1,0 +1,225 @@
+/*
+ * The broker and what lies on its shelf: what gets there, what is fetched back, and how it ends with the process that
+ * has taken it.
+ */
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+
+#include "tests/unit/fake/broker.h"
+
+static struct fake_process a, b, c;
+static struct conn one, two, three;
+
+static void start(void)
+{
+	fake_broker_start();
+	fake_process_start(&a, "a", 0);
+	fake_process_start(&b, "b", 0);
+	fake_process_start(&c, "c", 0);
+}
+
+static void pass(uint64_t ns)
+{
+	fake_kernel.now_ns += ns;
+	broker_tick(&fake_broker);
+	fake_broker_check();
+}
+
+/* One that its process leaves. */
+static void lay(struct fake_process *process, unsigned destination)
+{
+	fake_process_dial(&one, destination);
+	fake_process_park(process, &one);
+	fake_process_end_with(process, &one);
+	fake_process_start(process, "again", 0);
+}
+
+static struct fake_socket *socket_of(const struct conn *conn)
+{
+	return fake_socket((int)conn->cookie);
+}
+
+START_TEST(it_is_taken_without_a_word)
+{
+	lay(&a, 1);
+	ck_assert(fake_process_take(&b, &two, 1));
+	ck_assert_uint_eq(two.cookie, one.cookie);
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_NONE);
+	fake_process_exchange(&two);
+	fake_process_park(&b, &two);
+	/* By word of mouth, too: whoever has it last can't use it any more. */
+	ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_GIVEN);
+	ck_assert_uint_eq(three.n_requests, 2);
+	ck_assert(!slots_claim(&b.slots, &two));
+	ck_assert_uint_eq(fake_process_let_go(&b), 1);
+	fake_process_park(&c, &three);
+	fake_process_end_with(&c, &three);
+	ck_assert(fake_process_take(&a, &two, 1));
+	fake_process_close(&a, &two);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	pass(1);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+}
+END_TEST
+
+START_TEST(it_is_not_for_everybody)
+{
+	struct conn probe = {.destination = fake_broker_destination(1)};
+
+	switch (_i) {
+	case 0:
+		fake_process_end(&a);
+		fake_process_start(&a, "a", BROKER_IS_PRIVATE);
+		break;
+	case 1:
+		ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &probe, -1), 0);
+		break;
+	case 2:
+		for (unsigned i = 0; i < 4; i++) {
+			fake_process_dial(&two, 1);
+			ck_assert(slots_reserve(&b.slots, &two));
+			slots_publish(&b.slots, &two);
+			ck_assert_int_eq(fake_process_request(&b, BROKER_PARK, BROKER_WAS_UNFIT, &two,
+							      fake_socket_duplicate(two.fd)),
+					 0);
+			fake_process_close(&b, &two);
+		}
+		break;
+	}
+	fake_process_dial(&one, 1);
+	if (_i == 2) {
+		ck_assert(slots_reserve(&a.slots, &one));
+		slots_publish(&a.slots, &one);
+		ck_assert_int_eq(
+			fake_process_request(&a, BROKER_PARK, BROKER_WAS_UNFIT, &one, fake_socket_duplicate(one.fd)),
+			0);
+	} else {
+		fake_process_park(&a, &one);
+	}
+	fake_process_end_with(&a, &one);
+	fake_broker_check();
+	ck_assert(!fake_process_take(&b, &two, 1));
+	/* Another destination's is. */
+	lay(&c, 2);
+	ck_assert(fake_process_take(&b, &two, 2));
+	fake_process_close(&b, &two);
+}
+END_TEST
+
+START_TEST(it_is_fetched_back_for_who_looks)
+{
+	struct conn probe = {.destination = fake_broker_destination(1)};
+
+	lay(&a, 1);
+	ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &probe, -1), 0);
+	fake_broker_check();
+	ck_assert(!fake_process_take(&c, &two, 1));
+	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN);
+	fake_process_close(&c, &two);
+}
+END_TEST
+
+START_TEST(time_ends_it)
+{
+	lay(&a, 1);
+	pass(FAKE_IDLE / 2);
+	ck_assert(fake_process_take(&b, &two, 1));
+	pass(FAKE_IDLE);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	fake_process_park(&b, &two);
+	pass(FAKE_IDLE / 2);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert(!socket_of(&two)->was_disconnected);
+	pass(FAKE_IDLE / 2);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+	/* Whoever had it last may sleep on its descriptor. */
+	ck_assert(socket_of(&two)->was_disconnected);
+	ck_assert_uint_eq(fake_process_let_go(&b), 1);
+}
+END_TEST
+
+START_TEST(its_server_ends_it)
+{
+	lay(&a, 1);
+	if (_i == 0) {
+		fake_broker_hang_up(&one);
+		ck_assert_uint_eq(fake_broker.n_held, 0);
+		return;
+	}
+	ck_assert(fake_process_take(&b, &two, 1));
+	fake_broker_hang_up(&two);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	fake_process_park(&b, &two);
+	pass(1);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+	ck_assert_uint_eq(fake_process_let_go(&b), 1);
+}
+END_TEST
+
+/* 0: it was watched. 1: nobody had looked. 2: a child may go on. 3: it was idle. 4: there is no descriptor to watch
+ * it. */
+START_TEST(its_user_ends)
+{
+	struct fake_socket *socket;
+
+	lay(&a, 1);
+	ck_assert(fake_process_take(&b, &two, 1));
+	socket = socket_of(&two);
+	if (_i == 4)
+		fake_sys_fail(FAKE_CALL_WATCH, 1, 2, EMFILE);
+	if (_i != 1)
+		pass(1);
+	ck_assert_int_eq(fake_broker_find(&two)->user, _i == 1 || _i == 4 ? 0 : b.pid);
+	if (_i == 2)
+		slots_share(&b.slots, two.slot, two.slot_generation);
+	if (_i == 3)
+		fake_process_park(&b, &two);
+	fake_process_end_with(&b, &two);
+	pass(1);
+	if (_i == 3) {
+		ck_assert(fake_process_take(&c, &three, 1));
+		pass(1);
+		ck_assert_int_eq(fake_broker_find(&three)->user, c.pid);
+		fake_process_close(&c, &three);
+		pass(1);
+	}
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+	ck_assert(socket->was_shut_down == (_i != 2 && _i != 3));
+	ck_assert(!socket->was_disconnected);
+}
+END_TEST
+
+START_TEST(people_see_who_has_it)
+{
+	struct held *cursor = NULL;
+	struct broker_held packet;
+
+	lay(&a, 1);
+	ck_assert(fake_process_take(&b, &two, 1));
+	ck_assert(broker_list(&fake_broker, &cursor, &packet));
+	ck_assert_uint_eq(packet.pid, (uint32_t)b.pid);
+	ck_assert_uint_eq(packet.is_idle, 0);
+	fake_process_close(&b, &two);
+	cursor = NULL;
+	ck_assert(!broker_list(&fake_broker, &cursor, &packet));
+	pass(1);
+}
+END_TEST
+
+Suite *broker_shelf_suite(void)
+{
+	Suite *suite = suite_create("broker_shelf");
+	TCase *tcase = tcase_create("shelf");
+
+	tcase_add_checked_fixture(tcase, start, fake_broker_stop);
+	tcase_add_test(tcase, it_is_taken_without_a_word);
+	tcase_add_loop_test(tcase, it_is_not_for_everybody, 0, 3);
+	tcase_add_test(tcase, it_is_fetched_back_for_who_looks);
+	tcase_add_test(tcase, time_ends_it);
+	tcase_add_loop_test(tcase, its_server_ends_it, 0, 2);
+	tcase_add_loop_test(tcase, its_user_ends, 0, 5);
+	tcase_add_test(tcase, people_see_who_has_it);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
