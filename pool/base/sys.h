@@ -56,6 +56,6 @@ struct pool_sys {
 	int (*close_file)(int fd);
 	int (*stat_file)(int fd, const char *path, struct stat *status); /* fd -1: of the path, without following */
 	ssize_t (*read_file)(int fd, void *bytes, size_t length, uint64_t offset);
-	/* Instead of what is at `place` unless NULL. */
+	/* Instead of what is at `place` unless NULL. *is_writable: whether it has to be, and then whether it is. */
 	void *(*map_file)(int fd, uint64_t length, void *place, bool *is_writable);
 };

@@ -336,10 +336,10 @@ void broker_note_end(struct broker *broker, struct held *held)
 	/* In use: its user sees the end, but may have looked for the last time just now. */
 	if (take(broker, held))
 		end_hung_up(broker, held);
-	else if (state_of(broker, held) == SLOT_FREE || state_of(broker, held) == SLOT_LEFT)
-		held_forget(broker, held);
-	else
+	else if (state_of(broker, held) == SLOT_LEASED || state_of(broker, held) == SLOT_SHARED)
 		held->has_hung_up = true;
+	else
+		held_forget(broker, held);
 	tickets_serve(broker);
 }
 
@@ -358,6 +358,9 @@ static void look_after(struct broker *broker, struct held *held, uint64_t now_ns
 	case SLOT_SHARED:
 		if (held->place >= 0)
 			shelved_look(broker, held);
+		return;
+	case SLOT_ENDED:
+		shelved_hang_up(broker, held);
 		return;
 	case SLOT_FREE:
 	case SLOT_TAKEN:

@@ -56,6 +56,9 @@ bool shelved_take(struct broker *broker, struct held *held);
 /* Its place is free, whoever uses it. Also where it has none. */
 void shelved_remove(struct broker *broker, struct held *held);
 
+/* Its user has ended: ends it for whoever had it before, too. */
+void shelved_hang_up(struct broker *broker, struct held *held);
+
 /* Watches whoever uses it. May end it. */
 void shelved_look(struct broker *broker, struct held *held);
 

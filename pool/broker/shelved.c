@@ -139,6 +139,13 @@ void shelved_withdraw(struct broker *broker, struct broker_destination *destinat
 		(void)!shelved_take(broker, held);
 }
 
+void shelved_hang_up(struct broker *broker, struct held *held)
+{
+	held->may_have_holders = true;
+	held_hang_up(broker, held);
+	held_forget(broker, held);
+}
+
 /* Its user has ended, and nobody was to go on. */
 static void end_with_user(struct broker *broker, struct held *held, pid_t user)
 {
@@ -146,9 +153,7 @@ static void end_with_user(struct broker *broker, struct held *held, pid_t user)
 	unsigned place = (unsigned)held->place;
 
 	if (shelf_take_from(shelf, place, SLOT_LEASED, user)) {
-		held->may_have_holders = true;
-		held_hang_up(broker, held);
-		held_forget(broker, held);
+		shelved_hang_up(broker, held);
 	} else if (shelf_take_from(shelf, place, SLOT_SHARED, user)) {
 		held_forget(broker, held);
 	} else {

@@ -25,7 +25,8 @@ static bool is_trusted(const struct stat *status, uint32_t euid)
 
 static bool map(struct broker_board_view *view, const struct pool_sys *sys, int fd, const struct stat *status)
 {
-	bool is_writable = false;
+	/* What was taken from the shelf of the one before is written to, wherever it lay. */
+	bool is_writable = view->is_writable;
 	struct broker_board *mapped = sys->map_file(fd, sizeof(*mapped), view->memory, &is_writable);
 
 	if (!mapped)

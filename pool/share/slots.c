@@ -33,6 +33,8 @@ enum slot_state slot_state(uint64_t word)
 		return SLOT_SHARED;
 	case SLOT_LEFT:
 		return SLOT_LEFT;
+	case SLOT_ENDED:
+		return SLOT_ENDED;
 	default:
 		return SLOT_FREE;
 	}
@@ -184,10 +186,11 @@ bool slots_claim(struct slots *slots, const struct conn *conn)
 void slots_share(const struct slots *slots, int index, uint64_t generation)
 {
 	struct slots_region *region = __atomic_load_n(&slots->region, __ATOMIC_RELAXED);
+	struct shelf *shelf = __atomic_load_n(&slots->shelf, __ATOMIC_RELAXED);
 	struct slot *slot = NULL;
 
-	if (index >= SLOTS_PER_REGION && slots->shelf)
-		slot = &slots->shelf->slots[index - SLOTS_PER_REGION];
+	if (index >= SLOTS_PER_REGION && shelf)
+		slot = &shelf->slots[index - SLOTS_PER_REGION];
 	else if (index >= 0 && region)
 		slot = &region->slots[index];
 	if (slot)

@@ -38,7 +38,8 @@ enum slot_state {
 	SLOT_IDLE,   /* whoever swaps it out of this state has it */
 	SLOT_TAKEN,  /* the broker has it: the process closes its descriptor and frees the slot */
 	SLOT_SHARED, /* the process uses it, and a child of its may go on when it ends: not to be idle again */
-	SLOT_LEFT,   /* on the shelf: the process uses it no more, and the broker empties the place */
+	SLOT_LEFT,   /* on the shelf: the process goes on without us, and the broker empties the place */
+	SLOT_ENDED,  /* likewise: the process has ended, or uses it no more, and so does everybody */
 };
 
 struct slot_contents {
@@ -111,7 +112,7 @@ void slots_put_back_on_shelf(struct slots *slots, struct conn *conn);
 /* In a fork's child: connections with slots on the shelf have none any more, and nothing is said of them. */
 void slots_leave_shelf(struct slots *slots);
 
-/* The process will be another program: nothing of ours will be said of what is in use. */
+/* The process will be another program: what it uses and does not share has ended. */
 void slots_forget_used(struct slots *slots);
 
 /* Parts of slots_free() and slots_leave(). */

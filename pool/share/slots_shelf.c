@@ -16,13 +16,18 @@ void slots_leave_on_shelf(struct slots *slots, struct conn *conn)
 }
 
 /* The broker looks at it within half a second, and lets go of its descriptor. */
-void slots_free_on_shelf(struct slots *slots, struct conn *conn)
+static void give_up(struct slots *slots, struct conn *conn, enum slot_state leased_becomes)
 {
 	struct slot *slot = slot_of(slots, conn);
 
-	if (!slot_change(slot, conn->slot_generation, SLOT_LEASED, SLOT_LEFT))
+	if (!slot_change(slot, conn->slot_generation, SLOT_LEASED, leased_becomes))
 		(void)!slot_change(slot, conn->slot_generation, SLOT_SHARED, SLOT_LEFT);
 	slots_leave_on_shelf(slots, conn);
+}
+
+void slots_free_on_shelf(struct slots *slots, struct conn *conn)
+{
+	give_up(slots, conn, SLOT_LEFT);
 }
 
 int slots_take_from_shelf(struct slots *slots, struct shelf *shelf, struct conn *conn, struct shelf_reader *reader)
@@ -32,7 +37,7 @@ int slots_take_from_shelf(struct slots *slots, struct shelf *shelf, struct conn 
 	/* Those of another one keep theirs. */
 	if (slots->n_on_shelf && slots->shelf != shelf)
 		return -1;
-	slots->shelf = shelf;
+	__atomic_store_n(&slots->shelf, shelf, __ATOMIC_RELAXED); /* others look at it without a lock */
 	reader->ours = slots->on_shelf;
 	place = shelf_claim(shelf, reader, &conn->slot_generation);
 	if (place < 0)
@@ -61,7 +66,7 @@ void slots_forget_used(struct slots *slots)
 {
 	for (unsigned i = 0; i < SLOTS_ON_SHELF && slots->n_on_shelf; i++)
 		if (slots->on_shelf[i] && slot_state(atomic_load(&slots->shelf->slots[i].word)) != SLOT_IDLE)
-			slots_free_on_shelf(slots, slots->on_shelf[i]);
+			give_up(slots, slots->on_shelf[i], SLOT_ENDED);
 }
 
 struct conn *slots_next_taken_from_shelf(struct slots *slots)

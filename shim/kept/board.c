@@ -54,9 +54,10 @@ static void *map_file(int fd, uint64_t length, void *place, bool *is_writable)
 {
 	int flags = MAP_SHARED | (place ? MAP_FIXED : 0);
 	void *mapped = libc.mmap(place, length, PROT_READ | PROT_WRITE, flags, fd, 0);
+	bool has_to_be = *is_writable;
 
 	*is_writable = mapped != MAP_FAILED;
-	if (mapped == MAP_FAILED)
+	if (mapped == MAP_FAILED && !has_to_be)
 		mapped = libc.mmap(place, length, PROT_READ, flags, fd, 0);
 	return mapped == MAP_FAILED ? NULL : mapped;
 }

@@ -9,7 +9,8 @@
  * broker: they show an attack, and programs lose only reuse when their broker dies.
  *
  * The broker stays dumpable: a process of the same user could trace the programs themselves as well, no request's
- * content passes through here, and `holdline doctor` reads in /proc which process has the idle connections.
+ * content passes through here, `holdline doctor` reads in /proc which process has the idle connections, and programs
+ * duplicate descriptors of those on the shelf (pool/share/shelf.h).
  */
 #include "tools/broker/sandbox.h"
 

@@ -486,7 +486,7 @@ START_TEST(lies_to_the_broker)
 		region.slots[index].word = word;
 
 		must(slots_state(&region, index, generation) ==
-		     (is_it && (word & 0xff) <= SLOT_LEFT ? (enum slot_state)(word & 0xff) : SLOT_FREE));
+		     (is_it && (word & 0xff) <= SLOT_ENDED ? (enum slot_state)(word & 0xff) : SLOT_FREE));
 		must(slots_give(&region, index, generation, &contents) == (is_it && (word & 0xff) == SLOT_LEASED));
 		must(slots_take(&region, index, generation, &contents) == (is_it && (word & 0xff) == SLOT_IDLE));
 		region.n_taken = (uint32_t)rand_r(&seed); /* the process may write it, too */
