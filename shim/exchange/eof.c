@@ -21,6 +21,7 @@
 #define TELL_MOST 2
 
 _Atomic(unsigned) eof_n;
+_Atomic(uint32_t) eof_epoch;
 /* 1 + the descriptor of such a socket; 0: free. A stale entry is harmless: the socket's state decides. */
 static _Atomic(int) slots[SLOTS];
 
@@ -43,12 +44,16 @@ bool eof_is_possible(const struct sock *sock)
 }
 
 /* A set that was closed is gone from nowhere but the kernel, and its number may be another's. What changes nothing
- * tells. */
+ * tells, but is not needed where nothing was closed since the kernel took it. */
 static bool is_registered(struct sock *sock)
 {
 	struct registration *registration = sock->registrations;
 	int saved = errno;
-	bool is_there = real.epoll_ctl(registration->epfd, EPOLL_CTL_MOD, registration->fd, &registration->event) == 0;
+	bool is_there;
+
+	if (registration->epoch == atomic_load_explicit(&eof_epoch, memory_order_relaxed))
+		return true;
+	is_there = real.epoll_ctl(registration->epfd, EPOLL_CTL_MOD, registration->fd, &registration->event) == 0;
 
 	errno = saved;
 	return is_there;

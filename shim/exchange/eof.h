@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,8 @@ struct destination_key;
 struct sock;
 
 extern _Atomic(unsigned) eof_n;
+/* How often a number was closed or given to something else, as far as sets of epoll may be concerned. */
+extern _Atomic(uint32_t) eof_epoch;
 
 /* True if the end of any socket is put off. */
 static inline bool eof_any(void)
@@ -31,6 +34,7 @@ void eof_make_all(void);
  * numbers that inherit, the end of a set. Cheap enough for every wrapper. */
 static inline void eof_make(void)
 {
+	atomic_fetch_add_explicit(&eof_epoch, 1, memory_order_relaxed);
 	if (eof_any())
 		eof_make_all();
 }

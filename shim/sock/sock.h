@@ -54,6 +54,7 @@ struct registration {
 	int fd;
 	struct epoll_event event;
 	uint32_t events_back; /* with what it returns after a swap: none, for a one-shot that has fired */
+	uint32_t epoch;	      /* of eof.h, when the kernel took it */
 };
 
 /* A descriptor that is at its end of file as TCP in CLOSE_WAIT is; see stub.h. */

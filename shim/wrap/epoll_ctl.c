@@ -6,6 +6,7 @@
 #include "shim/base/real.h"
 #include "shim/base/usermem.h"
 #include "shim/exchange/enter.h"
+#include "shim/exchange/eof.h"
 #include "shim/sock/sock.h"
 #include "shim/wrap/wrap.h"
 
@@ -15,7 +16,8 @@ static int register_new(struct sock *sock, int epfd, int fd, const struct epoll_
 		sock->cannot_swap = true;
 		return 0;
 	}
-	sock->registrations[sock->n_registrations++] = (struct registration){epfd, fd, *event, event->events};
+	sock->registrations[sock->n_registrations++] =
+		(struct registration){epfd, fd, *event, event->events, eof_epoch};
 	return 0;
 }
 
@@ -55,6 +57,7 @@ static void note_registration(struct sock *sock, int epfd, int operation, int fd
 	} else if (operation != EPOLL_CTL_DEL && found) {
 		found->event = *event;
 		found->events_back = event->events;
+		found->epoch = eof_epoch;
 	} else if (operation == EPOLL_CTL_ADD) {
 		register_new(sock, epfd, fd, event);
 	}
