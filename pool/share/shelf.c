@@ -75,31 +75,46 @@ void shelf_empty(struct shelf *shelf, unsigned place)
 	atomic_store(&slot->word, slot_word(next_generation(generation, 0), SLOT_FREE));
 }
 
-static bool is_wanted(const struct shelf *shelf, const struct shelf_reader *reader, unsigned place)
+static bool is_for(const struct shelf *shelf, unsigned place, const struct destination_key *wanted)
 {
-	struct destination_key key = shelf->labels[place].key;
-	const struct slot_contents *contents = &shelf->slots[place].contents;
+	uint64_t words[sizeof(struct destination_key) / sizeof(uint64_t)];
+	struct destination_key key;
 
+	_Static_assert(sizeof(key) % sizeof(uint64_t) == 0, "keys are copied by words");
+	slot_copy_words(words, (const uint64_t *)(const void *)&shelf->labels[place].key, sizeof(words));
+	memcpy(&key, words, sizeof(key));
+	return key.options_length <= DESTINATION_OPTIONS_MAX && destination_key_equal(&key, wanted);
+}
+
+/* What it reads is of one generation if that can be claimed afterwards. *idle_since_ns: how new it is. */
+static bool is_wanted(const struct shelf *shelf, const struct shelf_reader *reader, unsigned place,
+		      uint64_t *idle_since_ns)
+{
+	struct slot_contents contents;
+
+	if (!is_for(shelf, place, reader->key))
+		return false;
+	slot_copy(&contents, &shelf->slots[place].contents);
+	*idle_since_ns = contents.idle_since_ns;
 	/* A time in the future comes from another time namespace (time_namespaces(7)). */
-	return key.options_length <= DESTINATION_OPTIONS_MAX && destination_key_equal(&key, reader->key) &&
-	       contents->expires_ns > reader->now_ns && contents->idle_since_ns <= reader->now_ns + SECOND_NS &&
-	       !contents->was_looked_at;
+	return contents.expires_ns > reader->now_ns && contents.idle_since_ns <= reader->now_ns + SECOND_NS &&
+	       !contents.was_looked_at;
 }
 
 /* One that somebody else claims meanwhile is no longer idle. */
 static int find_newest(const struct shelf *shelf, const struct shelf_reader *reader, uint64_t *generation)
 {
-	uint64_t newest_ns = 0;
+	uint64_t newest_ns = 0, idle_since_ns;
 	int found = -1;
 
 	for (unsigned i = 0; i < SHELF_LOOKS; i++) {
 		unsigned place = (reader->first + i) % SLOTS_ON_SHELF;
 		uint64_t word = atomic_load(&shelf->slots[place].word);
 
-		if (slot_state(word) != SLOT_IDLE || reader->ours[place] || !is_wanted(shelf, reader, place) ||
-		    (found >= 0 && shelf->slots[place].contents.idle_since_ns <= newest_ns))
+		if (slot_state(word) != SLOT_IDLE || reader->ours[place] ||
+		    !is_wanted(shelf, reader, place, &idle_since_ns) || (found >= 0 && idle_since_ns <= newest_ns))
 			continue;
-		newest_ns = shelf->slots[place].contents.idle_since_ns;
+		newest_ns = idle_since_ns;
 		*generation = slot_generation(word);
 		found = (int)place;
 	}

@@ -340,16 +340,22 @@ enum slot_state slots_state(struct slots_region *region, unsigned index, uint64_
 	return slot_generation(word) == generation ? slot_state(word) : SLOT_FREE;
 }
 
-/* Of contents that somebody may be writing: what comes of that is thrown away, which is no race for a sanitizer to
+/* Of memory that somebody may be writing: what comes of that is thrown away, which is no race for a sanitizer to
  * report. */
-__attribute__((no_sanitize("thread"))) void slot_copy(struct slot_contents *to, const struct slot_contents *from)
+__attribute__((no_sanitize("thread"))) void slot_copy_words(uint64_t *to, const uint64_t *from, size_t length)
 {
-	const volatile uint64_t *words = (const volatile uint64_t *)(const void *)from;
+	const volatile uint64_t *words = from;
+
+	for (size_t i = 0; i < length / sizeof(uint64_t); i++)
+		to[i] = words[i];
+}
+
+void slot_copy(struct slot_contents *to, const struct slot_contents *from)
+{
 	uint64_t copy[sizeof(*to) / sizeof(uint64_t)];
 
 	_Static_assert(sizeof(*to) % sizeof(uint64_t) == 0, "contents are copied by words");
-	for (size_t i = 0; i < sizeof(copy) / sizeof(copy[0]); i++)
-		copy[i] = words[i];
+	slot_copy_words(copy, (const uint64_t *)(const void *)from, sizeof(copy));
 	memcpy(to, copy, sizeof(*to));
 }
 

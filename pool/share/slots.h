@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "pool/conn/fence.h"
@@ -191,8 +192,10 @@ bool slot_change(struct slot *slot, uint64_t generation, enum slot_state from, e
 	__attribute__((warn_unused_result));
 uint64_t slot_word(uint64_t generation, enum slot_state state);
 
-/* Copies contents that somebody may be writing. What is torn is for the caller to find out. */
+/* Copies contents that somebody may be writing, or so many bytes of other words. What is torn is for the caller to
+ * find out. */
 void slot_copy(struct slot_contents *to, const struct slot_contents *from);
+void slot_copy_words(uint64_t *to, const uint64_t *from, size_t length);
 
 /* Takes an idle connection. False if it is in use, or gone. `contents` receives a copy, or zeroes: then nothing is
  * known of it any more, and it can only be ended. */

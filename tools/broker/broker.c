@@ -18,21 +18,16 @@
 #include "tools/broker/path.h"
 #include "tools/broker/sandbox.h"
 
-/* May processes of this user duplicate descriptors of this one (pidfd_getfd(2))? Yama lets only a parent do so, or
- * whoever it is told of; from its second level on it lets nobody (the kernel's Documentation/admin-guide/LSM/Yama.rst).
- * All that they could get so the broker gives them anyway, when they ask. */
-static bool lets_duplicate(void)
+/* Could processes of this user be let duplicate descriptors of this one (pidfd_getfd(2))? From its second level on Yama
+ * lets nobody (the kernel's Documentation/admin-guide/LSM/Yama.rst). */
+static bool can_have_shelf(void)
 {
 	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
 	int level = file ? getc(file) : EOF;
 
 	if (file)
 		fclose(file);
-	if (level > '1')
-		return false;
-	/* EINVAL: there is no Yama. */
-	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-	return true;
+	return level <= '1';
 }
 
 static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
@@ -60,7 +55,7 @@ static int serve_at(const char *path, bool ends_when_idle, bool is_detached)
 	}
 	board = broker_board_file_make(place.fd, board_path);
 	if (board)
-		broker_loop_use_board(board, lets_duplicate());
+		broker_loop_use_board(board, can_have_shelf());
 	broker_listen_tell_ready(is_detached);
 	/* A kernel or container without seccomp is no reason not to serve: `holdline status` reports it. */
 	error = broker_sandbox_enter(place.lock < 0 ? NULL : path, board ? board_path : NULL);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -48,6 +49,8 @@ struct loop {
 	int reserve; /* closed to accept one process and turn it away when there is no other descriptor left */
 	bool ends_when_idle;
 	bool has_to_end;
+	bool has_shelf;
+	bool is_open;  /* to who would trace it, see below */
 	bool has_time; /* somebody has left, so nobody waits for an answer */
 	uint64_t idle_since_ns;
 	uint64_t next_tick_ns;
@@ -329,6 +332,15 @@ static int next_timeout_ms(uint64_t now)
 	return until > now ? (int)((until - now) / MILLISECOND_NS) + 1 : 0;
 }
 
+/* Yama lets a process trace, and so duplicate the descriptors of, its children alone and whoever allows it (prctl(2)).
+ * Connections are for every process of the user anyway; the keys of some are not. EINVAL: there is no Yama. */
+static void let_trace(bool is_open)
+{
+	if (loop.is_open != is_open)
+		prctl(PR_SET_PTRACER, is_open ? PR_SET_PTRACER_ANY : 0);
+	loop.is_open = is_open;
+}
+
 static void pass_time(void)
 {
 	uint64_t now = now_ns();
@@ -344,6 +356,7 @@ static void pass_time(void)
 	if (loop.has_time)
 		broker_region_prepare();
 	loop.has_time = false;
+	let_trace(loop.has_shelf && !loop.broker.n_sessions);
 }
 
 void broker_loop_run(void)
@@ -378,8 +391,10 @@ void broker_loop_use_board(struct broker_board *board, bool has_shelf)
 	/* The salt keeps a process that chooses destinations from making them share a place on the board. */
 	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
 	broker_board_open(&loop.broker.counts, board, salt);
+	loop.has_shelf = has_shelf;
 	if (has_shelf)
 		broker_board_open_shelf(&loop.broker.counts, getpid());
+	let_trace(has_shelf);
 }
 
 int broker_loop_prepare(int listener, bool ends_when_idle)

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -109,6 +110,7 @@ static int add_narrow(scmp_filter_ctx filter)
 		{SCMP_SYS(memfd_create), 1, {EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_ADD_SEALS)}},
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_DUPFD_CLOEXEC)}},
+		{SCMP_SYS(prctl), 1, {EQUAL(0, PR_SET_PTRACER)}},
 		/* Whether memory of a program may be looked at. */
 		{SCMP_SYS(fcntl), 1, {EQUAL(1, F_GET_SEALS)}},
 		{SCMP_SYS(lseek), 1, {EQUAL(2, SEEK_END)}},

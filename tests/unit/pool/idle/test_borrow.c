@@ -10,6 +10,7 @@
 
 #include "pool/borrow.h"
 #include "pool/share/client.h"
+#include "pool/share/shelf.h"
 
 static struct broker_client client;
 static struct slots_region region;
@@ -306,6 +307,96 @@ START_TEST(nothing_is_heard)
 }
 END_TEST
 
+static struct shelf shelf;
+
+static struct conn *claim(int *number)
+{
+	struct shelf_reader reader = {.key = &key, .now_ns = fake_kernel.now_ns, .user = 7, .name = "taker"};
+
+	return borrow_claim(&fake_pool, &shelf, &reader, number);
+}
+
+static void lay(int fd, const struct slot_contents *contents)
+{
+	memset(&shelf, 0, sizeof(shelf));
+	shelf_open(&shelf, 4711);
+	ck_assert_int_eq(shelf_put(&shelf, 0, &key, fd, contents), 0);
+}
+
+/* The broker goes on having it. */
+START_TEST(what_lies_there_is_taken)
+{
+	int fd = fake_socket_new(), number;
+	struct slot_contents contents = contents_of(fd);
+	struct conn *conn;
+	pid_t user;
+
+	lay(fd, &contents);
+	conn = claim(&number);
+	ck_assert_int_eq(number, fd);
+	ck_assert_ptr_null(claim(&number));
+	ck_assert_int_eq(number, -1);
+	conn = borrow_conclude_claim(&fake_pool, conn, fake_socket_duplicate(fd));
+	ck_assert_ptr_nonnull(conn);
+	ck_assert(conn->has_broker_dup);
+	ck_assert_uint_eq(conn->n_requests, 5);
+	ck_assert_uint_eq(fake_pool_counted(STATS_BORROWED), 1);
+	ck_assert_int_eq(idle_pool_park(&fake_pool, conn, fake_kernel.now_ns), REFUSAL_NONE);
+	ck_assert_int_eq(shelf_state(&shelf, 0, &user), SLOT_IDLE);
+	ck_assert_int_eq(user, 7);
+	if (_i == 0) {
+		/* Somebody else has it by now: our descriptor is all that ends. */
+		ck_assert(shelf_take(&shelf, 0, &contents));
+		shelf_empty(&shelf, 0);
+		fake_kernel.now_ns += SECOND;
+		idle_pool_expire(&fake_pool, fake_kernel.now_ns);
+		ck_assert(!fake_socket(fd)->was_shut_down && !fake_socket(fd)->was_disconnected);
+	} else if (_i == 1) {
+		idle_pool_let_go(&fake_pool);
+		ck_assert_int_eq(shelf_state(&shelf, 0, &user), SLOT_IDLE);
+	} else {
+		idle_pool_disconnect(&fake_pool);
+		ck_assert_int_eq(shelf_state(&shelf, 0, &user), SLOT_LEFT);
+		ck_assert_uint_eq(fake_pool.n_idle, 1);
+		idle_pool_discard(&fake_pool, fake_pool.oldest);
+	}
+	ck_assert_uint_eq(fake_pool.conn_arena.n_used, 0);
+	ck_assert_uint_eq(client.slots.n_on_shelf, 0);
+	ck_assert_uint_eq(n_dropped, 0);
+	fake_sys.close(fd);
+	ck_assert_uint_eq(fake_kernel.n_open, 0);
+}
+END_TEST
+
+/* Another socket than was said, another server, bytes that nobody knows of, an end, no descriptor at all: it lies there
+ * as before, for the broker to judge. */
+START_TEST(what_is_not_as_said_is_put_back)
+{
+	int fd = fake_socket_new(), number;
+	struct slot_contents contents = contents_of(fd);
+	struct conn *conn;
+	pid_t user;
+
+	if (_i == 0)
+		contents.cookie++;
+	else if (_i == 1)
+		((struct sockaddr_in *)&fake_socket(fd)->peer)->sin_port++;
+	else if (_i == 2)
+		fake_socket(fd)->bytes_received++;
+	else if (_i == 3)
+		fake_socket(fd)->state = FAKE_CLOSE_WAIT;
+	lay(fd, &contents);
+	conn = claim(&number);
+	ck_assert_ptr_null(borrow_conclude_claim(&fake_pool, conn, _i == 4 ? -1 : fake_socket_duplicate(fd)));
+	ck_assert_int_eq(shelf_state(&shelf, 0, &user), SLOT_IDLE);
+	ck_assert(!fake_socket(fd)->was_shut_down && !fake_socket(fd)->was_disconnected);
+	ck_assert_uint_eq(fake_socket(fd)->n_descriptors, 1);
+	ck_assert_uint_eq(client.slots.n_on_shelf, 0);
+	fake_sys.close(fd);
+	check_nothing_is_left();
+}
+END_TEST
+
 Suite *borrow_suite(void);
 Suite *borrow_suite(void)
 {
@@ -325,6 +416,8 @@ Suite *borrow_suite(void)
 	tcase_add_loop_test(tcase, bytes_are_heard, 0, 2);
 	tcase_add_test(tcase, bytes_of_another_process_are_left_alone);
 	tcase_add_loop_test(tcase, nothing_is_heard, 0, 2);
+	tcase_add_loop_test(tcase, what_lies_there_is_taken, 0, 3);
+	tcase_add_loop_test(tcase, what_is_not_as_said_is_put_back, 0, 5);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
