@@ -28,6 +28,13 @@ void broker_init(struct broker *broker, const struct pool_sys *sys, struct slots
 	arena_init(&broker->process_arena, sys, sizeof(struct broker_process));
 }
 
+void broker_open_shelf(struct broker *broker, pid_t pid)
+{
+	broker_board_open_shelf(&broker->counts, pid);
+	if (broker->counts.board)
+		broker->shelf = &broker->counts.board->shelf;
+}
+
 struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid)
 {
 	struct broker_process *process = arena_take(&broker->process_arena);

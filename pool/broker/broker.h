@@ -101,7 +101,9 @@ struct broker {
 	struct broker_process *processes;
 	struct destination_table destinations;
 	struct held *oldest;
-	struct broker_counts counts; /* of held connections; the caller opens and closes its board */
+	struct broker_counts counts; /* of held connections; the caller opens its board */
+	struct shelf *shelf;	     /* on that board; NULL: nothing is laid there */
+	struct held *laid[SLOTS_ON_SHELF];
 	struct arena held_arena;
 	struct arena process_arena;
 };
@@ -118,6 +120,9 @@ struct broker_out {
 /* `max_held`: how many descriptors there is room for. `sys` is borrowed. */
 void broker_init(struct broker *broker, const struct pool_sys *sys, struct slots_region *(*make_region)(int *fd),
 		 uint32_t euid, uint32_t max_held);
+
+/* From now on lays connections on the board's shelf, for processes that can duplicate descriptors of this one. */
+void broker_open_shelf(struct broker *broker, pid_t pid);
 
 /* A process has connected over `fd`, which stays the caller's. NULL: no memory. */
 struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid);

@@ -10,13 +10,6 @@
 #include "pool/broker/private.h"
 #include "pool/conn/idle_timeout.h"
 
-static struct shelf *shelf_of(const struct broker *broker)
-{
-	struct broker_board *board = broker->counts.board;
-
-	return board && board->has_shelf ? &board->shelf : NULL;
-}
-
 static bool has_looks(const struct habit_looks *looks)
 {
 	for (unsigned i = 0; i < HABIT_SITES; i++)
@@ -33,21 +26,34 @@ static bool is_for_anybody(const struct broker_destination *destination)
 	       !destination->waiting && !destination->n_granted;
 }
 
+/* A free place for a destination's; -1: none. What the shelf itself says of that anybody may have written. */
+static int find_place(const struct broker *broker, const struct destination_key *key)
+{
+	unsigned first = broker_board_shelf_place(broker->counts.salt, key);
+
+	for (unsigned i = 0; broker->shelf && i < SHELF_LOOKS; i++)
+		if (!broker->laid[(first + i) % SLOTS_ON_SHELF])
+			return (int)((first + i) % SLOTS_ON_SHELF);
+	return -1;
+}
+
 void shelved_put(struct broker *broker, struct held *held)
 {
 	const struct broker_destination *destination = held->destination;
-	struct shelf *shelf = shelf_of(broker);
 	struct slot_contents contents = held->contents;
 	uint64_t limit_ns = idle_timeout_limit_ns(&destination->base);
 
-	if (!shelf || held->owner || held->place >= 0 || held->session >= 0 || !is_for_anybody(destination))
+	if (held->owner || held->place >= 0 || held->session >= 0 || !is_for_anybody(destination))
+		return;
+	held->place = find_place(broker, &destination->base.key);
+	if (held->place < 0)
 		return;
 	if (limit_ns < UINT64_MAX - contents.idle_since_ns && contents.idle_since_ns + limit_ns < contents.expires_ns)
 		contents.expires_ns = contents.idle_since_ns + limit_ns;
 	if (destination->base.keep_alive_timeout_ns)
 		contents.keep_alive_timeout_ns = destination->base.keep_alive_timeout_ns;
-	held->place = shelf_put(shelf, broker_board_shelf_place(broker->counts.salt, &destination->base.key),
-				&destination->base.key, held->fd, &contents);
+	broker->laid[held->place] = held;
+	shelf_put(broker->shelf, (unsigned)held->place, &destination->base.key, held->fd, &contents);
 	held->n_requests_lent = contents.n_requests;
 }
 
@@ -79,19 +85,20 @@ void shelved_remove(struct broker *broker, struct held *held)
 		return;
 	forget_user(broker, held);
 	note_rides(broker, held);
-	name = shelf_of(broker)->labels[held->place].name;
+	name = broker->shelf->labels[held->place].name;
 	if (name[0])
 		memcpy(held->parker_name, name, sizeof(held->parker_name) - 1);
 	/* Whoever has taken it may sleep on its descriptor. */
-	shelf_state(shelf_of(broker), (unsigned)held->place, &user);
+	shelf_state(broker->shelf, (unsigned)held->place, &user);
 	held->may_have_holders |= user != 0;
-	shelf_empty(shelf_of(broker), (unsigned)held->place);
+	shelf_empty(broker->shelf, (unsigned)held->place);
+	broker->laid[held->place] = NULL;
 	held->place = -1;
 }
 
 bool shelved_take(struct broker *broker, struct held *held)
 {
-	if (!shelf_take(shelf_of(broker), (unsigned)held->place, &held->contents))
+	if (!shelf_take(broker->shelf, (unsigned)held->place, &held->contents))
 		return false;
 	shelved_remove(broker, held);
 	return true;
@@ -101,19 +108,19 @@ enum slot_state shelved_state(const struct broker *broker, const struct held *he
 {
 	pid_t user;
 
-	return shelf_state(shelf_of(broker), (unsigned)held->place, &user);
+	return shelf_state(broker->shelf, (unsigned)held->place, &user);
 }
 
 const struct slot_contents *shelved_contents(const struct broker *broker, const struct held *held)
 {
-	return &shelf_of(broker)->slots[held->place].contents;
+	return &broker->shelf->slots[held->place].contents;
 }
 
 pid_t shelved_user(const struct broker *broker, const struct held *held)
 {
 	pid_t user;
 
-	return shelf_state(shelf_of(broker), (unsigned)held->place, &user) == SLOT_IDLE ? 0 : user;
+	return shelf_state(broker->shelf, (unsigned)held->place, &user) == SLOT_IDLE ? 0 : user;
 }
 
 void shelved_catch_up(struct broker *broker, struct broker_destination *destination)
@@ -149,7 +156,7 @@ void shelved_hang_up(struct broker *broker, struct held *held)
 /* Its user has ended, and nobody was to go on. */
 static void end_with_user(struct broker *broker, struct held *held, pid_t user)
 {
-	struct shelf *shelf = shelf_of(broker);
+	struct shelf *shelf = broker->shelf;
 	unsigned place = (unsigned)held->place;
 
 	if (shelf_take_from(shelf, place, SLOT_LEASED, user)) {

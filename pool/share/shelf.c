@@ -22,22 +22,15 @@ void shelf_open(struct shelf *shelf, uint64_t salt)
 		atomic_store(&shelf->slots[place].word, slot_word((salt & COUNT_MASK) << USER_BITS, SLOT_FREE));
 }
 
-int shelf_put(struct shelf *shelf, unsigned first, const struct destination_key *key, int fd,
-	      const struct slot_contents *contents)
+void shelf_put(struct shelf *shelf, unsigned place, const struct destination_key *key, int fd,
+	       const struct slot_contents *contents)
 {
-	for (unsigned i = 0; i < SHELF_LOOKS; i++) {
-		unsigned place = (first + i) % SLOTS_ON_SHELF;
-		struct slot *slot = &shelf->slots[place];
-		uint64_t word = atomic_load(&slot->word);
+	struct slot *slot = &shelf->slots[place];
+	uint64_t generation = slot_generation(atomic_load(&slot->word));
 
-		if (slot_state(word) != SLOT_FREE)
-			continue;
-		shelf->labels[place] = (struct shelf_label){.key = *key, .fd = fd};
-		slot->contents = *contents;
-		atomic_store(&slot->word, slot_word(next_generation(slot_generation(word), 0), SLOT_IDLE));
-		return (int)place;
-	}
-	return -1;
+	shelf->labels[place] = (struct shelf_label){.key = *key, .fd = fd};
+	slot->contents = *contents;
+	atomic_store(&slot->word, slot_word(next_generation(generation, 0), SLOT_IDLE));
 }
 
 enum slot_state shelf_state(const struct shelf *shelf, unsigned place, pid_t *user)

@@ -6,7 +6,7 @@
  * took it, so whoever uses a connection is known from the same compare-and-swap that gave it: when it has ended, the
  * broker ends what it used (pool/broker/shelved.c). A process takes a connection by claiming its place, and has the
  * broker's descriptor duplicated by pidfd_getfd(2). It parks it by writing what it is now, and making it idle again,
- * for others as well as for itself. The broker alone fills and empties places.
+ * for others as well as for itself. The broker alone fills and empties places, by a list of its own.
  *
  * Processes of one user trust each other no further than they must: what lies here is copied before it is looked at,
  * a descriptor is believed only if the kernel says the same of it (SO_COOKIE, its peer, its ledger).
@@ -41,9 +41,9 @@ struct shelf {
  * is not taken for one of another. */
 void shelf_open(struct shelf *shelf, uint64_t salt);
 
-/* Lays an idle connection on one of the places from `first` on. The place; -1: none of them is free. */
-int shelf_put(struct shelf *shelf, unsigned first, const struct destination_key *key, int fd,
-	      const struct slot_contents *contents);
+/* Lays an idle connection on a place. */
+void shelf_put(struct shelf *shelf, unsigned place, const struct destination_key *key, int fd,
+	       const struct slot_contents *contents);
 
 /* What becomes of it: its slot's state and the process that has it, or had it last (0: none). */
 enum slot_state shelf_state(const struct shelf *shelf, unsigned place, pid_t *user);

@@ -393,7 +393,7 @@ void broker_loop_use_board(struct broker_board *board, bool has_shelf)
 	broker_board_open(&loop.broker.counts, board, salt);
 	loop.has_shelf = has_shelf;
 	if (has_shelf)
-		broker_board_open_shelf(&loop.broker.counts, getpid());
+		broker_open_shelf(&loop.broker, getpid());
 	let_trace(has_shelf);
 }
 

@@ -49,7 +49,7 @@ void fake_broker_start(void)
 	broker_init(&fake_broker, &fake_sys, make_region, FAKE_EUID, MAX_HELD);
 	memset(&board, 0, sizeof(board));
 	broker_board_open(&fake_broker.counts, &board, 4711);
-	broker_board_open_shelf(&fake_broker.counts, 1);
+	broker_open_shelf(&fake_broker, 1);
 }
 
 static unsigned count_processes_held(const struct broker_process *process)
@@ -68,6 +68,7 @@ static unsigned count_processes_held(const struct broker_process *process)
 
 static void check_place(const struct held *held)
 {
+	must(fake_broker.laid[held->place] == held);
 	must(!held->owner && held->place < SLOTS_ON_SHELF && board.shelf.labels[held->place].fd == held->fd);
 	must(destination_key_equal(&board.shelf.labels[held->place].key, &held->destination->base.key));
 	for (const struct held *other = held->age_next; other; other = other->age_next)

@@ -314,9 +314,9 @@ static int fake_watch_process(int pid, void *object)
 {
 	int fd;
 
-	if (pid <= 0 || pid >= FAKE_PIDS)
+	if (pid <= 0)
 		ck_abort_msg("no process %d", pid);
-	if (has_ended[pid])
+	if (pid >= FAKE_PIDS || has_ended[pid])
 		return -ESRCH;
 	if (fails(FAKE_CALL_WATCH))
 		return -EMFILE;

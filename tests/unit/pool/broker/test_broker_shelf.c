@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/fake/broker.h"
@@ -190,6 +191,68 @@ START_TEST(its_user_ends)
 }
 END_TEST
 
+/* One more than there is room for has to be asked for; and a place is not free because somebody wrote so. */
+START_TEST(there_is_room_for_so_many)
+{
+	struct conn conns[SHELF_LOOKS + 1];
+
+	for (unsigned i = 0; i <= SHELF_LOOKS; i++) {
+		lay(&a, 1);
+		for (unsigned place = 0; _i && place < SLOTS_ON_SHELF; place++)
+			fake_broker.shelf->slots[place].word =
+				slot_word(slot_generation(fake_broker.shelf->slots[place].word), SLOT_FREE);
+		fake_broker_check();
+	}
+	for (unsigned i = 0; i < SHELF_LOOKS && !_i; i++)
+		ck_assert(fake_process_take(&b, &conns[i], 1));
+	if (!_i)
+		ck_assert_int_eq(fake_broker.n_held, SHELF_LOOKS + 1);
+	ck_assert(!fake_process_take(&b, &conns[SHELF_LOOKS], 1));
+	ck_assert_int_eq(fake_process_lease(&b, &conns[SHELF_LOOKS], 1), BROKER_GIVEN);
+	for (unsigned i = _i ? SHELF_LOOKS : 0; i <= SHELF_LOOKS; i++)
+		fake_process_close(&b, &conns[i]);
+	pass(1);
+}
+END_TEST
+
+/* Any process of the user can write there. (The fake kernel sees descriptors that are closed twice, or never.) */
+START_TEST(lies_end_connections_at_most)
+{
+	unsigned seed = (unsigned)_i + 1;
+	struct broker_held packet;
+	struct held *cursor;
+
+	for (unsigned i = 0; i < 4000; i++) {
+		uint64_t word =
+			(uint64_t)rand_r(&seed) << 32 ^ (uint64_t)rand_r(&seed) << 8 ^ (uint64_t)rand_r(&seed) % 8;
+		unsigned place = (unsigned)rand_r(&seed) % SLOTS_ON_SHELF;
+
+		if (i % 4 == 0)
+			lay(&a, 1 + (unsigned)rand_r(&seed) % 20);
+		if (i % 8)
+			fake_broker.shelf->slots[place].word = word;
+		else
+			memset(&fake_broker.shelf->slots[place], (int)word, sizeof(struct slot));
+		if (i % 16 == 0)
+			memset(&fake_broker.shelf->labels[place], (int)word, sizeof(struct shelf_label));
+		if (i % 5 == 0 && fake_broker.oldest)
+			fake_broker_notice_end((int)(word >> 8 & 0xffff) + 1);
+		if (i % 7 == 0) {
+			fake_kernel.now_ns += SECOND / 10;
+			broker_tick(&fake_broker);
+		}
+		if (i % 9 == 0 && fake_process_lease(&b, &two, 1 + (unsigned)rand_r(&seed) % 20) == BROKER_GIVEN)
+			fake_process_close(&b, &two);
+		cursor = NULL;
+		broker_list(&fake_broker, &cursor, &packet);
+	}
+	for (unsigned place = 0; place < SLOTS_ON_SHELF; place++)
+		fake_broker.shelf->slots[place].word = SLOT_LEFT;
+	broker_tick(&fake_broker);
+	fake_broker_check();
+}
+END_TEST
+
 START_TEST(people_see_who_has_it)
 {
 	struct held *cursor = NULL;
@@ -219,6 +282,8 @@ Suite *broker_shelf_suite(void)
 	tcase_add_test(tcase, time_ends_it);
 	tcase_add_loop_test(tcase, its_server_ends_it, 0, 2);
 	tcase_add_loop_test(tcase, its_user_ends, 0, 5);
+	tcase_add_loop_test(tcase, there_is_room_for_so_many, 0, 2);
+	tcase_add_loop_test(tcase, lies_end_connections_at_most, 0, 4);
 	tcase_add_test(tcase, people_see_who_has_it);
 	suite_add_tcase(suite, tcase);
 	return suite;
