@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "tools/base/cli.h"
 #include "tools/broker/board_file.h"
@@ -18,13 +21,19 @@
 #include "tools/broker/path.h"
 #include "tools/broker/sandbox.h"
 
-/* Could processes of this user be let duplicate descriptors of this one (pidfd_getfd(2))? From its second level on Yama
- * lets nobody (the kernel's Documentation/admin-guide/LSM/Yama.rst). */
+/* Could processes of this user duplicate descriptors of this one (pidfd_getfd(2), Linux 5.6)? A filter that it has its
+ * programs have too, and may end a process for trying. From its second level on Yama lets nobody (the kernel's
+ * Documentation/admin-guide/LSM/Yama.rst). */
 static bool can_have_shelf(void)
 {
-	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-	int level = file ? getc(file) : EOF;
+	FILE *file;
+	int level;
 
+	if (prctl(PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED ||
+	    (syscall(SYS_pidfd_getfd, -1, -1, 0) < 0 && errno == ENOSYS))
+		return false;
+	file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+	level = file ? getc(file) : EOF;
 	if (file)
 		fclose(file);
 	return level <= '1';
