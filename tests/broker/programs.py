@@ -1,7 +1,7 @@
 """Programs that share connections, how they are run, and the state of their broker."""
 import os
 
-from harness import PYTHON
+from harness import PYTHON, wait_until
 
 
 def shell(line, n, at_once=1):
@@ -38,6 +38,18 @@ class Sleeper:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+
+
+def lay(world, server):
+    """Leaves the broker a connection of its own: one that is slow for once is done without."""
+    def is_held():
+        held = world.status()
+        if not held:
+            world.run(["curl", "-sS", server.url("/bytes/10")])
+        return held and "pid" not in held[0]
+
+    wait_until(is_held)
+    return server.stats()["connections"]
 
 
 def n_open(server):

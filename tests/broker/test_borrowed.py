@@ -5,20 +5,13 @@ import contextlib
 import harness
 from broker_world import World
 from harness import PYTHON, wait_until
-from programs import CLIENT, Sleeper, n_open, run_client, states_of
+from programs import CLIENT, Sleeper, lay, n_open, run_client, states_of
 from suite import tally
 
 
 def ended(world, server):
     """It belongs to the broker."""
-    def is_held():
-        """A broker that is slow for once is done without."""
-        held = world.status()
-        if not held:
-            world.run(["curl", "-sS", server.url("/bytes/10")])
-        return held and "pid" not in held[0]
-
-    wait_until(is_held)
+    lay(world, server)
     return contextlib.nullcontext()
 
 

@@ -9,20 +9,8 @@ import tempfile
 import harness
 from broker_world import World
 from harness import PYTHON, wait_until
-from programs import CLIENT
+from programs import CLIENT, lay
 from suite import tally
-
-
-def lay(world, server):
-    """Leaves one there: a broker that is slow for once is done without."""
-    def is_held():
-        held = world.status()
-        if not held:
-            world.run(["curl", "-sS", server.url("/bytes/10")])
-        return held and "pid" not in held[0]
-
-    wait_until(is_held)
-    return server.stats()["connections"]
 
 
 FILTER = """
