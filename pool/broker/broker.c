@@ -322,6 +322,10 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 
 void broker_dismiss(struct broker *broker, struct broker_process *process)
 {
+	if (!process->region && process->ticket == TICKET_NONE) {
+		shelved_end_executed(broker, process->pid);
+		broker->wants_tick = true;
+	}
 	tickets_dismiss(broker, process);
 	for (unsigned i = 0; process->region && i < SLOTS_PER_REGION; i++)
 		if (process->held[i])

@@ -98,6 +98,7 @@ struct broker {
 	uint32_t n_processes;
 	uint32_t n_waiting; /* tickets */
 	uint64_t n_numbers; /* numbers given to processes and tickets so far */
+	bool wants_tick;    /* somebody has done something on the shelf: call broker_tick() after this turn */
 	struct broker_process *processes;
 	struct destination_table destinations;
 	struct held *oldest;
@@ -133,7 +134,8 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 		   size_t length, int passed, unsigned n_passed, struct broker_out *out)
 	__attribute__((warn_unused_result));
 
-/* The process has ended, or is cut off. Its idle connections are the broker's from now on. */
+/* The process has ended, or is cut off. Its idle connections are the broker's from now on. One that never said anything
+ * has done something on the shelf, or has become another program. */
 void broker_dismiss(struct broker *broker, struct broker_process *process);
 
 /* The server has ended a held connection, or may have. Harmless if `held` has gone meanwhile. */

@@ -326,6 +326,11 @@ static void end_hung_up(struct broker *broker, struct held *held)
 	end(broker, held);
 }
 
+static bool is_used(enum slot_state state)
+{
+	return state == SLOT_LEASED || state == SLOT_SHARED || state == SLOT_ENDED;
+}
+
 void broker_note_end(struct broker *broker, struct held *held)
 {
 	static const struct ledger none;
@@ -336,7 +341,7 @@ void broker_note_end(struct broker *broker, struct held *held)
 	/* In use: its user sees the end, but may have looked for the last time just now. */
 	if (take(broker, held))
 		end_hung_up(broker, held);
-	else if (state_of(broker, held) == SLOT_LEASED || state_of(broker, held) == SLOT_SHARED)
+	else if (is_used(state_of(broker, held)))
 		held->has_hung_up = true;
 	else
 		held_forget(broker, held);
@@ -355,12 +360,14 @@ static void look_after(struct broker *broker, struct held *held, uint64_t now_ns
 {
 	switch (state_of(broker, held)) {
 	case SLOT_LEASED:
-	case SLOT_SHARED:
+	case SLOT_ENDED:
 		if (held->place >= 0)
 			shelved_look(broker, held);
 		return;
-	case SLOT_ENDED:
-		shelved_hang_up(broker, held);
+	case SLOT_SHARED:
+		/* Nobody says when the last of those ends it who use it. */
+		if (held->place >= 0)
+			held_forget(broker, held);
 		return;
 	case SLOT_FREE:
 	case SLOT_TAKEN:
@@ -389,6 +396,7 @@ void broker_tick(struct broker *broker)
 {
 	uint64_t now_ns = broker->sys->now_ns();
 
+	broker->wants_tick = false;
 	for (struct held *held = broker->oldest, *next; held; held = next) {
 		next = held->age_next;
 		look_after(broker, held, now_ns);

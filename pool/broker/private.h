@@ -59,6 +59,9 @@ void shelved_remove(struct broker *broker, struct held *held);
 /* Its user has ended: ends it for whoever had it before, too. */
 void shelved_hang_up(struct broker *broker, struct held *held);
 
+/* This process was another program when it took what says that it ends with that. */
+void shelved_end_executed(struct broker *broker, pid_t pid);
+
 /* Watches whoever uses it. May end it. */
 void shelved_look(struct broker *broker, struct held *held);
 

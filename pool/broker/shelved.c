@@ -159,12 +159,21 @@ static void end_with_user(struct broker *broker, struct held *held, pid_t user)
 	struct shelf *shelf = broker->shelf;
 	unsigned place = (unsigned)held->place;
 
-	if (shelf_take_from(shelf, place, SLOT_LEASED, user)) {
+	if (shelf_take_from(shelf, place, SLOT_LEASED, user) || shelf_take_from(shelf, place, SLOT_ENDED, user)) {
 		shelved_hang_up(broker, held);
 	} else if (shelf_take_from(shelf, place, SLOT_SHARED, user)) {
 		held_forget(broker, held);
 	} else {
 		forget_user(broker, held);
+	}
+}
+
+void shelved_end_executed(struct broker *broker, pid_t pid)
+{
+	for (struct held *held = broker->oldest, *next; held; held = next) {
+		next = held->age_next;
+		if (held->place >= 0 && shelf_take_from(broker->shelf, (unsigned)held->place, SLOT_ENDED, pid))
+			shelved_hang_up(broker, held);
 	}
 }
 

@@ -20,6 +20,8 @@ static void set_flags(struct broker *broker)
 	DL_FOREACH2(broker->processes, process, all_next)
 	if (process->region)
 		atomic_store(&process->region->has_waiters, broker->n_waiting != 0);
+	if (broker->counts.board)
+		atomic_store(&broker->counts.board->shelf.has_waiters, broker->n_waiting != 0);
 }
 
 /* The only place where a ticket's state changes: what it leaves, what it enters. */

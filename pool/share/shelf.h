@@ -33,6 +33,8 @@ struct shelf_label {
 struct shelf {
 	struct slot slots[SLOTS_ON_SHELF];
 	struct shelf_label labels[SLOTS_ON_SHELF];
+	_Atomic(uint32_t) has_waiters; /* somebody waits for a connection: the broker is told what is parked */
+	uint32_t reserved;
 };
 
 /* The broker's side. */

@@ -183,7 +183,7 @@ bool slots_claim(struct slots *slots, const struct conn *conn)
 	return conn->slot < 0 || slot_change(slot_of(slots, conn), conn->slot_generation, SLOT_IDLE, SLOT_LEASED);
 }
 
-void slots_share(const struct slots *slots, int index, uint64_t generation)
+bool slots_share(const struct slots *slots, int index, uint64_t generation)
 {
 	struct slots_region *region = __atomic_load_n(&slots->region, __ATOMIC_RELAXED);
 	struct shelf *shelf = __atomic_load_n(&slots->shelf, __ATOMIC_RELAXED);
@@ -193,8 +193,7 @@ void slots_share(const struct slots *slots, int index, uint64_t generation)
 		slot = &shelf->slots[index - SLOTS_PER_REGION];
 	else if (index >= 0 && region)
 		slot = &region->slots[index];
-	if (slot)
-		(void)!slot_change(slot, generation, SLOT_LEASED, SLOT_SHARED);
+	return slot && slot_change(slot, generation, SLOT_LEASED, SLOT_SHARED) && index >= SLOTS_PER_REGION;
 }
 
 static void put_back(struct slots *slots, unsigned index, uint64_t generation)

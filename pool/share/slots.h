@@ -40,7 +40,7 @@ enum slot_state {
 	SLOT_TAKEN,  /* the broker has it: the process closes its descriptor and frees the slot */
 	SLOT_SHARED, /* the process uses it, and a child of its may go on when it ends: not to be idle again */
 	SLOT_LEFT,   /* on the shelf: the process goes on without us, and the broker empties the place */
-	SLOT_ENDED,  /* likewise: the process has ended, or uses it no more, and so does everybody */
+	SLOT_ENDED,  /* likewise: the process executes another program, and with ours it ends for everybody */
 };
 
 struct slot_contents {
@@ -113,8 +113,12 @@ void slots_put_back_on_shelf(struct slots *slots, struct conn *conn);
 /* In a fork's child: connections with slots on the shelf have none any more, and nothing is said of them. */
 void slots_leave_shelf(struct slots *slots);
 
-/* The process will be another program: what it uses and does not share has ended. */
-void slots_forget_used(struct slots *slots);
+/* The process may be about to be another program: what it uses of the shelf and does not share ends then. False: there is
+ * nothing. */
+bool slots_end_used(struct slots *slots);
+
+/* It has stayed the same. */
+void slots_use_again(struct slots *slots);
 
 /* Parts of slots_free() and slots_leave(). */
 void slots_free_on_shelf(struct slots *slots, struct conn *conn);
@@ -133,17 +137,22 @@ bool slots_reserve(struct slots *slots, struct conn *conn);
 /* The connection goes idle: what it is, then its state. */
 void slots_publish(struct slots *slots, const struct conn *conn);
 
+/* A part of slots_has_waiters(). */
+bool slots_shelf_has_waiters(const struct slots *slots);
+
 /* True if somebody waits at the broker: after slots_publish(), and before a lease. */
 static inline bool slots_has_waiters(const struct slots *slots)
 {
-	return slots->region && atomic_load(&slots->region->has_waiters);
+	return (slots->region && atomic_load(&slots->region->has_waiters)) ||
+	       (slots->n_on_shelf && slots_shelf_has_waiters(slots));
 }
 
 /* Gets it back from idle. False: the broker was first; close the descriptor and free the slot. */
 bool slots_claim(struct slots *slots, const struct conn *conn) __attribute__((warn_unused_result));
 
-/* Another process may use the connection of a leased slot too. Needs no lock: harmless for a slot that has gone on. */
-void slots_share(const struct slots *slots, int index, uint64_t generation);
+/* Another process may use the connection of a leased slot too. Needs no lock: harmless for a slot that has gone on. True:
+ * it lies on the shelf, where the broker lets go of it once it looks. */
+bool slots_share(const struct slots *slots, int index, uint64_t generation);
 
 /* The connection has no slot any more. */
 void slots_free(struct slots *slots, struct conn *conn);

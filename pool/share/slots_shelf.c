@@ -16,18 +16,13 @@ void slots_leave_on_shelf(struct slots *slots, struct conn *conn)
 }
 
 /* The broker looks at it within half a second, and lets go of its descriptor. */
-static void give_up(struct slots *slots, struct conn *conn, enum slot_state leased_becomes)
+void slots_free_on_shelf(struct slots *slots, struct conn *conn)
 {
 	struct slot *slot = slot_of(slots, conn);
 
-	if (!slot_change(slot, conn->slot_generation, SLOT_LEASED, leased_becomes))
+	if (!slot_change(slot, conn->slot_generation, SLOT_LEASED, SLOT_LEFT))
 		(void)!slot_change(slot, conn->slot_generation, SLOT_SHARED, SLOT_LEFT);
 	slots_leave_on_shelf(slots, conn);
-}
-
-void slots_free_on_shelf(struct slots *slots, struct conn *conn)
-{
-	give_up(slots, conn, SLOT_LEFT);
 }
 
 int slots_take_from_shelf(struct slots *slots, struct shelf *shelf, struct conn *conn, struct shelf_reader *reader)
@@ -62,11 +57,29 @@ void slots_leave_shelf(struct slots *slots)
 	slots->shelf = NULL;
 }
 
-void slots_forget_used(struct slots *slots)
+static bool change_all(struct slots *slots, enum slot_state from, enum slot_state to)
 {
+	bool any = false;
+
 	for (unsigned i = 0; i < SLOTS_ON_SHELF && slots->n_on_shelf; i++)
-		if (slots->on_shelf[i] && slot_state(atomic_load(&slots->shelf->slots[i].word)) != SLOT_IDLE)
-			give_up(slots, slots->on_shelf[i], SLOT_ENDED);
+		if (slots->on_shelf[i])
+			any |= slot_change(&slots->shelf->slots[i], slots->on_shelf[i]->slot_generation, from, to);
+	return any;
+}
+
+bool slots_end_used(struct slots *slots)
+{
+	return change_all(slots, SLOT_LEASED, SLOT_ENDED);
+}
+
+void slots_use_again(struct slots *slots)
+{
+	(void)change_all(slots, SLOT_ENDED, SLOT_LEASED);
+}
+
+bool slots_shelf_has_waiters(const struct slots *slots)
+{
+	return atomic_load(&slots->shelf->has_waiters);
 }
 
 struct conn *slots_next_taken_from_shelf(struct slots *slots)

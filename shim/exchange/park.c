@@ -126,6 +126,7 @@ static void park(struct sock *sock)
 	struct protocol_status status = protocol_status(&sock->protocol);
 	struct conn *conn = sock->conn;
 	enum refusal why = leave_nothing(sock);
+	bool has_waiters;
 
 	/* One with a slot is shared already. */
 	if (conn->slot < 0)
@@ -151,7 +152,10 @@ static void park(struct sock *sock)
 		idle_pool_end(pool, conn);
 	else if (!conn->is_in_flight)
 		shared_offer(pool, conn);
+	has_waiters = slots_has_waiters(&broker_link_client.slots) && !broker_link_is_connected();
 	pool_leave();
+	if (has_waiters)
+		broker_link_wave();
 	if (why == REFUSAL_NONE)
 		events_park(sock);
 	else

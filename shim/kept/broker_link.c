@@ -317,17 +317,48 @@ void broker_link_share(const struct conn *conn)
 {
 	/* The region is not mapped in a child of a fork that ran no handlers. */
 	if (conn && conn->slot >= 0 && (guard_is_home() || vfork_is_child))
-		slots_share(&broker_link_client.slots, conn->slot, conn->slot_generation);
+		if (slots_share(&broker_link_client.slots, conn->slot, conn->slot_generation))
+			broker_link_wave();
 }
 
-void broker_link_before_exec(void)
+/* Whoever connects and says nothing has done something on the shelf. */
+void broker_link_wave(void)
 {
-	struct idle_pool *pool = broker_link_client.slots.n_on_shelf ? pool_enter(guard_now_ns()) : NULL;
+	int saved = errno, fd = dial(sock_config->broker_path, libc.geteuid());
 
-	if (!pool)
+	if (fd >= 0)
+		real.close(fd);
+	errno = saved;
+}
+
+int broker_link_before_exec(void)
+{
+	struct slots *slots = &broker_link_client.slots;
+	bool is_needed = false;
+	int fd;
+
+	if (!slots->n_on_shelf)
+		return -1;
+	/* Closed when the program is executed. */
+	fd = broker_link_dial();
+	if (fd >= 0 && pool_enter(guard_now_ns())) {
+		is_needed = slots_end_used(slots);
+		pool_leave();
+	}
+	if (fd >= 0 && !is_needed)
+		fdtable_close_internal(fd);
+	return is_needed ? fd : -1;
+}
+
+void broker_link_after_exec(int fd)
+{
+	if (fd < 0)
 		return;
-	slots_forget_used(&broker_link_client.slots);
-	pool_leave();
+	if (pool_enter(guard_now_ns())) {
+		slots_use_again(&broker_link_client.slots);
+		pool_leave();
+	}
+	fdtable_close_internal(fd);
 }
 
 bool broker_link_move(int from)

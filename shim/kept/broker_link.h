@@ -60,8 +60,14 @@ void broker_link_mark_down(void);
  * child. */
 void broker_link_share(const struct conn *conn);
 
-/* The process is about to be another program: the broker does not learn it from its end. */
-void broker_link_before_exec(void);
+/* The broker is to look at its shelf: somebody waits for what was parked there, or it is to let go of something. Not under
+ * the pool's lock. Also in a vfork child. */
+void broker_link_wave(void);
+
+/* The process may be about to be another program, with which what it uses of the shelf ends: the descriptor that tells
+ * the broker by its end; -1: there is nothing. Afterwards: it has stayed the same. */
+int broker_link_before_exec(void);
+void broker_link_after_exec(int fd);
 
 /* The program takes over a descriptor at which our own connection to the broker may stand. True if it did. */
 bool broker_link_move(int from);

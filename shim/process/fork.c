@@ -157,15 +157,24 @@ static void hand_over(bool only_inheritable)
 	errno = saved;
 }
 
-void fork_before_exec(void)
+int fork_before_exec(void)
 {
-	int saved = errno;
+	int saved = errno, begun = -1;
 
 	hand_over(true);
 	if (guard_is_home()) {
-		broker_link_before_exec();
+		begun = broker_link_before_exec();
 		stats_page_keep();
 	}
+	errno = saved;
+	return begun;
+}
+
+void fork_after_exec(int begun)
+{
+	int saved = errno;
+
+	broker_link_after_exec(begun);
 	errno = saved;
 }
 

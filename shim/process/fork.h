@@ -15,7 +15,9 @@ void fork_after_clone(unsigned long flags, bool is_child);
  * program does not make itself may be its last: no more of ours. */
 void fork_before_seccomp(long mode, const void *filter);
 
-/* Before a call that executes another program in this process, and before one that executes it in a new one;
- * `has_actions`: it has file actions. Either may be in a vfork child. errno is preserved. */
-void fork_before_exec(void);
+/* Before a call that executes another program in this process, and, with its result, after one that has failed; before
+ * one that executes it in a new one; `has_actions`: it has file actions. Each may be in a vfork child. errno is
+ * preserved. */
+int fork_before_exec(void) __attribute__((warn_unused_result));
+void fork_after_exec(int begun);
 void fork_before_spawn(bool has_actions);

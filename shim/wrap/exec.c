@@ -60,13 +60,13 @@ static int execute(const char *path, char *const arguments[], char *const enviro
 {
 	struct exec_room *room = exec_room_begin();
 	enum exec_kind kind;
-	int result;
+	int begun = fork_before_exec(), result;
 
-	fork_before_exec();
 	kind = look(AT_FDCWD, path, environment);
 	if (exec_kind_may_be_relayed(kind) && exec_relay_may(path, arguments, environment))
 		execute_relayed(path, arguments, environment);
 	result = REAL(execve)(path, arguments, PREPARED(environment, kind, 0));
+	fork_after_exec(begun);
 	exec_room_end(room);
 	return result;
 }
@@ -90,11 +90,11 @@ static int execute_found(const char *file, char *const arguments[], char *const 
 {
 	struct exec_room *room = exec_room_begin();
 	enum exec_kind kind;
-	int result;
+	int begun = fork_before_exec(), result;
 
-	fork_before_exec();
 	kind = find_and_look(file, arguments, environment);
 	result = REAL(execvpe)(file, arguments, PREPARED(environment, kind, 0));
+	fork_after_exec(begun);
 	exec_room_end(room);
 	return result;
 }
@@ -123,11 +123,11 @@ EXPORT int fexecve(int fd, char *const arguments[], char *const environment[])
 {
 	struct exec_room *room = exec_room_begin();
 	enum exec_kind kind;
-	int result;
+	int begun = fork_before_exec(), result;
 
-	fork_before_exec();
 	kind = look_into(fd, environment);
 	result = REAL(fexecve)(fd, arguments, PREPARED(environment, kind, 0));
+	fork_after_exec(begun);
 	exec_room_end(room);
 	return result;
 }
@@ -137,14 +137,14 @@ EXPORT int execveat(int directory, const char *path, char *const arguments[], ch
 {
 	struct exec_room *room = exec_room_begin();
 	enum exec_kind kind;
-	int result;
+	int begun = fork_before_exec(), result;
 
-	fork_before_exec();
 	if ((flags & AT_EMPTY_PATH) && guard_readable(path, 1) && !*path)
 		kind = look_into(directory, environment);
 	else
 		kind = look(directory, path, environment);
 	result = REAL(execveat)(directory, path, arguments, PREPARED(environment, kind, 0), flags);
+	fork_after_exec(begun);
 	exec_room_end(room);
 	return result;
 }

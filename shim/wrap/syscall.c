@@ -228,7 +228,8 @@ static bool is_clone(long number, const long a[6], unsigned long *flags)
 	}
 }
 
-static void note_number(long number, const long a[6])
+/* The result is for fork_after_exec(). */
+static int note_number(long number, const long a[6])
 {
 	switch (number) {
 	case SYS_prctl:
@@ -239,8 +240,7 @@ static void note_number(long number, const long a[6])
 		break;
 	case SYS_execve: /* of a process that follows nothing just now */
 	case SYS_execveat:
-		fork_before_exec();
-		break;
+		return fork_before_exec();
 	case SYS_exit_group:
 		init_end_at_once();
 		break;
@@ -248,6 +248,7 @@ static void note_number(long number, const long a[6])
 		handoff_to_stranger((int)a[1]);
 		break;
 	}
+	return -1;
 }
 
 /* Everything that is none of our business passes through with all six registers. */
@@ -273,8 +274,10 @@ EXPORT long syscall(long number, ...)
 	if ((sock_n_tracked || number == SYS_close_range) && call_anyway(number, a, &result))
 		return result;
 	if (!is_clone(number, a, &flags)) {
-		note_number(number, a);
+		int begun = note_number(number, a);
+
 		result = REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+		fork_after_exec(begun);
 		if (number == SYS_io_uring_setup && result >= 0 && guard_is_home_to_be())
 			sock_retire_all();
 		return result;

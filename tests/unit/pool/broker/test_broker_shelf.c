@@ -159,7 +159,7 @@ START_TEST(its_server_ends_it)
 END_TEST
 
 /* 0: it was watched. 1: nobody had looked. 2: a child may go on. 3: it was idle. 4: there is no descriptor to watch
- * it. */
+ * it. 5: it was about to be another program. */
 START_TEST(its_user_ends)
 {
 	struct fake_socket *socket;
@@ -176,6 +176,8 @@ START_TEST(its_user_ends)
 		slots_share(&b.slots, two.slot, two.slot_generation);
 	if (_i == 3)
 		fake_process_park(&b, &two);
+	if (_i == 5)
+		ck_assert(slots_end_used(&b.slots));
 	fake_process_end_with(&b, &two);
 	pass(1);
 	if (_i == 3) {
@@ -253,6 +255,56 @@ START_TEST(lies_end_connections_at_most)
 }
 END_TEST
 
+/* Somebody connects and says nothing. */
+static void wave(int pid)
+{
+	broker_dismiss(&fake_broker, broker_admit(&fake_broker, 99, pid));
+	fake_broker_check();
+}
+
+/* 1: it could not be executed. 2: another one says so. 3: its server has ended it meanwhile. */
+START_TEST(its_user_executes_another_program)
+{
+	lay(&a, 1);
+	ck_assert(fake_process_take(&b, &two, 1));
+	ck_assert(slots_end_used(&b.slots));
+	if (_i == 3)
+		fake_broker_hang_up(&two);
+	pass(1);
+	ck_assert_uint_eq(fake_broker.n_held, 1);
+	ck_assert(!socket_of(&two)->was_shut_down);
+	if (_i == 1)
+		slots_use_again(&b.slots);
+	wave(_i == 2 ? c.pid : b.pid);
+	ck_assert_uint_eq(fake_broker.n_held, _i == 1 || _i == 2);
+	ck_assert(socket_of(&two)->was_shut_down == (_i == 0 || _i == 3));
+	if (_i == 1) {
+		fake_process_park(&b, &two);
+		ck_assert(slots_claim(&b.slots, &two));
+	}
+	fake_process_close(&b, &two);
+	wave(b.pid);
+	pass(1);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+}
+END_TEST
+
+START_TEST(what_is_shared_is_let_go)
+{
+	lay(&a, 1);
+	ck_assert(fake_process_take(&b, &two, 1));
+	ck_assert(slots_share(&b.slots, two.slot, two.slot_generation));
+	ck_assert(!fake_broker.wants_tick);
+	wave(b.pid);
+	ck_assert(fake_broker.wants_tick);
+	pass(0);
+	ck_assert(!fake_broker.wants_tick);
+	ck_assert_uint_eq(fake_broker.n_held, 0);
+	ck_assert(!socket_of(&two)->was_shut_down);
+	fake_process_close(&b, &two);
+}
+END_TEST
+
 START_TEST(people_see_who_has_it)
 {
 	struct held *cursor = NULL;
@@ -281,9 +333,11 @@ Suite *broker_shelf_suite(void)
 	tcase_add_test(tcase, it_is_fetched_back_for_who_looks);
 	tcase_add_test(tcase, time_ends_it);
 	tcase_add_loop_test(tcase, its_server_ends_it, 0, 2);
-	tcase_add_loop_test(tcase, its_user_ends, 0, 5);
+	tcase_add_loop_test(tcase, its_user_ends, 0, 6);
 	tcase_add_loop_test(tcase, there_is_room_for_so_many, 0, 2);
 	tcase_add_loop_test(tcase, lies_end_connections_at_most, 0, 4);
+	tcase_add_loop_test(tcase, its_user_executes_another_program, 0, 4);
+	tcase_add_test(tcase, what_is_shared_is_let_go);
 	tcase_add_test(tcase, people_see_who_has_it);
 	suite_add_tcase(suite, tcase);
 	return suite;

@@ -78,6 +78,30 @@ START_TEST(an_idle_notice_serves)
 }
 END_TEST
 
+/* Whoever parks there may have no other connection to the broker. */
+START_TEST(what_is_parked_on_the_shelf_serves)
+{
+	struct ticket *waiting;
+
+	fake_process_dial(&one, 1);
+	fake_process_park(&a, &one);
+	fake_process_end_with(&a, &one);
+	fake_process_start(&a, "a", 0);
+	ck_assert(fake_process_take(&a, &one, 1));
+	ck_assert(!slots_shelf_has_waiters(&a.slots));
+	waiting = fake_ticket_ask(&b, 1);
+	ck_assert_int_eq(waiting->status, BROKER_QUEUED);
+	ck_assert(slots_shelf_has_waiters(&a.slots));
+	fake_process_park(&a, &one);
+	broker_dismiss(&fake_broker, broker_admit(&fake_broker, 99, a.pid));
+	ck_assert(fake_broker.wants_tick);
+	broker_tick(&fake_broker);
+	ck_assert_int_eq(waiting->status, BROKER_GIVEN);
+	ck_assert(!slots_shelf_has_waiters(&a.slots));
+	ck_assert_uint_eq(fake_process_let_go(&a), 1);
+}
+END_TEST
+
 /* However many connections before it are in use. */
 START_TEST(an_idle_one_among_many_is_found)
 {
@@ -244,6 +268,7 @@ Suite *broker_waiting_suite(void)
 	tcase_add_test(tcase, nobody_is_left_waiting);
 	tcase_add_test(tcase, a_park_serves);
 	tcase_add_test(tcase, an_idle_notice_serves);
+	tcase_add_test(tcase, what_is_parked_on_the_shelf_serves);
 	tcase_add_loop_test(tcase, an_idle_one_among_many_is_found, 0, 2);
 	tcase_add_loop_test(tcase, a_tick_serves, 0, 3);
 	tcase_add_test(tcase, a_drop_serves);
