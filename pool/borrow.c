@@ -98,7 +98,8 @@ struct conn *borrow_conclude_claim(struct idle_pool *pool, struct conn *conn, in
 	conn->fd = fd;
 	if (fd >= 0) {
 		slots_read(slots, conn);
-		if (is_as_said(pool->sys, conn)) {
+		/* If it was lost meanwhile the label and the contents are those of another one, which agree. */
+		if (is_as_said(pool->sys, conn) && slots_uses_of_shelf(slots, conn)) {
 			learn(conn->destination, BROKER_GIVEN);
 			conn->has_broker_dup = true;
 			stats_count(conn->destination->stats, STATS_BORROWED);

@@ -497,20 +497,31 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns)
 		expire_slot(pool, pool->wheel[first % IDLE_WHEEL_SLOTS], now_ns);
 }
 
-void idle_pool_disconnect(struct idle_pool *pool)
+/* The broker inherits what says that it is idle: from here on nothing of ours does. */
+static void take_back_idle(struct idle_pool *pool, int first_slot)
 {
 	struct conn *conn, *next;
 
 	DL_FOREACH_SAFE2(pool->oldest, conn, next, age_next)
 	{
-		if (conn->slot < 0)
+		if (conn->slot < first_slot)
 			continue;
-		/* The broker inherits what says that it is idle: from here on nothing of ours does. */
 		if (claim(pool, conn))
 			slots_free(&pool->broker->slots, conn);
 		else
 			end_idle(pool, conn, false);
 	}
+}
+
+void idle_pool_leave_shelf(struct idle_pool *pool)
+{
+	take_back_idle(pool, SLOTS_PER_REGION);
+	slots_free_all_on_shelf(&pool->broker->slots);
+}
+
+void idle_pool_disconnect(struct idle_pool *pool)
+{
+	take_back_idle(pool, 0);
 	slots_free_all(&pool->broker->slots);
 	broker_client_end(pool->broker);
 }

@@ -122,6 +122,9 @@ void idle_pool_expire(struct idle_pool *pool, uint64_t now_ns);
  * others have taken is let go. */
 void idle_pool_disconnect(struct idle_pool *pool);
 
+/* The same for what was taken from the shelf, where that is another broker's. */
+void idle_pool_leave_shelf(struct idle_pool *pool);
+
 /* Lets go of all idle connections: they end unless the broker holds them too. */
 void idle_pool_let_go(struct idle_pool *pool);
 

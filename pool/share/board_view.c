@@ -27,10 +27,11 @@ static bool map(struct broker_board_view *view, const struct pool_sys *sys, int 
 {
 	/* What was taken from the shelf of the one before is written to, wherever it lay. */
 	bool is_writable = view->is_writable;
-	struct broker_board *mapped = sys->map_file(fd, sizeof(*mapped), view->memory, &is_writable);
+	struct broker_board *mapped = sys->map_file(fd, sizeof(*mapped), view->last, &is_writable);
 
 	if (!mapped)
 		return false;
+	view->last = view->memory;
 	view->memory = mapped;
 	view->is_writable = is_writable;
 	view->device = status->st_dev;

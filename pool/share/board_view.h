@@ -14,7 +14,8 @@
 
 /* All zero: nothing was seen yet. Two fields may be read by others while one looks. */
 struct broker_board_view {
-	_Atomic(struct broker_board *) memory; /* never unmapped: another board goes in its place, at once for all */
+	_Atomic(struct broker_board *) memory; /* never unmapped: the next board but one goes in its place */
+	struct broker_board *last;	       /* the one before, which may be in use still */
 	_Atomic(bool) is_current;	       /* what is there may be believed */
 	_Atomic(bool) is_writable;	       /* so that connections can be taken from its shelf */
 	dev_t device;

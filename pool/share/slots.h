@@ -107,14 +107,20 @@ void slots_move(struct slots *to, struct slots *from);
 int slots_take_from_shelf(struct slots *slots, struct shelf *shelf, struct conn *conn, struct shelf_reader *reader)
 	__attribute__((warn_unused_result));
 
+/* True if a connection that was taken from there is still ours, and in use. */
+bool slots_uses_of_shelf(const struct slots *slots, const struct conn *conn);
+
+/* slots_free() for all that were taken from there. */
+void slots_free_all_on_shelf(struct slots *slots);
+
 /* One that was taken just now and is of no use to us goes back as it was, and has no slot any more. */
 void slots_put_back_on_shelf(struct slots *slots, struct conn *conn);
 
 /* In a fork's child: connections with slots on the shelf have none any more, and nothing is said of them. */
 void slots_leave_shelf(struct slots *slots);
 
-/* The process may be about to be another program: what it uses of the shelf and does not share ends then. False: there is
- * nothing. */
+/* The process may be about to be another program: what it uses of the shelf and does not share ends then. False: there
+ * is nothing. */
 bool slots_end_used(struct slots *slots);
 
 /* It has stayed the same. */
@@ -150,8 +156,8 @@ static inline bool slots_has_waiters(const struct slots *slots)
 /* Gets it back from idle. False: the broker was first; close the descriptor and free the slot. */
 bool slots_claim(struct slots *slots, const struct conn *conn) __attribute__((warn_unused_result));
 
-/* Another process may use the connection of a leased slot too. Needs no lock: harmless for a slot that has gone on. True:
- * it lies on the shelf, where the broker lets go of it once it looks. */
+/* Another process may use the connection of a leased slot too. Needs no lock: harmless for a slot that has gone on.
+ * True: it lies on the shelf, where the broker lets go of it once it looks. */
 bool slots_share(const struct slots *slots, int index, uint64_t generation);
 
 /* The connection has no slot any more. */

@@ -25,6 +25,18 @@ void slots_free_on_shelf(struct slots *slots, struct conn *conn)
 	slots_leave_on_shelf(slots, conn);
 }
 
+void slots_free_all_on_shelf(struct slots *slots)
+{
+	for (unsigned i = 0; i < SLOTS_ON_SHELF && slots->n_on_shelf; i++)
+		if (slots->on_shelf[i])
+			slots_free_on_shelf(slots, slots->on_shelf[i]);
+}
+
+bool slots_uses_of_shelf(const struct slots *slots, const struct conn *conn)
+{
+	return atomic_load(&slot_of(slots, conn)->word) == slot_word(conn->slot_generation, SLOT_LEASED);
+}
+
 int slots_take_from_shelf(struct slots *slots, struct shelf *shelf, struct conn *conn, struct shelf_reader *reader)
 {
 	int place;

@@ -60,8 +60,8 @@ void broker_link_mark_down(void);
  * child. */
 void broker_link_share(const struct conn *conn);
 
-/* The broker is to look at its shelf: somebody waits for what was parked there, or it is to let go of something. Not under
- * the pool's lock. Also in a vfork child. */
+/* The broker is to look at its shelf: somebody waits for what was parked there, or it is to let go of something. Also in
+ * a vfork child. */
 void broker_link_wave(void);
 
 /* The process may be about to be another program, with which what it uses of the shelf ends: the descriptor that tells

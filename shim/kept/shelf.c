@@ -92,6 +92,9 @@ struct conn *shelf_take_one(const struct destination_key *key, uint64_t who, uin
 	pool = pool_enter(now_ns);
 	if (!pool)
 		return NULL;
+	/* A new broker has come: the old one may be there still, and is to let go of what we have of it. */
+	if (pool->broker->slots.n_on_shelf && pool->broker->slots.shelf != &board->shelf)
+		idle_pool_leave_shelf(pool);
 	if (may_take(pool, key, who))
 		conn = take(pool, board, key, now_ns);
 	pool_leave();

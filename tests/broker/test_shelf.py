@@ -99,6 +99,52 @@ def test_brokers():
         tally.expect("a dead broker's", (outcome.status, len(outcome.output)) == (0, 10), "%s %s" % (outcome, server.stats()))
 
 
+HOLDER = """
+s = dial('/bytes/10')
+print('took', flush=True); sys.stdin.readline()
+more = []
+for pause in (0, 1.2, 0):  # the board is looked for again once a second
+    time.sleep(pause); more.append(dial('/bytes/10')); more[-1].recv(1000)
+s.recv(1000); s.close(); print('parked', flush=True); sys.stdin.readline()
+"""
+READER = """
+def body(s):
+    data = b''
+    while len(data.partition(b'\\r\\n\\r\\n')[2]) < 1500:
+        part = s.recv(65536)
+        if not part: break
+        data += part
+    return len(data.partition(b'\\r\\n\\r\\n')[2])
+all = [dial('/drip/1500') for _ in range(4)]
+print('took', flush=True)
+print(*[body(s) for s in all])
+"""
+
+
+def test_old_broker():
+    """Another broker is there, and the one before as well: what a process took from the old one's shelf, and has given to
+    the new one, does not end with the process."""
+    with World() as world, harness.Server("--idle-timeout", "60000") as server:
+        lay(world, server)
+        old = world.broker_pid()
+        holder = world.start([PYTHON, "-c", CLIENT + HOLDER, str(server.port)])
+        holder.stdout.readline()
+        os.rename(os.path.dirname(world.path), os.path.dirname(world.path) + ".old")
+        world.run(["true"])
+        tally.expect("another broker", world.broker_pid() not in (old, None), world.broker_pid())
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        holder.stdout.readline()
+        user = world.start([PYTHON, "-c", CLIENT + READER, str(server.port)])
+        user.stdout.readline()
+        holder.kill()
+        holder.communicate()
+        n = user.communicate(timeout=20)[0].split()
+        tally.expect("what was of the old one's shelf", n == ["1500"] * 4, n)
+        os.kill(old, signal.SIGTERM)
+        wait_until(lambda: not os.path.exists("/proc/%d" % old))
+
+
 def test_words():
     """Many programs, one after the other and side by side: the broker is not spoken to."""
     if not shutil.which("strace") or harness.run(["strace", "true"], False).status:
