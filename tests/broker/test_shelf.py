@@ -91,7 +91,7 @@ def test_brokers():
         os.kill(pid, signal.SIGSTOP)
         outcomes = [world.run(["curl", "-sS", server.url("/bytes/10")]) for _ in range(5)]
         tally.expect("a stopped broker's", all((o.status, len(o.output)) == (0, 10) for o in outcomes) and server.stats()["connections"] == n,
-                     "%s %s" % (outcomes, server.stats()))
+                     "%s %s" % ([o.errors for o in outcomes], server.stats()))
         os.kill(pid, signal.SIGCONT)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not os.path.exists("/proc/%d" % pid))
@@ -155,4 +155,4 @@ def test_words():
         line = "for i in 1 2 3 4 5 6 7 8; do strace -qq -e trace=sendmsg curl -sS -o /dev/null %s; done" % server.url("/bytes/10")
         outcome = world.run(["sh", "-c", line])
         tally.expect("no word to the broker", outcome.status == 0 and b"MSG_DONTWAIT" not in outcome.errors and server.stats()["connections"] == n,
-                     "%s %s" % (outcome, server.stats()))
+                     "%s %s" % (outcome.errors, server.stats()))
