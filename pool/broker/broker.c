@@ -314,7 +314,10 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 int broker_receive(struct broker *broker, struct broker_process *process, const union broker_packet *packet,
 		   size_t length, int passed, unsigned n_passed, struct broker_out *out)
 {
-	int error = receive(broker, process, packet, length, passed, n_passed, out);
+	int error;
+
+	process->has_spoken = true;
+	error = receive(broker, process, packet, length, passed, n_passed, out);
 
 	tickets_serve(broker);
 	return error;
@@ -323,7 +326,8 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 void broker_dismiss(struct broker *broker, struct broker_process *process)
 {
 	if (!process->region && process->ticket == TICKET_NONE) {
-		shelved_end_executed(broker, process->pid);
+		if (!process->has_spoken)
+			shelved_end_executed(broker, process->pid);
 		broker->wants_tick = true;
 	}
 	tickets_dismiss(broker, process);

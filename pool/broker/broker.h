@@ -82,7 +82,8 @@ struct broker_process {
 	uint64_t program;
 	char name[BROKER_NAME_MAX];
 	bool is_private;
-	bool has_ended; /* set by the loop before it dismisses a process that hung up by itself */
+	bool has_spoken; /* it has sent something */
+	bool has_ended;	 /* set by the loop before it dismisses a process that hung up by itself */
 	uint32_t max_idle_conns, max_idle_conns_per_host;
 	struct held *held[SLOTS_PER_REGION];
 };
@@ -134,8 +135,8 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 		   size_t length, int passed, unsigned n_passed, struct broker_out *out)
 	__attribute__((warn_unused_result));
 
-/* The process has ended, or is cut off. Its idle connections are the broker's from now on. One that never said anything
- * has done something on the shelf, or has become another program. */
+/* The process has ended, or is cut off. Its idle connections are the broker's from now on. One that never said hello has
+ * done something on the shelf; if it never said anything it has become another program (see SLOT_ENDED). */
 void broker_dismiss(struct broker *broker, struct broker_process *process);
 
 /* The server has ended a held connection, or may have. Harmless if `held` has gone meanwhile. */

@@ -321,13 +321,21 @@ void broker_link_share(const struct conn *conn)
 			broker_link_wave();
 }
 
-/* Whoever connects and says nothing has done something on the shelf. */
+static void say_idle(int fd)
+{
+	struct broker_head idle = broker_wire_head(BROKER_IDLE, 0, 0);
+
+	REAL(send)(fd, &idle, sizeof(idle), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void broker_link_wave(void)
 {
 	int saved = errno, fd = dial(sock_config->broker_path, libc.geteuid());
 
-	if (fd >= 0)
+	if (fd >= 0) {
+		say_idle(fd);
 		real.close(fd);
+	}
 	errno = saved;
 }
 
@@ -358,6 +366,7 @@ void broker_link_after_exec(int fd)
 		slots_use_again(&broker_link_client.slots);
 		pool_leave();
 	}
+	say_idle(fd);
 	fdtable_close_internal(fd);
 }
 

@@ -60,12 +60,12 @@ void broker_link_mark_down(void);
  * child. */
 void broker_link_share(const struct conn *conn);
 
-/* The broker is to look at its shelf: somebody waits for what was parked there, or it is to let go of something. Also in
- * a vfork child. */
+/* The broker is to look at its shelf: somebody waits for what was parked there, or it is to let go of something. Also
+ * in a vfork child. */
 void broker_link_wave(void);
 
 /* The process may be about to be another program, with which what it uses of the shelf ends: the descriptor that tells
- * the broker by its end; -1: there is nothing. Afterwards: it has stayed the same. */
+ * the broker by its end, if nothing was said on it; -1: there is nothing. Afterwards: it has stayed the same. */
 int broker_link_before_exec(void);
 void broker_link_after_exec(int fd);
 

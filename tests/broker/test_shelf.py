@@ -122,8 +122,8 @@ print(*[body(s) for s in all])
 
 
 def test_old_broker():
-    """Another broker is there, and the one before as well: what a process took from the old one's shelf, and has given to
-    the new one, does not end with the process."""
+    """Another broker is there, and the one before as well: what a process took from the old one's shelf, and has given
+    to the new one, does not end with the process."""
     with World() as world, harness.Server("--idle-timeout", "60000") as server:
         lay(world, server)
         old = world.broker_pid()

@@ -225,6 +225,7 @@ static void serve(struct broker_process *process)
 		/* Sent by `holdline run`, which shares nothing with the broker: only the loop handles it. */
 		if (length > 0 && broker_wire_check(&packet, (size_t)length, n_passed) == 0 &&
 		    packet.head.type == BROKER_RUN) {
+			process->has_spoken = true;
 			broker_runs_add(loop.epoll, passed, process->pid, TAG_RUN);
 			continue;
 		}

@@ -255,14 +255,20 @@ START_TEST(lies_end_connections_at_most)
 }
 END_TEST
 
-/* Somebody connects and says nothing. */
-static void wave(int pid)
+/* Somebody connects, and says something or not. */
+static void wave(int pid, bool says_something)
 {
-	broker_dismiss(&fake_broker, broker_admit(&fake_broker, 99, pid));
+	const union broker_packet idle = {.head = broker_wire_head(BROKER_IDLE, 0, 0)};
+	struct fake_process process = {.process = broker_admit(&fake_broker, 99, pid)};
+
+	if (says_something)
+		ck_assert_int_eq(fake_process_send(&process, &idle, sizeof(idle.head), -1, 0), -EPROTO);
+	broker_dismiss(&fake_broker, process.process);
 	fake_broker_check();
 }
 
-/* 1: it could not be executed. 2: another one says so. 3: its server has ended it meanwhile. */
+/* 1: it could not be executed. 2: another one says so. 3: its server has ended it meanwhile. 4: it is about to be another
+ * one for the second time, and the broker hears of the first. */
 START_TEST(its_user_executes_another_program)
 {
 	lay(&a, 1);
@@ -275,15 +281,15 @@ START_TEST(its_user_executes_another_program)
 	ck_assert(!socket_of(&two)->was_shut_down);
 	if (_i == 1)
 		slots_use_again(&b.slots);
-	wave(_i == 2 ? c.pid : b.pid);
-	ck_assert_uint_eq(fake_broker.n_held, _i == 1 || _i == 2);
+	wave(_i == 2 ? c.pid : b.pid, _i == 1 || _i == 4);
+	ck_assert_uint_eq(fake_broker.n_held, _i == 1 || _i == 2 || _i == 4);
 	ck_assert(socket_of(&two)->was_shut_down == (_i == 0 || _i == 3));
 	if (_i == 1) {
 		fake_process_park(&b, &two);
 		ck_assert(slots_claim(&b.slots, &two));
 	}
 	fake_process_close(&b, &two);
-	wave(b.pid);
+	wave(b.pid, false);
 	pass(1);
 	ck_assert_uint_eq(fake_broker.n_held, 0);
 }
@@ -295,7 +301,7 @@ START_TEST(what_is_shared_is_let_go)
 	ck_assert(fake_process_take(&b, &two, 1));
 	ck_assert(slots_share(&b.slots, two.slot, two.slot_generation));
 	ck_assert(!fake_broker.wants_tick);
-	wave(b.pid);
+	wave(b.pid, true);
 	ck_assert(fake_broker.wants_tick);
 	pass(0);
 	ck_assert(!fake_broker.wants_tick);
@@ -336,7 +342,7 @@ Suite *broker_shelf_suite(void)
 	tcase_add_loop_test(tcase, its_user_ends, 0, 6);
 	tcase_add_loop_test(tcase, there_is_room_for_so_many, 0, 2);
 	tcase_add_loop_test(tcase, lies_end_connections_at_most, 0, 4);
-	tcase_add_loop_test(tcase, its_user_executes_another_program, 0, 4);
+	tcase_add_loop_test(tcase, its_user_executes_another_program, 0, 5);
 	tcase_add_test(tcase, what_is_shared_is_let_go);
 	tcase_add_test(tcase, people_see_who_has_it);
 	suite_add_tcase(suite, tcase);
