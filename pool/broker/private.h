@@ -62,7 +62,7 @@ void shelved_hang_up(struct broker *broker, struct held *held);
 /* This process was another program when it took what says that it ends with that. */
 void shelved_end_executed(struct broker *broker, pid_t pid);
 
-/* Watches whoever uses it. May end it. */
+/* Watches whoever uses it, or fetches it back where it may not lie there any more. May end it. */
 void shelved_look(struct broker *broker, struct held *held);
 
 enum slot_state shelved_state(const struct broker *broker, const struct held *held);

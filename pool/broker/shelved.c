@@ -182,6 +182,9 @@ void shelved_look(struct broker *broker, struct held *held)
 	pid_t user = shelved_user(broker, held);
 	int fd;
 
+	/* It was in use when others were fetched back. */
+	if (!is_for_anybody(held->destination) && shelved_take(broker, held))
+		return;
 	if (user == held->user)
 		return;
 	forget_user(broker, held);

@@ -108,13 +108,21 @@ START_TEST(it_is_not_for_everybody)
 }
 END_TEST
 
+/* 1: it is in use at that moment. */
 START_TEST(it_is_fetched_back_for_who_looks)
 {
 	struct conn probe = {.destination = fake_broker_destination(1)};
 
 	lay(&a, 1);
+	if (_i == 1)
+		ck_assert(fake_process_take(&a, &two, 1));
 	ck_assert_int_eq(fake_process_request(&b, BROKER_LOOKED, 0, &probe, -1), 0);
 	fake_broker_check();
+	if (_i == 1) {
+		fake_process_park(&a, &two);
+		pass(1);
+		ck_assert_uint_eq(fake_process_let_go(&a), 1);
+	}
 	ck_assert(!fake_process_take(&c, &two, 1));
 	ck_assert_int_eq(fake_process_lease(&c, &two, 1), BROKER_GIVEN);
 	fake_process_close(&c, &two);
@@ -336,7 +344,7 @@ Suite *broker_shelf_suite(void)
 	tcase_add_checked_fixture(tcase, start, fake_broker_stop);
 	tcase_add_test(tcase, it_is_taken_without_a_word);
 	tcase_add_loop_test(tcase, it_is_not_for_everybody, 0, 3);
-	tcase_add_test(tcase, it_is_fetched_back_for_who_looks);
+	tcase_add_loop_test(tcase, it_is_fetched_back_for_who_looks, 0, 2);
 	tcase_add_test(tcase, time_ends_it);
 	tcase_add_loop_test(tcase, its_server_ends_it, 0, 2);
 	tcase_add_loop_test(tcase, its_user_ends, 0, 6);
