@@ -282,8 +282,11 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 		return welcome(broker, process, &packet->hello, out);
 	if (!error && packet->head.type == BROKER_TICKET)
 		return tickets_take(broker, process, &packet->request);
-	if (!error && packet->head.type != BROKER_LIST && !process->region)
+	if (!error && packet->head.type != BROKER_LIST && !process->region) {
+		/* Of somebody who has no more to say. */
+		broker->wants_tick |= packet->head.type == BROKER_IDLE;
 		error = -EPROTO;
+	}
 	/* The loop, which has the epoll set, handles such packets itself. */
 	if (!error && packet->head.type == BROKER_RUN)
 		error = -EPROTO;
@@ -325,11 +328,8 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 
 void broker_dismiss(struct broker *broker, struct broker_process *process)
 {
-	if (!process->region && process->ticket == TICKET_NONE) {
-		if (!process->has_spoken)
-			shelved_end_executed(broker, process->pid);
-		broker->wants_tick = true;
-	}
+	if (!process->has_spoken)
+		shelved_end_executed(broker, process->pid);
 	tickets_dismiss(broker, process);
 	for (unsigned i = 0; process->region && i < SLOTS_PER_REGION; i++)
 		if (process->held[i])

@@ -135,8 +135,8 @@ int broker_receive(struct broker *broker, struct broker_process *process, const 
 		   size_t length, int passed, unsigned n_passed, struct broker_out *out)
 	__attribute__((warn_unused_result));
 
-/* The process has ended, or is cut off. Its idle connections are the broker's from now on. One that never said hello has
- * done something on the shelf; if it never said anything it has become another program (see SLOT_ENDED). */
+/* The process has ended, or is cut off. Its idle connections are the broker's from now on. One that never said
+ * anything has become another program (SLOT_ENDED). */
 void broker_dismiss(struct broker *broker, struct broker_process *process);
 
 /* The server has ended a held connection, or may have. Harmless if `held` has gone meanwhile. */

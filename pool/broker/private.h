@@ -69,7 +69,8 @@ enum slot_state shelved_state(const struct broker *broker, const struct held *he
 const struct slot_contents *shelved_contents(const struct broker *broker, const struct held *held);
 pid_t shelved_user(const struct broker *broker, const struct held *held); /* 0: nobody uses it */
 
-/* Finds out what was done with those of a destination: what was carried on them, and which were given up. */
+/* Finds out what was done with those of a destination: what was carried on them, which were given up, and whose users
+ * have ended. Somebody who asks may have to wait for the end of one: a server may serve one at a time. */
 void shelved_catch_up(struct broker *broker, struct broker_destination *destination);
 
 /* Those of a destination are not for anybody any more. */

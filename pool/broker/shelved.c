@@ -123,20 +123,6 @@ pid_t shelved_user(const struct broker *broker, const struct held *held)
 	return shelf_state(broker->shelf, (unsigned)held->place, &user) == SLOT_IDLE ? 0 : user;
 }
 
-void shelved_catch_up(struct broker *broker, struct broker_destination *destination)
-{
-	struct held *held, *next;
-
-	DL_FOREACH_SAFE2(destination->held, held, next, destination_next)
-	{
-		if (held->place < 0)
-			continue;
-		note_rides(broker, held);
-		if (shelved_state(broker, held) == SLOT_LEFT)
-			held_forget(broker, held);
-	}
-}
-
 void shelved_withdraw(struct broker *broker, struct broker_destination *destination)
 {
 	struct held *held;
@@ -196,6 +182,22 @@ void shelved_look(struct broker *broker, struct held *held)
 	} else if (fd >= 0) {
 		held->user_fd = fd;
 		held->user = user;
+	}
+}
+
+void shelved_catch_up(struct broker *broker, struct broker_destination *destination)
+{
+	struct held *held, *next;
+
+	DL_FOREACH_SAFE2(destination->held, held, next, destination_next)
+	{
+		if (held->place < 0)
+			continue;
+		note_rides(broker, held);
+		if (shelved_state(broker, held) == SLOT_LEFT)
+			held_forget(broker, held);
+		else
+			shelved_look(broker, held);
 	}
 }
 

@@ -167,7 +167,7 @@ START_TEST(its_server_ends_it)
 END_TEST
 
 /* 0: it was watched. 1: nobody had looked. 2: a child may go on. 3: it was idle. 4: there is no descriptor to watch
- * it. 5: it was about to be another program. */
+ * it. 5: it was about to be another program. 6: nobody had looked, but somebody asks. */
 START_TEST(its_user_ends)
 {
 	struct fake_socket *socket;
@@ -177,9 +177,9 @@ START_TEST(its_user_ends)
 	socket = socket_of(&two);
 	if (_i == 4)
 		fake_sys_fail(FAKE_CALL_WATCH, 1, 2, EMFILE);
-	if (_i != 1)
+	if (_i != 1 && _i != 6)
 		pass(1);
-	ck_assert_int_eq(fake_broker_find(&two)->user, _i == 1 || _i == 4 ? 0 : b.pid);
+	ck_assert_int_eq(fake_broker_find(&two)->user, _i == 1 || _i == 4 || _i == 6 ? 0 : b.pid);
 	if (_i == 2)
 		slots_share(&b.slots, two.slot, two.slot_generation);
 	if (_i == 3)
@@ -187,7 +187,10 @@ START_TEST(its_user_ends)
 	if (_i == 5)
 		ck_assert(slots_end_used(&b.slots));
 	fake_process_end_with(&b, &two);
-	pass(1);
+	if (_i == 6)
+		ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_NONE);
+	else
+		pass(1);
 	if (_i == 3) {
 		ck_assert(fake_process_take(&c, &three, 1));
 		pass(1);
@@ -275,8 +278,8 @@ static void wave(int pid, bool says_something)
 	fake_broker_check();
 }
 
-/* 1: it could not be executed. 2: another one says so. 3: its server has ended it meanwhile. 4: it is about to be another
- * one for the second time, and the broker hears of the first. */
+/* 1: it could not be executed. 2: another one says so. 3: its server has ended it meanwhile. 4: it is about to be
+ * another one for the second time, and the broker hears of the first. */
 START_TEST(its_user_executes_another_program)
 {
 	lay(&a, 1);
@@ -347,7 +350,7 @@ Suite *broker_shelf_suite(void)
 	tcase_add_loop_test(tcase, it_is_fetched_back_for_who_looks, 0, 2);
 	tcase_add_test(tcase, time_ends_it);
 	tcase_add_loop_test(tcase, its_server_ends_it, 0, 2);
-	tcase_add_loop_test(tcase, its_user_ends, 0, 6);
+	tcase_add_loop_test(tcase, its_user_ends, 0, 7);
 	tcase_add_loop_test(tcase, there_is_room_for_so_many, 0, 2);
 	tcase_add_loop_test(tcase, lies_end_connections_at_most, 0, 4);
 	tcase_add_loop_test(tcase, its_user_executes_another_program, 0, 5);

@@ -1,5 +1,6 @@
 /* Tickets that wait: what serves them, and what ends the wait, whichever process dies when. */
 #include <check.h>
+#include <errno.h>
 
 #include "tests/unit/fake/tickets.h"
 
@@ -81,6 +82,8 @@ END_TEST
 /* Whoever parks there may have no other connection to the broker. */
 START_TEST(what_is_parked_on_the_shelf_serves)
 {
+	const union broker_packet idle = {.head = broker_wire_head(BROKER_IDLE, 0, 0)};
+	struct fake_process other = {0};
 	struct ticket *waiting;
 
 	fake_process_dial(&one, 1);
@@ -93,7 +96,9 @@ START_TEST(what_is_parked_on_the_shelf_serves)
 	ck_assert_int_eq(waiting->status, BROKER_QUEUED);
 	ck_assert(slots_shelf_has_waiters(&a.slots));
 	fake_process_park(&a, &one);
-	broker_dismiss(&fake_broker, broker_admit(&fake_broker, 99, a.pid));
+	other.process = broker_admit(&fake_broker, 99, a.pid);
+	ck_assert_int_eq(fake_process_send(&other, &idle, sizeof(idle.head), -1, 0), -EPROTO);
+	broker_dismiss(&fake_broker, other.process);
 	ck_assert(fake_broker.wants_tick);
 	broker_tick(&fake_broker);
 	ck_assert_int_eq(waiting->status, BROKER_GIVEN);
