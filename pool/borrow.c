@@ -102,6 +102,7 @@ struct conn *borrow_conclude_claim(struct idle_pool *pool, struct conn *conn, in
 		if (is_as_said(pool->sys, conn) && slots_uses_of_shelf(slots, conn)) {
 			learn(conn->destination, BROKER_GIVEN);
 			conn->has_broker_dup = true;
+			conn->is_news = true;
 			stats_count(conn->destination->stats, STATS_BORROWED);
 			return conn;
 		}

@@ -28,9 +28,9 @@ void broker_init(struct broker *broker, const struct pool_sys *sys, struct slots
 	arena_init(&broker->process_arena, sys, sizeof(struct broker_process));
 }
 
-void broker_open_shelf(struct broker *broker, pid_t pid)
+void broker_open_shelf(struct broker *broker, pid_t pid, int bell, uint64_t bell_cookie)
 {
-	broker_board_open_shelf(&broker->counts, pid);
+	broker_board_open_shelf(&broker->counts, pid, bell, bell_cookie);
 	if (broker->counts.board)
 		broker->shelf = &broker->counts.board->shelf;
 }

@@ -124,7 +124,10 @@ void broker_init(struct broker *broker, const struct pool_sys *sys, struct slots
 		 uint32_t euid, uint32_t max_held);
 
 /* From now on lays connections on the board's shelf, for processes that can duplicate descriptors of this one. */
-void broker_open_shelf(struct broker *broker, pid_t pid);
+void broker_open_shelf(struct broker *broker, pid_t pid, int bell, uint64_t bell_cookie);
+
+/* Something may have been taken from there: watches whoever did. */
+void broker_look_at_shelf(struct broker *broker);
 
 /* A process has connected over `fd`, which stays the caller's. NULL: no memory. */
 struct broker_process *broker_admit(struct broker *broker, int fd, pid_t pid);

@@ -150,6 +150,7 @@ static void end_with_user(struct broker *broker, struct held *held, pid_t user)
 	} else if (shelf_take_from(shelf, place, SLOT_SHARED, user)) {
 		held_forget(broker, held);
 	} else {
+		shelf_disown(shelf, place, user);
 		forget_user(broker, held);
 	}
 }
@@ -165,12 +166,14 @@ void shelved_end_executed(struct broker *broker, pid_t pid)
 
 void shelved_look(struct broker *broker, struct held *held)
 {
-	pid_t user = shelved_user(broker, held);
+	pid_t user;
 	int fd;
 
 	/* It was in use when others were fetched back. */
 	if (!is_for_anybody(held->destination) && shelved_take(broker, held))
 		return;
+	/* Whoever has it idle may use it again without a word. */
+	shelf_state(broker->shelf, (unsigned)held->place, &user);
 	if (user == held->user)
 		return;
 	forget_user(broker, held);
@@ -199,6 +202,13 @@ void shelved_catch_up(struct broker *broker, struct broker_destination *destinat
 		else
 			shelved_look(broker, held);
 	}
+}
+
+void broker_look_at_shelf(struct broker *broker)
+{
+	for (unsigned place = 0; place < SLOTS_ON_SHELF; place++)
+		if (broker->laid[place])
+			shelved_look(broker, broker->laid[place]);
 }
 
 void broker_note_user_end(struct broker *broker, struct held *held)

@@ -38,12 +38,14 @@ void broker_board_open(struct broker_counts *counts, struct broker_board *board,
 	atomic_store(&board->is_open, 1);
 }
 
-void broker_board_open_shelf(struct broker_counts *counts, pid_t pid)
+void broker_board_open_shelf(struct broker_counts *counts, pid_t pid, int bell, uint64_t bell_cookie)
 {
 	if (!counts->board)
 		return;
 	shelf_open(&counts->board->shelf, counts->salt);
 	counts->board->pid = (uint32_t)pid;
+	counts->board->bell = bell;
+	counts->board->bell_cookie = bell_cookie;
 	counts->board->has_shelf = 1;
 }
 

@@ -27,9 +27,11 @@ struct broker_board {
 	uint32_t stamp;		   /* of version and size: another's is no board */
 	_Atomic(uint32_t) is_open; /* the broker serves */
 	uint64_t salt;
-	uint32_t pid;	    /* the broker's */
-	uint32_t has_shelf; /* what lies there may be taken */
-	uint64_t reserved[5];
+	uint32_t pid;	      /* the broker's */
+	uint32_t has_shelf;   /* what lies there may be taken */
+	uint64_t bell_cookie; /* SO_COOKIE of a socket of the broker's, to whose other end it listens */
+	int32_t bell;	      /* its number there: whatever is sent says that something was taken from the shelf */
+	uint32_t reserved[7];
 	_Atomic(uint16_t) n_held[BROKER_BOARD_PLACES]; /* the most that fits means that or more */
 	struct shelf shelf;
 };
@@ -46,7 +48,7 @@ void broker_board_open(struct broker_counts *counts, struct broker_board *board,
 void broker_board_close(struct broker_counts *counts);
 
 /* From now on connections lie on its shelf, for processes that can duplicate descriptors of this one. */
-void broker_board_open_shelf(struct broker_counts *counts, pid_t pid);
+void broker_board_open_shelf(struct broker_counts *counts, pid_t pid, int bell, uint64_t bell_cookie);
 
 /* The first place on the shelf for a destination's connections. */
 unsigned broker_board_shelf_place(uint64_t salt, const struct destination_key *key);

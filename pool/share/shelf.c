@@ -60,6 +60,16 @@ bool shelf_take_from(struct shelf *shelf, unsigned place, enum slot_state state,
 	return (pid_t)(generation & USER_MASK) == user && slot_change(slot, generation, state, SLOT_TAKEN);
 }
 
+void shelf_disown(struct shelf *shelf, unsigned place, pid_t user)
+{
+	struct slot *slot = &shelf->slots[place];
+	uint64_t word = atomic_load(&slot->word), generation = slot_generation(word);
+
+	if (slot_state(word) == SLOT_IDLE && (pid_t)(generation & USER_MASK) == user)
+		(void)atomic_compare_exchange_strong(&slot->word, &word,
+						     slot_word(next_generation(generation, 0), SLOT_IDLE));
+}
+
 void shelf_empty(struct shelf *shelf, unsigned place)
 {
 	struct slot *slot = &shelf->slots[place];

@@ -4,7 +4,7 @@
  *
  * A place is a slot (slots.h) and a label. The generation in a slot's word ends with the number of the process that
  * took it, so whoever uses a connection is known from the same compare-and-swap that gave it: when it has ended, the
- * broker ends what it used (pool/broker/shelved.c). A process takes a connection by claiming its place, and has the
+ * broker ends what it used (pool/broker/shelved.c), of which it is told by the board's bell, or finds out itself. A process takes a connection by claiming its place, and has the
  * broker's descriptor duplicated by pidfd_getfd(2). It parks it by writing what it is now, and making it idle again,
  * for others as well as for itself. The broker alone fills and empties places, by a list of its own.
  *
@@ -57,6 +57,9 @@ bool shelf_take(struct shelf *shelf, unsigned place, struct slot_contents *conte
 /* Takes the one that this process uses, or uses no more: likewise. False: it has gone on. */
 bool shelf_take_from(struct shelf *shelf, unsigned place, enum slot_state state, pid_t user)
 	__attribute__((warn_unused_result));
+
+/* One that is idle has no last user any more: that process has ended. */
+void shelf_disown(struct shelf *shelf, unsigned place, pid_t user);
 
 /* The place is free, whatever its user may say of it later. */
 void shelf_empty(struct shelf *shelf, unsigned place);

@@ -8,6 +8,7 @@
 
 #include "pool/borrow.h"
 #include "pool/share/board.h"
+#include "shim/base/cookie.h"
 #include "shim/base/fdtable.h"
 #include "shim/base/home.h"
 #include "shim/base/real.h"
@@ -36,10 +37,10 @@ static bool is_within_reach(void)
 	return reach == REACH_GRANTED;
 }
 
-/* An internal descriptor; -1: it can't be had. */
-static int duplicate(pid_t pid, int number)
+/* A descriptor among the program's numbers; -1: it can't be had. */
+static int duplicate(const struct broker_board *board, int number)
 {
-	int pidfd = (int)libc.syscall(SYS_pidfd_open, pid, 0), fd = -1;
+	int pidfd = (int)libc.syscall(SYS_pidfd_open, (pid_t)board->pid, 0), fd = -1;
 
 	if (pidfd >= 0)
 		fd = (int)libc.syscall(SYS_pidfd_getfd, pidfd, number, 0);
@@ -48,6 +49,14 @@ static int duplicate(pid_t pid, int number)
 		reach = REACH_NONE;
 	if (pidfd >= 0)
 		real.close(pidfd);
+	return fd;
+}
+
+/* Internal. */
+static int duplicate_high(const struct broker_board *board, int number)
+{
+	int fd = duplicate(board, number);
+
 	return fd < 0 ? -1 : fdtable_move_high(fd);
 }
 
@@ -74,7 +83,7 @@ static struct conn *take(struct idle_pool *pool, struct broker_board *board, con
 
 	if (!conn)
 		return NULL;
-	conn = borrow_conclude_claim(pool, conn, duplicate((pid_t)board->pid, number));
+	conn = borrow_conclude_claim(pool, conn, duplicate_high(board, number));
 	if (conn)
 		stats_count(conn->destination->stats, STATS_LEASED);
 	return conn;
@@ -100,4 +109,17 @@ struct conn *shelf_take_one(const struct destination_key *key, uint64_t who, uin
 	pool_leave();
 	errno = saved;
 	return conn;
+}
+
+void shelf_ring(void)
+{
+	const struct broker_board *board = board_shelf();
+	int saved = errno, fd = board && is_within_reach() ? duplicate(board, board->bell) : -1;
+
+	/* Where the broker has died the number may be anything, of anybody. */
+	if (fd >= 0 && cookie_of(fd) == board->bell_cookie)
+		(void)!real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (fd >= 0)
+		real.close(fd);
+	errno = saved;
 }

@@ -62,8 +62,8 @@ def test_garbage():
         for connection in crowd:
             connection.close()
         tally.expect("garbage on its socket", good and ok() and world.broker_pid() == pid, "broker %s, was %s" % (world.broker_pid(), pid))
-        wait_until(lambda: world.n_fds() <= 11)
-        tally.expect("and no descriptor is lost", world.n_fds() <= 11, os.listdir("/proc/%d/fd" % pid))
+        wait_until(lambda: world.n_fds() <= 13)
+        tally.expect("and no descriptor is lost", world.n_fds() <= 13, os.listdir("/proc/%d/fd" % pid))
 
 
 def test_full():

@@ -49,7 +49,7 @@ void fake_broker_start(void)
 	broker_init(&fake_broker, &fake_sys, make_region, FAKE_EUID, MAX_HELD);
 	memset(&board, 0, sizeof(board));
 	broker_board_open(&fake_broker.counts, &board, 4711);
-	broker_open_shelf(&fake_broker, 1);
+	broker_open_shelf(&fake_broker, 1, 2, 3);
 }
 
 static unsigned count_processes_held(const struct broker_process *process)

@@ -167,17 +167,20 @@ START_TEST(its_server_ends_it)
 END_TEST
 
 /* 0: it was watched. 1: nobody had looked. 2: a child may go on. 3: it was idle. 4: there is no descriptor to watch
- * it. 5: it was about to be another program. 6: nobody had looked, but somebody asks. */
+ * it. 5: it was about to be another program. 6: nobody had looked, but somebody asks. 7: it had rung. */
 START_TEST(its_user_ends)
 {
 	struct fake_socket *socket;
+	pid_t user;
 
 	lay(&a, 1);
 	ck_assert(fake_process_take(&b, &two, 1));
 	socket = socket_of(&two);
 	if (_i == 4)
 		fake_sys_fail(FAKE_CALL_WATCH, 1, 2, EMFILE);
-	if (_i != 1 && _i != 6)
+	if (_i == 7)
+		broker_look_at_shelf(&fake_broker);
+	else if (_i != 1 && _i != 6)
 		pass(1);
 	ck_assert_int_eq(fake_broker_find(&two)->user, _i == 1 || _i == 4 || _i == 6 ? 0 : b.pid);
 	if (_i == 2)
@@ -189,9 +192,11 @@ START_TEST(its_user_ends)
 	fake_process_end_with(&b, &two);
 	if (_i == 6)
 		ck_assert_int_eq(fake_process_lease(&c, &three, 1), BROKER_NONE);
-	else
+	else if (_i != 7)
 		pass(1);
 	if (_i == 3) {
+		ck_assert_int_eq(shelf_state(fake_broker.shelf, (unsigned)fake_broker.oldest->place, &user), SLOT_IDLE);
+		ck_assert_int_eq(user, 0);
 		ck_assert(fake_process_take(&c, &three, 1));
 		pass(1);
 		ck_assert_int_eq(fake_broker_find(&three)->user, c.pid);
@@ -350,7 +355,7 @@ Suite *broker_shelf_suite(void)
 	tcase_add_loop_test(tcase, it_is_fetched_back_for_who_looks, 0, 2);
 	tcase_add_test(tcase, time_ends_it);
 	tcase_add_loop_test(tcase, its_server_ends_it, 0, 2);
-	tcase_add_loop_test(tcase, its_user_ends, 0, 7);
+	tcase_add_loop_test(tcase, its_user_ends, 0, 8);
 	tcase_add_loop_test(tcase, there_is_room_for_so_many, 0, 2);
 	tcase_add_loop_test(tcase, lies_end_connections_at_most, 0, 4);
 	tcase_add_loop_test(tcase, its_user_executes_another_program, 0, 5);

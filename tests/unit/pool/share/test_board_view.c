@@ -222,7 +222,7 @@ START_TEST(its_shelf_is_for_who_may_write)
 	write_board(3, sizeof(board));
 	ck_assert_uint_eq(look(), 3);
 	ck_assert_ptr_null(broker_board_view_shelf(&view));
-	broker_board_open_shelf(&counts, 4711);
+	broker_board_open_shelf(&counts, 4711, 5, 6);
 	write_file(sizeof(board));
 	ck_assert_ptr_null(broker_board_view_shelf(&view));
 	ck_assert_uint_eq(look(), 3);
