@@ -1,7 +1,7 @@
 /*
  * The connections that lie on the shelf (pool/share/shelf.h): the broker's own, idle, for any process to take without
- * a word. What such a process does the broker sees every half second: then it watches the process's end, as it sees
- * that of others by their connection to it.
+ * a word. The broker looks who has taken something when its bell is rung, and every half second: then it watches the
+ * process's end, as it sees that of others by their connection to it.
  */
 #include <errno.h>
 #include <string.h>

@@ -93,7 +93,7 @@ uint32_t broker_board_view_glance(struct broker_board_view *view, const struct p
 		return UINT32_MAX;
 	is_found = sys->stat_file(fd, NULL, &status) == 0 && is_trusted(&status, euid) &&
 		   read_n_held(sys, fd, key, &n_held);
-	if (is_found && n_held && !view->memory)
+	if (is_found && n_held)
 		view->is_current = map(view, sys, fd, &status);
 	sys->close_file(fd);
 	return is_found ? n_held : UINT32_MAX;

@@ -37,27 +37,24 @@ static bool is_within_reach(void)
 	return reach == REACH_GRANTED;
 }
 
-/* A descriptor among the program's numbers; -1: it can't be had. */
-static int duplicate(const struct broker_board *board, int number)
+/* The broker may have closed it meanwhile, or this process have no room. */
+static int check_reach(int fd)
 {
-	int pidfd = (int)libc.syscall(SYS_pidfd_open, (pid_t)board->pid, 0), fd = -1;
-
-	if (pidfd >= 0)
-		fd = (int)libc.syscall(SYS_pidfd_getfd, pidfd, number, 0);
-	/* The broker may have closed it meanwhile, or this process have no room. */
 	if (fd < 0 && errno != EBADF && errno != EMFILE && errno != ENFILE)
 		reach = REACH_NONE;
-	if (pidfd >= 0)
-		real.close(pidfd);
 	return fd;
 }
 
-/* Internal. */
-static int duplicate_high(const struct broker_board *board, int number)
+/* In another namespace of processes there is none of this number, or another one. */
+static int open_broker(const struct broker_board *board)
 {
-	int fd = duplicate(board, number);
+	return check_reach((int)libc.syscall(SYS_pidfd_open, (pid_t)board->pid, 0));
+}
 
-	return fd < 0 ? -1 : fdtable_move_high(fd);
+/* A descriptor among the program's numbers; -1: it can't be had. */
+static int duplicate(int pidfd, int number)
+{
+	return check_reach((int)libc.syscall(SYS_pidfd_getfd, pidfd, number, 0));
 }
 
 /* Who often only looks whether a server is there is told the truth by the broker alone. */
@@ -78,12 +75,15 @@ static struct conn *take(struct idle_pool *pool, struct broker_board *board, con
 		.user = guard_pid(),
 		.name = program_invocation_short_name,
 	};
-	int number;
-	struct conn *conn = borrow_claim(pool, &board->shelf, &reader, &number);
+	int pidfd = open_broker(board), number, fd;
+	struct conn *conn = pidfd >= 0 ? borrow_claim(pool, &board->shelf, &reader, &number) : NULL;
 
-	if (!conn)
-		return NULL;
-	conn = borrow_conclude_claim(pool, conn, duplicate_high(board, number));
+	if (conn) {
+		fd = duplicate(pidfd, number);
+		conn = borrow_conclude_claim(pool, conn, fd < 0 ? -1 : fdtable_move_high(fd));
+	}
+	if (pidfd >= 0)
+		real.close(pidfd);
 	if (conn)
 		stats_count(conn->destination->stats, STATS_LEASED);
 	return conn;
@@ -114,12 +114,15 @@ struct conn *shelf_take_one(const struct destination_key *key, uint64_t who, uin
 void shelf_ring(void)
 {
 	const struct broker_board *board = board_shelf();
-	int saved = errno, fd = board && is_within_reach() ? duplicate(board, board->bell) : -1;
+	int saved = errno, pidfd = board && is_within_reach() ? open_broker(board) : -1;
+	int fd = pidfd >= 0 ? duplicate(pidfd, board->bell) : -1;
 
 	/* Where the broker has died the number may be anything, of anybody. */
 	if (fd >= 0 && cookie_of(fd) == board->bell_cookie)
 		(void)!real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (fd >= 0)
 		real.close(fd);
+	if (pidfd >= 0)
+		real.close(pidfd);
 	errno = saved;
 }
