@@ -47,6 +47,7 @@ struct pool_sys {
 	/* Memory of another process, which may be hostile: NULL also where looking at it could end this one. Children
 	 * of fork don't inherit it. */
 	void *(*map_shared)(int fd, uint64_t length);
+	void (*ring)(void);		    /* the broker is to look at its shelf. NULL: it looks in time */
 	int (*watch)(int fd, void *object); /* tells of FIN and RST on it, once each, until it is closed */
 	/* Tells of the process's end, by a descriptor of it: the caller's to close. -ESRCH: it has ended. */
 	int (*watch_process)(int pid, void *object);

@@ -126,7 +126,7 @@ void broker_init(struct broker *broker, const struct pool_sys *sys, struct slots
 /* From now on lays connections on the board's shelf, for processes that can duplicate descriptors of this one. */
 void broker_open_shelf(struct broker *broker, pid_t pid, int bell, uint64_t bell_cookie);
 
-/* Something may have been taken from there: watches whoever did. */
+/* Something may have been taken from there, or given up: looks who has what. */
 void broker_look_at_shelf(struct broker *broker);
 
 /* A process has connected over `fd`, which stays the caller's. NULL: no memory. */
@@ -145,7 +145,7 @@ void broker_dismiss(struct broker *broker, struct broker_process *process);
 /* The server has ended a held connection, or may have. Harmless if `held` has gone meanwhile. */
 void broker_note_end(struct broker *broker, struct held *held);
 
-/* A process that uses a held connection from the shelf has ended, or may have. Harmless if `held` has gone meanwhile. */
+/* A process that uses a held connection from the shelf has ended, or may have. Harmless if `held` has gone. */
 void broker_note_user_end(struct broker *broker, struct held *held);
 
 /* Ends connections that were idle for too long. Call it every second while anything is held. */

@@ -404,6 +404,16 @@ void broker_tick(struct broker *broker)
 	tickets_serve(broker);
 }
 
+void broker_look_at_shelf(struct broker *broker)
+{
+	uint64_t now_ns = broker->sys->now_ns();
+
+	for (unsigned place = 0; place < SLOTS_ON_SHELF; place++)
+		if (broker->laid[place])
+			look_after(broker, broker->laid[place], now_ns);
+	tickets_serve(broker);
+}
+
 void held_give_up(struct broker *broker, struct held *held)
 {
 	if (take(broker, held))

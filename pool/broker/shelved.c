@@ -204,13 +204,6 @@ void shelved_catch_up(struct broker *broker, struct broker_destination *destinat
 	}
 }
 
-void broker_look_at_shelf(struct broker *broker)
-{
-	for (unsigned place = 0; place < SLOTS_ON_SHELF; place++)
-		if (broker->laid[place])
-			shelved_look(broker, broker->laid[place]);
-}
-
 void broker_note_user_end(struct broker *broker, struct held *held)
 {
 	/* The object may be another connection's since, and its user another one. */

@@ -30,7 +30,7 @@ struct broker_board {
 	uint32_t pid;	      /* the broker's */
 	uint32_t has_shelf;   /* what lies there may be taken */
 	uint64_t bell_cookie; /* SO_COOKIE of a socket of the broker's, to whose other end it listens */
-	int32_t bell;	      /* its number there: whatever is sent says that something was taken from the shelf */
+	int32_t bell;	      /* its number there: whatever is sent there says that it is to look at the shelf */
 	uint32_t reserved[7];
 	_Atomic(uint16_t) n_held[BROKER_BOARD_PLACES]; /* the most that fits means that or more */
 	struct shelf shelf;

@@ -421,9 +421,11 @@ void broker_client_drop(struct broker_client *client, struct conn *conn)
 	if (conn->slot < 0)
 		return;
 	slots_free(&client->slots, conn);
-	/* Looks at its shelf itself. */
-	if (before.slot >= SLOTS_PER_REGION)
+	if (before.slot >= SLOTS_PER_REGION) {
+		if (client->sys->ring)
+			client->sys->ring();
 		return;
+	}
 	/* If the broker is behind it will find the slot freed when it looks. */
 	if (send_request(client, BROKER_DROP, 0, &before, NULL, -1))
 		return;

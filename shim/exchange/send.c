@@ -25,7 +25,8 @@
 #include "shim/exchange/stateful.h"
 #include "shim/exchange/transport.h"
 #include "shim/kept/broker_link.h"
-#include "shim/kept/shelf.h"
+#include "shim/kept/board.h"
+#include "shim/kept/reach.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
@@ -162,7 +163,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	if (*result > 0 && !is_shared)
 		broker_link_introduce();
 	if (*result > 0 && is_news)
-		shelf_ring();
+		reach_ring(board_shelf());
 	if (sock_come_out(token)) {
 		atomic_fetch_sub(&token.sock->n_senders, 1);
 		guard_wake(&token.sock->n_senders);

@@ -21,6 +21,7 @@
 #include "shim/base/real.h"
 #include "shim/kept/board.h"
 #include "shim/kept/pool.h"
+#include "shim/kept/reach.h"
 
 /* How long a broker that was no use is marked down. */
 #define DOWN_NS (10 * SECOND_NS)
@@ -95,6 +96,11 @@ static int wait_for(struct pollfd *fds, nfds_t n, int timeout_ms)
 	return REAL(poll)(fds, n, timeout_ms);
 }
 
+static void ring(void)
+{
+	reach_ring(board_shelf());
+}
+
 static const struct pool_sys client_sys = {
 	.close = close_received,
 	.now_ns = guard_now_ns,
@@ -102,6 +108,7 @@ static const struct pool_sys client_sys = {
 	.sendmsg = send_message,
 	.recvmsg = receive_message,
 	.poll = wait_for,
+	.ring = ring,
 	.map_shared = map_shared,
 };
 

@@ -21,7 +21,7 @@
 #include "shim/exchange/eof.h"
 #include "shim/exchange/handoff.h"
 #include "shim/kept/broker_link.h"
-#include "shim/kept/shelf.h"
+#include "shim/kept/reach.h"
 #include "shim/process/exec_relay.h"
 #include "shim/process/fork.h"
 #include "shim/process/init.h"
@@ -195,7 +195,7 @@ void fork_before_seccomp(long mode, const void *filter)
 		exec_relay_note_filter(mode == SECCOMP_MODE_FILTER ? filter : NULL);
 		log_leave_alone();
 		clock_leave_slack_alone();
-		shelf_leave_alone();
+		reach_leave_alone();
 	}
 	if (is_tried && guard_is_home())
 		guard_settle_home();

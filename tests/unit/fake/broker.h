@@ -35,7 +35,8 @@ void fake_process_start(struct fake_process *process, const char *name, uint32_t
 void fake_process_start_limited(struct fake_process *process, uint32_t max_idle_conns, uint32_t max_per_host);
 void fake_process_start_asking(struct fake_process *process, const struct destination_key *key);
 
-/* Ends a process, of which the broker hears at once. The descriptors of its connections are the test's business, or they are those of `conn`. */
+/* Ends a process, of which the broker hears at once. The descriptors of its connections are the test's business, or
+ * they are those of `conn`. */
 void fake_process_end(struct fake_process *process);
 void fake_process_end_with(struct fake_process *process, struct conn *conn);
 

@@ -98,9 +98,10 @@ static void write_another_version(void)
 /* Whoever reads the file sees the same as who maps it. */
 static void check_peek(uint32_t n_held, uint32_t euid)
 {
-	struct broker_board_view other = {0};
+	struct broker_board_view other;
 	unsigned before = n_opened;
 
+	memset(&other, 0, sizeof(other));
 	ck_assert_uint_eq(broker_board_view_glance(&other, &sys, broker_path, euid, &key), n_held);
 	ck_assert_uint_eq(n_opened, n_closed);
 	/* It is mapped where there is something. */

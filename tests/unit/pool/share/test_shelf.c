@@ -255,9 +255,10 @@ static _Atomic(unsigned) n_taken;
 /* Threads for processes: each with a view of its own. */
 static void *use(void *pid)
 {
-	struct slots view = {0};
+	struct slots view;
 	struct conn conn;
 
+	memset(&view, 0, sizeof(view));
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		int fd = take(&view, &conn, (pid_t)(uintptr_t)pid);
 
