@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include "shim/connect/dial.h"
 #include "shim/connect/fence_ahead.h"
 #include "shim/connect/limit.h"
+#include "shim/exchange/advance.h"
 #include "shim/exchange/after_eof.h"
 #include "shim/exchange/enter.h"
 #include "shim/exchange/handoff.h"
@@ -199,6 +201,36 @@ static bool takes_zero_copy(struct sock *sock, const void *value, const socklen_
 	return takes;
 }
 
+/* The error, or the closed state, that a program is about to be told of may be a stale connection's. */
+static bool tells_of_end(int level, int name, const void *value, socklen_t length)
+{
+	if (level == SOL_SOCKET && name == SO_ERROR && length == sizeof(int))
+		return *(const int *)value != 0;
+	return level == IPPROTO_TCP && name == TCP_INFO && length &&
+	       ((const struct tcp_info *)value)->tcpi_state >= STATE_CLOSE;
+}
+
+/* A program that neither waits for readiness nor reads meanwhile, but asks until what it sent has been acknowledged,
+ * or until something has come, would ask a stale connection for ever. True: it has been replaced. Locked. */
+static bool recover_asked(struct sock *sock)
+{
+	int saved = errno, error = sock_in_window(sock) ? exchange_recover(sock, -1) : -EBUSY;
+
+	errno = saved;
+	return error == 0 && sock->state == SOCK_OPEN;
+}
+
+static int get_option(struct sock *sock, int fd, int level, int name, void *value, socklen_t *length)
+{
+	socklen_t room = sock_in_window(sock) && guard_readable(length, sizeof(*length)) ? *length : 0;
+	int result = real.getsockopt(sock_connection_of(sock, fd), level, name, value, length);
+
+	if (result < 0 || !room || !tells_of_end(level, name, value, *length) || !recover_asked(sock))
+		return result;
+	*length = room;
+	return real.getsockopt(sock_connection_of(sock, fd), level, name, value, length);
+}
+
 EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
 	struct sock *sock = fdtable_get(fd) ? exchange_enter(fd) : NULL;
@@ -224,7 +256,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 	else if (sock->state == SOCK_WAITING && !(level == SOL_SOCKET && name == SO_ERROR))
 		result = ask_fresh(sock, level, name, NULL, value, 0, length);
 	else
-		result = real.getsockopt(sock_connection_of(sock, fd), level, name, value, length);
+		result = get_option(sock, fd, level, name, value, length);
 	if (result == 0 && level == SOL_SOCKET && name == SO_ERROR && *length == sizeof(int) && *(int *)value)
 		events_dial_done(sock, *(int *)value);
 	if (result == 0 && options_is_forced(sock, level, name))
@@ -340,6 +372,30 @@ static int request_locked(struct sock *sock, int fd, unsigned long request, void
 	return result;
 }
 
+/* As a connection's whose server may be silent because it is gone. */
+static bool tells_of_silence(unsigned long request, const void *argument)
+{
+	switch (request) {
+	case FIONREAD:
+		return *(const int *)argument == 0;
+	case SIOCOUTQ:
+	case SIOCOUTQNSD:
+		return *(const int *)argument > 0;
+	default:
+		return false;
+	}
+}
+
+static int request_and_recover(struct sock *sock, int fd, unsigned long request, void *argument)
+{
+	bool in_window = sock_in_window(sock);
+	int result = request_locked(sock, fd, request, argument);
+
+	if (result == 0 && in_window && tells_of_silence(request, argument) && recover_asked(sock))
+		result = real.ioctl(fd, request, argument);
+	return result;
+}
+
 static int request_tracked(int fd, unsigned long request, void *argument)
 {
 	struct sock *sock = exchange_enter(fd);
@@ -354,7 +410,7 @@ static int request_tracked(int fd, unsigned long request, void *argument)
 	/* Any but the one that changes what is only remembered. */
 	if (request != FIONBIO)
 		spare_flush(sock);
-	result = request_locked(sock, fd, request, argument);
+	result = request_and_recover(sock, fd, request, argument);
 	if (__builtin_expect(sock->transport != NULL, 0) && request == FIONREAD && result >= 0)
 		*(int *)argument += sock->transport->unread(sock);
 	sock_leave(sock);

@@ -1,6 +1,7 @@
 /* Servers of our own that end a kept connection at its second request, give up early, or never accept. */
 #include "tests/lib/probe.h"
 
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 
@@ -268,6 +269,55 @@ static void run_readable_stale(void)
 	}
 }
 
+static const char *const questions[] = {"SIOCOUTQ", "FIONREAD", "SO_ERROR", "TCP_INFO"};
+
+/* Asks how much of the request is left, as httping does, or the like. */
+static bool has_settled(int fd, int how)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof info;
+	int n = -1;
+
+	switch (how) {
+	case 0:
+		return ioctl(fd, SIOCOUTQ, &n) == 0 && n == 0;
+	case 1:
+		return ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+	case 2:
+		length = sizeof n;
+		return getsockopt(fd, SOL_SOCKET, SO_ERROR, &n, &length) == 0 && n == 0;
+	default:
+		return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state != TCP_CLOSE &&
+		       !info.tcpi_unacked;
+	}
+}
+
+/* A program that asks what has become of its request, and doesn't wait in the kernel. */
+static void run_asked_stale(void)
+{
+	begin_own_server();
+	for (int i = 0; i < 16; i++) {
+		bool has = false;
+		int fd;
+
+		ends_in_order = i & 1;
+		exchange_own();
+		fd = dial_own();
+		if (i & 2)
+			CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		probe_ask(fd, "/");
+		usleep(60000);
+		/* An error is told once. */
+		for (int k = 0; k < (i >> 2 == 2 ? 1 : 500) && !has; k++) {
+			has = has_settled(fd, i >> 2);
+			usleep(2000);
+		}
+		say("asked %s: %s", questions[i >> 2], has ? "yes" : "never");
+		drain("answer", fd);
+		close(fd);
+	}
+}
+
 /* A program that says that it will send nothing more, before or after the end that is not its connection's. */
 static void run_half_closed_stale(void)
 {
@@ -380,9 +430,14 @@ static void run_given_up_elsewhere(void)
 }
 
 static const struct probe_case cases[] = {
-	{"impatient-stream", run_impatient_stream},	{"impatient-empty-line", run_impatient_empty_line},
-	{"oneshot-stale", run_oneshot_stale},		{"many-stale", run_many_stale},
-	{"given-up-elsewhere", run_given_up_elsewhere}, {"readable-stale", run_readable_stale},
-	{"half-closed-stale", run_half_closed_stale},	{"set-on-stale", run_set_on_stale},
+	{"impatient-stream", run_impatient_stream},
+	{"impatient-empty-line", run_impatient_empty_line},
+	{"oneshot-stale", run_oneshot_stale},
+	{"many-stale", run_many_stale},
+	{"given-up-elsewhere", run_given_up_elsewhere},
+	{"readable-stale", run_readable_stale},
+	{"asked-stale", run_asked_stale},
+	{"half-closed-stale", run_half_closed_stale},
+	{"set-on-stale", run_set_on_stale},
 };
 PROBE_MAIN(cases)
