@@ -53,7 +53,7 @@ ssize_t fastopen_send(struct sock *sock, struct transfer *transfer)
 	spare_drop(sock);
 	options_note_set(sock, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on));
 	eof_make_for_peer(sock, transfer->fd, address, length);
-	if (connect_new(sock, transfer->fd, address, length, __builtin_return_address(0)))
+	if (connect_new(sock, transfer->fd, address, length, transfer->caller))
 		return -1;
 	errno = saved;
 	transfer->flags &= ~MSG_FASTOPEN;

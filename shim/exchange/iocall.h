@@ -34,6 +34,7 @@ struct transfer {
 	size_t n_iov;
 	struct msghdr *message;		 /* the message forms' (not written to when sending) */
 	const struct transport *through; /* what it is native to; NULL: the kernel */
+	void *caller;			 /* the program's return address, where it may connect (MSG_FASTOPEN) */
 	union {
 		struct {
 			struct sockaddr *address;

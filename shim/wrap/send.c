@@ -76,6 +76,7 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
 				    .fd = fd,
 				    .flags = flags,
 				    .single = {(void *)buffer, length},
+				    .caller = __builtin_return_address(0),
 				    .address = (struct sockaddr *)address,
 				    .address_length = address_length};
 
@@ -84,10 +85,13 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, cons
 	return exchange_send(&transfer);
 }
 
-EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+static ssize_t send_message(int fd, const struct msghdr *message, int flags, void *caller)
 {
-	struct transfer transfer = {
-		.kind = TRANSFER_SENDMSG, .fd = fd, .flags = flags, .message = (struct msghdr *)message};
+	struct transfer transfer = {.kind = TRANSFER_SENDMSG,
+				    .fd = fd,
+				    .flags = flags,
+				    .message = (struct msghdr *)message,
+				    .caller = caller};
 
 	if (is_untracked(fd)) {
 		if (handoff_is_possible())
@@ -99,6 +103,11 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	transfer.iov = message->msg_iov;
 	transfer.n_iov = message->msg_iovlen;
 	return exchange_send(&transfer);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	return send_message(fd, message, flags, __builtin_return_address(0));
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, messages_flags flags)
@@ -113,7 +122,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, messages_flags
 	if (!guard_readable(messages, n * sizeof(*messages)))
 		return REAL(sendmmsg)(fd, messages, n, flags);
 	while (done < n) {
-		ssize_t sent = sendmsg(fd, &messages[done].msg_hdr, flags);
+		ssize_t sent = send_message(fd, &messages[done].msg_hdr, flags, __builtin_return_address(0));
 
 		if (sent < 0)
 			return done ? (int)done : -1;

@@ -2,7 +2,9 @@
  * Connects to 127.0.0.1:PORT the given number of times, from a function whose name and line the tests look for; then
  * ends as told.
  *
- * usage: client PORT N exit|quick|number|execute|kill|wait [MARK]
+ * usage: client PORT N exit|quick|number|execute|kill|wait|fast [MARK]
+ *
+ * fast: each connect is that of a sendto() with MSG_FASTOPEN.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -31,6 +33,21 @@ __attribute__((noinline)) int fetch_one(int port)
 	return failed;
 }
 
+__attribute__((noinline)) int fetch_fast(int port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	ssize_t n;
+	char buffer[4096];
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	n = sendto(fd, request, strlen(request), MSG_FASTOPEN, (struct sockaddr *)&address, sizeof(address));
+	while (n > 0)
+		n = read(fd, buffer, sizeof(buffer));
+	close(fd);
+	return n < 0;
+}
+
 __attribute__((noinline)) int fetch_many(int port, int n)
 {
 	int n_failed = 0;
@@ -57,7 +74,12 @@ static void end(const char *how)
 
 int main(int argc, char **argv)
 {
-	int n_failed = argc > 3 ? fetch_many(atoi(argv[1]), atoi(argv[2])) : 0;
+	int n_failed = 0;
+
+	if (argc > 3 && strcmp(argv[3], "fast") == 0)
+		n_failed = fetch_fast(atoi(argv[1]));
+	else if (argc > 3)
+		n_failed = fetch_many(atoi(argv[1]), atoi(argv[2]));
 
 	printf("%d failed\n", n_failed);
 	fflush(stdout);

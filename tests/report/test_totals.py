@@ -314,6 +314,8 @@ def test_callsites():
         _, report = world.report([client(), *arguments], "--callsites=stack")
         callers = get(report, "callsites", 0, "callers", default=[])
         tally.expect("and its callers", [caller.get("function") for caller in callers][:2] == ["fetch_many", "main"], short(report))
+        _, report = world.report([client(), str(nginx.port), "1", "fast"])
+        tally.expect("of a call that connects and sends", get(report, "callsites", 0, "function") == "fetch_fast", short(report))
         _, report = world.report([client(), *arguments], "--callsites=off")
         tally.expect("none", report["callsites"] == [] and report["totals"]["connects"] == 3, short(report))
 
