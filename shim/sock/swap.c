@@ -132,8 +132,8 @@ static int is_armed(const struct registration *registration)
 	return found;
 }
 
-/* The first so many of them. */
-static void bring_back(struct sock *sock, unsigned n)
+/* One whose set we don't know any more is kept in mind if that set may go on watching: the socket isn't unwatched. */
+static void bring_back(struct sock *sock, bool keeps_lost)
 {
 	unsigned kept = 0;
 
@@ -142,26 +142,34 @@ static void bring_back(struct sock *sock, unsigned n)
 		struct epoll_event event = registration.event;
 
 		event.events = registration.events_back;
-		if (i >= n || real.epoll_ctl(registration.epfd, EPOLL_CTL_ADD, registration.fd, &event) == 0)
+		if ((keeps_lost && registration.epfd < 0) ||
+		    real.epoll_ctl(registration.epfd, EPOLL_CTL_ADD, registration.fd, &event) == 0)
 			sock->registrations[kept++] = registration;
 	}
 	sock->n_registrations = kept;
 }
 
-/* False: a set that we don't know may go on watching. */
+/* False: the set is gone, and its number may be another's by now; or it is known by another number, and goes on
+ * watching. */
 static bool delete (struct registration *registration)
 {
 	if (real.epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, NULL) == 0)
 		return true;
-	/* The number may be another set's by now. */
 	registration->epfd = -1;
-	return watched_by_none(registration->fd);
+	return false;
+}
+
+/* All that we know of are out. False: a set that we don't know may go on watching. */
+static bool are_all_out(const struct sock *sock)
+{
+	for (unsigned i = 0; i < sock->n_registrations; i++)
+		if (sock->registrations[i].epfd < 0 && !watched_by_none(sock->registrations[i].fd))
+			return false;
+	return true;
 }
 
 bool swap_take_registrations_out(struct sock *sock)
 {
-	unsigned n_out = 0;
-
 	/* The set may be another process's too, which goes on watching the file that it has. A placeholder is none
 	 * of its. */
 	if (sock->n_registrations && atomic_load(&sock->is_shared) && sock->state != SOCK_WAITING)
@@ -179,24 +187,20 @@ bool swap_take_registrations_out(struct sock *sock)
 				registration->events_back &= EPOLLONESHOT | EPOLLET;
 		}
 	}
-	for (unsigned i = 0; i < sock->n_registrations; i++) {
-		if (!delete (&sock->registrations[i])) {
-			sock->cannot_swap = true;
-			break;
-		}
-		n_out++;
+	for (unsigned i = 0; i < sock->n_registrations; i++)
+		(void)delete (&sock->registrations[i]);
+	sock->registrations_are_out = are_all_out(sock);
+	if (!sock->registrations_are_out) {
+		sock->cannot_swap = true;
+		bring_back(sock, true);
 	}
-	if (n_out == sock->n_registrations)
-		sock->registrations_are_out = true;
-	else
-		bring_back(sock, n_out);
 	return sock->registrations_are_out;
 }
 
 void swap_bring_registrations_back(struct sock *sock)
 {
 	sock->registrations_are_out = false;
-	bring_back(sock, sock->n_registrations);
+	bring_back(sock, false);
 }
 
 static int replace(const struct sock *sock, int source)
@@ -248,6 +252,7 @@ bool swap_delete_registrations(struct sock *sock, int fd)
 			sock->registrations[kept++] = registration;
 	}
 	sock->n_registrations = kept;
+	all = all || watched_by_none(fd);
 	errno = saved;
 	return all;
 }

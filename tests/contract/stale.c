@@ -318,6 +318,55 @@ static void run_asked_stale(void)
 	}
 }
 
+/* A program that watches its socket by two sets, of which one is gone by then. */
+static void run_set_gone_stale(void)
+{
+	begin_own_server();
+	for (int i = 0; i < 4; i++) {
+		int gone = epoll_create1(0), set = epoll_create1(0), fd;
+		struct epoll_event event = {.events = EPOLLIN};
+
+		ends_in_order = i & 1;
+		exchange_own();
+		fd = dial_own();
+		CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		CALL(epoll_ctl(gone, EPOLL_CTL_ADD, fd, &event));
+		CALL(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+		probe_ask(fd, "/");
+		close(gone);
+		CALL(epoll_wait(set, &event, 1, 3000));
+		drain("answer", fd);
+		close(fd);
+		close(set);
+	}
+}
+
+/* A program that knows its set by another number, and goes on waiting for the end there. */
+static void run_set_moved(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int first = epoll_create1(0), set, fd = probe_dial();
+		struct epoll_event event = {.events = EPOLLIN};
+		char bytes[4096];
+		ssize_t n;
+
+		CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		CALL(epoll_ctl(first, EPOLL_CTL_ADD, fd, &event));
+		set = dup(first);
+		close(first);
+		probe_ask(fd, "/bytes/10");
+		do {
+			if (epoll_wait(set, &event, 1, 3000) != 1) {
+				say("hears nothing");
+				break;
+			}
+			n = read(fd, bytes, sizeof bytes);
+		} while (n > 0 || (n < 0 && errno == EAGAIN));
+		close(fd);
+		close(set);
+	}
+}
+
 /* A program that says that it will send nothing more, before or after the end that is not its connection's. */
 static void run_half_closed_stale(void)
 {
@@ -437,6 +486,8 @@ static const struct probe_case cases[] = {
 	{"given-up-elsewhere", run_given_up_elsewhere},
 	{"readable-stale", run_readable_stale},
 	{"asked-stale", run_asked_stale},
+	{"set-gone-stale", run_set_gone_stale},
+	{"set-moved", run_set_moved},
 	{"half-closed-stale", run_half_closed_stale},
 	{"set-on-stale", run_set_on_stale},
 };
