@@ -178,10 +178,16 @@ static void count_refusal(struct sock *sock, enum refusal why)
 
 static void end_in_place(struct sock *sock)
 {
+	socklen_t length = sizeof(int);
+	int reset;
+
 	sock_leave_window(sock);
 	sock_set_state(sock, SOCK_ENDED);
-	/* Wakes every reader and poller, in this and in other processes; what is queued stays readable. */
-	real.shutdown(sock->fds[0], SHUT_RD);
+	/* Wakes every reader and poller, in this and in other processes; what is queued stays readable. A server has
+	 * reset what it thought idle if that fails: the program, whose connection had ended before, is not to hear of
+	 * it. */
+	if (real.shutdown(sock->fds[0], SHUT_RD) < 0)
+		real.getsockopt(sock->fds[0], SOL_SOCKET, SO_ERROR, &reset, &length);
 }
 
 /* A thread that just began to wait on the old file must not be left waiting. */

@@ -18,6 +18,7 @@ static void drain(const char *what, int fd)
 }
 
 static bool ends_in_order; /* by FIN, not by RST */
+static bool resets_idle;   /* ends it behind the first answer */
 static int own_listener = -1;
 static struct sockaddr_in own_address;
 
@@ -37,7 +38,8 @@ static void *serve_once(void *argument)
 			send(fd, closing, sizeof closing - 1, MSG_NOSIGNAL);
 		} else {
 			send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
-			n = syscall(SYS_recvfrom, fd, bytes, sizeof bytes - 1, 0, NULL, NULL);
+			if (!resets_idle)
+				n = syscall(SYS_recvfrom, fd, bytes, sizeof bytes - 1, 0, NULL, NULL);
 			if (n > 0)
 				usleep(20000);
 			if (n > 0 && !ends_in_order)
@@ -367,6 +369,28 @@ static void run_set_moved(void)
 	}
 }
 
+/* A server that resets what it thinks idle, before the program, which expects an end of file, has read the answer. */
+static void run_reset_behind_answer(void)
+{
+	char bytes[256];
+
+	begin_own_server();
+	resets_idle = true;
+	for (int i = 0; i < 4; i++) {
+		int fd = dial_own();
+
+		if (i & 1)
+			CALL(fcntl(fd, F_SETFL, O_NONBLOCK));
+		probe_ask(fd, "/");
+		usleep(60000);
+		CALL(read(fd, bytes, 10));
+		if (i & 2)
+			CALL(read(fd, bytes, sizeof bytes) > 0);
+		drain("the rest", fd);
+		CALL(close(fd));
+	}
+}
+
 /* A program that says that it will send nothing more, before or after the end that is not its connection's. */
 static void run_half_closed_stale(void)
 {
@@ -488,6 +512,7 @@ static const struct probe_case cases[] = {
 	{"asked-stale", run_asked_stale},
 	{"set-gone-stale", run_set_gone_stale},
 	{"set-moved", run_set_moved},
+	{"reset-behind-answer", run_reset_behind_answer},
 	{"half-closed-stale", run_half_closed_stale},
 	{"set-on-stale", run_set_on_stale},
 };
