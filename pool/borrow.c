@@ -23,6 +23,9 @@ struct conn *borrow_prepare(struct idle_pool *pool, const struct destination_key
 	return conn;
 }
 
+/* An answer that comes by one receive has gone before the broker would look. */
+#define UNTOLD_RECEIVES 2
+
 /* The broker may be wrong, or lie. */
 static bool is_as_said(const struct pool_sys *sys, const struct conn *conn)
 {
@@ -102,7 +105,7 @@ struct conn *borrow_conclude_claim(struct idle_pool *pool, struct conn *conn, in
 		if (is_as_said(pool->sys, conn) && slots_uses_of_shelf(slots, conn)) {
 			learn(conn->destination, BROKER_GIVEN);
 			conn->has_broker_dup = true;
-			conn->is_news = true;
+			conn->n_untold = UNTOLD_RECEIVES;
 			stats_count(conn->destination->stats, STATS_BORROWED);
 			return conn;
 		}

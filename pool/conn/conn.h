@@ -49,7 +49,7 @@ struct conn {
 	bool was_looked_at;	   /* its last user said nothing on it: what it knows of the server is older */
 	bool began_unfit;	   /* its first exchange began as none on a kept connection may */
 	bool is_in_flight;	   /* when it was parked, what was sent last had not been acknowledged */
-	bool is_news;		   /* taken from the shelf, of which the broker has not heard yet */
+	uint8_t n_untold;	   /* receives until the broker is told that it was taken from the shelf, 0: no need */
 	bool has_broker_dup;	   /* the broker may hold a duplicate: closing our descriptors does not end it */
 	struct sockaddr_in6 local; /* its own address, for the program's getsockname() after the swap */
 	struct sockaddr_in6 peer;  /* likewise; not always what the program connected to (0.0.0.0, a needless scope) */

@@ -5,9 +5,9 @@
  * A place is a slot (slots.h) and a label. The generation in a slot's word ends with the number of the process that
  * took it, so whoever uses a connection is known from the same compare-and-swap that gave it: when it has ended, the
  * broker ends what it used (pool/broker/shelved.c). A process takes a connection by claiming its place, has the
- * broker's descriptor duplicated by pidfd_getfd(2), and rings the board's bell in the same way. It parks it by writing
- * what it is now, and making it idle again, for others as well as for itself. The broker alone fills and empties
- * places, by a list of its own.
+ * broker's descriptor duplicated by pidfd_getfd(2), and rings the board's bell in the same way if the exchange lasts.
+ * It parks it by writing what it is now, and making it idle again, for others as well as for itself. The broker alone
+ * fills and empties places, by a list of its own.
  *
  * Processes of one user trust each other no further than they must: what lies here is copied before it is looked at,
  * a descriptor is believed only if the kernel says the same of it (SO_COOKIE, its peer, its ledger).

@@ -25,8 +25,6 @@
 #include "shim/exchange/stateful.h"
 #include "shim/exchange/transport.h"
 #include "shim/kept/broker_link.h"
-#include "shim/kept/board.h"
-#include "shim/kept/reach.h"
 #include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
@@ -141,12 +139,9 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	struct inside_token token;
 	bool again = false;
 	bool is_shared = sock->conn && sock->conn->slot >= 0;
-	bool is_news = is_shared && sock->conn->is_news;
 	char *bytes;
 	int saved;
 
-	if (is_news)
-		sock->conn->is_news = false;
 	send_plan_make(sock, transfer, total, &sending);
 	sending.replay = sock->replay;
 	sock->replay = (struct replay){0};
@@ -162,8 +157,6 @@ static bool attempt(struct sock *sock, struct transfer *transfer, size_t total, 
 	/* While the server works. */
 	if (*result > 0 && !is_shared)
 		broker_link_introduce();
-	if (*result > 0 && is_news)
-		reach_ring(board_shelf());
 	if (sock_come_out(token)) {
 		atomic_fetch_sub(&token.sock->n_senders, 1);
 		guard_wake(&token.sock->n_senders);
