@@ -222,7 +222,6 @@ static void begin(void)
 }
 
 static _Atomic(unsigned) n_first; /* connects while it is private */
-static _Atomic(bool) is_due;	  /* the next wait for a server is time for its file */
 static uint64_t first_ns;
 
 static bool has_room(enum stats_array array)
@@ -239,17 +238,17 @@ static bool is_young(void)
 	return guard_now_ns() - first_ns < FIRST_NS;
 }
 
-static bool is_small(void)
+static bool has_begun_small(void)
 {
 	if (!n_first)
 		first_ns = guard_now_ns();
-	return n_first++ < FIRST_CONNECTS && is_young();
+	return n_first++ < FIRST_CONNECTS && is_young() && has_room(STATS_DESTINATIONS) && has_room(STATS_CALLSITES);
 }
 
 void stats_page_look(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&state, memory_order_relaxed) == PAGE_PRIVATE, 0) && n_first &&
-	    (is_due || !is_young()))
+	    !is_young())
 		begin();
 }
 
@@ -257,9 +256,7 @@ void stats_page_begin(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&state, memory_order_acquire) > PAGE_BEGINNING, 1))
 		return;
-	/* Where there is room for one more it waits until the server works. */
-	if (!has_room(STATS_DESTINATIONS) || !has_room(STATS_CALLSITES) ||
-	    (!is_small() && atomic_exchange(&is_due, true)))
+	if (!has_begun_small())
 		begin();
 }
 
@@ -335,7 +332,6 @@ void stats_page_after_fork(bool keeps_gauges)
 	if (state == PAGE_SHARED || state == PAGE_BEGINNING)
 		state = PAGE_PRIVATE;
 	n_first = 0;
-	is_due = false;
 	forget_counts(page, keeps_gauges);
 	if (page != first)
 		forget_counts(first, false);
