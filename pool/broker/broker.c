@@ -282,11 +282,8 @@ static int receive(struct broker *broker, struct broker_process *process, const 
 		return welcome(broker, process, &packet->hello, out);
 	if (!error && packet->head.type == BROKER_TICKET)
 		return tickets_take(broker, process, &packet->request);
-	if (!error && packet->head.type != BROKER_LIST && !process->region) {
-		/* Of somebody who has no more to say. */
-		broker->wants_tick |= packet->head.type == BROKER_IDLE;
+	if (!error && packet->head.type != BROKER_LIST && !process->region)
 		error = -EPROTO;
-	}
 	/* The loop, which has the epoll set, handles such packets itself. */
 	if (!error && packet->head.type == BROKER_RUN)
 		error = -EPROTO;

@@ -99,7 +99,6 @@ struct broker {
 	uint32_t n_processes;
 	uint32_t n_waiting; /* tickets */
 	uint64_t n_numbers; /* numbers given to processes and tickets so far */
-	bool wants_tick;    /* somebody has done something on the shelf: call broker_tick() after this turn */
 	struct broker_process *processes;
 	struct destination_table destinations;
 	struct held *oldest;

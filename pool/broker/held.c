@@ -396,7 +396,6 @@ void broker_tick(struct broker *broker)
 {
 	uint64_t now_ns = broker->sys->now_ns();
 
-	broker->wants_tick = false;
 	for (struct held *held = broker->oldest, *next; held; held = next) {
 		next = held->age_next;
 		look_after(broker, held, now_ns);

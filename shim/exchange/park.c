@@ -155,7 +155,7 @@ static void park(struct sock *sock)
 	has_waiters = slots_has_waiters(&broker_link_client.slots) && !broker_link_is_connected();
 	pool_leave();
 	if (has_waiters)
-		broker_link_wave();
+		broker_link_ring();
 	if (why == REFUSAL_NONE)
 		events_park(sock);
 	else

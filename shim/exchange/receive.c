@@ -32,8 +32,7 @@
 #include "shim/exchange/stateful.h"
 #include "shim/exchange/transport.h"
 #include "shim/sock/options.h"
-#include "shim/kept/board.h"
-#include "shim/kept/reach.h"
+#include "shim/kept/broker_link.h"
 #include "shim/sock/sock.h"
 
 /* A server that had just given up on an idle connection may say so instead of closing silently. Bytes in a pipe
@@ -328,7 +327,7 @@ static bool attempt(struct sock *sock, struct transfer *transfer, ssize_t *resul
 	sock_leave(sock);
 	/* While the server works. */
 	if (__builtin_expect(is_time_to_tell, 0))
-		reach_ring(board_shelf());
+		broker_link_ring();
 	return visit.incoming.wants_stack ? make_visit_with_room(&visit, n_swaps, result)
 					  : make_visit(&visit, n_swaps, result);
 }

@@ -96,7 +96,7 @@ static int wait_for(struct pollfd *fds, nfds_t n, int timeout_ms)
 	return REAL(poll)(fds, n, timeout_ms);
 }
 
-static void ring(void)
+void broker_link_ring(void)
 {
 	reach_ring(board_shelf());
 }
@@ -108,7 +108,7 @@ static const struct pool_sys client_sys = {
 	.sendmsg = send_message,
 	.recvmsg = receive_message,
 	.poll = wait_for,
-	.ring = ring,
+	.ring = broker_link_ring,
 	.map_shared = map_shared,
 };
 
@@ -325,25 +325,15 @@ void broker_link_share(const struct conn *conn)
 	/* The region is not mapped in a child of a fork that ran no handlers. */
 	if (conn && conn->slot >= 0 && (guard_is_home() || vfork_is_child))
 		if (slots_share(&broker_link_client.slots, conn->slot, conn->slot_generation))
-			broker_link_wave();
+			broker_link_ring();
 }
 
-static void say_idle(int fd)
+/* Anything: one on which nothing was said tells by its end that the process is another program. */
+static void say_something(int fd)
 {
 	struct broker_head idle = broker_wire_head(BROKER_IDLE, 0, 0);
 
 	REAL(send)(fd, &idle, sizeof(idle), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-void broker_link_wave(void)
-{
-	int saved = errno, fd = dial(sock_config->broker_path, libc.geteuid());
-
-	if (fd >= 0) {
-		say_idle(fd);
-		real.close(fd);
-	}
-	errno = saved;
 }
 
 int broker_link_before_exec(void)
@@ -373,7 +363,7 @@ void broker_link_after_exec(int fd)
 		slots_use_again(&broker_link_client.slots);
 		pool_leave();
 	}
-	say_idle(fd);
+	say_something(fd);
 	fdtable_close_internal(fd);
 }
 

@@ -62,7 +62,7 @@ void broker_link_share(const struct conn *conn);
 
 /* The broker is to look at its shelf: somebody waits for what was parked there, or it is to let go of something. Also
  * in a vfork child. */
-void broker_link_wave(void);
+void broker_link_ring(void);
 
 /* The process may be about to be another program, with which what it uses of the shelf ends: the descriptor that tells
  * the broker by its end, if nothing was said on it; -1: there is nothing. Afterwards: it has stayed the same. */

@@ -365,7 +365,7 @@ static void pass_time(void)
 {
 	uint64_t now = now_ns();
 
-	if (loop.broker.n_held && (now >= loop.next_tick_ns || loop.broker.wants_tick)) {
+	if (loop.broker.n_held && now >= loop.next_tick_ns) {
 		broker_tick(&loop.broker);
 		loop.next_tick_ns = now + SECOND_NS / 2;
 	}
