@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -210,14 +211,18 @@ static enum page_state try_to_begin(void)
 static void begin(void)
 {
 	enum page_state expected = PAGE_PRIVATE;
+	uint64_t all = UINT64_MAX, blocked; /* as many signals as the kernel has */
 	int saved = errno, cancel_state;
 
 	if (!atomic_compare_exchange_strong(&state, &expected, PAGE_BEGINNING))
 		return;
+	/* A handler that leaves by longjmp would leave it half done. */
+	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &blocked, sizeof(blocked));
 	/* It calls cancellation points. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	state = try_to_begin();
 	pthread_setcancelstate(cancel_state, NULL);
+	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof(blocked));
 	errno = saved;
 }
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 static int socket_of_handler;
 static volatile sig_atomic_t n_signals;
@@ -254,6 +255,39 @@ static void run_jump_anywhere(void)
 	say("still open after close: %d, cancel state %d", kept, old);
 }
 
+/* The same in many processes, each of which is no longer young when it is interrupted for the first time. */
+static void run_jump_once(void)
+{
+	struct itimerval off = {0};
+	volatile int n = 0;
+
+	for (volatile int i = 0; i < 30; i++) {
+		struct itimerval soon = {.it_value.tv_usec = 1 + i * 7 % 200};
+		int status = -1, old = -1;
+		pid_t child = fork();
+
+		if (child == 0) {
+			int fd = probe_dial();
+			char bytes[1024];
+
+			signal(SIGALRM, jump);
+			probe_ask(fd, "/bytes/10");
+			usleep(25000);
+			if (!sigsetjmp(out, 1)) {
+				setitimer(ITIMER_REAL, &soon, NULL);
+				while (read(fd, bytes, sizeof bytes) > 0)
+					;
+			}
+			setitimer(ITIMER_REAL, &off, NULL);
+			pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
+			_exit(old);
+		}
+		waitpid(child, &status, 0);
+		n += status != 0;
+	}
+	say("processes left with another cancel state: %d", n);
+}
+
 static const struct probe_case cases[] = {
 	{"interrupted", run_interrupted},
 	{"restarted", run_restarted},
@@ -266,5 +300,6 @@ static const struct probe_case cases[] = {
 	{"shutdown-in-handler", run_shutdown_in_handler},
 	{"storm", run_storm},
 	{"jump-anywhere", run_jump_anywhere},
+	{"jump-once", run_jump_once},
 };
 PROBE_MAIN(cases)
