@@ -189,8 +189,8 @@ bool slots_share(const struct slots *slots, int index, uint64_t generation)
 	struct shelf *shelf = __atomic_load_n(&slots->shelf, __ATOMIC_RELAXED);
 	struct slot *slot = NULL;
 
-	if (index >= SLOTS_PER_REGION && shelf)
-		slot = &shelf->slots[index - SLOTS_PER_REGION];
+	if (index >= SLOTS_PER_REGION)
+		slot = shelf ? &shelf->slots[index - SLOTS_PER_REGION] : NULL;
 	else if (index >= 0 && region)
 		slot = &region->slots[index];
 	return slot && slot_change(slot, generation, SLOT_LEASED, SLOT_SHARED) && index >= SLOTS_PER_REGION;
