@@ -348,16 +348,15 @@ bool broker_list(struct broker *broker, struct held **cursor, struct broker_held
 {
 	uint64_t now_ns = broker->sys->now_ns();
 	struct held *held = *cursor ? (*cursor)->age_next : broker->oldest;
-	enum slot_state state;
-	pid_t user;
+	enum slot_state state = SLOT_LEFT;
+	pid_t user = 0;
 
-	/* What was given up is gone within half a second. */
-	while (held && held_look(broker, held, &user) == SLOT_LEFT)
+	/* A connection that was given up is gone when the broker looks next. */
+	while (held && (state = held_look(broker, held, &user)) == SLOT_LEFT)
 		held = held->age_next;
 	if (!held)
 		return false;
 	*cursor = held;
-	state = held_look(broker, held, &user);
 	*packet = (struct broker_held){
 		.head = broker_wire_head(BROKER_HELD, 0, 0),
 		.cookie = held->cookie,

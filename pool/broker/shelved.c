@@ -18,7 +18,7 @@ static bool has_looks(const struct habit_looks *looks)
 	return false;
 }
 
-/* Whoever takes one from there gets no other answer than "here it is": not where somebody only looks whether the server
+/* A taker gets no other answer than "here it is": so none lies there where somebody only looks whether the server
  * is there, where nothing is to be kept, or where connections are counted. */
 static bool is_for_anybody(const struct broker_destination *destination)
 {
@@ -88,7 +88,7 @@ void shelved_remove(struct broker *broker, struct held *held)
 	name = broker->shelf->labels[held->place].name;
 	if (name[0])
 		memcpy(held->parker_name, name, sizeof(held->parker_name) - 1);
-	/* Whoever has taken it may sleep on its descriptor. */
+	/* The process that has taken it may sleep on its descriptor. */
 	shelf_state(broker->shelf, (unsigned)held->place, &user);
 	held->may_have_holders |= user != 0;
 	shelf_empty(broker->shelf, (unsigned)held->place);
@@ -172,7 +172,7 @@ void shelved_look(struct broker *broker, struct held *held)
 	/* It was in use when others were fetched back. */
 	if (!is_for_anybody(held->destination) && shelved_take(broker, held))
 		return;
-	/* Whoever has it idle may use it again without a word. */
+	/* A process that has it idle may use it again without a word. */
 	shelf_state(broker->shelf, (unsigned)held->place, &user);
 	if (user == held->user)
 		return;

@@ -25,7 +25,7 @@ static bool is_trusted(const struct stat *status, uint32_t euid)
 
 static bool map(struct broker_board_view *view, const struct pool_sys *sys, int fd, const struct stat *status)
 {
-	/* What was taken from the shelf of the one before is written to, wherever it lay. */
+	/* The process writes to places on the last board's shelf: the next one has to be writable, too. */
 	bool is_writable = view->is_writable;
 	struct broker_board *mapped = sys->map_file(fd, sizeof(*mapped), view->last, &is_writable);
 

@@ -89,7 +89,8 @@ static bool is_for(const struct shelf *shelf, unsigned place, const struct desti
 	return key.options_length <= DESTINATION_OPTIONS_MAX && destination_key_equal(&key, wanted);
 }
 
-/* What it reads is of one generation if that can be claimed afterwards. *idle_since_ns: how new it is. */
+/* The contents that it reads are of one generation if that can be claimed afterwards. *idle_since_ns: how new they
+ * are. */
 static bool is_wanted(const struct shelf *shelf, const struct shelf_reader *reader, unsigned place,
 		      uint64_t *idle_since_ns)
 {

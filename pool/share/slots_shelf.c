@@ -15,7 +15,7 @@ void slots_leave_on_shelf(struct slots *slots, struct conn *conn)
 	conn->slot = -1;
 }
 
-/* The broker looks at it within half a second, and lets go of its descriptor. */
+/* The broker lets go of its descriptor when it looks: broker_client_drop() has it look at once. */
 void slots_free_on_shelf(struct slots *slots, struct conn *conn)
 {
 	struct slot *slot = slot_of(slots, conn);

@@ -31,8 +31,8 @@
 #include "shim/exchange/response_timeout.h"
 #include "shim/exchange/stateful.h"
 #include "shim/exchange/transport.h"
-#include "shim/sock/options.h"
 #include "shim/kept/broker_link.h"
+#include "shim/sock/options.h"
 #include "shim/sock/sock.h"
 
 /* A server that had just given up on an idle connection may say so instead of closing silently. Bytes in a pipe

@@ -85,7 +85,7 @@ static void look_again(uint64_t now_ns)
 static uint32_t glance(const struct destination_key *key)
 {
 	int saved = errno;
-	uint32_t n_held = UINT32_MAX;
+	uint32_t n_held;
 
 	if (!guard_lock_try(&board_lock))
 		return UINT32_MAX;
